@@ -1,0 +1,1 @@
+"""DQN with Meta-Experience Replay, for reinforcement learning on a stream that changes."""

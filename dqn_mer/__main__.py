@@ -1,0 +1,8 @@
+"""``python -m dqn_mer COMMAND``: train, evaluate."""
+
+import sys
+
+from dqn_mer.cli import main
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,235 @@
+"""Deep Q-learning: targets, loss, exploration, and the agent whose replay step is handed in."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, NamedTuple, Protocol
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from numpy.typing import NDArray
+from torch import Tensor, autograd
+
+from dqn_mer.mer import Examples
+from dqn_mer.networks import FlatWeights
+from dqn_mer.replay import Memory, Transition
+
+
+def td_targets(
+    rewards: Tensor, terminated: Tensor, next_q: Tensor, discount: float, selecting_q: Tensor | None = None
+) -> Tensor:
+    """Return ``r + discount * Q̂(s', a*) * (1 - terminated)`` with a* greedy.
+
+    Args:
+        rewards: ``(n,)`` float32.
+        terminated: ``(n,)`` bool. Truncation is not termination: a truncated state has a future.
+        next_q: Q̂(s', ·) of the target network, ``(n, actions)``.
+        discount: γ of reinforcement learning, in [0, 1].
+        selecting_q: Q-values ``(n, actions)`` that choose a* (double Q-learning); ``next_q`` by default.
+
+    Returns:
+        Targets ``(n,)``.
+
+    >>> td_targets(torch.tensor([1.0, 1.0]), torch.tensor([False, True]), torch.tensor([[2.0, 4.0]] * 2), 0.5)
+    tensor([3., 1.])
+    """
+    best = (next_q if selecting_q is None else selecting_q).argmax(dim=1, keepdim=True)
+    return rewards + discount * next_q.gather(1, best).squeeze(1) * ~terminated
+
+
+class HuberTDLoss:
+    """Huber loss (threshold 1) of the temporal-difference error of the action taken."""
+
+    def __call__(self, q: Tensor, actions: Tensor, targets: Tensor) -> Tensor:
+        """Return the losses ``(n,)`` of Q-values ``(n, actions)``, actions (int64) and targets ``(n,)``."""
+        return F.smooth_l1_loss(q.gather(1, actions.unsqueeze(1)).squeeze(1), targets, reduction="none")
+
+    def output_gradient(self, q: NDArray[Any], action: np.int64, target: np.floating[Any]) -> NDArray[Any]:
+        """Return d loss / d q, shape ``(actions,)``: the TD error clipped to [-1, 1] at the action taken."""
+        gradient = np.zeros_like(q)
+        gradient[action] = min(max(q[action] - target, -1.0), 1.0)
+        return gradient
+
+
+@dataclass(frozen=True)
+class EpsilonSchedule:
+    """ε falling linearly from ``start`` to ``end`` over the first ``decay_frames`` frames.
+
+    >>> [EpsilonSchedule(1.0, 0.1, 10).at(frame) for frame in (0, 5, 10, 99)]
+    [1.0, 0.55, 0.1, 0.1]
+    """
+
+    start: float
+    end: float
+    decay_frames: int
+
+    def at(self, frame: int) -> float:
+        """Return ε, in [0, 1], after ``frame`` frames."""
+        if frame >= self.decay_frames:
+            return self.end
+        return self.start + (self.end - self.start) * frame / self.decay_frames
+
+
+class Exploration:
+    """ε-greedy exploration with given odds for the random action.
+
+    Args:
+        schedule: of ε.
+        probabilities: of each action when exploring, ``(actions,)``, summing to 1.
+        rng: its own generator.
+    """
+
+    def __init__(self, schedule: EpsilonSchedule, probabilities: NDArray[np.float64], rng: np.random.Generator) -> None:
+        self.schedule = schedule
+        self.cumulative = np.cumsum(probabilities)[:-1]
+        self.rng = rng
+
+    def random_action(self, frame: int) -> int | None:
+        """Return a random action with probability ε at ``frame``, else None. Draws two numbers either way."""
+        explore, action = self.rng.random(2)
+        if explore >= self.schedule.at(frame):
+            return None
+        return int(np.searchsorted(self.cumulative, action, side="right"))
+
+
+class ReplayUpdate(Protocol):
+    """The replay step: what makes an agent DQN or DQN-MER."""
+
+    num_draws: int
+    """Transitions to draw from memory for one update."""
+
+    def update(self, examples: Examples) -> None:
+        """Learn from the newest example (row 0) and the draws, in place."""
+
+
+class LearningStatistics(NamedTuple):
+    """What one update looked like, measured on its examples with the weights before it."""
+
+    loss: float
+    td_error: float
+    q_mean: float
+    q_max: float
+    gradient_norm: float
+    update_norm: float
+
+
+class DQNAgent:
+    """DQN (Mnih et al., 2015) with one update per frame, from the newest transition and draws from memory.
+
+    With `MERUpdate` over a reservoir this is Algorithm 8, DQN-MER; with `MiniBatchUpdate` it is DQN with
+    ordinary replay. Nothing else differs, and the agent is never told which setting is on.
+
+    Args:
+        online: weights of the network that acts and learns.
+        target: weights of a network of the same form; overwritten with the online weights at once, and
+            after that only every ``target_sync_frames``.
+        replay: the replay step, on the online weights.
+        memory: drawn from before each update; the newest transition is added after it.
+        rng: draws from memory.
+        settings: discount and periods.
+    """
+
+    def __init__(
+        self,
+        online: FlatWeights,
+        target: FlatWeights,
+        replay: ReplayUpdate,
+        memory: Memory,
+        rng: np.random.Generator,
+        settings: DQNSettings,
+    ) -> None:
+        self.online = online
+        self.target = target
+        self.replay = replay
+        self.memory = memory
+        self.rng = rng
+        self.settings = settings
+        self.loss = HuberTDLoss()
+        self.device = online.vector.device
+        self.frames = 0
+        self.updates = 0
+        self.target_syncs = 0
+        target.load(online.vector)
+
+    @torch.inference_mode()
+    def greedy_action(self, observation: NDArray[Any]) -> int:
+        """Return argmax_a Q(s, a) for one observation."""
+        q = self.online.model(torch.from_numpy(observation).unsqueeze(0).to(self.device))
+        return int(q.argmax())
+
+    def observe(self, transition: Transition, measure: bool = False) -> LearningStatistics | None:
+        """Learn from the newest transition, then remember it.
+
+        Args:
+            transition: what the environment just did.
+            measure: also return statistics of the update; costs about one more mini-batch.
+
+        Returns:
+            Statistics if they were asked for and an update was made, else None.
+        """
+        self.frames += 1
+        statistics = None
+        if self.frames > self.settings.warmup_frames:
+            examples = self._examples(transition)
+            if measure:
+                statistics = self._measured_update(examples)
+            else:
+                self.replay.update(examples)
+            self.updates += 1
+        self.memory.add(transition)
+        if self.frames % self.settings.target_sync_frames == 0:
+            self.target.load(self.online.vector)
+            self.target_syncs += 1
+        return statistics
+
+    @torch.no_grad()
+    def _examples(self, newest: Transition) -> Examples:
+        """Return (observations, actions, TD targets), the newest transition in row 0.
+
+        The targets of one update are computed once: Q̂ does not move during it. With double Q-learning the
+        greedy actions are those of the weights before the update.
+        """
+        draws = self.replay.num_draws if len(self.memory) else 0
+        batch = self.memory.sample(draws, self.rng, newest)
+        observations, actions, rewards, next_observations, terminated = (
+            torch.from_numpy(part).to(self.device) for part in batch
+        )
+        next_q = self.target.model(next_observations)
+        selecting_q = self.online.model(next_observations) if self.settings.double_q else None
+        return observations, actions, td_targets(rewards, terminated, next_q, self.settings.discount, selecting_q)
+
+    def _measured_update(self, examples: Examples) -> LearningStatistics:
+        observations, actions, targets = examples
+        before = self.online.snapshot()
+        gradient = self.online.vector.grad
+        assert gradient is not None  # FlatWeights gave it one
+        gradient.zero_()
+        q = self.online.model(observations)
+        loss = self.loss(q, actions, targets).mean()
+        autograd.backward([loss])
+        gradient_norm = float(gradient.norm())
+        with torch.no_grad():
+            td_error = (q.gather(1, actions.unsqueeze(1)).squeeze(1) - targets).abs().mean()
+        self.replay.update(examples)
+        update_norm = float((self.online.snapshot() - before).norm())
+        return LearningStatistics(
+            float(loss.detach()), float(td_error), float(q.detach().mean()), float(q.detach().max()), gradient_norm, update_norm
+        )
+
+
+@dataclass(frozen=True)
+class DQNSettings:
+    """Numbers of a DQN agent.
+
+    Attributes:
+        discount: γ of reinforcement learning, in [0, 1].
+        target_sync_frames: frames between copies of the online weights into the target network.
+        warmup_frames: frames that are only remembered before the first update.
+        double_q: choose the target's action with the online network (van Hasselt et al., 2016).
+    """
+
+    discount: float = 0.99
+    target_sync_frames: int = 1000
+    warmup_frames: int = 1000
+    double_q: bool = False

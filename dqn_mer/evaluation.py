@@ -1,0 +1,131 @@
+"""Evaluation apart from training: its own environments and seeds, greedy, raw reward, nothing learned or stored."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import gymnasium
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import nn
+
+from dqn_mer.metrics import EvaluationRow
+from envs.settings import Setting
+
+Policy = Callable[[NDArray[Any]], NDArray[np.int64]]
+"""From observations ``(n, ...)`` to actions ``(n,)``."""
+
+
+@dataclass(frozen=True)
+class SettingResult:
+    """What the episodes on one setting gave, one entry an episode.
+
+    Attributes:
+        scores: the game's own points (``info["score"]``), or the return where an environment has none.
+        returns: undiscounted raw reward.
+        lengths: frames.
+    """
+
+    setting_index: int
+    setting: Setting
+    scores: NDArray[np.float64]
+    returns: NDArray[np.float64]
+    lengths: NDArray[np.int64]
+
+    def row(self) -> EvaluationRow:
+        """Summarise the episodes."""
+        return EvaluationRow(
+            setting_index=self.setting_index,
+            setting=self.setting.name,
+            episodes=len(self.scores),
+            score_mean=float(self.scores.mean()),
+            score_std=float(self.scores.std()),
+            score_best=float(self.scores.max()),
+            return_mean=float(self.returns.mean()),
+            length_mean=float(self.lengths.mean()),
+        )
+
+
+class GreedyPolicy:
+    """Takes argmax_a Q(s, a)."""
+
+    def __init__(self, model: nn.Module, device: torch.device) -> None:
+        self.model = model
+        self.device = device
+
+    @torch.inference_mode()
+    def __call__(self, observations: NDArray[Any]) -> NDArray[np.int64]:
+        """Return the greedy action for each observation."""
+        q = self.model(torch.from_numpy(observations).to(self.device))
+        actions: NDArray[np.int64] = q.argmax(dim=1).cpu().numpy()
+        return actions
+
+
+class RandomPolicy:
+    """Takes random actions with fixed probabilities: the floor of every comparison."""
+
+    def __init__(self, probabilities: NDArray[np.float64], rng: np.random.Generator) -> None:
+        self.probabilities = probabilities
+        self.rng = rng
+
+    def __call__(self, observations: NDArray[Any]) -> NDArray[np.int64]:
+        """Return one action for each observation."""
+        return self.rng.choice(len(self.probabilities), size=len(observations), p=self.probabilities)
+
+
+class Evaluator:
+    """Plays the same episodes on every setting each time it is asked, all of them in lockstep.
+
+    Episode k starts from the same seed on every setting and in every evaluation, so that differences between
+    settings and between evaluations are the policy's.
+
+    Args:
+        make_env: makes a time-limited environment under a setting.
+        settings: to evaluate on.
+        episodes: per setting, at least 1.
+        seed: of the first episodes; episode k has a seed of its own derived from it.
+    """
+
+    def __init__(
+        self,
+        make_env: Callable[[Setting], gymnasium.Env[Any, Any]],
+        settings: Sequence[Setting],
+        episodes: int,
+        seed: int,
+    ) -> None:
+        self.settings = list(settings)
+        self.episodes = episodes
+        self.seeds = [int(word) for word in np.random.SeedSequence(seed).generate_state(episodes)]
+        self.envs = [make_env(setting) for setting in self.settings for _ in range(episodes)]
+
+    def run(self, policy: Policy) -> list[SettingResult]:
+        """Play every episode to its end and return one result for each setting, in order."""
+        first = [env.reset(seed=self.seeds[index % self.episodes]) for index, env in enumerate(self.envs)]
+        observations = np.stack([observation for observation, _ in first])
+        scores, returns = np.zeros(len(self.envs)), np.zeros(len(self.envs))
+        lengths = np.zeros(len(self.envs), np.int64)
+        running = np.arange(len(self.envs))
+        while running.size:
+            actions = policy(observations[running])
+            still = []
+            for index, action in zip(running, actions, strict=True):
+                observation, reward, terminated, truncated, info = self.envs[index].step(int(action))
+                observations[index] = observation
+                returns[index] += float(reward)
+                lengths[index] += 1
+                if not (terminated or truncated):
+                    still.append(index)
+                else:
+                    scores[index] = info.get("score", returns[index])
+            running = np.array(still, np.int64)
+        shape = (len(self.settings), self.episodes)
+        parts = zip(scores.reshape(shape), returns.reshape(shape), lengths.reshape(shape), strict=True)
+        return [SettingResult(i, self.settings[i], *part) for i, part in enumerate(parts)]
+
+    def close(self) -> None:
+        """Close the environments."""
+        for env in self.envs:
+            env.close()

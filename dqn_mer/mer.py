@@ -1,0 +1,224 @@
+"""Meta-Experience Replay (Riemer et al., ICLR 2019): Reptile over sequential replay, for any model and loss.
+
+This module knows nothing of reinforcement learning. An *example* is one row of a few tensors: the model's
+input first, then whatever the loss compares the output with. Row 0 is always the newest example, and the
+rows after it are draws from memory.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import Tensor, autograd
+from torch.optim import Optimizer
+
+from dqn_mer.networks import FlatWeights
+
+NEWEST = 0
+"""Row of the newest example among the examples of one update."""
+
+Loss = Callable[..., Tensor]
+"""``loss(outputs (n, ...), *targets (n, ...)) -> (n,)``: one loss per example."""
+
+Examples = tuple[Tensor, ...]
+"""``(inputs, *targets)``, each with one row per example and the newest in row 0."""
+
+
+@dataclass(frozen=True)
+class MERParameters:
+    """The choices that make one of the published algorithms.
+
+    | algorithm | choice |
+    |---|---|
+    | 1 (and 8, within DQN) | ``num_batches`` of ``batch_size``, rates β and γ |
+    | 6, one big batch | ``one_big_batch=True``; β is not used |
+    | 7, current-example rate | ``num_batches=1``, ``within_batch_rate=1``, ``current_example_boost=s`` |
+
+    Attributes:
+        batch_size: replayed examples per batch (the paper's k−1), at least 0; the newest is one more.
+        num_batches: batches per update (the paper's steps), at least 1.
+        within_batch_rate: β in [0, 1], the Reptile rate after each batch.
+        across_batch_rate: γ in [0, 1], the Reptile rate after all batches of one update.
+        current_example_boost: s > 0, multiple of the learning rate with which the newest example is learned.
+        one_big_batch: Algorithm 6: the draws of all batches and as many repeats of the newest example form
+            a single sequence.
+
+    Raises:
+        ValueError: naming the field, if a value is out of its range.
+    """
+
+    batch_size: int = 16
+    num_batches: int = 1
+    within_batch_rate: float = 1.0
+    across_batch_rate: float = 0.3
+    current_example_boost: float = 1.0
+    one_big_batch: bool = False
+
+    def __post_init__(self) -> None:
+        """Check the ranges."""
+        if self.batch_size < 0:
+            raise ValueError(f"batch_size={self.batch_size}: must be at least 0")
+        if self.num_batches < 1:
+            raise ValueError(f"num_batches={self.num_batches}: must be at least 1")
+        for name in ("within_batch_rate", "across_batch_rate"):
+            if not 0.0 <= getattr(self, name) <= 1.0:
+                raise ValueError(f"{name}={getattr(self, name)}: must be in [0, 1]")
+        if not 0.0 < self.current_example_boost < float("inf"):
+            raise ValueError(f"current_example_boost={self.current_example_boost}: must be above 0 and finite")
+
+    @property
+    def num_draws(self) -> int:
+        """Examples to draw from memory for one update."""
+        return self.batch_size * self.num_batches
+
+
+def arrange_batches(parameters: MERParameters, num_draws: int, rng: np.random.Generator) -> list[NDArray[np.int64]]:
+    """Arrange one update's examples into its batches, in random order within each.
+
+    Args:
+        parameters: of the update.
+        num_draws: rows drawn from memory: ``parameters.num_draws``, or 0 while the memory is empty.
+        rng: gives the orders.
+
+    Returns:
+        For each batch the rows of its examples in the order of learning. Row 0, the newest, is in every
+        batch (``num_batches`` times in the one big batch); every drawn row is used once.
+
+    >>> [sorted(b.tolist()) for b in arrange_batches(MERParameters(2, 2), 4, np.random.default_rng(0))]
+    [[0, 1, 2], [0, 3, 4]]
+    """
+    drawn = np.arange(1, num_draws + 1)
+    if parameters.one_big_batch:
+        batches = [np.concatenate([drawn, np.full(parameters.num_batches, NEWEST)])]
+    else:
+        batches = [np.append(part, NEWEST) for part in np.split(drawn, parameters.num_batches)]
+    for batch in batches:
+        rng.shuffle(batch)
+    return batches
+
+
+class SequentialLearner(Protocol):
+    """Learns examples one at a time: the inner loop of MER."""
+
+    def learn(self, examples: Examples, batch: NDArray[np.int64], newest_boost: float, reptile_rate: float) -> None:
+        """Take one optimizer step on each example of ``batch`` in turn, then one Reptile step.
+
+        Afterwards the weights are ``before + reptile_rate * (learned - before)``.
+
+        Args:
+            examples: ``(inputs, *targets)``.
+            batch: rows in the order of learning; a row may come more than once.
+            newest_boost: multiple of the learning rate on row 0.
+            reptile_rate: in [0, 1].
+        """
+
+
+class AutogradLearner:
+    """The general inner loop: any model, loss and optimizer, one backward pass per example.
+
+    Args:
+        weights: of the model that learns.
+        loss: per-example loss.
+        optimizer: over ``weights.vector``. Plain SGD is the published one. Adam or RMSprop keep their moments
+            from one example and one update to the next; the Reptile step moves the weights only, so the
+            moments go on describing the gradients met on the inner path.
+    """
+
+    def __init__(self, weights: FlatWeights, loss: Loss, optimizer: Optimizer) -> None:
+        self.weights = weights
+        self.loss = loss
+        self.optimizer = optimizer
+
+    def learn(self, examples: Examples, batch: NDArray[np.int64], newest_boost: float, reptile_rate: float) -> None:
+        """Take one optimizer step on each example of ``batch`` in turn, then one Reptile step."""
+        before = self.weights.snapshot()
+        for row in batch:
+            inputs, *targets = (part[row : row + 1] for part in examples)
+            self.optimizer.zero_grad(set_to_none=False)
+            autograd.backward([self.loss(self.weights.model(inputs), *targets).sum()])
+            step_with_boost(self.optimizer, newest_boost if row == NEWEST else 1.0)
+        self.weights.interpolate_from(before, reptile_rate)
+
+
+def step_with_boost(optimizer: Optimizer, boost: float) -> None:
+    """Take one optimizer step with the learning rate multiplied by ``boost`` for this step alone."""
+    if boost == 1.0:
+        optimizer.step()
+        return
+    rates = [group["lr"] for group in optimizer.param_groups]
+    for group in optimizer.param_groups:
+        group["lr"] *= boost
+    try:
+        optimizer.step()
+    finally:
+        for group, rate in zip(optimizer.param_groups, rates, strict=True):
+            group["lr"] = rate
+
+
+class MERUpdate:
+    """MER's update of a model from its newest example and draws from memory.
+
+    Args:
+        weights: of the model that learns.
+        learner: the inner loop, on the same weights.
+        parameters: which algorithm, with which sizes and rates.
+        rng: gives the order of the examples within a batch.
+    """
+
+    def __init__(
+        self, weights: FlatWeights, learner: SequentialLearner, parameters: MERParameters, rng: np.random.Generator
+    ) -> None:
+        self.weights = weights
+        self.learner = learner
+        self.parameters = parameters
+        self.rng = rng
+
+    @property
+    def num_draws(self) -> int:
+        """Examples to draw from memory for one update."""
+        return self.parameters.num_draws
+
+    def update(self, examples: Examples) -> None:
+        """Learn the examples in place: θ ← θ + γ (θ_after all batches − θ), Reptile with β after each batch.
+
+        Args:
+            examples: the newest in row 0, then ``num_draws`` draws from memory (or none while it is empty).
+        """
+        p = self.parameters
+        batches = arrange_batches(p, len(examples[0]) - 1, self.rng)
+        within = 1.0 if p.one_big_batch else p.within_batch_rate
+        if len(batches) == 1:  # both Reptile steps start from the same weights: they are one, with rate βγ
+            self.learner.learn(examples, batches[0], p.current_example_boost, within * p.across_batch_rate)
+            return
+        before = self.weights.snapshot()
+        for batch in batches:
+            self.learner.learn(examples, batch, p.current_example_boost, within)
+        self.weights.interpolate_from(before, p.across_batch_rate)
+
+
+class MiniBatchUpdate:
+    """Ordinary experience replay: one optimizer step on the mean loss over all examples.
+
+    Args:
+        weights: of the model that learns.
+        loss: per-example loss.
+        optimizer: over ``weights.vector``.
+        batch_size: examples to draw from memory; the newest is one more.
+    """
+
+    def __init__(self, weights: FlatWeights, loss: Loss, optimizer: Optimizer, batch_size: int) -> None:
+        self.weights = weights
+        self.loss = loss
+        self.optimizer = optimizer
+        self.num_draws = batch_size
+
+    def update(self, examples: Examples) -> None:
+        """Take one optimizer step on the mean loss of ``examples``."""
+        inputs, *targets = examples
+        self.optimizer.zero_grad(set_to_none=False)
+        autograd.backward([self.loss(self.weights.model(inputs), *targets).mean()])
+        self.optimizer.step()

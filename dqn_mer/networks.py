@@ -1,0 +1,140 @@
+"""Q-networks, and all of a network's weights as one vector."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+NATURE_HIDDEN_SIZES = (512,)
+"""Dense layers of the DQN network of Mnih et al., Nature 2015."""
+
+
+class ScalePixels(nn.Module):
+    """Turn uint8 pixels (0 to 255) into float32 in [0, 1]; the one place where pixels are scaled."""
+
+    def forward(self, pixels: Tensor) -> Tensor:
+        """Scale ``pixels`` of any shape."""
+        return pixels.to(torch.float32) / 255.0
+
+
+def build_network(
+    observation_shape: Sequence[int], num_actions: int, hidden_sizes: Sequence[int], seed: int
+) -> nn.Sequential:
+    """Build a Q-network: Mnih et al.'s convolutions for images, a ReLU MLP for vectors.
+
+    The initial weights are PyTorch's defaults, drawn from a stream of their own, so that the global
+    generator is left as it was.
+
+    Args:
+        observation_shape: ``(frames, height, width)`` of uint8 pixels, or ``(features,)`` of float32.
+        num_actions: number of outputs, at least 1.
+        hidden_sizes: widths of the dense layers before the output.
+        seed: of the initial weights.
+
+    Returns:
+        A network from ``(batch, *observation_shape)`` to Q-values ``(batch, num_actions)``.
+
+    Raises:
+        ValueError: if the shape is neither, or too small for the convolutions (36 pixels a side).
+
+    >>> build_network((4,), 2, (8,), seed=0)(torch.zeros(3, 4)).shape
+    torch.Size([3, 2])
+    """
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        if len(observation_shape) == 1:
+            return nn.Sequential(*_dense_layers([observation_shape[0], *hidden_sizes, num_actions]))
+        if len(observation_shape) != 3 or min(observation_shape[1:]) < 36:
+            raise ValueError(
+                f"observation_shape={tuple(observation_shape)}: must be (features,) or (frames, height, width) "
+                "with sides of at least 36"
+            )
+        channels, height, width = observation_shape
+        convolutions = [
+            nn.Conv2d(channels, 32, kernel_size=8, stride=4),
+            nn.Conv2d(32, 64, kernel_size=4, stride=2),
+            nn.Conv2d(64, 64, kernel_size=3, stride=1),
+        ]
+        for layer in convolutions:
+            height, width = ((side - layer.kernel_size[0]) // layer.stride[0] + 1 for side in (height, width))
+        features = 64 * height * width
+        stack: list[nn.Module] = [ScalePixels()]
+        for layer in convolutions:
+            stack += [layer, nn.ReLU()]
+        return nn.Sequential(*stack, nn.Flatten(), *_dense_layers([features, *hidden_sizes, num_actions]))
+
+
+def _dense_layers(sizes: Sequence[int]) -> list[nn.Module]:
+    layers: list[nn.Module] = []
+    for inputs, outputs in itertools.pairwise(sizes):
+        layers += [nn.Linear(inputs, outputs), nn.ReLU()]
+    return layers[:-1]
+
+
+class FlatWeights:
+    """All weights of a model as one vector, and all gradients as another.
+
+    The model's parameters become views of ``vector`` and their gradients views of ``vector.grad``. So a copy
+    of the weights, a Reptile interpolation or an optimizer step is one operation on one tensor, and a write
+    through either name is seen through the other.
+
+    Args:
+        model: whose parameters are moved into the vector, in the order of ``model.parameters()``. Wrap a
+            model once, after it has been moved to its device; a second wrap, or ``model.to(...)``, breaks
+            the tie with the first.
+
+    Raises:
+        ValueError: if the model has no parameters, or they differ in dtype or device.
+
+    >>> model = nn.Linear(2, 1)
+    >>> weights = FlatWeights(model)
+    >>> _ = weights.vector.detach().fill_(7)
+    >>> model.bias.item()
+    7.0
+    """
+
+    def __init__(self, model: nn.Module) -> None:
+        parameters = list(model.parameters())
+        kinds = {(parameter.dtype, parameter.device) for parameter in parameters}
+        if len(kinds) != 1:
+            raise ValueError(f"model: must have parameters of one dtype on one device, has {sorted(map(str, kinds))}")
+        self.model = model
+        self.vector = nn.Parameter(torch.cat([parameter.detach().reshape(-1) for parameter in parameters]))
+        self.vector.grad = torch.zeros_like(self.vector)
+        offset = 0
+        for parameter in parameters:
+            chunk = slice(offset, offset + math.prod(parameter.shape))
+            parameter.data = self.vector.data[chunk].view(parameter.shape)
+            parameter.grad = self.vector.grad[chunk].view(parameter.shape)
+            offset = chunk.stop
+
+    def snapshot(self) -> Tensor:
+        """Return a real copy of the weights, shape ``(weights,)``; later training does not change it."""
+        return self.vector.detach().clone()
+
+    @torch.no_grad()
+    def load(self, values: Tensor) -> None:
+        """Overwrite the weights with ``values`` of shape ``(weights,)``."""
+        self.vector.copy_(values)
+
+    @torch.no_grad()
+    def interpolate_from(self, before: Tensor, rate: float) -> None:
+        """Set the weights to ``before + rate * (weights - before)``: the Reptile step.
+
+        Exact at both ends: rate 0 restores ``before`` and rate 1 keeps the weights, to the bit.
+        """
+        self.vector.copy_(torch.lerp(before, self.vector.detach(), rate))
+
+
+def network_spec(observation_shape: Sequence[int], num_actions: int, hidden_sizes: Sequence[int]) -> dict[str, Any]:
+    """Describe a network in JSON, so that a checkpoint can build its own."""
+    return {
+        "observation_shape": list(observation_shape),
+        "num_actions": num_actions,
+        "hidden_sizes": list(hidden_sizes),
+    }

@@ -1,0 +1,109 @@
+"""The folder of a run: where it is, and what explains it."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import shlex
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from dqn_mer.config import Config
+from envs.settings import Schedule
+
+PACKAGES = ("dqn-mer", "torch", "gymnasium", "numpy", "pygame", "opencv-python-headless", "tensorboard")
+
+
+def create_run_folder(config: Config) -> Path:
+    """Make the run's folder and return it: ``run_dir`` exactly, or a new named one inside ``log_dir``.
+
+    Raises:
+        ValueError: if ``run_dir`` exists, or the folder cannot be made.
+    """
+    try:
+        if config.run_dir is not None:
+            config.run_dir.mkdir(parents=True)
+            return config.run_dir
+        stamp = datetime.now().strftime("%Y%m%d-%H%M%S")
+        name = f"{config.game}-{config.observation}-{config.agent}-seed{config.seed}-{stamp}"
+        for suffix in ("", *(f"-{number}" for number in range(2, 1000))):
+            folder = config.log_dir / (name + suffix)
+            try:
+                folder.mkdir(parents=True)
+                return folder
+            except FileExistsError:
+                continue
+    except FileExistsError:
+        raise ValueError(f"run_dir={str(config.run_dir)!r}: exists already; must be a new folder") from None
+    except OSError as error:
+        field = "log_dir" if config.run_dir is None else "run_dir"
+        raise ValueError(f"{field}={str(getattr(config, field))!r}: cannot be written: {error.strerror}") from None
+    raise ValueError(f"log_dir={str(config.log_dir)!r}: no free name for the run")
+
+
+def describe_run(config: Config, schedule: Schedule, arguments: Sequence[str]) -> dict[str, Any]:
+    """Return everything that explains a run: configuration, schedule, command, versions, commit, machine."""
+    return {
+        "config": config.to_json(),
+        "schedule": schedule.to_json(),
+        "command": shlex.join(arguments),
+        "started": datetime.now().astimezone().isoformat(timespec="seconds"),
+        "versions": {"python": platform.python_version(), **_versions()},
+        "git_commit": git_commit(),
+        "machine": {
+            "system": platform.system(),
+            "processor": platform.machine(),
+            "cores": os.cpu_count(),
+            "threads": torch.get_num_threads(),
+        },
+    }
+
+
+def write_json(path: Path, content: Mapping[str, Any]) -> None:
+    """Write JSON, whole or not at all."""
+    scratch = path.with_name(path.name + ".tmp")
+    with scratch.open("w") as file:
+        json.dump(content, file, indent=2)
+        file.write("\n")
+        file.flush()
+        os.fsync(file.fileno())
+    os.replace(scratch, path)
+
+
+def git_commit() -> str | None:
+    """Return the commit of the source tree that is running, with ``-dirty`` if it has changes, or None."""
+    source = Path(__file__).parent.parent
+    try:
+        found = subprocess.run(
+            ["git", "-C", str(source), "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"],
+            capture_output=True,
+            text=True,
+            timeout=10,
+            check=True,
+        )
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return found.stdout.strip() or None
+
+
+def command_line() -> list[str]:
+    """Return the command that started this process, as a user would type it."""
+    return ["python", *sys.argv]
+
+
+def _versions() -> dict[str, str]:
+    found = {}
+    for name in PACKAGES:
+        try:
+            found[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            continue
+    return found

@@ -1,0 +1,104 @@
+"""What an agent is trained on: an environment, the schedule of its settings, and how a random action is drawn."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import gymnasium
+import numpy as np
+from gymnasium.wrappers import RecordEpisodeStatistics
+from numpy.typing import NDArray
+
+from dqn_mer.config import Config
+from envs import ENV_IDS
+from envs.nonstationary import NonStationary
+from envs.settings import DEFAULT_VALUES, SCHEDULE_PARAMETER, Schedule, Setting, load_schedule, schedule_from_values
+
+
+class MakeEnv(Protocol):
+    """Makes a fresh environment under one setting."""
+
+    def __call__(
+        self, setting: Setting, frame_limit: int | None = None, render_mode: str | None = None
+    ) -> gymnasium.Env[Any, Any]:
+        """Make it, with episodes truncated after ``frame_limit`` frames if given."""
+
+
+@dataclass(frozen=True)
+class Task:
+    """An environment whose setting changes.
+
+    Attributes:
+        make_env: makes an environment under a setting.
+        schedule: which setting is on when.
+        parameter: name of the parameter that the settings vary, for charts.
+        action_probabilities: of a random action, ``(actions,)``, summing to 1.
+    """
+
+    make_env: MakeEnv
+    schedule: Schedule
+    parameter: str
+    action_probabilities: NDArray[np.float64]
+
+    def training_env(self) -> gymnasium.Env[Any, Any]:
+        """Return the non-stationary environment, with episode statistics that also see the borders."""
+        first = self.schedule.settings[self.schedule.order[0]]
+        return RecordEpisodeStatistics(NonStationary(self.make_env(first), self.schedule))
+
+
+def game_task(config: Config) -> Task:
+    """Return the task that a configuration describes.
+
+    Raises:
+        ValueError: in one line, for a bad schedule or game parameter.
+        ImportError: if the ``ple`` backend is asked for and missing.
+    """
+    schedule, parameter = game_schedule(config)
+
+    def make_env(
+        setting: Setting, frame_limit: int | None = None, render_mode: str | None = None
+    ) -> gymnasium.Env[Any, Any]:
+        return make_game_env(config, {**config.game_parameters, **setting.parameters}, frame_limit, render_mode)
+
+    if config.game == "flappy_bird":
+        probabilities = np.array([config.flap_probability, 1.0 - config.flap_probability])
+    else:
+        probabilities = np.full(3, 1 / 3)
+    return Task(make_env, schedule, parameter, probabilities)
+
+
+def make_game_env(
+    config: Config, parameters: dict[str, float], frame_limit: int | None, render_mode: str | None
+) -> gymnasium.Env[Any, Any]:
+    """Make the game's registered environment as the agent of ``config`` sees it, with these game parameters."""
+    options: dict[str, Any] = {"backend": config.backend, "observation": config.observation}
+    if config.backend == "native":
+        options["rounding"] = config.rounding
+    if frame_limit is not None:
+        options["max_episode_steps"] = frame_limit
+    return gymnasium.make(
+        ENV_IDS[config.game],
+        fixed_looks=config.fixed_looks,
+        render_mode=render_mode,
+        **options,
+        **parameters,
+    )
+
+
+def game_schedule(config: Config) -> tuple[Schedule, str]:
+    """Return the schedule and the name of the parameter that it varies."""
+    parameter = config.vary or SCHEDULE_PARAMETER[config.game]
+    if config.schedule is not None:
+        schedule = load_schedule(config.schedule, config.game)
+        varied = sorted({name for setting in schedule.settings for name in setting.parameters})
+        return schedule, parameter if parameter in varied or not varied else varied[0]
+    values = config.settings or DEFAULT_VALUES[config.game]
+    schedule = schedule_from_values(
+        config.game,
+        values,
+        parameter=parameter,
+        frames_per_setting=config.frames_per_setting,
+        cycles=config.cycles,
+    )
+    return schedule, parameter

@@ -1,0 +1,249 @@
+"""The numbers of a run: the same ones to TensorBoard and to CSV, both in the run folder."""
+
+import csv
+import io
+import os
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import astuple, fields
+from pathlib import Path
+from typing import TextIO
+
+import numpy as np
+from numpy.typing import NDArray
+from torch.utils.tensorboard import SummaryWriter
+from torch.utils.tensorboard.summary import hparams as hparams_summaries
+
+from dqn_mer.metrics import EvaluationRow
+
+# Every tag with its meaning; the README's table is made from this one. <setting> and <parameter> stand for names.
+TAGS: dict[str, str] = {
+    "train/score": "Score of the training episodes that ended since the last row, mean, in the game's points.",
+    "train/return": "Undiscounted return of the training episodes that ended since the last row, mean.",
+    "train/episode_length": "Length of the training episodes that ended since the last row, mean, in frames.",
+    "train/loss": "Huber loss of the replayed transitions, mean since the last row.",
+    "train/td_error": "Absolute temporal-difference error of the replayed transitions, mean since the last row.",
+    "train/q_mean": "Q value of the replayed actions, mean since the last row, in units of discounted return.",
+    "train/q_max": "Largest Q value of a replayed action since the last row, in units of discounted return.",
+    "train/epsilon": "Probability of a random action, 0 to 1.",
+    "train/gradient_norm": "Euclidean norm of the loss gradient over all weights, mean over steps since the last row.",
+    "train/update_norm": "Euclidean norm of the change of all weights in one whole update, mean since the last row.",
+    "memory/fill": "Share of the replay memory in use, 0 to 1.",
+    "memory/age_mean_frames": "Age of the stored transitions, mean, in frames.",
+    "memory/age_std_frames": "Spread (standard deviation) of the stored transitions' ages, in frames.",
+    "memory/share/<setting>": "Share of the stored transitions that come from this setting, 0 to 1.",
+    "speed/frames_per_s": "Training frames per second of wall time since the last row.",
+    "setting/index": "Place of the setting in force in the list of settings, from 0. The agent is never told.",
+    "setting/<parameter>": "Value of the game parameter in force, in the game's own unit. The agent is never told.",
+    "updates/count": "Replay updates done since the start of the run.",
+    "updates/target_syncs": "Copies of the network into the target network since the start of the run.",
+    "eval_score/<setting>": "Greedy evaluation on this setting: score of an episode, mean, in the game's points.",
+    "eval_score/mean": "Mean of eval_score over all settings.",
+    "eval_return/<setting>": "Greedy evaluation on this setting: undiscounted return of an episode, mean.",
+    "eval_length/<setting>": "Greedy evaluation on this setting: length of an episode, mean, in frames.",
+    "final/<metric>": "At the end of the run: a continual-learning metric of summary.json (also under HParams).",
+    "config": "Text: the configuration of the run.",
+    "frames/<setting>": "Image: a strip of game frames under this setting.",
+}
+METRIC_GROUPS = ("train/", "memory/", "speed/", "setting/", "updates/")
+EVALUATION_COLUMNS = ("frame", *(field.name for field in fields(EvaluationRow)))
+STRIP_GAP_PIXELS = 4
+FLUSH_S = 10  # what a killed run may lose of TensorBoard's events; CSV loses nothing
+# Regular expressions, which TensorBoard matches from a tag's first character. They hold no setting names, so that runs
+# of different games under one log folder share these charts instead of doubling them.
+CHARTS = {
+    "Score on every setting": r"eval_score/(?!mean$)",
+    "Return on every setting": r"eval_return/",
+    "Episode length on every setting": r"eval_length/",
+    "Setting in force": r"setting/index$",
+    "Parameter in force": r"setting/(?!index$)",
+}
+
+
+def tags_as_markdown() -> str:
+    """Return the table of all tags for the README."""
+    return "| tag | meaning |\n|---|---|\n" + "".join(f"| `{tag}` | {text} |\n" for tag, text in TAGS.items())
+
+
+def metric_columns(setting_names: Sequence[str], parameter_name: str) -> list[str]:
+    """Return the tags that belong into metrics.csv, names filled in, in the order of `TAGS`."""
+    columns = []
+    for tag in TAGS:
+        if tag.startswith(METRIC_GROUPS):
+            filled = tag.replace("<parameter>", parameter_name)
+            columns += [filled.replace("<setting>", name) for name in setting_names] if "<" in filled else [filled]
+    return columns
+
+
+class Tracker(AbstractContextManager["Tracker"]):
+    """Logs a run to TensorBoard and to metrics.csv and evaluations.csv.
+
+    CSV rows are written whole and at once: a killed run has them all. In every method `frame` is training frames done.
+    """
+
+    def __init__(
+        self,
+        run_dir: Path,
+        setting_names: Sequence[str],
+        parameter_name: str,
+        columns: Sequence[str],
+        resume_frame: int | None = None,
+    ) -> None:
+        """Open the logs.
+
+        Args:
+            run_dir: The run folder, made if missing; it is also TensorBoard's log folder.
+            setting_names: Names of all settings, in order.
+            parameter_name: The game parameter that the settings change.
+            columns: Tags of metrics.csv, normally `metric_columns(...)`; the two of the setting are added if missing.
+            resume_frame: None for a new run, else the checkpoint's frame: all that was logged later is dropped.
+
+        Raises:
+            FileExistsError: If the folder holds logs and `resume_frame` is None.
+            ValueError: If a name or column is doubled or not allowed, or if the existing logs have other columns.
+        """
+        _check_names(setting_names, parameter_name)
+        self._value_tag = f"setting/{parameter_name}"
+        self._columns = [*columns, *(tag for tag in ("setting/index", self._value_tag) if tag not in columns)]
+        for tag in self._columns:
+            if tag not in metric_columns(setting_names, parameter_name) or self._columns.count(tag) > 1:
+                raise ValueError(f"columns must be different tags explained in TAGS, got {tag!r}")
+        self._setting_names = list(setting_names)
+        self._setting: dict[str, float] = {}
+        self._last_frame = resume_frame or 0
+        run_dir.mkdir(parents=True, exist_ok=True)
+        self._metrics = _open_csv(run_dir / "metrics.csv", ["frame", *self._columns], resume_frame)
+        self._evaluations = _open_csv(run_dir / "evaluations.csv", EVALUATION_COLUMNS, resume_frame)
+        purge_step = None if resume_frame is None else resume_frame + 1  # TensorBoard hides this step and later ones
+        self._writer = SummaryWriter(str(run_dir), purge_step=purge_step, flush_secs=FLUSH_S)
+        if resume_frame is None:
+            charts = {title: ["Multiline", [pattern]] for title, pattern in CHARTS.items()}
+            self._writer.add_custom_scalars({"All settings": charts})
+
+    def log(self, frame: int, values: Mapping[str, float]) -> None:
+        """Write one row of scalars (tag -> value), with the setting in force; missing values leave empty cells.
+
+        Raises:
+            KeyError: If a tag is not one of the columns, where it would vanish from the CSV.
+        """
+        for tag in values:
+            if tag not in self._columns:
+                raise KeyError(f"unknown tag {tag!r}: not a column of metrics.csv")
+        row = {**self._setting, **values}
+        _append(self._metrics, [[frame, *(row.get(tag) for tag in self._columns)]])
+        self._add_scalars(frame, row)
+
+    def log_setting(self, frame: int, index: int, value: float) -> None:
+        """Tell the setting in force from `frame` on, at start, resume and change; it fills each later `log` row.
+
+        Raises:
+            ValueError: If `index` is not a setting's.
+        """
+        if not 0 <= index < len(self._setting_names):
+            raise ValueError(f"setting index must be from 0 to {len(self._setting_names) - 1}, got {index}")
+        if self._setting and self._last_frame < frame - 1:
+            self._add_scalars(frame - 1, self._setting)
+        self._setting = {"setting/index": index, self._value_tag: value}
+        self._add_scalars(frame, self._setting)
+
+    def log_evaluation(self, frame: int, rows: Sequence[EvaluationRow]) -> None:
+        """Write an evaluation of all settings, one row each.
+
+        Raises:
+            ValueError: If the rows are not one for each setting in order.
+        """
+        if [(row.setting_index, row.setting) for row in rows] != list(enumerate(self._setting_names)):
+            raise ValueError(f"an evaluation needs a row for each setting in order, got {[r.setting for r in rows]}")
+        _append(self._evaluations, [[frame, *astuple(row)] for row in rows])
+        values = {"eval_score/mean": float(np.mean([row.score_mean for row in rows]))}
+        for row in rows:
+            values[f"eval_score/{row.setting}"] = row.score_mean
+            values[f"eval_return/{row.setting}"] = row.return_mean
+            values[f"eval_length/{row.setting}"] = row.length_mean
+        self._add_scalars(frame, values)
+
+    def log_text(self, config_markdown: str) -> None:
+        """Show the configuration under TensorBoard's Text tab."""
+        self._writer.add_text("config", config_markdown, 0)
+
+    def log_images(self, tag: str, frames: NDArray[np.uint8], frame: int = 0) -> None:
+        """Show RGB `frames`, uint8 of shape (n, height, width, 3), side by side under the tag `frames/<setting>`.
+
+        Raises:
+            KeyError: If `tag` is another one.
+            ValueError: If `frames` has another shape or type, or is empty.
+        """
+        if tag.removeprefix("frames/") not in self._setting_names:
+            raise KeyError(f"unknown tag {tag!r}: not frames/<setting>")
+        if frames.ndim != 4 or frames.shape[-1] != 3 or frames.dtype != np.uint8 or frames.size == 0:
+            raise ValueError(f"frames must be uint8 of shape (n, height, width, 3), got {frames.dtype} {frames.shape}")
+        padded = np.pad(frames, ((0, 0), (0, 0), (0, STRIP_GAP_PIXELS), (0, 0)), constant_values=255)
+        strip = np.concatenate(list(padded), axis=1)[:, :-STRIP_GAP_PIXELS]
+        self._writer.add_image(tag, strip, frame, dataformats="HWC")
+
+    def log_hparams(self, hparams: Mapping[str, object], final_metrics: Mapping[str, float | list[float]]) -> None:
+        """Show the hyper-parameters beside the metrics, as `final/<name>`, under TensorBoard's HParams tab.
+
+        Hyper-parameters that are no numbers are shown as text, None as empty; metrics that are lists are left out.
+        """
+        shown = {k: v if v is None or type(v) in (int, float) else str(v) for k, v in hparams.items()}
+        metrics = {f"final/{name}": value for name, value in final_metrics.items() if not isinstance(value, list)}
+        # SummaryWriter.add_hparams would make a second run, named by a time stamp.
+        for summary in hparams_summaries(shown, metrics):  # type: ignore[no-untyped-call]
+            self._writer._get_file_writer().add_summary(summary, 0)  # type: ignore[no-untyped-call]
+        self._add_scalars(self._last_frame, metrics)
+
+    def close(self) -> None:
+        """Flush and close everything; a second call does nothing."""
+        self._metrics.close()
+        self._evaluations.close()
+        self._writer.close()
+
+    def __exit__(self, *error: object) -> None:
+        """Close the logs, after an error too."""
+        self.close()
+
+    def _add_scalars(self, frame: int, values: Mapping[str, float]) -> None:
+        """Send the values to TensorBoard."""
+        self._last_frame = max(self._last_frame, frame)
+        for tag, value in values.items():
+            self._writer.add_scalar(tag, value, frame)
+
+
+def _check_names(setting_names: Sequence[str], parameter_name: str) -> None:
+    """Raise ValueError for names that would clash or nest as tags."""
+    for name in setting_names:
+        if name in ("", "mean") or "/" in name or setting_names.count(name) > 1:
+            raise ValueError(f"setting names must differ, hold no '/', and not be empty or 'mean', got {name!r}")
+    if not setting_names or parameter_name in ("", "index") or "/" in parameter_name:
+        raise ValueError(f"need a setting's name and a parameter's (not 'index', no '/'), got {parameter_name!r}")
+
+
+def _open_csv(path: Path, columns: Sequence[str], resume_frame: int | None) -> TextIO:
+    """Create the file with its heading, or reopen it without the rows later than `resume_frame`."""
+    if resume_frame is not None and path.exists():
+        _rewind(path, columns, resume_frame)
+        return path.open("a", newline="")
+    _append(file := path.open("x", newline=""), [columns])
+    return file
+
+
+def _append(file: TextIO, rows: Sequence[Sequence[object]]) -> None:
+    """Write the rows with one call, so that a kill leaves all or none; None becomes an empty cell."""
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerows(rows)
+    file.write(text.getvalue())
+    file.flush()
+
+
+def _rewind(path: Path, columns: Sequence[str], frame: int) -> None:
+    """Drop the rows later than `frame`, and a last row that a kill cut short; the file is replaced in one step."""
+    with path.open(newline="") as file:
+        whole = list(csv.reader(line for line in file if line.endswith("\n")))
+    if whole and whole[0] != list(columns):
+        raise ValueError(f"{path} has other columns than this run")
+    scratch = path.with_name(path.name + ".tmp")
+    with scratch.open("w", newline="") as kept:
+        _append(kept, [columns, *(row for row in whole[1:] if int(row[0]) <= frame)])
+        os.fsync(kept.fileno())
+    os.replace(scratch, path)

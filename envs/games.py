@@ -1,0 +1,244 @@
+"""What a game is: reset, step, state, draw, and a table of the parameters that may be changed."""
+
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar, Literal, Protocol, TypeAlias
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+Image: TypeAlias = npt.NDArray[np.uint8]
+Rounding = Literal["nearest", "truncate"]
+
+FRAMES_PER_SECOND = 30
+FRAME_MS = 1000.0 / FRAMES_PER_SECOND
+REWARD_POSITIVE, REWARD_NEGATIVE, REWARD_LOSS = 1.0, -1.0, -5.0
+
+
+class Draws(Protocol):
+    """A source of random choices, so that a test can replay recorded ones."""
+
+    def choose(self, options: Sequence[int]) -> int:
+        """Return one of `options`, each as likely as the others."""
+        ...
+
+
+class GeneratorDraws:
+    """Draws from a NumPy generator."""
+
+    def __init__(self, generator: np.random.Generator) -> None:
+        self._generator = generator
+
+    def choose(self, options: Sequence[int]) -> int:
+        """Return one of `options`, each as likely as the others."""
+        return options[int(self._generator.integers(len(options)))]
+
+
+class FirstDraws:
+    """Always the first option: what fixed looks and upstream's discarded first round are made of."""
+
+    def choose(self, options: Sequence[int]) -> int:
+        """Return the first of `options`."""
+        return options[0]
+
+
+def round_half_away(value: float) -> int:
+    """Round to the nearest whole number, halves away from zero, as pygame 2.6 does when a `Rect` takes a float.
+
+    >>> [round_half_away(value) for value in (25.5, -5.97, -0.5, 0.4)]
+    [26, -6, -1, 0]
+    """
+    return int(value + math.copysign(0.5, value))
+
+
+ROUNDINGS: dict[str, Callable[[float], int]] = {"nearest": round_half_away, "truncate": int}
+"""How a position becomes whole pixels: `nearest` on today's pygame, `truncate` on that of the paper's time."""
+
+
+def one_of(field: str, value: object, allowed: Iterable[str]) -> str:
+    """Return `value` if it is one of `allowed`.
+
+    Raises:
+        ValueError: It is not; the message names the field, the value and what is allowed.
+    """
+    names = list(allowed)
+    if not isinstance(value, str) or value not in names:
+        raise ValueError(f"{field}={value!r}: must be one of {', '.join(names)}")
+    return value
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """One number of a game's dynamics that may be changed.
+
+    Attributes:
+        name: Keyword argument.
+        unit: Unit of the value.
+        default: Value in upstream PLE; with `per`, its value for each pixel of the screen's width or height.
+        low: Smallest value allowed.
+        high: Largest value allowed.
+        help: What it is, in one line.
+        whole: Whether only whole numbers make sense.
+        per: `"width"` or `"height"` if the default grows with the screen.
+    """
+
+    name: str
+    unit: str
+    default: float
+    low: float
+    high: float
+    help: str
+    whole: bool = False
+    per: Literal["width", "height"] | None = None
+
+    def check(self, value: object) -> float:
+        """Return `value` as a plain number (`int` where only whole numbers make sense).
+
+        Raises:
+            ValueError: It is not a number within the range.
+        """
+        kind = "a whole number" if self.whole else "a number"
+        problem = f"{self.name}={value!r}: must be {kind} from {self.low:g} to {self.high:g} ({self.unit})"
+        if isinstance(value, bool) or not isinstance(value, int | float | np.integer | np.floating):
+            raise ValueError(problem)
+        # Written so that NaN fails too; comparing before converting keeps huge integers from overflowing.
+        if not (self.low <= value <= self.high) or (self.whole and value != int(value)):
+            raise ValueError(problem)
+        return int(value) if self.whole else float(value)
+
+
+def resolve_parameters(game: str, table: Sequence[Parameter], given: Mapping[str, object]) -> dict[str, float]:
+    """Check `given` values against a game's table and fill in the defaults.
+
+    Args:
+        game: Name of the game, for messages.
+        table: Its parameters; those that defaults depend on come first.
+        given: Values by parameter name.
+
+    Returns:
+        A value for each parameter, in the order of the table.
+
+    Raises:
+        ValueError: A name is unknown or a value is out of range.
+    """
+    names = [parameter.name for parameter in table]
+    for name in given:
+        if name not in names:
+            raise ValueError(f"{game} has no parameter {name!r}: it has {', '.join(names)}")
+    values: dict[str, float] = {}
+    for parameter in table:
+        if parameter.name in given:
+            values[parameter.name] = parameter.check(given[parameter.name])
+        else:
+            values[parameter.name] = parameter.default * (values[parameter.per] if parameter.per else 1)
+    return values
+
+
+def luma(frame: Image) -> Image:
+    """Return the grey (ITU-R 601) of an RGB image (height, width, 3) as (height, width), both uint8."""
+    return np.asarray(cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY), np.uint8)
+
+
+def shrink(grey: Image, size: int) -> Image:
+    """Return a grey image (height, width) resized to (size, size) with area interpolation, both uint8."""
+    return np.asarray(cv2.resize(grey, (size, size), interpolation=cv2.INTER_AREA), np.uint8)
+
+
+class Game(ABC):
+    """A game that advances one frame (1/30 s) per step.
+
+    Parameters are fixed for the life of the object: to change them, make another game. A game remembers the draws it
+    was reset with, because play goes on drawing (where the next pellet falls).
+
+    Attributes:
+        name: Name on the command line.
+        score_name: What `score` counts.
+        actions: Names of the actions, in order.
+        state_names: PLE's names of the columns of `state()`.
+        parameter_table: The parameters that may be changed.
+        parameters: The values in force.
+        width: Screen width in pixels.
+        height: Screen height in pixels.
+        score: Pellets caught or pipes passed since the reset.
+        lost: Whether the game is over.
+    """
+
+    name: ClassVar[str]
+    score_name: ClassVar[str]
+    actions: ClassVar[tuple[str, ...]]
+    state_names: ClassVar[tuple[str, ...]]
+    parameter_table: ClassVar[tuple[Parameter, ...]]
+    parameters: dict[str, float]
+    width: int
+    height: int
+    score: int
+    lost: bool
+
+    def __init__(self, *, rounding: str = "nearest", **parameters: object) -> None:
+        """Make a game; call `reset` before playing.
+
+        Args:
+            rounding: How positions become whole pixels, `nearest` or `truncate`.
+            **parameters: Values of `parameter_table` to change.
+
+        Raises:
+            ValueError: A value is not allowed.
+        """
+        self._whole = ROUNDINGS[one_of("rounding", rounding, ROUNDINGS)]
+        self.parameters = self.check_parameters(parameters)
+
+    @classmethod
+    def check_parameters(cls, given: Mapping[str, object]) -> dict[str, float]:
+        """Return all parameters with the `given` ones changed.
+
+        Raises:
+            ValueError: A name is unknown, or a value is out of range or does not fit the others.
+        """
+        return resolve_parameters(cls.name, cls.parameter_table, given)
+
+    @staticmethod
+    @abstractmethod
+    def state_range(parameters: Mapping[str, float]) -> npt.NDArray[np.float64]:
+        """Return the (columns, 2) low and high of each state column that are scaled to −1 and 1.
+
+        They depend on the screen's size at most: an agent must not read the difficulty from how its input is scaled.
+        """
+
+    @abstractmethod
+    def reset(self, draws: Draws, looks: Draws) -> None:
+        """Start an episode.
+
+        Args:
+            draws: Source of every choice that matters for play.
+            looks: Source of background and colours, apart so that they never disturb play.
+        """
+
+    @abstractmethod
+    def step(self, action: int) -> float:
+        """Play one frame with the action of this index and return PLE's raw reward."""
+
+    @abstractmethod
+    def state(self) -> npt.NDArray[np.float64]:
+        """Return PLE's non-visual state: one raw value per name in `state_names`."""
+
+    @abstractmethod
+    def draw(self) -> Image:
+        """Return the screen as a new RGB image (height, width, 3) uint8."""
+
+    def thumbnail(self, size: int) -> Image:
+        """Return the screen in grey, resized by area to a new (size, size) uint8 image.
+
+        This is the definition; a game may override it with something faster that gives the same.
+        """
+        return shrink(luma(self.draw()), size)
+
+    @abstractmethod
+    def get_state(self) -> dict[str, Any]:
+        """Return everything that changes in play as plain JSON values; the draws are not part of it."""
+
+    @abstractmethod
+    def set_state(self, state: Mapping[str, Any], draws: Draws) -> None:
+        """Go on from what `get_state` of a game with the same parameters returned, drawing from `draws`."""

@@ -1,0 +1,95 @@
+"""A wrapper that changes the setting of an environment in the course of training."""
+
+from collections.abc import Callable, Mapping
+from typing import Any, SupportsFloat
+
+import gymnasium
+
+from envs.settings import Schedule
+
+Apply = Callable[[gymnasium.Env[Any, Any], Mapping[str, float]], None]
+
+
+def apply_parameters(env: gymnasium.Env[Any, Any], parameters: Mapping[str, float]) -> None:
+    """Give an unwrapped environment new parameters: by its `configure(**parameters)` if it has one, else as attributes.
+
+    Raises:
+        AttributeError: It has neither; nothing is changed.
+    """
+    configure = getattr(env, "configure", None)
+    if configure is not None:
+        configure(**parameters)
+        return
+    missing = [name for name in parameters if not hasattr(env, name)]
+    if missing:
+        raise AttributeError(f"{type(env).__name__} has no configure() and no attribute {', '.join(missing)}")
+    for name, value in parameters.items():
+        setattr(env, name, value)
+
+
+class NonStationary(gymnasium.Wrapper[Any, Any, Any, Any]):
+    """Moves an environment through a schedule of settings.
+
+    Every step is one frame. The step that completes a segment ends its episode with `truncated`, and the next reset
+    applies the next segment's setting, so that each episode is played under one setting. After the last segment nothing
+    changes any more. Observations are untouched: the agent is told nothing. `info` says `setting` (name), `setting_index` (in
+    `schedule.settings`) and `segment` of the episode that the observation belongs to.
+
+    Attributes:
+        schedule: The schedule.
+        frames: Environment frames played so far.
+    """
+
+    def __init__(self, env: gymnasium.Env[Any, Any], schedule: Schedule, apply: Apply = apply_parameters) -> None:
+        """Wrap an environment.
+
+        Args:
+            env: Any environment.
+            schedule: Its settings in time.
+            apply: How to give the unwrapped environment a setting's parameters; it is called just before a reset.
+        """
+        super().__init__(env)
+        self.schedule = schedule
+        self.frames = 0
+        self._apply = apply
+        self._segment: int | None = None  # none has been applied yet
+
+    @property
+    def segment(self) -> int:
+        """Index of the segment whose setting is in force."""
+        return 0 if self._segment is None else self._segment
+
+    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Any, dict[str, Any]]:
+        """Start an episode under the setting that is due."""
+        segment = self.schedule.segment_at(self.frames)
+        if segment != self._segment:
+            self._apply(self.env.unwrapped, self.schedule.settings[self.schedule.order[segment]].parameters)
+            self._segment = segment
+        observation, info = self.env.reset(seed=seed, options=options)
+        return observation, self._tell(info)
+
+    def step(self, action: Any) -> tuple[Any, SupportsFloat, bool, bool, dict[str, Any]]:
+        """Play one frame; the last of a segment is `truncated`."""
+        observation, reward, terminated, truncated, info = self.env.step(action)
+        self.frames += 1
+        # A step beyond the border without a reset stays truncated: no frame may be played under the wrong setting.
+        border = self.schedule.segment_at(self.frames) != self.segment
+        return observation, reward, terminated, truncated or border, self._tell(info)
+
+    def _tell(self, info: dict[str, Any]) -> dict[str, Any]:
+        index = self.schedule.order[self.segment]
+        return info | {"setting": self.schedule.settings[index].name, "setting_index": index, "segment": self.segment}
+
+    def get_state(self) -> dict[str, Any]:
+        """Return the place in the schedule as JSON values; the environment's own state is not part of it."""
+        return {"frames": self.frames, "segment": self._segment}
+
+    def set_state(self, state: Mapping[str, Any]) -> None:
+        """Go on from what `get_state` returned, in an environment that has the setting of that time.
+
+        The environment is brought to it by its own `set_state`; one that has none gets the setting applied here.
+        """
+        self.frames, self._segment = int(state["frames"]), state["segment"]
+        if self._segment is not None and not hasattr(self.env.unwrapped, "set_state"):
+            setting = self.schedule.settings[self.schedule.order[self._segment]]
+            self._apply(self.env.unwrapped, setting.parameters)

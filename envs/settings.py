@@ -1,0 +1,236 @@
+"""Named difficulty settings of a game, and the schedules in which training moves through them."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from envs.catalogue import game_class
+
+SCHEDULE_PARAMETER = {"catcher": "fall_speed", "flappy_bird": "pipe_gap"}
+DEFAULT_VALUES: dict[str, tuple[float, ...]] = {  # the paper's six (Riemer et al. 2019, section 6)
+    "catcher": tuple(round(0.0608 + 0.03 * index, 4) for index in range(6)),
+    "flappy_bird": (100, 95, 90, 85, 80, 75),
+}
+FRAMES_PER_SETTING = 25_000
+MAX_FRAMES_PER_SETTING = 10**12
+FILE_KEYS = ("frames_per_setting", "settings", "order")
+
+
+def _whole(field: str, value: object, low: int, high: int) -> int:
+    if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
+        raise ValueError(f"{field}={value!r}: must be a whole number from {low} to {high}")
+    return value
+
+
+@dataclass(frozen=True)
+class Setting:
+    """Parameters of a game under a name.
+
+    Attributes:
+        name: Short and unique in its schedule.
+        parameters: Values by parameter name; a parameter not named keeps its value.
+    """
+
+    name: str
+    parameters: Mapping[str, float]
+
+    def __post_init__(self) -> None:
+        # The name becomes a TensorBoard tag and a CSV field.
+        if not isinstance(self.name, str) or not self.name.strip() or not self.name.isprintable() or "/" in self.name:
+            raise ValueError(f"name={self.name!r}: must be one line of text without a slash, not empty")
+        if not isinstance(self.parameters, Mapping) or not self.parameters:
+            raise ValueError(f"parameters={self.parameters!r}: must give at least one parameter a value")
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """Which setting is in force in each segment of training; after the last segment its setting stays.
+
+    Attributes:
+        settings: The distinct settings, in order of first appearance: from easy to hard in the default schedules.
+        order: For each segment, the index of its setting in `settings`.
+        frames_per_setting: Length of a segment in environment frames.
+    """
+
+    settings: tuple[Setting, ...]
+    order: tuple[int, ...]
+    frames_per_setting: int = FRAMES_PER_SETTING
+
+    def __post_init__(self) -> None:
+        _whole("frames_per_setting", self.frames_per_setting, 1, MAX_FRAMES_PER_SETTING)
+        if not self.settings:
+            raise ValueError("settings=(): must hold at least one setting")
+        if not self.order:
+            raise ValueError("order=(): must hold at least one segment")
+        for index in self.order:
+            _whole("order", index, 0, len(self.settings) - 1)
+        for field in ("name", "parameters"):
+            values = [getattr(setting, field) for setting in self.settings]
+            for index, value in enumerate(values):
+                if value in values[:index]:
+                    raise ValueError(f"settings: two have the same {field} {value!r}; come back to one with `order`")
+        unused = set(range(len(self.settings))) - set(self.order)
+        if unused:
+            raise ValueError(f"settings: {self.settings[min(unused)].name!r} is never in `order`")
+
+    @property
+    def borders(self) -> tuple[int, ...]:
+        """The frames before which the segment changes: (25000, 50000, …), one fewer than segments."""
+        return tuple(segment * self.frames_per_setting for segment in range(1, len(self.order)))
+
+    @property
+    def total_frames(self) -> int:
+        """Frames in all segments together."""
+        return self.frames_per_setting * len(self.order)
+
+    def segment_at(self, frame: int) -> int:
+        """Return the segment in which environment frame `frame` (counted from 0) is played.
+
+        Raises:
+            ValueError: `frame` is negative.
+        """
+        if frame < 0:
+            raise ValueError(f"frame={frame!r}: must not be negative")
+        return min(frame // self.frames_per_setting, len(self.order) - 1)
+
+    def setting_at(self, frame: int) -> Setting:
+        """Return the setting under which environment frame `frame` (counted from 0) is played."""
+        return self.settings[self.order[self.segment_at(frame)]]
+
+    def easier_than(self, name: str) -> tuple[Setting, ...]:
+        """Return the settings listed before the named one, which are the easier ones in a schedule that gets harder.
+
+        Raises:
+            ValueError: There is no such setting.
+        """
+        names = [setting.name for setting in self.settings]
+        if name not in names:
+            raise ValueError(f"setting={name!r}: must be one of {', '.join(names)}")
+        return self.settings[: names.index(name)]
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the schedule as JSON values, in the layout of a schedule file."""
+        return {
+            "frames_per_setting": self.frames_per_setting,
+            "settings": [{"name": setting.name, "parameters": dict(setting.parameters)} for setting in self.settings],
+            "order": list(self.order),
+        }
+
+    @classmethod
+    def from_json(cls, value: object) -> "Schedule":
+        """Return the schedule that `to_json` gave; `order` may be missing and is then each setting once.
+
+        Raises:
+            ValueError: A field is missing, unknown or has a value that is not allowed.
+        """
+        data = _fields("schedule", value, required=FILE_KEYS[:2], optional=FILE_KEYS[2:])
+        listed = _list("settings", data["settings"])
+        settings = []
+        for index, item in enumerate(listed):
+            entry = _fields(f"settings[{index}]", item, required=("name", "parameters"))
+            try:
+                settings.append(Setting(entry["name"], entry["parameters"]))
+            except ValueError as error:
+                raise ValueError(f"settings[{index}].{error}") from None
+        order = _list("order", data.get("order", list(range(len(settings)))))
+        return cls(tuple(settings), tuple(order), data["frames_per_setting"])
+
+
+def _fields(field: str, value: object, required: Sequence[str], optional: Sequence[str] = ()) -> dict[str, Any]:
+    if not isinstance(value, dict):
+        raise ValueError(f"{field}={value!r}: must be an object with {', '.join(required)}")
+    for key in required:
+        if key not in value:
+            raise ValueError(f"{field}: {key!r} is missing; it must have {', '.join(required)}")
+    for key in value:
+        if key not in (*required, *optional):
+            raise ValueError(f"{field}: {key!r} is unknown; allowed are {', '.join((*required, *optional))}")
+    return value
+
+
+def _list(field: str, value: object) -> list[Any]:
+    if not isinstance(value, list):
+        raise ValueError(f"{field}={value!r}: must be a list")
+    return value
+
+
+def check_schedule(schedule: Schedule, game: str) -> Schedule:
+    """Return `schedule` if a game can be played under all of its settings.
+
+    Raises:
+        ValueError: A setting has an unknown parameter or a value out of range; the message names the setting.
+    """
+    for setting in schedule.settings:
+        try:
+            game_class(game).check_parameters(setting.parameters)
+        except ValueError as error:
+            raise ValueError(f"setting {setting.name!r}: {error}") from None
+    return schedule
+
+
+def schedule_from_values(
+    game: str,
+    values: Sequence[float],
+    parameter: str | None = None,
+    frames_per_setting: int = FRAMES_PER_SETTING,
+    cycles: int = 1,
+) -> Schedule:
+    """Return a schedule of values of one parameter; a repeated value comes back to the same setting.
+
+    Args:
+        game: `catcher` or `flappy_bird`.
+        values: Value in each segment.
+        parameter: Which parameter changes; None means the game's own in `SCHEDULE_PARAMETER`.
+        frames_per_setting: Length of a segment in environment frames.
+        cycles: How often to go through `values`.
+
+    Raises:
+        ValueError: A value is not allowed.
+
+    >>> schedule = schedule_from_values("flappy_bird", [100, 75, 100])
+    >>> [setting.name for setting in schedule.settings], schedule.order
+    (['0-pipe_gap=100', '1-pipe_gap=75'], (0, 1, 0))
+    """
+    table = {entry.name: entry for entry in game_class(game).parameter_table}
+    name = SCHEDULE_PARAMETER[game] if parameter is None else parameter
+    if name not in table:
+        raise ValueError(f"parameter={name!r}: must be one of {', '.join(table)}")
+    checked = [table[name].check(value) for value in values]
+    distinct = list(dict.fromkeys(checked))
+    digits = len(str(max(len(distinct) - 1, 0)))
+    settings = [
+        Setting(f"{index:0{digits}}-{name}={value:.12g}", {name: value}) for index, value in enumerate(distinct)
+    ]
+    order = tuple(distinct.index(value) for value in checked) * _whole("cycles", cycles, 1, 1_000_000)
+    return check_schedule(Schedule(tuple(settings), order, frames_per_setting), game)
+
+
+def default_schedule(game: str, frames_per_setting: int = FRAMES_PER_SETTING) -> Schedule:
+    """Return the paper's six settings of a game.
+
+    Raises:
+        ValueError: There is no such game, or `frames_per_setting` is not a whole number above 0.
+    """
+    return schedule_from_values(game, DEFAULT_VALUES[game_class(game).name], frames_per_setting=frames_per_setting)
+
+
+def _no_constant(text: str) -> float:
+    raise ValueError(f"{text} is not a number allowed in JSON")
+
+
+def load_schedule(path: str | Path, game: str) -> Schedule:
+    """Read a schedule from a JSON file with the layout of `Schedule.to_json`.
+
+    Raises:
+        ValueError: The file cannot be read or its contents are not a schedule for the game; the message names the file.
+    """
+    try:
+        value = json.loads(Path(path).read_text(encoding="utf-8"), parse_constant=_no_constant)
+        return check_schedule(Schedule.from_json(value), game)
+    except (OSError, UnicodeDecodeError, RecursionError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise ValueError(f"{path}: cannot be read: {reason}") from None
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from None
