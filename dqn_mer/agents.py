@@ -33,9 +33,24 @@ class Streams(NamedTuple):
 
 def spawn_streams(seed: int) -> Streams:
     """Derive every stream of a run from its one seed."""
-    children = np.random.SeedSequence(seed).spawn(len(Streams._fields))
-    seeds = [int(child.generate_state(1)[0]) for child in children[:3]]
-    return Streams(*seeds, *(np.random.default_rng(child) for child in children[3:]))
+    children = iter(np.random.SeedSequence(seed).spawn(len(Streams._fields)))
+
+    def whole() -> int:
+        return int(next(children).generate_state(1)[0])
+
+    def generator() -> np.random.Generator:
+        return np.random.default_rng(next(children))
+
+    return Streams(
+        environment=whole(),
+        network=whole(),
+        evaluation=whole(),
+        exploration=generator(),
+        reservoir=generator(),
+        sampling=generator(),
+        ordering=generator(),
+        random_policy=generator(),
+    )
 
 
 def choose_device(name: str) -> torch.device:

@@ -13,6 +13,7 @@ from typing import Any
 
 import safetensors
 import safetensors.torch
+import torch
 from torch import nn
 
 from dqn_mer.networks import build_network
@@ -123,7 +124,10 @@ def load_checkpoint(path: Path) -> Checkpoint:
 
 def _weights_bytes(model: nn.Module) -> bytes:
     # Cloned, because safetensors refuses tensors that are views of one storage, as FlatWeights makes them.
-    state = {name: tensor.detach().cpu().clone() for name, tensor in model.state_dict().items()}
+    state = {
+        name: tensor.detach().cpu().clone(memory_format=torch.contiguous_format)
+        for name, tensor in model.state_dict().items()
+    }
     return safetensors.torch.save(state)
 
 

@@ -55,7 +55,7 @@ def evaluate_command(arguments: Sequence[str]) -> int:
     """Evaluate a saved agent as the flags say, and return the exit code."""
 
     def run() -> None:
-        from dqn_mer.replaying import EvaluateOptions, evaluate_checkpoint
+        from dqn_mer.saved_agents import EvaluateOptions, evaluate_checkpoint
 
         evaluate_checkpoint(parse(EvaluateOptions, arguments, prog="python -m dqn_mer evaluate"))
 
@@ -88,13 +88,14 @@ def parse(kind: type[T], arguments: Sequence[str], prog: str, default: T | None 
     options: dict[str, Any] = {} if default is None else {"default": default}
     try:
         with contextlib.redirect_stderr(complaint), _unwrapped(arguments):
-            return tyro.cli(
+            parsed: T = tyro.cli(
                 kind,
                 prog=prog,
                 args=list(arguments),
                 registry=_registry(),
                 **options,
             )
+            return parsed
     except SystemExit as leaving:
         if leaving.code in (0, None):
             raise
@@ -169,7 +170,7 @@ def _peek(arguments: Sequence[str], name: str) -> str | None:
 
 def _one_line(text: str) -> str:
     """Return what the parser's box says, up to its first rule, as one line with what the flag allows."""
-    lines = []
+    lines: list[str] = []
     for line in text.splitlines():
         content = line.strip(" │|╭╮╰╯─-")
         if not content and lines:

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -132,7 +131,24 @@ class Config:
 
     def to_json(self) -> dict[str, Any]:
         """Return the values as JSON types, by field name."""
-        return {f.name: _plain(getattr(self, f.name)) for f in dataclasses.fields(self) if f.name not in ("log_dir",)}
+        return {f.name: _plain(getattr(self, f.name)) for f in dataclasses.fields(self)}
+
+    @classmethod
+    def from_json(cls, values: Mapping[str, Any]) -> Config:
+        """Return the configuration that `to_json` described.
+
+        Raises:
+            ValueError: naming the field, if one is unknown, missing or not allowed.
+        """
+        names = {f.name for f in dataclasses.fields(cls)}
+        for name in sorted(names ^ set(values)):
+            raise ValueError(f"{name}: {'missing' if name in names else 'unknown'}")
+        made = dict(values)
+        for name in ("settings", "hidden_sizes"):
+            made[name] = tuple(values[name])
+        for name in ("schedule", "log_dir", "run_dir"):
+            made[name] = None if values[name] is None else Path(values[name])
+        return cls(**made)
 
 
 @dataclass(frozen=True)
@@ -156,8 +172,8 @@ class Range:
 
     def check(self, name: str, value: object) -> None:
         """Raise ValueError, naming the field and what is allowed, unless ``value`` is within."""
-        numeric = isinstance(value, int if self.whole else (int, float)) and not isinstance(value, bool)
-        if not (numeric and math.isfinite(value) and self.low <= value <= self.high):  # type: ignore[arg-type, operator]
+        kinds = int if self.whole else (int, float)  # NaN fails the comparison
+        if not (isinstance(value, kinds) and not isinstance(value, bool) and self.low <= value <= self.high):
             raise ValueError(f"{name}={value!r}: must be {self.describe()}")
 
 
@@ -191,6 +207,7 @@ RANGES: dict[str, Range] = {
 }
 
 CHOICES: dict[str, tuple[str, ...]] = {
+    "preset": ("tuned", "paper", "quick"),
     "game": ("catcher", "flappy_bird"),
     "observation": ("pixels", "state"),
     "backend": ("native", "ple"),
@@ -202,27 +219,25 @@ CHOICES: dict[str, tuple[str, ...]] = {
 
 
 def _check_combinations(config: Config) -> None:
-    defaults = {f.name: f.default for f in dataclasses.fields(Config)}
-
-    def changed(name: str) -> bool:
-        return bool(getattr(config, name) != defaults[name])
-
+    """Raise ValueError for values that have no meaning together."""
     if config.agent != "dqn-mer":
-        for name in MER_ONLY:
-            if changed(name):
-                raise ValueError(f"{name}={getattr(config, name)!r}: only agent dqn-mer has it; agent={config.agent}")
-    if config.one_big_batch and changed("within_batch_rate"):
-        raise ValueError(f"within_batch_rate={config.within_batch_rate}: not used with one_big_batch (Algorithm 6)")
-    if config.game != "flappy_bird" and changed("flap_probability"):
-        raise ValueError(f"flap_probability={config.flap_probability}: only flappy_bird has it; game={config.game}")
+        _must_be_default(config, MER_ONLY, f"only agent dqn-mer has it, and agent={config.agent}")
+    if config.one_big_batch:
+        _must_be_default(config, ("within_batch_rate",), "not used with one_big_batch (Algorithm 6)")
+    if config.game != "flappy_bird":
+        _must_be_default(config, ("flap_probability",), f"only flappy_bird has it, and game={config.game}")
     if config.schedule is not None:
-        for name in ("settings", "vary", "cycles", "frames_per_setting"):
-            if changed(name):
-                raise ValueError(f"{name}={getattr(config, name)!r}: must not be given together with schedule")
+        _must_be_default(config, ("settings", "vary", "cycles", "frames_per_setting"), "not used with a schedule file")
     if config.vary and not config.settings:
         raise ValueError(f"vary={config.vary!r}: needs settings, the values to give it")
-    if config.backend == "ple" and config.rounding != "nearest":
-        raise ValueError(f"rounding={config.rounding!r}: the ple backend rounds as the installed pygame does")
+    if config.backend == "ple":
+        _must_be_default(config, ("rounding",), "the ple backend rounds as the installed pygame does")
+
+
+def _must_be_default(config: Config, names: Sequence[str], why: str) -> None:
+    for f in dataclasses.fields(config):
+        if f.name in names and getattr(config, f.name) != f.default:
+            raise ValueError(f"{f.name}={getattr(config, f.name)!r}: {why}; must be left at {f.default!r}")
 
 
 def _plain(value: Any) -> Any:
@@ -262,11 +277,11 @@ PRESETS: dict[str, dict[str, Any]] = {
 ``quick``: a run of about three minutes on two cores that visibly learns."""
 
 
-def default_config(preset: str = "", **choices: Any) -> Config:
+def default_config(preset: str = "tuned", **choices: Any) -> Config:
     """Return the configuration for some choices, with the defaults that suit them.
 
     Args:
-        preset: a name in `PRESETS`, or empty.
+        preset: ``tuned``, or a name in `PRESETS`.
         choices: any fields of `Config`; they win over the preset, and the preset over the tuned defaults.
 
     Raises:
@@ -275,12 +290,12 @@ def default_config(preset: str = "", **choices: Any) -> Config:
     >>> default_config(observation="state", agent="dqn-mer").learning_rate
     0.01
     """
-    if preset and preset not in PRESETS:
-        raise ValueError(f"preset={preset!r}: must be one of {', '.join(PRESETS)}")
+    if preset not in CHOICES["preset"]:
+        raise ValueError(f"preset={preset!r}: must be one of {', '.join(CHOICES['preset'])}")
     known = {f.name for f in dataclasses.fields(Config)}
     for name in choices:
         if name not in known:
             raise ValueError(f"{name}: unknown field; must be one of {', '.join(sorted(known))}")
-    chosen = {**PRESETS.get(preset, {}), **choices}
+    chosen = {"preset": preset, **PRESETS.get(preset, {}), **choices}
     tuned = TUNED.get((chosen.get("observation", Config.observation), chosen.get("agent", Config.agent)), {})
     return Config(**{**tuned, **chosen})

@@ -214,7 +214,12 @@ class DQNAgent:
         self.replay.update(examples)
         update_norm = float((self.online.snapshot() - before).norm())
         return LearningStatistics(
-            float(loss.detach()), float(td_error), float(q.detach().mean()), float(q.detach().max()), gradient_norm, update_norm
+            float(loss.detach()),
+            float(td_error),
+            float(q.detach().mean()),
+            float(q.detach().max()),
+            gradient_norm,
+            update_norm,
         )
 
 

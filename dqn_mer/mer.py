@@ -176,11 +176,7 @@ class MERUpdate:
         self.learner = learner
         self.parameters = parameters
         self.rng = rng
-
-    @property
-    def num_draws(self) -> int:
-        """Examples to draw from memory for one update."""
-        return self.parameters.num_draws
+        self.num_draws = parameters.num_draws
 
     def update(self, examples: Examples) -> None:
         """Learn the examples in place: θ ← θ + γ (θ_after all batches − θ), Reptile with β after each batch.

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -104,14 +103,29 @@ class FlatWeights:
         if len(kinds) != 1:
             raise ValueError(f"model: must have parameters of one dtype on one device, has {sorted(map(str, kinds))}")
         self.model = model
-        self.vector = nn.Parameter(torch.cat([parameter.detach().reshape(-1) for parameter in parameters]))
+        self.vector = nn.Parameter(torch.cat([_flattened(parameter.detach()) for parameter in parameters]))
         self.vector.grad = torch.zeros_like(self.vector)
+        self._spans: dict[int, slice] = {}
         offset = 0
         for parameter in parameters:
-            chunk = slice(offset, offset + math.prod(parameter.shape))
-            parameter.data = self.vector.data[chunk].view(parameter.shape)
-            parameter.grad = self.vector.grad[chunk].view(parameter.shape)
-            offset = chunk.stop
+            span = slice(offset, offset + parameter.numel())
+            parameter.data = _laid_out(self.vector.data[span], parameter.shape)
+            parameter.grad = _laid_out(self.vector.grad[span], parameter.shape)
+            self._spans[id(parameter)] = span
+            offset = span.stop
+
+    def spans_without(self, left_out: Sequence[nn.Parameter]) -> list[slice]:
+        """Return the parts of the vector that hold all parameters but ``left_out``, neighbours joined."""
+        spans: list[slice] = []
+        for parameter in self.model.parameters():
+            span = self._spans[id(parameter)]
+            if any(parameter is other for other in left_out):
+                continue
+            if spans and spans[-1].stop == span.start:
+                spans[-1] = slice(spans[-1].start, span.stop)
+            else:
+                spans.append(span)
+        return spans
 
     def snapshot(self) -> Tensor:
         """Return a real copy of the weights, shape ``(weights,)``; later training does not change it."""
@@ -129,6 +143,19 @@ class FlatWeights:
         Exact at both ends: rate 0 restores ``before`` and rate 1 keeps the weights, to the bit.
         """
         self.vector.copy_(torch.lerp(before, self.vector.detach(), rate))
+
+
+def _flattened(weight: Tensor) -> Tensor:
+    """Return a weight as a vector: convolutions channels-last, so that a patch of maps meets them as one row."""
+    return (weight.permute(0, 2, 3, 1) if weight.dim() == 4 else weight).reshape(-1)
+
+
+def _laid_out(part: Tensor, shape: torch.Size) -> Tensor:
+    """Return ``part`` of a vector as a view of a weight's shape: the inverse of `_flattened`."""
+    if len(shape) != 4:
+        return part.view(shape)
+    outputs, channels, height, width = shape
+    return part.view(outputs, height, width, channels).permute(0, 3, 1, 2)
 
 
 def network_spec(observation_shape: Sequence[int], num_actions: int, hidden_sizes: Sequence[int]) -> dict[str, Any]:

@@ -37,7 +37,7 @@ def learning_curves(
 ) -> Figure:
     """Draw the evaluation score over training, one panel for each setting.
 
-    Dashed lines are the frames at which the setting changes; shaded are the segments that train on the panel's setting.
+    Dashed: the setting changes. Shaded: training on the panel's setting; the last segment goes on to the run's end.
 
     Args:
         frames: Frames of the evaluations, strictly increasing, of shape (n,).
@@ -218,7 +218,7 @@ def _draw_panel(
         if segment:
             panel.axvline(start / 1000, color="0.45", ls="--", lw=0.8, zorder=1)
         if trained == setting:
-            stop = min(start + length, end)
+            stop = end if segment == len(order) - 1 else min(start + length, end)
             panel.axvspan(start / 1000, stop / 1000, color=TRAINED_COLOUR, alpha=0.28, lw=0, zorder=0)
     panel.plot(times / 1000, curve, color=CURVE_COLOUR, lw=1.6, marker="o", ms=3, clip_on=False)
     panel.set_xlim(0, end / 1000)

@@ -1,8 +1,9 @@
-"""MER's inner loop written out for ReLU networks on a CPU: the autograd loop's weights at a fraction of its time.
+"""MER's inner loop without autograd, for ReLU MLPs and CNNs on a CPU: the same weights in a fraction of the time.
 
-For one example autograd spends most of its time on bookkeeping. Here forward, backward and the SGD step are
-explicit matrix-vector products on views of the weights; the outer product of the weight gradient is added to
-the weights by BLAS (``ger``) and never formed. `AutogradLearner` is the oracle, and takes every other case.
+For one example at a time autograd spends most of its time on bookkeeping, and SGD on reading and writing every
+weight. Here both passes are written out (`explicit`), the first layer's patches are cut out once for all
+examples, and a large dense layer takes the steps of a batch together. `AutogradLearner` is the oracle, and the
+way for every other model, loss and device.
 """
 
 from __future__ import annotations
@@ -12,14 +13,12 @@ from typing import Any, Protocol, runtime_checkable
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from scipy.linalg import get_blas_funcs
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
+from dqn_mer.explicit import LAZY_WEIGHTS, Array, ConvolutionStack, Dense, DirectDense, LazyDense
 from dqn_mer.mer import NEWEST, AutogradLearner, Examples, Loss, SequentialLearner, step_with_boost
-from dqn_mer.networks import FlatWeights
-
-Array = NDArray[Any]
+from dqn_mer.networks import FlatWeights, ScalePixels
 
 
 @runtime_checkable
@@ -36,19 +35,45 @@ class ExplicitLoss(Protocol):
 def make_learner(weights: FlatWeights, loss: Loss, optimizer: Optimizer) -> SequentialLearner:
     """Return the fastest exact inner loop for this model, loss and optimizer."""
     on_cpu = weights.vector.device.type == "cpu"
-    if on_cpu and isinstance(loss, ExplicitLoss) and is_relu_mlp(weights.model):
-        return ExplicitMLPLearner(weights, loss, optimizer)
+    if on_cpu and isinstance(loss, ExplicitLoss) and has_explicit_form(weights.model):
+        return ExplicitLearner(weights, loss, optimizer)
     return AutogradLearner(weights, loss, optimizer)
 
 
-def is_relu_mlp(model: nn.Module) -> bool:
-    """Whether ``model`` is ``Linear, ReLU, ..., Linear``, with biases, and nothing else."""
-    if type(model) is not nn.Sequential or len(model) % 2 == 0:
+def has_explicit_form(model: nn.Module) -> bool:
+    """Whether ``model`` is ``[ScalePixels, (Conv2d, ReLU)+, Flatten,] (Linear, ReLU)*, Linear`` and nothing else.
+
+    Convolutions must have no padding, dilation or groups, and all layers biases.
+    """
+    if type(model) is not nn.Sequential:
         return False
-    return all(
-        (type(layer) is nn.Linear and layer.bias is not None) if position % 2 == 0 else type(layer) is nn.ReLU
-        for position, layer in enumerate(model)
-    )
+    kinds = "".join(_KIND_LETTERS.get(type(layer), "?") for layer in model)
+    dense = kinds
+    if kinds.startswith("S"):
+        convolutions, flatten, dense = kinds[1:].partition("F")
+        if not flatten or not convolutions or convolutions != "CR" * (len(convolutions) // 2):
+            return False
+    if dense != "LR" * (len(dense) // 2) + "L":
+        return False
+    return all(_is_plain(layer) for layer in model)
+
+
+_KIND_LETTERS: dict[type[nn.Module], str] = {
+    ScalePixels: "S",
+    nn.Conv2d: "C",
+    nn.ReLU: "R",
+    nn.Flatten: "F",
+    nn.Linear: "L",
+}
+
+
+def _is_plain(layer: nn.Module) -> bool:
+    if isinstance(layer, nn.Conv2d):
+        plain = layer.padding == (0, 0) and layer.dilation == (1, 1) and layer.groups == 1
+        return plain and layer.bias is not None
+    if isinstance(layer, nn.Flatten):
+        return (layer.start_dim, layer.end_dim) == (1, -1)
+    return not isinstance(layer, nn.Linear) or layer.bias is not None
 
 
 def is_plain_sgd(optimizer: Optimizer) -> bool:
@@ -58,73 +83,74 @@ def is_plain_sgd(optimizer: Optimizer) -> bool:
     return not any(optimizer.param_groups[0][name] for name in ("momentum", "weight_decay", "nesterov", "maximize"))
 
 
-class ExplicitMLPLearner:
-    """The inner loop for a ReLU MLP on a CPU, without autograd.
+class ExplicitLearner:
+    """The inner loop for a model with an explicit form, on a CPU.
 
-    With plain SGD the weights are stepped in place, layer by layer; with any other optimizer the gradient is
-    written out and the optimizer takes the step.
+    With plain SGD every layer steps its own weights; with any other optimizer the layers write the gradient and
+    the optimizer takes the step, example by example.
 
     Args:
-        weights: of a model for which `is_relu_mlp` holds.
+        weights: of a model for which `has_explicit_form` holds.
         loss: with its gradient in closed form.
         optimizer: over ``weights.vector``.
     """
 
     def __init__(self, weights: FlatWeights, loss: ExplicitLoss, optimizer: Optimizer) -> None:
-        layers = [layer for layer in weights.model.children() if isinstance(layer, nn.Linear)]
         self.weights = weights
         self.loss = loss
         self.optimizer = optimizer
         self.plain_sgd = is_plain_sgd(optimizer)
-        self.matrices = [_view(layer.weight) for layer in layers]
-        self.biases = [_view(layer.bias) for layer in layers]
-        self.matrix_gradients = [_gradient_view(layer.weight) for layer in layers]
-        self.bias_gradients = [_gradient_view(layer.bias) for layer in layers]
-        self.add_outer_product = get_blas_funcs("ger", (self.matrices[0],))
+        linear = [layer for layer in weights.model.children() if isinstance(layer, nn.Linear)]
+        self.dense: list[Dense] = [self._dense(layer, relu=layer is not linear[-1]) for layer in linear]
+        self.convolutions: ConvolutionStack | None = None
+        # The parts of the weight vector whose steps are taken at once, and so need a Reptile step of their own.
+        self.direct = weights.spans_without([layer.weight for layer in linear if self._is_lazy(layer)])
 
+    def _is_lazy(self, layer: nn.Linear) -> bool:
+        return self.plain_sgd and layer.weight.numel() >= LAZY_WEIGHTS
+
+    def _dense(self, layer: nn.Linear, relu: bool) -> Dense:
+        return LazyDense(layer, relu) if self._is_lazy(layer) else DirectDense(layer, relu)
+
+    @torch.no_grad()
     def learn(self, examples: Examples, batch: NDArray[np.int64], newest_boost: float, reptile_rate: float) -> None:
         """Take one optimizer step on each example of ``batch`` in turn, then one Reptile step."""
-        before = self.weights.snapshot()
-        inputs, *targets = (part.numpy() for part in examples)
+        vector = self.weights.vector.detach()
+        before = [vector[span].clone() for span in self.direct] if reptile_rate != 1.0 else []
+        inputs, targets = self._load(examples[0]), [part.numpy() for part in examples[1:]]
+        for layer in self.dense:
+            layer.begin(len(batch))
         for row in batch.tolist():
             boost = newest_boost if row == NEWEST else 1.0
-            self._learn_one(inputs[row], [target[row] for target in targets], boost)
-        self.weights.interpolate_from(before, reptile_rate)
+            self._learn_one(row, inputs, [target[row] for target in targets], boost)
+        for layer in self.dense:
+            layer.finish(reptile_rate)
+        for span, start in zip(self.direct, before, strict=False):
+            vector[span] = torch.lerp(start, vector[span], reptile_rate)
 
-    def _learn_one(self, inputs: Array, targets: list[Any], boost: float) -> None:
-        activations = [inputs]
-        outputs = inputs
-        for matrix, bias in zip(self.matrices, self.biases, strict=True):
-            if len(activations) > 1:
-                outputs = np.maximum(outputs, 0)
-                activations[-1] = outputs
-            outputs = matrix @ outputs
-            outputs += bias
-            activations.append(outputs)
+    def _load(self, observations: Tensor) -> Array | None:
+        """Return the inputs of the first dense layer, or give the convolutions theirs and return None."""
+        layers = [layer for layer in self.weights.model.children() if isinstance(layer, nn.Conv2d)]
+        if not layers:
+            inputs: Array = observations.numpy()
+            return inputs
+        if self.convolutions is None:
+            channels, height, width = observations.shape[1:]
+            self.convolutions = ConvolutionStack(layers, (channels, height, width))
+        scaled = ScalePixels()(observations).to(self.weights.vector.dtype)
+        self.convolutions.load(scaled)
+        return None
+
+    def _learn_one(self, row: int, inputs: Array | None, targets: list[Any], boost: float) -> None:
+        rate = boost * self.optimizer.param_groups[0]["lr"] if self.plain_sgd else None
+        convolutions = self.convolutions if inputs is None else None
+        outputs = inputs[row] if inputs is not None else convolutions.forward(row)
+        for layer in self.dense:
+            outputs = layer.forward(outputs)
         gradient = self.loss.output_gradient(outputs, *targets)
-        rate = boost * self.optimizer.param_groups[0]["lr"]
-        for layer in reversed(range(len(self.matrices))):
-            below = activations[layer]
-            gradient_below = gradient @ self.matrices[layer] if layer else gradient
-            if self.plain_sgd:
-                self.add_outer_product(-rate, below, gradient, a=self.matrices[layer].T, overwrite_a=True)
-                self.biases[layer] -= rate * gradient
-            else:
-                np.multiply.outer(gradient, below, out=self.matrix_gradients[layer])
-                self.bias_gradients[layer][:] = gradient
-            gradient = gradient_below
-            if layer:
-                gradient *= below > 0
-        if not self.plain_sgd:
+        for layer in reversed(self.dense):
+            gradient = layer.backward(gradient, rate, pass_on=layer is not self.dense[0] or convolutions is not None)
+        if convolutions is not None:
+            convolutions.backward(gradient, rate)
+        if rate is None:
             step_with_boost(self.optimizer, boost)
-
-
-def _view(parameter: Tensor) -> Array:
-    """Return the NumPy array that shares memory with ``parameter``."""
-    array: Array = parameter.detach().numpy()
-    return array
-
-
-def _gradient_view(parameter: Tensor) -> Array:
-    assert parameter.grad is not None  # FlatWeights gave it one
-    return _view(parameter.grad)

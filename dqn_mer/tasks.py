@@ -72,18 +72,17 @@ def make_game_env(
     config: Config, parameters: dict[str, float], frame_limit: int | None, render_mode: str | None
 ) -> gymnasium.Env[Any, Any]:
     """Make the game's registered environment as the agent of ``config`` sees it, with these game parameters."""
-    options: dict[str, Any] = {"backend": config.backend, "observation": config.observation}
-    if config.backend == "native":
-        options["rounding"] = config.rounding
+    options: dict[str, Any] = {
+        "backend": config.backend,
+        "observation": config.observation,
+        "fixed_looks": config.fixed_looks,
+        "rounding": config.rounding,
+        "render_mode": render_mode,
+        **parameters,
+    }
     if frame_limit is not None:
         options["max_episode_steps"] = frame_limit
-    return gymnasium.make(
-        ENV_IDS[config.game],
-        fixed_looks=config.fixed_looks,
-        render_mode=render_mode,
-        **options,
-        **parameters,
-    )
+    return gymnasium.make(ENV_IDS[config.game], **options)
 
 
 def game_schedule(config: Config) -> tuple[Schedule, str]:

@@ -1,6 +1,5 @@
 """A Gymnasium environment around a game: observations, rendering, seeds."""
 
-import numbers
 import operator
 from collections import deque
 from collections.abc import Mapping
@@ -13,10 +12,10 @@ from gymnasium import spaces
 from gymnasium.error import ResetNeeded
 
 from envs.catalogue import game_class, make_game
-from envs.games import FRAMES_PER_SECOND, FirstDraws, Game, GeneratorDraws, one_of
+from envs.games import FRAMES_PER_SECOND, FirstDraws, Game, GeneratorDraws, Parameter, one_of
 
 SCREEN_SIZE = 84  # px, of Mnih et al. 2015
-MAX_FRAME_STACK = 64
+FRAME_STACK = Parameter("frame_stack", "frames", 4, 1, 64, "frames in an observation of pixels", whole=True)
 OBSERVATIONS = ("pixels", "state")
 RENDER_MODES = ("human", "rgb_array")
 
@@ -75,14 +74,6 @@ class ArcadeEnv(gymnasium.Env[npt.NDArray[Any], np.int64]):
         kind = game_class(game)
         self.game_name, self.action_meanings, self.score_name = kind.name, kind.actions, kind.score_name
         self._pixels = one_of("observation", observation, OBSERVATIONS) == "pixels"
-        if (
-            isinstance(frame_stack, bool)
-            or not isinstance(frame_stack, numbers.Integral)
-            or not 1 <= frame_stack <= MAX_FRAME_STACK
-        ):
-            raise ValueError(
-                f"frame_stack={frame_stack!r}: must be a whole number from 1 to {MAX_FRAME_STACK} (frames)"
-            )
         if not isinstance(fixed_looks, bool):
             raise ValueError(f"fixed_looks={fixed_looks!r}: must be True or False")
         self.render_mode = None if render_mode is None else one_of("render_mode", render_mode, RENDER_MODES)
@@ -91,7 +82,7 @@ class ArcadeEnv(gymnasium.Env[npt.NDArray[Any], np.int64]):
         self._game = make_game(game, self._given, backend, rounding)
         self._changed = False
         self._playing = False
-        self._frame_stack = int(frame_stack)
+        self._frame_stack = int(FRAME_STACK.check(frame_stack))
         self._frames: deque[npt.NDArray[np.uint8]] = deque(maxlen=self._frame_stack)
         self._looks_random: np.random.Generator | None = None
         self._window: Any = None

@@ -40,6 +40,6 @@ def make_game(name: str, parameters: Mapping[str, object], backend: str = "nativ
     native = game_class(name)
     if one_of("backend", backend, BACKENDS) == "native":
         return native(rounding=rounding, **parameters)
-    from envs import upstream  # here, because only this backend needs the packages that it imports
+    from envs.upstream import make_game as make_upstream  # here, because only this backend needs pygame and ple
 
-    return upstream.make_game(name, parameters, rounding)
+    return make_upstream(name, parameters, rounding)

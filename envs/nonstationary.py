@@ -32,8 +32,8 @@ class NonStationary(gymnasium.Wrapper[Any, Any, Any, Any]):
 
     Every step is one frame. The step that completes a segment ends its episode with `truncated`, and the next reset
     applies the next segment's setting, so that each episode is played under one setting. After the last segment nothing
-    changes any more. Observations are untouched: the agent is told nothing. `info` says `setting` (name), `setting_index` (in
-    `schedule.settings`) and `segment` of the episode that the observation belongs to.
+    changes any more. Observations are untouched: the agent is told nothing. `info` says `setting` (name),
+    `setting_index` (in `schedule.settings`) and `segment` of the episode that the observation belongs to.
 
     Attributes:
         schedule: The schedule.

@@ -2,6 +2,7 @@ import csv
 import io
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import matplotlib.image
@@ -50,6 +51,12 @@ def test_learning_curves_of_a_run_that_stopped_early() -> None:
     assert np.allclose(shaded(panels[1]), [(0.1, 0.13)]) and shaded(panels[2]) == []
 
 
+def test_the_last_segment_goes_on_to_the_end() -> None:
+    panels = visible_panels(report.learning_curves(FRAMES, SCORES, NAMES, [0, 2], 100, ""))
+    assert dashed(panels[0]) == pytest.approx([0.1])
+    assert np.allclose(shaded(panels[0]), [(0.0, 0.1)]) and np.allclose(shaded(panels[2]), [(0.1, 0.3)])
+
+
 @pytest.mark.parametrize("settings", [1, 2, 5, 6, 13])
 def test_learning_curves_draw_any_number_of_settings(settings: int) -> None:
     scores = np.zeros((1, settings))
@@ -71,7 +78,7 @@ def test_pyplot_is_never_touched() -> None:
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
-def write_evaluations(run_dir: Path, rows: list[tuple[object, ...]]) -> None:
+def write_evaluations(run_dir: Path, rows: Sequence[tuple[object, ...]]) -> None:
     with (run_dir / "evaluations.csv").open("w", newline="") as file:
         csv.writer(file).writerows([("frame", "setting_index", "score_mean"), *rows])
 

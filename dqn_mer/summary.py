@@ -1,0 +1,68 @@
+"""What a finished run leaves beside its logs: the matrix, the metrics, the picture and the table."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from rich.table import Table
+
+from dqn_mer.checkpoint import weights_digest
+from dqn_mer.config import Config
+from dqn_mer.dqn import DQNAgent
+from dqn_mer.metrics import continual_summary
+from dqn_mer.report import read_evaluations, save_learning_curves, score_matrix, summary_table, write_matrix
+from dqn_mer.runfolder import write_json
+from envs.settings import Schedule
+
+
+def segment_ends(schedule: Schedule, frames: int) -> list[int]:
+    """Return the frame at which training on each segment ends, for a run of ``frames`` frames.
+
+    The last segment goes on to the end of the run, wherever the run ends.
+    """
+    return [*(border for border in schedule.borders if border < frames), frames]
+
+
+def summarise(
+    run_dir: Path, config: Config, schedule: Schedule, agent: DQNAgent, random_scores: Sequence[float], wall_s: float
+) -> tuple[dict[str, Any], Table]:
+    """Write matrix.csv, summary.json and learning_curves.png of a finished run.
+
+    Args:
+        run_dir: with its evaluations.csv.
+        config: of the run.
+        schedule: of the run.
+        agent: as trained.
+        random_scores: mean score of random play on each setting.
+        wall_s: time the run took, in seconds.
+
+    Returns:
+        The content of summary.json, and the table for the terminal.
+    """
+    names = [setting.name for setting in schedule.settings]
+    frames, scores = read_evaluations(run_dir / "evaluations.csv", len(names))
+    ends = segment_ends(schedule, agent.frames)
+    matrix = score_matrix(frames, scores, ends)
+    order = list(schedule.order[: len(ends)])
+    trained = [names[index] for index in order]
+    write_matrix(run_dir / "matrix.csv", matrix, names, trained)
+    metrics = continual_summary(matrix, order, random_scores, frames, scores)
+    summary = {
+        "metrics": metrics,
+        "random_scores": dict(zip(names, random_scores, strict=True)),
+        "final_scores": dict(zip(names, matrix[-1].tolist(), strict=True)),
+        "best_scores": dict(zip(names, scores.max(axis=0).tolist(), strict=True)),
+        "frames": agent.frames,
+        "updates": agent.updates,
+        "target_syncs": agent.target_syncs,
+        "weights_sha256": weights_digest(agent.online.model),
+        "wall_s": round(wall_s, 1),
+        "frames_per_s": round(agent.frames / wall_s, 1),
+    }
+    write_json(run_dir / "summary.json", summary)
+    title = f"{config.game.replace('_', ' ').title()}: evaluation score on each setting"
+    caption = f"{config.agent}, seed {config.seed}, {config.observation} observations"
+    save_learning_curves(run_dir, names, order, schedule.frames_per_setting, title, caption)
+    return summary, summary_table(matrix, names, trained, order, metrics)

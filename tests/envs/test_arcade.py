@@ -1,0 +1,299 @@
+"""The environments as Gymnasium and their users see them."""
+
+import subprocess
+import sys
+import warnings
+from typing import Any
+
+import gymnasium
+import numpy as np
+import pytest
+from gymnasium.error import ResetNeeded
+from gymnasium.utils.env_checker import check_env
+
+from envs import ENV_IDS, MAX_EPISODE_FRAMES, ArcadeEnv
+from envs.games import luma, shrink
+
+EACH_ID = pytest.mark.parametrize("env_id", ENV_IDS.values())
+EACH_OBSERVATION = pytest.mark.parametrize("observation", ["pixels", "state"])
+EACH_GAME = pytest.mark.parametrize("game", ENV_IDS)
+
+
+def trace(env: gymnasium.Env[Any, Any], steps: int, seed: int | None = None) -> list[Any]:
+    """Play random actions over several episodes and return all that is to be seen."""
+    random = np.random.default_rng(99)
+    observation, info = env.reset(seed=seed)
+    seen: list[Any] = [(observation.tobytes(), info)]
+    for _ in range(steps):
+        observation, reward, terminated, truncated, info = env.step(random.integers(2))
+        seen.append((observation.tobytes(), reward, terminated, truncated, info))
+        if terminated or truncated:
+            observation, info = env.reset()
+            seen.append((observation.tobytes(), info))
+    return seen
+
+
+@EACH_ID
+@EACH_OBSERVATION
+def test_obeys_gymnasium(env_id: str, observation: str) -> None:
+    check_env(gymnasium.make(env_id, observation=observation, render_mode="rgb_array").unwrapped)
+
+
+@EACH_ID
+def test_has_the_stock_frame_limit(env_id: str) -> None:
+    env = gymnasium.make(env_id, observation="state")
+    assert env.spec is not None and env.spec.max_episode_steps == MAX_EPISODE_FRAMES
+    with pytest.raises(ResetNeeded):
+        env.unwrapped.step(0)
+
+
+@EACH_ID
+@EACH_OBSERVATION
+def test_a_seed_fixes_this_and_all_later_episodes(env_id: str, observation: str) -> None:
+    """Also in an environment that has been played before, and whatever was drawn for its looks."""
+    env, other = (gymnasium.make(env_id, observation=observation) for _ in range(2))
+    first = trace(env, 500, seed=5)
+    assert sum(len(entry) == 2 for entry in first) > 2  # several episodes
+    assert trace(other, 500, seed=5) == first
+    assert trace(env, 500, seed=5) == first
+    assert trace(env, 500, seed=6) != first
+
+
+@EACH_GAME
+def test_two_environments_do_not_disturb_each_other(game: str) -> None:
+    alone = trace(ArcadeEnv(game), 200, seed=1)
+    env, other = ArcadeEnv(game), ArcadeEnv(game)
+    observation, info = env.reset(seed=1)
+    seen: list[Any] = [(observation.tobytes(), info)]
+    other.reset(seed=2)
+    random = np.random.default_rng(99)
+    for index in range(200):
+        if other.step(index % 2)[2]:
+            other.reset()
+        observation, reward, terminated, truncated, info = env.step(random.integers(2))
+        seen.append((observation.tobytes(), reward, terminated, truncated, info))
+        if terminated:
+            observation, info = env.reset()
+            seen.append((observation.tobytes(), info))
+    assert seen == alone
+
+
+@EACH_GAME
+def test_global_generator_is_untouched(game: str) -> None:
+    before = np.random.get_state()[1].tobytes()  # type: ignore[union-attr] # noqa: NPY002
+    trace(ArcadeEnv(game), 100, seed=1)
+    assert np.random.get_state()[1].tobytes() == before  # type: ignore[union-attr] # noqa: NPY002
+
+
+@EACH_GAME
+def test_pixels_are_what_rgb_array_shows(game: str) -> None:
+    """The newest frame exactly for Catcher; for Flappy Bird within one grey level (see `flappy_screen`)."""
+    env = ArcadeEnv(game, render_mode="rgb_array")
+    tolerance = {"catcher": 0, "flappy_bird": 1}[game]
+    observation, _ = env.reset(seed=3)
+    previous = [observation[0]] * 4
+    for index in range(150):
+        shown = env.render()
+        assert shown is not None and shown.dtype == np.uint8
+        assert shown.shape == (env.game.height, env.game.width, 3)
+        assert np.abs(shrink(luma(shown), 84).astype(int) - observation[-1]).max() <= tolerance
+        np.testing.assert_array_equal(observation, previous)  # oldest first; at the reset the first frame repeated
+        observation, _, terminated, _, _ = env.step(index % 11 % 2)
+        previous = [*previous[1:], observation[-1]]
+        if terminated:
+            observation, _ = env.reset()
+            previous = [observation[0]] * 4
+
+
+@EACH_GAME
+def test_frames_change(game: str) -> None:
+    env = ArcadeEnv(game)
+    env.reset(seed=0)
+    frames = [env.step(1)[0][-1].tobytes() for _ in range(15)]
+    assert len(set(frames[5:])) == 10
+
+
+@EACH_GAME
+@EACH_OBSERVATION
+def test_observations_may_be_kept_and_written_to(game: str, observation: str) -> None:
+    """Nothing returned is shared: neither with a later observation nor with the environment."""
+    env, vandalised = (ArcadeEnv(game, observation=observation) for _ in range(2))
+    kept, _ = env.reset(seed=1)
+    broken, _ = vandalised.reset(seed=1)
+    copy = kept.copy()
+    for _ in range(6):
+        broken[...] = 0
+        latest, broken = env.step(1)[0], vandalised.step(1)[0]
+        np.testing.assert_array_equal(latest, broken)
+    np.testing.assert_array_equal(kept, copy)
+
+
+@EACH_GAME
+def test_state_is_normalised_and_does_not_tell_the_setting(game: str) -> None:
+    """The scale of the input is the same under all settings; all of an episode fits in [−1, 1]."""
+    from envs.settings import default_schedule
+
+    seen, scales = [], []
+    for setting in default_schedule(game).settings:
+        env = ArcadeEnv(game, observation="state", **setting.parameters)
+        observation, _ = env.reset(seed=0)
+        scales.append((env._state_scale.tolist(), env._state_shift.tolist()))
+        for index in range(300):
+            seen.append(observation)
+            observation, _, terminated, _, _ = env.step(index % 9 % 2)
+            if terminated:
+                observation, _ = env.reset()
+    assert all(scale == scales[0] for scale in scales)
+    assert all(observation.dtype == np.float32 for observation in seen)
+    assert np.abs(seen).max() <= 1 and np.ptp(seen, axis=0).min() > 0.1
+
+
+def test_info_counts_this_episode() -> None:
+    env = ArcadeEnv("catcher", lives=1)
+    env.reset(seed=0)
+    score, rewards = 0, []
+    for _ in range(2000):
+        state = env.game.state()
+        _, reward, terminated, truncated, info = env.step(int(state[2] > state[0] + 4))
+        rewards.append(reward)
+        score += reward == 1
+        assert info == {"score": score} and not truncated
+        if terminated:
+            assert env.reset()[1] == {"score": 0}
+            score = 0
+    assert 1.0 in rewards and -6.0 in rewards
+
+
+def test_settings_change_at_the_next_reset_only() -> None:
+    env = ArcadeEnv("catcher", observation="state", lives=5)
+    env.reset(seed=0)
+    env.configure(fall_speed=0.2)
+    assert env.parameters["fall_speed"] == pytest.approx(0.0608)
+    before = env.game.state()[3]
+    env.step(2)
+    assert env.game.state()[3] - before == 2
+    env.reset()
+    assert env.parameters == {"width": 64, "height": 64, "fall_speed": 0.2, "paddle_speed": 1.344, "lives": 5}
+    with pytest.raises(ValueError, match="^lives=0: must be"):
+        env.configure(lives=0, fall_speed=0.3)
+    env.reset()
+    assert env.parameters["fall_speed"] == 0.2
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"observation": "rgb"}, "^observation='rgb': must be one of pixels, state$"),
+        ({"observation": None}, "^observation=None: must be one of pixels, state$"),
+        ({"backend": "gym"}, "^backend='gym': must be one of native, ple$"),
+        ({"frame_stack": 0}, r"^frame_stack=0: must be a whole number from 1 to 64 \(frames\)$"),
+        ({"frame_stack": True}, "^frame_stack=True: must be a whole number"),
+        ({"rounding": "up"}, "^rounding='up': must be one of nearest, truncate$"),
+        ({"fixed_looks": 1}, "^fixed_looks=1: must be True or False$"),
+        ({"pipe_gap": 100}, "^catcher has no parameter 'pipe_gap': it has width, "),
+        ({"fall_speed": float("nan")}, "^fall_speed=nan: must be a number from 0.03 to 2 "),
+    ],
+)
+def test_bad_arguments_are_one_line(arguments: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        gymnasium.make("ContinualPLE/Catcher-v0", **arguments)
+
+
+def test_bad_actions() -> None:
+    env = ArcadeEnv("flappy_bird")
+    with pytest.raises(ResetNeeded, match="there is nothing to show yet"):
+        ArcadeEnv("catcher", render_mode="rgb_array").render()
+    env.reset(seed=0)
+    for action in (-1, 2):
+        with pytest.raises(ValueError, match=f"^action={action}: must be from 0 to 1$"):
+            env.step(action)
+    with pytest.raises(TypeError):
+        env.step(0.5)  # type: ignore[arg-type]
+    while not env.step(1)[2]:
+        pass
+    with pytest.raises(ResetNeeded, match="no episode is running"):
+        env.step(1)
+
+
+def test_fixed_looks() -> None:
+    def first_frames(fixed: bool) -> int:
+        env = ArcadeEnv("flappy_bird", fixed_looks=fixed, render_mode="rgb_array")
+        env.reset(seed=0)
+        frames = []
+        for _ in range(12):
+            env.reset()
+            frames.append(env.render()[0:200, 0:100].tobytes())  # type: ignore[index]
+        return len(set(frames))
+
+    assert first_frames(fixed=True) == 1 and first_frames(fixed=False) > 1
+
+
+@EACH_GAME
+@EACH_OBSERVATION
+@pytest.mark.parametrize("at", [-1, 0, 30])
+def test_goes_on_exactly_from_a_saved_state(game: str, observation: str, at: int) -> None:
+    env, copy = (ArcadeEnv(game, observation=observation) for _ in range(2))
+    if at >= 0:
+        env.reset(seed=4)
+    for index in range(at):
+        env.step(index % 9 % 2)
+    env.configure(**({"fall_speed": 0.1} if game == "catcher" else {"pipe_gap": 150}))
+    copy.set_state(env.get_state())
+    if at < 0:
+        env.np_random = np.random.default_rng()
+        copy.set_state(env.get_state())
+        np.testing.assert_array_equal(env.reset()[0], copy.reset()[0])
+    for index in range(300):
+        ours, theirs = env.step(index % 7 % 2), copy.step(index % 7 % 2)
+        np.testing.assert_array_equal(ours[0], theirs[0])
+        assert ours[1:] == theirs[1:]
+        if ours[2]:
+            np.testing.assert_array_equal(env.reset()[0], copy.reset()[0])
+    assert env.parameters == copy.parameters
+
+
+HEADLESS = """
+import sys, gymnasium, envs
+for env_id in envs.ENV_IDS.values():
+    env = gymnasium.make(env_id, render_mode="rgb_array")
+    env.reset(seed=0), env.step(0), env.render(), env.close()
+assert "pygame" not in sys.modules
+import pygame
+assert not pygame.display.get_init() and not pygame.mixer.get_init() and not pygame.get_init()
+"""
+
+
+def test_headless_needs_no_pygame_at_all() -> None:
+    """In a process of its own, since other tests may have imported it: no window, no sound."""
+    subprocess.run([sys.executable, "-W", "ignore", "-c", HEADLESS], check=True, timeout=60)
+
+
+@EACH_ID
+def test_window(env_id: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    pygame = pytest.importorskip("pygame")
+    monkeypatch.setenv("SDL_VIDEODRIVER", "dummy")
+    env = gymnasium.make(env_id, render_mode="human")
+    env.reset(seed=0)
+    for _ in range(3):
+        env.step(1)
+    window = pygame.display.get_surface()
+    game = env.unwrapped.game  # type: ignore[attr-defined]
+    factor = window.get_width() // game.width
+    shown = pygame.surfarray.array3d(window).swapaxes(0, 1)[::factor, ::factor]
+    np.testing.assert_array_equal(shown, game.draw())
+    assert window.get_height() == 512 and not pygame.mixer.get_init()
+    env.close()
+    assert not pygame.display.get_init()
+
+
+@EACH_ID
+@EACH_OBSERVATION
+def test_stable_baselines3_learns_on_it(env_id: str, observation: str) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # its own imports' deprecations
+        dqn = pytest.importorskip("stable_baselines3").DQN
+    policy = "CnnPolicy" if observation == "pixels" else "MlpPolicy"
+    env = gymnasium.make(env_id, observation=observation)
+    agent = dqn(policy, env, learning_starts=10, batch_size=4, buffer_size=50, train_freq=4, seed=0)
+    agent.learn(40)
+    assert agent._n_updates > 0

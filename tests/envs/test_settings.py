@@ -1,0 +1,149 @@
+"""Settings and schedules: worked by hand, for any values, and from files that are wrong."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from envs.settings import Schedule, Setting, default_schedule, load_schedule, schedule_from_values
+
+
+def test_default_schedules_are_the_papers() -> None:
+    schedule = default_schedule("flappy_bird")
+    assert [setting.parameters for setting in schedule.settings] == [{"pipe_gap": gap} for gap in range(100, 70, -5)]
+    assert [setting.name for setting in schedule.settings][:2] == ["0-pipe_gap=100", "1-pipe_gap=95"]
+    assert schedule.order == (0, 1, 2, 3, 4, 5)
+    assert schedule.total_frames == 150_000
+    speeds = [setting.parameters["fall_speed"] for setting in default_schedule("catcher").settings]
+    assert speeds == [0.0608, 0.0908, 0.1208, 0.1508, 0.1808, 0.2108]
+
+
+def test_segments_change_exactly_at_the_borders() -> None:
+    schedule = schedule_from_values("flappy_bird", [100, 75, 100], frames_per_setting=10)
+    assert schedule.borders == (10, 20)
+    assert [schedule.segment_at(frame) for frame in (0, 9, 10, 19, 20, 29, 30, 10**9)] == [0, 0, 1, 1, 2, 2, 2, 2]
+    assert [schedule.setting_at(frame).parameters["pipe_gap"] for frame in (9, 10, 20, 99)] == [100, 75, 100, 100]
+    with pytest.raises(ValueError, match="^frame=-1: must not be negative$"):
+        schedule.segment_at(-1)
+
+
+def test_cycles_and_other_parameters() -> None:
+    schedule = schedule_from_values("flappy_bird", [1.0, 0.5], "gravity", frames_per_setting=7, cycles=2)
+    assert [setting.name for setting in schedule.settings] == ["0-gravity=1", "1-gravity=0.5"]
+    assert schedule.order == (0, 1, 0, 1) and schedule.total_frames == 28
+
+
+def test_many_settings_sort_by_name() -> None:
+    names = [setting.name for setting in schedule_from_values("flappy_bird", range(100, 88, -1)).settings]
+    assert names == sorted(names) and names[0] == "00-pipe_gap=100"
+
+
+def test_easier_settings_come_first() -> None:
+    schedule = default_schedule("flappy_bird")
+    assert schedule.easier_than("2-pipe_gap=90") == schedule.settings[:2]
+    assert schedule.easier_than("0-pipe_gap=100") == ()
+    with pytest.raises(ValueError, match="^setting='x': must be one of 0-pipe_gap=100, "):
+        schedule.easier_than("x")
+
+
+@given(st.lists(st.integers(40, 300), min_size=1, max_size=30), st.integers(1, 50), st.integers(1, 3))
+def test_any_values(values: list[int], frames: int, cycles: int) -> None:
+    schedule = schedule_from_values("flappy_bird", values, frames_per_setting=frames, cycles=cycles)
+    played = [schedule.setting_at(frame).parameters["pipe_gap"] for frame in range(schedule.total_frames)]
+    assert played == [value for value in values * cycles for _ in range(frames)]
+    assert len(schedule.settings) == len(set(values))
+    assert Schedule.from_json(json.loads(json.dumps(schedule.to_json()))) == schedule
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"values": []}, r"^settings=\(\): must hold at least one setting$"),
+        ({"values": [100, 5]}, r"^pipe_gap=5: must be a whole number from 40 to 300 \(px\)$"),
+        ({"values": [1], "parameter": "speed"}, "^parameter='speed': must be one of pipe_gap, "),
+        ({"values": [100], "cycles": 0}, "^cycles=0: must be a whole number from 1 "),
+        ({"values": [100], "frames_per_setting": 2.5}, r"^frames_per_setting=2\.5: must be a whole number from 1 "),
+        ({"values": [100], "frames_per_setting": True}, "^frames_per_setting=True: must be a whole number"),
+    ],
+)
+def test_bad_values(arguments: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        schedule_from_values("flappy_bird", **arguments)
+
+
+def test_screens_that_do_not_fit_are_refused_in_a_schedule() -> None:
+    with pytest.raises(ValueError, match="^setting '1-height=500': width=64: must be more than 120"):
+        schedule_from_values("catcher", [64, 500], "height")
+
+
+def test_schedules_must_be_consistent() -> None:
+    one, other = Setting("a", {"pipe_gap": 100}), Setting("b", {"pipe_gap": 90})
+    for settings, order, message in [
+        ((one, Setting("a", {"pipe_gap": 90})), (0, 1), "^settings: two have the same name 'a'"),
+        ((one, Setting("b", {"pipe_gap": 100})), (0, 1), "^settings: two have the same parameters"),
+        ((one, other), (0, 2), "^order=2: must be a whole number from 0 to 1$"),
+        ((one, other), (0, 0), "^settings: 'b' is never in `order`$"),
+        ((one,), (), r"^order=\(\): must hold at least one segment$"),
+    ]:
+        with pytest.raises(ValueError, match=message):
+            Schedule(settings, order, 10)
+
+
+GOOD = {"frames_per_setting": 10, "settings": [{"name": "wide", "parameters": {"pipe_gap": 120, "gravity": 0.8}}]}
+
+
+def test_files(tmp_path: Path) -> None:
+    path = tmp_path / "schedule.json"
+    path.write_text(json.dumps(GOOD))
+    schedule = load_schedule(path, "flappy_bird")
+    assert schedule == Schedule((Setting("wide", {"pipe_gap": 120, "gravity": 0.8}),), (0,), 10)
+    path.write_text(json.dumps(default_schedule("catcher").to_json()))
+    assert load_schedule(path, "catcher") == default_schedule("catcher")
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", "Expecting value"),
+        ("[]", r"schedule=\[\]: must be an object with frames_per_setting, settings$"),
+        ("{}", "schedule: 'frames_per_setting' is missing; it must have"),
+        ('{"frames_per_setting": NaN, "settings": []}', "NaN is not a number allowed in JSON$"),
+        ('{"frames_per_setting": 1e999, "settings": []}', "frames_per_setting=inf: must be a whole number"),
+        (json.dumps(GOOD | {"speed": 1}), "schedule: 'speed' is unknown; allowed are"),
+        (json.dumps(GOOD | {"settings": {}}), "settings={}: must be a list$"),
+        (json.dumps(GOOD | {"settings": [3]}), r"settings\[0\]=3: must be an object with name, parameters$"),
+        (json.dumps(GOOD | {"settings": [{"name": 1, "parameters": {}}]}), r"settings\[0\]\.name=1: must be one line"),
+        (json.dumps(GOOD | {"settings": [{"name": "a", "parameters": 1}]}), r"settings\[0\]\.parameters=1: must give"),
+        (json.dumps(GOOD | {"order": [True]}), "order=True: must be a whole number from 0 to 0$"),
+        (json.dumps(GOOD | {"order": "0"}), "order='0': must be a list$"),
+        (
+            json.dumps(GOOD | {"settings": [{"name": "a", "parameters": {"pipe_gap": "1"}}]}),
+            "setting 'a': pipe_gap='1': must be a whole number from 40 to 300",
+        ),
+        (
+            json.dumps(GOOD | {"settings": [{"name": "a", "parameters": {"speed": 1}}]}),
+            "setting 'a': flappy_bird has no parameter 'speed'",
+        ),
+        ("[" * 100_000, "cannot be read: "),
+        ('{"frames_per_setting": ' + "1" * 5000 + "}", "Exceeds the limit"),
+    ],
+)
+def test_bad_files_are_one_line(tmp_path: Path, text: str, message: str) -> None:
+    path = tmp_path / "schedule.json"
+    path.write_text(text)
+    with pytest.raises(ValueError, match=message) as caught:
+        load_schedule(path, "flappy_bird")
+    assert str(caught.value).startswith(f"{path}: ") and "\n" not in str(caught.value)
+
+
+def test_missing_and_unreadable_files(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"none\.json: cannot be read: No such file or directory$"):
+        load_schedule(tmp_path / "none.json", "catcher")
+    with pytest.raises(ValueError, match="cannot be read: Is a directory$"):
+        load_schedule(tmp_path, "catcher")
+    (tmp_path / "bytes.json").write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(ValueError, match=r"bytes\.json: cannot be read: .*utf-8"):
+        load_schedule(tmp_path / "bytes.json", "catcher")

@@ -1,0 +1,154 @@
+"""The upstream package behind our interface, and ours against it, live and step for step."""
+
+import sys
+from typing import Any
+
+import gymnasium
+import numpy as np
+import pytest
+from gymnasium.utils.env_checker import check_env
+
+from envs import ENV_IDS, ArcadeEnv
+from envs.catalogue import make_game
+from envs.games import FirstDraws, Game, GeneratorDraws
+
+
+def installed_rounding() -> str:
+    from envs.upstream import installed_rounding
+
+    return installed_rounding()
+
+
+@pytest.fixture
+def ple() -> None:
+    """The package itself: it is on no registry, so most machines do not have it."""
+    try:
+        make_game("catcher", {}, backend="ple", rounding=installed_rounding())
+    except ImportError as error:
+        pytest.skip(str(error))
+
+
+def test_missing_package_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in [name for name in sys.modules if name.split(".")[0] == "ple"]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, "ple", None)
+    with pytest.raises(ImportError, match=r"^backend='ple' needs .* pip install -e .*$"):
+        gymnasium.make("ContinualPLE/Catcher-v0", backend="ple", rounding=installed_rounding())
+
+
+def skilled(game: Game, random: np.random.Generator) -> int:
+    """Play well enough to see all of the game, with a random action now and then."""
+    state = game.state()
+    if random.random() < 0.1:
+        return int(random.integers(len(game.actions)))
+    if game.name == "catcher":
+        gap = state[2] - state[0] - 4
+        return 2 if abs(gap) < 3 else int(gap > 0)
+    return int(state[0] + 24 < state[4] - 12)
+
+
+CHANGED: list[tuple[str, dict[str, Any]]] = [
+    ("catcher", {}),
+    ("catcher", {"fall_speed": 0.2108, "paddle_speed": 2.5, "lives": 1}),
+    ("catcher", {"width": 96, "height": 80}),
+    ("flappy_bird", {}),
+    ("flappy_bird", {"pipe_gap": 75}),
+    ("flappy_bird", {"pipe_gap": 140, "gravity": 0.7, "flap_power": 8.5, "max_drop_speed": 12}),
+]
+
+
+@pytest.mark.usefixtures("ple")
+@pytest.mark.parametrize(("name", "parameters"), CHANGED)
+@pytest.mark.parametrize("play", ["skilled", "random"])
+def test_ours_plays_as_upstream(name: str, parameters: dict[str, Any], play: str) -> None:
+    ours, theirs = (make_game(name, parameters, backend, installed_rounding()) for backend in ("native", "ple"))
+    draws = [GeneratorDraws(np.random.default_rng(7)) for _ in range(2)]
+    random = np.random.default_rng(8)
+    for game, source in zip((ours, theirs), draws, strict=True):
+        game.reset(source, FirstDraws())
+    for _ in range(1200):
+        action = skilled(ours, random) if play == "skilled" else int(random.integers(len(ours.actions)))
+        assert ours.step(action) == theirs.step(action)
+        assert (ours.lost, ours.score) == (theirs.lost, theirs.score)
+        np.testing.assert_allclose(ours.state(), theirs.state(), rtol=0, atol=1e-9)
+        if name == "catcher":
+            np.testing.assert_array_equal(ours.draw(), theirs.draw())
+            np.testing.assert_array_equal(ours.thumbnail(84), theirs.thumbnail(84))
+        if ours.lost:
+            for game, source in zip((ours, theirs), draws, strict=True):
+                game.reset(source, FirstDraws())
+            np.testing.assert_array_equal(ours.state(), theirs.state())
+
+
+@pytest.mark.usefixtures("ple")
+@pytest.mark.parametrize("env_id", ENV_IDS.values())
+@pytest.mark.parametrize("observation", ["pixels", "state"])
+def test_environments_agree(env_id: str, observation: str) -> None:
+    """The whole environment: same seeds, several episodes; Flappy Bird's art differs, so only its shape is compared."""
+    options: dict[str, Any] = {"observation": observation, "rounding": installed_rounding()}
+    ours, theirs = (gymnasium.make(env_id, backend=backend, **options) for backend in ("native", "ple"))
+    comparable = observation == "state" or "Catcher" in env_id
+    first, second = ours.reset(seed=11), theirs.reset(seed=11)
+    random = np.random.default_rng(12)
+    for _ in range(400):
+        if comparable:
+            np.testing.assert_array_equal(first[0], second[0])
+        assert first[0].shape == second[0].shape
+        action = random.integers(ours.action_space.n)  # type: ignore[attr-defined]
+        first, second = ours.step(action), theirs.step(action)
+        if first[2]:
+            first, second = ours.reset(), theirs.reset()
+
+
+@pytest.mark.usefixtures("ple")
+@pytest.mark.parametrize("env_id", ENV_IDS.values())
+def test_obeys_gymnasium(env_id: str) -> None:
+    check_env(gymnasium.make(env_id, backend="ple", rounding=installed_rounding()).unwrapped, skip_render_check=True)
+
+
+@pytest.mark.usefixtures("ple")
+@pytest.mark.parametrize("game", ENV_IDS)
+def test_two_games_do_not_disturb_each_other(game: str) -> None:
+    """Upstream shares one window and one event queue; here a second game changes nothing for the first."""
+
+    def trace(company: bool) -> list[Any]:
+        env = ArcadeEnv(game, backend="ple", rounding=installed_rounding())
+        other = ArcadeEnv(game, backend="ple", rounding=installed_rounding())
+        seen = [env.reset(seed=1)[0]]
+        other.reset(seed=2)
+        for index in range(120):
+            if company and other.step(index % 2)[2]:
+                other.reset()
+            observation, _, terminated, _, _ = env.step(1 - index // 3 % 2)
+            seen.append(env.reset()[0] if terminated else observation)
+        return seen
+
+    np.testing.assert_array_equal(trace(company=False), trace(company=True))
+
+
+@pytest.mark.usefixtures("ple")
+@pytest.mark.parametrize("game", ENV_IDS)
+def test_goes_on_from_a_saved_state(game: str) -> None:
+    env, copy = (ArcadeEnv(game, backend="ple", rounding=installed_rounding()) for _ in range(2))
+    env.reset(seed=1)
+    for index in range(40):
+        env.step(int(index % 8 > 0))
+    copy.set_state(env.get_state())
+    for index in range(150):
+        ours, theirs = env.step(index % 7 % 2), copy.step(index % 7 % 2)
+        np.testing.assert_array_equal(ours[0], theirs[0])
+        assert ours[1:] == theirs[1:]
+        if ours[2]:
+            np.testing.assert_array_equal(env.reset()[0], copy.reset()[0])
+
+
+@pytest.mark.usefixtures("ple")
+def test_refuses_what_upstream_cannot_do() -> None:
+    rounding = installed_rounding()
+    other = "truncate" if rounding == "nearest" else "nearest"
+    with pytest.raises(ValueError, match=f"^rounding='{other}': backend='ple' rounds as the installed pygame"):
+        make_game("catcher", {}, backend="ple", rounding=other)
+    with pytest.raises(ValueError, match="^pipe_speed=5: must be 4 with backend='ple'"):
+        make_game("flappy_bird", {"pipe_speed": 5}, backend="ple", rounding=rounding)
+    with pytest.raises(ValueError, match="^pipe_gap=5: must be"):
+        make_game("flappy_bird", {"pipe_gap": 5}, backend="ple", rounding=rounding)
