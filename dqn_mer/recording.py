@@ -108,9 +108,12 @@ class Recorder:
 
 
 def log_frame_strips(task: Task, tracker: Tracker, seed: int) -> None:
-    """Show a strip of frames under random play for each setting."""
+    """Show a strip of frames under random play for each setting, where the environment can be drawn."""
     for setting in task.schedule.settings:
         env = task.make_env(setting, render_mode="rgb_array")
+        if env.render_mode != "rgb_array":
+            env.close()
+            return
         rng = np.random.default_rng(seed)
         env.reset(seed=seed)
         strip = []

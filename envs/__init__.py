@@ -6,6 +6,8 @@
 (4, 84, 84)
 """
 
+import os
+
 import gymnasium
 
 from envs.arcade import ArcadeEnv
@@ -24,6 +26,8 @@ __all__ = [
     "load_schedule",
     "schedule_from_values",
 ]
+
+os.environ.setdefault("PYGAME_HIDE_SUPPORT_PROMPT", "1")  # pygame, imported only where needed, greets on stdout
 
 MAX_EPISODE_FRAMES = 10_000  # good play never ends by itself
 

@@ -38,7 +38,7 @@ class ArcadeEnv(gymnasium.Env[npt.NDArray[Any], np.int64]):
         score_name: What `info["score"]` counts.
     """
 
-    metadata: ClassVar[dict[str, Any]] = {  # type: ignore[misc]
+    metadata: ClassVar[dict[str, Any]] = {  # type: ignore[misc] # Gymnasium lacks the ClassVar
         "render_modes": list(RENDER_MODES),
         "render_fps": FRAMES_PER_SECOND,
     }
@@ -81,7 +81,7 @@ class ArcadeEnv(gymnasium.Env[npt.NDArray[Any], np.int64]):
         self._given: dict[str, object] = dict(parameters)
         self._game = make_game(game, self._given, backend, rounding)
         self._changed = False
-        self._playing = False
+        self._started = self._playing = False
         self._frame_stack = int(FRAME_STACK.check(frame_stack))
         self._frames: deque[npt.NDArray[np.uint8]] = deque(maxlen=self._frame_stack)
         self._looks_random: np.random.Generator | None = None
@@ -119,17 +119,16 @@ class ArcadeEnv(gymnasium.Env[npt.NDArray[Any], np.int64]):
     ) -> tuple[npt.NDArray[Any], dict[str, Any]]:
         """Start an episode; a `seed` fixes it and all later ones."""
         super().reset(seed=seed)
-        if seed is not None or self._looks_random is None:
-            # A child of its own: what the episode looks like never shifts how it plays.
-            self._looks_random = self.np_random.spawn(1)[0]
+        if seed is not None:
+            self._looks_random = None
         if seed is not None or self._changed:
             # Upstream carries the bird's velocity into the next episode; after a seed nothing may be carried.
             self._game = make_game(self.game_name, self._given, self._backend, self._rounding)
             self._changed = False
             self._scale_state()
-        looks = FirstDraws() if self._fixed_looks else GeneratorDraws(self._looks_random)
+        looks = FirstDraws() if self._fixed_looks else GeneratorDraws(self._looks_generator())
         self._game.reset(GeneratorDraws(self.np_random), looks)
-        self._playing = True
+        self._started = self._playing = True
         if self._pixels:
             self._frames.extend([self._game.thumbnail(SCREEN_SIZE)] * self._frame_stack)
         if self.render_mode == "human":
@@ -157,6 +156,12 @@ class ArcadeEnv(gymnasium.Env[npt.NDArray[Any], np.int64]):
             self.render()
         return self._observe(), reward, game.lost, False, {"score": game.score}
 
+    def _looks_generator(self) -> np.random.Generator:
+        if self._looks_random is None:
+            # A child of its own: what an episode looks like never shifts how it plays.
+            self._looks_random = self.np_random.spawn(1)[0]
+        return self._looks_random
+
     def _scale_state(self) -> None:
         low, high = self._game.state_range(self._game.parameters).T
         self._state_scale = 2 / (high - low)
@@ -180,7 +185,7 @@ class ArcadeEnv(gymnasium.Env[npt.NDArray[Any], np.int64]):
                 'render() shows nothing: make the environment with render_mode="rgb_array" or "human"'
             )
             return None
-        if self._looks_random is None:
+        if not self._started:
             raise ResetNeeded("there is nothing to show yet: call reset() before render()")
         if self.render_mode == "rgb_array":
             return self._game.draw()
@@ -199,16 +204,15 @@ class ArcadeEnv(gymnasium.Env[npt.NDArray[Any], np.int64]):
 
     def get_state(self) -> dict[str, Any]:
         """Return all that is needed to go on exactly from here: JSON values and one uint8 array."""
-        looks = self._looks_random
         return {
             "given": dict(self._given),
             "in_force": self.parameters,
             "changed": self._changed,
             "playing": self._playing,
-            "game": self._game.get_state() if looks is not None else None,
+            "game": self._game.get_state() if self._started else None,
             "frames": np.array(self._frames, np.uint8),
             "draws": self.np_random.bit_generator.state,
-            "looks": None if looks is None else looks.bit_generator.state,
+            "looks": self._looks_generator().bit_generator.state,
         }
 
     def set_state(self, state: Mapping[str, Any]) -> None:
@@ -216,13 +220,16 @@ class ArcadeEnv(gymnasium.Env[npt.NDArray[Any], np.int64]):
         self._given, self._changed = dict(state["given"]), bool(state["changed"])
         self._game = make_game(self.game_name, state["in_force"], self._backend, self._rounding)
         self._scale_state()
-        self.np_random = np.random.Generator(np.random.PCG64())
-        self.np_random.bit_generator.state = state["draws"]
-        self._looks_random = None
-        if state["looks"] is not None:
-            self._looks_random = np.random.Generator(np.random.PCG64())
-            self._looks_random.bit_generator.state = state["looks"]
+        self.np_random, self._looks_random = _generator(state["draws"]), _generator(state["looks"])
+        self._started, self._playing = state["game"] is not None, bool(state["playing"])
+        if self._started:
             self._game.set_state(state["game"], GeneratorDraws(self.np_random))
-        self._playing = bool(state["playing"])
         self._frames.clear()
         self._frames.extend(np.array(frame, np.uint8) for frame in state["frames"])
+
+
+def _generator(state: Mapping[str, Any]) -> np.random.Generator:
+    """Return a generator of Gymnasium's kind in the state of another."""
+    generator = np.random.Generator(np.random.PCG64())
+    generator.bit_generator.state = state
+    return generator

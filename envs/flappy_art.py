@@ -237,15 +237,15 @@ def bird(index: int, wing_position: int) -> Sprite:
     shape.polygon([(0, 5), (6, 8), (5, 16), (0, 13)], (255, 255, 255))
     canvas.polygon([(1.5, 6.8), (7, 9), (6, 14.5), (1.5, 12)], wing)
     canvas.ellipse(16, 12, 13, 10.3, body)
-    canvas.ellipse(16.5, 16.5, 10, 5.6, belly)
+    canvas.ellipse(17, 18, 9.5, 4.3, belly)
     canvas.ellipse(15, 5.5, 6, 2.4, wing, turn=-14)  # shine on the head
     canvas.disc(23, 8.2, 5.6, OUTLINE)
     canvas.disc(23, 8.2, 4.6, (255, 255, 255))
     canvas.disc(24.8, 8.4, 2, OUTLINE)
     canvas.ellipse(27, 15.5, 6, 4.2, (250, 142, 50))
     canvas.box(21.5, 15, 33, 16, OUTLINE)
-    y, turn = ((8.5, 24), (12.5, 0), (16, -24))[wing_position]
-    canvas.ellipse(8.5, y, 8, 5.6, OUTLINE, turn)
-    canvas.ellipse(8.5, y, 6.6, 4.2, wing, turn)
-    shape.ellipse(8.5, y, 8, 5.6, (255, 255, 255), turn)
+    y, turn = ((8, 24), (12.5, 0), (16, -24))[wing_position]
+    canvas.ellipse(8.5, y, 7.4, 4.9, OUTLINE, turn)
+    canvas.ellipse(8.5, y, 6.1, 3.6, wing, turn)
+    shape.ellipse(8.5, y, 7.4, 4.9, (255, 255, 255), turn)
     return Sprite(canvas.finish(), shape.finish()[..., 0] >= 128)

@@ -134,11 +134,12 @@ class Reduction:
     """
 
     def __init__(self, size: int) -> None:
-        edges = np.arange(size + 1) * (HEIGHT / size)
-        rows = np.arange(HEIGHT)
-        overlap = np.minimum(edges[1:, None], rows + 1) - np.maximum(edges[:-1, None], rows)
+        # Whole numbers over 512, a power of two: sums of weighted pixels are exact in float32, in any order of adding,
+        # so that no number of threads changes an observation.
+        edges, rows = np.arange(size + 1) * HEIGHT, np.arange(HEIGHT) * size
+        overlap = np.minimum(edges[1:, None], rows + size) - np.maximum(edges[:-1, None], rows)
         self.size = size
-        self.weights = (np.maximum(overlap, 0) * (size / HEIGHT)).astype(np.float32)
+        self.weights = (np.maximum(overlap, 0) / HEIGHT).astype(np.float32)
         self.above_floor = self.weights[:, :FLOOR_Y].sum(axis=1, keepdims=True)
         self.ground_row = int(FLOOR_Y * size / HEIGHT)
         self.ground = self.weights[self.ground_row :, FLOOR_Y:] @ _ground(True)

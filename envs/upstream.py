@@ -7,23 +7,20 @@ player is driven directly, and its random numbers come from our draws, so that a
 import contextlib
 import importlib
 import io
-import os
 import warnings
 from abc import abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 from unittest import mock
 
 import numpy as np
 import numpy.typing as npt
+import pygame
 
 from envs.catcher import Catcher
 from envs.flappy_bird import FlappyBird
 from envs.games import FRAME_MS, REWARD_LOSS, Draws, FirstDraws, Game, Image
-
-os.environ.setdefault("PYGAME_HIDE_SUPPORT_PROMPT", "1")
-
-import pygame
+from envs.upstream_stand_ins import SCREEN_BITS, UpstreamRandom, installed_rounding, load_pictures
 
 HOW_TO_GET = (
     "backend='ple' needs the upstream package, which is on no registry: "
@@ -32,7 +29,6 @@ HOW_TO_GET = (
 )
 
 UPSTREAM_PIPE_SPEED = 4.0  # px/frame
-SCREEN_BITS = 32  # a pixel
 PLAYER_FIELDS = ("vel", "flapped", "current_image", "color", "thrust_time", "game_tick", "pos_x", "pos_y")
 
 
@@ -49,32 +45,6 @@ def _load(module: str) -> Any:
             return importlib.import_module(module)
     except ImportError as error:
         raise ImportError(f"{HOW_TO_GET} [{error}]") from None
-
-
-class _Random:
-    """What upstream takes for its `numpy.random.RandomState`: play comes from `draws`, colours (names) from `looks`."""
-
-    def __init__(self) -> None:
-        self.draws: Draws = FirstDraws()
-        self.looks: Draws = FirstDraws()
-
-    def choice(self, options: Sequence[Any]) -> Any:
-        if isinstance(options[0], str):
-            return options[self.looks.choose(range(len(options)))]
-        return self.draws.choose(options)
-
-    def random_integers(self, low: int, high: int) -> int:  # newer NumPy has no such method
-        return self.draws.choose(range(low, high + 1))
-
-    def rand(self) -> float:  # a start position that upstream overwrites
-        return 0.5
-
-
-def installed_rounding() -> str:
-    """Return how the installed pygame makes whole pixels, which upstream inherits: `nearest` or `truncate`."""
-    rect = pygame.Rect(0, 0, 1, 1)
-    rect.center = (0.75, 0.75)  # type: ignore[assignment]
-    return "nearest" if rect.centerx == 1 else "truncate"
 
 
 class UpstreamGame(Game):
@@ -99,7 +69,7 @@ class UpstreamGame(Game):
         except FileNotFoundError as error:
             raise ImportError(f"{HOW_TO_GET} [{error}]") from None
         self._ple.screen = pygame.Surface(self._ple.getScreenDims(), 0, SCREEN_BITS)
-        self._random = self._ple.rng = _Random()
+        self._random = self._ple.rng = UpstreamRandom()
         self._ple.init()  # Flappy Bird draws more numbers in its first round: this one is thrown away
         self._tune()
 
@@ -222,7 +192,7 @@ class UpstreamFlappyBird(UpstreamGame):
                 "which counts a passed pipe in a window that fits no other speed"
             )
         module = _load("ple.games.flappybird")
-        headless = type("FlappyBird", (module.FlappyBird,), {"_load_images": _load_images})
+        headless = type("FlappyBird", (module.FlappyBird,), {"_load_images": load_pictures})
         return headless(pipe_gap=int(self.parameters["pipe_gap"]))
 
     def _tune(self) -> None:
@@ -268,31 +238,6 @@ class UpstreamFlappyBird(UpstreamGame):
             pipe.rect.center = (x, pipe.SCREEN_HEIGHT / 2)
         game.backdrop.background_image = game.images["background"][state["background"]]
         game.backdrop.x = state["scroll"]
-
-
-def _load_images(game: Any) -> None:
-    """Give upstream's Flappy Bird its pictures without converting them to the format of a window that is not there."""
-
-    def picture(name: str) -> pygame.Surface:
-        image = pygame.image.load(os.path.join(game._asset_dir, f"{name}.png"))
-        if image.get_flags() & pygame.SRCALPHA:
-            return image
-        like_screen = pygame.Surface(image.get_size(), 0, SCREEN_BITS)
-        like_screen.blit(image, (0, 0))
-        return like_screen
-
-    lower = {colour: picture(f"pipe-{colour}") for colour in ("red", "green")}
-    game.images = {
-        "player": {
-            colour: [picture(f"{colour}bird-{wing}flap") for wing in ("up", "mid", "down")]
-            for colour in ("red", "blue", "yellow")
-        },
-        "background": {time: picture(f"background-{time}") for time in ("day", "night")},
-        "pipes": {
-            colour: {"lower": pipe, "upper": pygame.transform.rotate(pipe, 180)} for colour, pipe in lower.items()
-        },
-        "base": picture("base"),
-    }
 
 
 UPSTREAM_GAMES: dict[str, type[UpstreamGame]] = {game.name: game for game in (UpstreamCatcher, UpstreamFlappyBird)}

@@ -1,12 +1,8 @@
 """A window that shows a game to a person, at its real speed."""
 
-import os
+import pygame
 
 from envs.games import FRAMES_PER_SECOND, Image
-
-os.environ.setdefault("PYGAME_HIDE_SUPPORT_PROMPT", "1")
-
-import pygame
 
 SMALLEST_HEIGHT = 512  # px: small screens are enlarged by a whole factor to about this
 

@@ -26,7 +26,7 @@ def test_segments_change_exactly_at_the_borders() -> None:
     assert schedule.borders == (10, 20)
     assert [schedule.segment_at(frame) for frame in (0, 9, 10, 19, 20, 29, 30, 10**9)] == [0, 0, 1, 1, 2, 2, 2, 2]
     assert [schedule.setting_at(frame).parameters["pipe_gap"] for frame in (9, 10, 20, 99)] == [100, 75, 100, 100]
-    with pytest.raises(ValueError, match="^frame=-1: must not be negative$"):
+    with pytest.raises(ValueError, match=r"^frame=-1: must not be negative$"):
         schedule.segment_at(-1)
 
 
@@ -45,7 +45,7 @@ def test_easier_settings_come_first() -> None:
     schedule = default_schedule("flappy_bird")
     assert schedule.easier_than("2-pipe_gap=90") == schedule.settings[:2]
     assert schedule.easier_than("0-pipe_gap=100") == ()
-    with pytest.raises(ValueError, match="^setting='x': must be one of 0-pipe_gap=100, "):
+    with pytest.raises(ValueError, match=r"^setting='x': must be one of 0-pipe_gap=100, "):
         schedule.easier_than("x")
 
 
@@ -75,7 +75,7 @@ def test_bad_values(arguments: dict[str, Any], message: str) -> None:
 
 
 def test_screens_that_do_not_fit_are_refused_in_a_schedule() -> None:
-    with pytest.raises(ValueError, match="^setting '1-height=500': width=64: must be more than 120"):
+    with pytest.raises(ValueError, match=r"^setting '1-height=500': width=64: must be more than 120"):
         schedule_from_values("catcher", [64, 500], "height")
 
 
@@ -142,7 +142,7 @@ def test_bad_files_are_one_line(tmp_path: Path, text: str, message: str) -> None
 def test_missing_and_unreadable_files(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"none\.json: cannot be read: No such file or directory$"):
         load_schedule(tmp_path / "none.json", "catcher")
-    with pytest.raises(ValueError, match="cannot be read: Is a directory$"):
+    with pytest.raises(ValueError, match=r"cannot be read: Is a directory$"):
         load_schedule(tmp_path, "catcher")
     (tmp_path / "bytes.json").write_bytes(b"\xff\xfe\x00")
     with pytest.raises(ValueError, match=r"bytes\.json: cannot be read: .*utf-8"):

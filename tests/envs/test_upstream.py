@@ -14,7 +14,7 @@ from envs.games import FirstDraws, Game, GeneratorDraws
 
 
 def installed_rounding() -> str:
-    from envs.upstream import installed_rounding
+    from envs.upstream_stand_ins import installed_rounding
 
     return installed_rounding()
 
@@ -98,6 +98,8 @@ def test_environments_agree(env_id: str, observation: str) -> None:
         first, second = ours.step(action), theirs.step(action)
         if first[2]:
             first, second = ours.reset(), theirs.reset()
+    pygame = sys.modules["pygame"]
+    assert not pygame.display.get_init() and not pygame.mixer.get_init()
 
 
 @pytest.mark.usefixtures("ple")
@@ -148,7 +150,7 @@ def test_refuses_what_upstream_cannot_do() -> None:
     other = "truncate" if rounding == "nearest" else "nearest"
     with pytest.raises(ValueError, match=f"^rounding='{other}': backend='ple' rounds as the installed pygame"):
         make_game("catcher", {}, backend="ple", rounding=other)
-    with pytest.raises(ValueError, match="^pipe_speed=5: must be 4 with backend='ple'"):
+    with pytest.raises(ValueError, match=r"^pipe_speed=5: must be 4 with backend='ple'"):
         make_game("flappy_bird", {"pipe_speed": 5}, backend="ple", rounding=rounding)
-    with pytest.raises(ValueError, match="^pipe_gap=5: must be"):
+    with pytest.raises(ValueError, match=r"^pipe_gap=5: must be"):
         make_game("flappy_bird", {"pipe_gap": 5}, backend="ple", rounding=rounding)
