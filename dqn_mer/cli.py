@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import itertools
 import os
 import re
 import sys
@@ -168,16 +169,11 @@ def _peek(arguments: Sequence[str], name: str) -> str | None:
     return value
 
 
-def _one_line(text: str) -> str:
-    """Return what the parser's box says, up to its first rule, as one line with what the flag allows."""
-    lines: list[str] = []
-    for line in text.splitlines():
-        content = line.strip(" │|╭╮╰╯─-")
-        if not content and lines:
-            break
-        if content and not line.startswith(("╭", "+")):
-            lines.append(content)
-    message = re.sub(r"\s+", " ", " ".join(lines)).removeprefix("Error parsing Config: ") or "flags: not understood"
+def _one_line(box: str) -> str:
+    """Return what the parser's box says between its title and its next rule, with what the flag allows."""
+    lines = [line.strip(" │╭╮╰╯─-") for line in box.splitlines()][1:]
+    said = itertools.takewhile(bool, itertools.dropwhile(lambda line: not line, lines))
+    message = re.sub(r"\s+", " ", " ".join(said)).removeprefix("Error parsing Config: ") or "flags: not understood"
     flag = re.search(r"--([a-z-]+):", message)
     field = flag.group(1).replace("-", "_") if flag else ""
     return f"{message}; must be {RANGES[field].describe()}" if field in RANGES else message

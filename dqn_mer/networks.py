@@ -114,7 +114,7 @@ class FlatWeights:
             self._spans[id(parameter)] = span
             offset = span.stop
 
-    def spans_without(self, left_out: Sequence[nn.Parameter]) -> list[slice]:
+    def spans_without(self, left_out: Sequence[Tensor]) -> list[slice]:
         """Return the parts of the vector that hold all parameters but ``left_out``, neighbours joined."""
         spans: list[slice] = []
         for parameter in self.model.parameters():

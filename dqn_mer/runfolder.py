@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import platform
 import shlex
@@ -68,10 +69,10 @@ def describe_run(config: Config, schedule: Schedule, arguments: Sequence[str]) -
 
 
 def write_json(path: Path, content: Mapping[str, Any]) -> None:
-    """Write JSON, whole or not at all."""
+    """Write JSON, whole or not at all; numbers that are not finite become null, since JSON has none."""
     scratch = path.with_name(path.name + ".tmp")
     with scratch.open("w") as file:
-        json.dump(content, file, indent=2)
+        json.dump(_finite(content), file, indent=2, allow_nan=False)
         file.write("\n")
         file.flush()
         os.fsync(file.fileno())
@@ -107,3 +108,11 @@ def _versions() -> dict[str, str]:
         except metadata.PackageNotFoundError:
             continue
     return found
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {name: _finite(item) for name, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_finite(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -8,6 +8,7 @@ way for every other model, loss and device.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
@@ -100,6 +101,7 @@ class ExplicitLearner:
         self.loss = loss
         self.optimizer = optimizer
         self.plain_sgd = is_plain_sgd(optimizer)
+        self.stacked = [layer for layer in weights.model.children() if isinstance(layer, nn.Conv2d)]
         linear = [layer for layer in weights.model.children() if isinstance(layer, nn.Linear)]
         self.dense: list[Dense] = [self._dense(layer, relu=layer is not linear[-1]) for layer in linear]
         self.convolutions: ConvolutionStack | None = None
@@ -117,40 +119,38 @@ class ExplicitLearner:
         """Take one optimizer step on each example of ``batch`` in turn, then one Reptile step."""
         vector = self.weights.vector.detach()
         before = [vector[span].clone() for span in self.direct] if reptile_rate != 1.0 else []
-        inputs, targets = self._load(examples[0]), [part.numpy() for part in examples[1:]]
+        features, targets = self._features(examples[0]), [part.numpy() for part in examples[1:]]
         for layer in self.dense:
             layer.begin(len(batch))
         for row in batch.tolist():
             boost = newest_boost if row == NEWEST else 1.0
-            self._learn_one(row, inputs, [target[row] for target in targets], boost)
+            self._learn_one(features(row), [target[row] for target in targets], boost)
         for layer in self.dense:
             layer.finish(reptile_rate)
         for span, start in zip(self.direct, before, strict=False):
             vector[span] = torch.lerp(start, vector[span], reptile_rate)
 
-    def _load(self, observations: Tensor) -> Array | None:
-        """Return the inputs of the first dense layer, or give the convolutions theirs and return None."""
-        layers = [layer for layer in self.weights.model.children() if isinstance(layer, nn.Conv2d)]
-        if not layers:
-            inputs: Array = observations.numpy()
-            return inputs
+    def _features(self, observations: Tensor) -> Callable[[int], Array]:
+        """Return what gives a row's inputs of the first dense layer: the observation, or the convolutions' maps."""
+        if not self.stacked:
+            vectors: Array = observations.numpy()
+            return vectors.__getitem__
         if self.convolutions is None:
             channels, height, width = observations.shape[1:]
-            self.convolutions = ConvolutionStack(layers, (channels, height, width))
-        scaled = ScalePixels()(observations).to(self.weights.vector.dtype)
-        self.convolutions.load(scaled)
-        return None
+            self.convolutions = ConvolutionStack(self.stacked, (channels, height, width))
+        self.convolutions.load(ScalePixels()(observations).to(self.weights.vector.dtype))
+        return self.convolutions.forward
 
-    def _learn_one(self, row: int, inputs: Array | None, targets: list[Any], boost: float) -> None:
+    def _learn_one(self, features: Array, targets: list[Any], boost: float) -> None:
+        """Take the optimizer step for one example."""
         rate = boost * self.optimizer.param_groups[0]["lr"] if self.plain_sgd else None
-        convolutions = self.convolutions if inputs is None else None
-        outputs = inputs[row] if inputs is not None else convolutions.forward(row)
+        outputs = features
         for layer in self.dense:
             outputs = layer.forward(outputs)
         gradient = self.loss.output_gradient(outputs, *targets)
-        for layer in reversed(self.dense):
-            gradient = layer.backward(gradient, rate, pass_on=layer is not self.dense[0] or convolutions is not None)
-        if convolutions is not None:
-            convolutions.backward(gradient, rate)
+        for position, layer in reversed(list(enumerate(self.dense))):
+            gradient = layer.backward(gradient, rate, pass_on=position > 0 or self.convolutions is not None)
+        if self.convolutions is not None:
+            self.convolutions.backward(gradient, rate)
         if rate is None:
             step_with_boost(self.optimizer, boost)

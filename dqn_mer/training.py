@@ -153,7 +153,7 @@ class Trainer:
             if frame in ends:
                 self._save(run_dir, frame, info)
             display.update(frame, info["setting"], recorder.episodes.last_score, exploration.schedule.at(frame))
-            if terminated or truncated:
+            if (terminated or truncated) and frame < self.frames:
                 segment = info["segment"]
                 observation, info = env.reset()
                 if info["segment"] != segment:

@@ -78,8 +78,8 @@ class ArcadeEnv(gymnasium.Env[npt.NDArray[Any], np.int64]):
             raise ValueError(f"fixed_looks={fixed_looks!r}: must be True or False")
         self.render_mode = None if render_mode is None else one_of("render_mode", render_mode, RENDER_MODES)
         self._backend, self._rounding, self._fixed_looks = backend, rounding, fixed_looks
-        self._given: dict[str, object] = dict(parameters)
-        self._game = make_game(game, self._given, backend, rounding)
+        self._game = make_game(game, parameters, backend, rounding)
+        self._given: dict[str, object] = {name: self._game.parameters[name] for name in parameters}
         self._changed = False
         self._started = self._playing = False
         self._frame_stack = int(FRAME_STACK.check(frame_stack))
@@ -111,8 +111,10 @@ class ArcadeEnv(gymnasium.Env[npt.NDArray[Any], np.int64]):
             ValueError: A name is unknown or a value not allowed; then nothing changes.
         """
         given = self._given | parameters
-        make_game(self.game_name, given, self._backend, self._rounding)  # checks what the backend can do, too
-        self._given, self._changed = given, True
+        checked = make_game(
+            self.game_name, given, self._backend, self._rounding
+        ).parameters  # also what the backend can do
+        self._given, self._changed = {name: checked[name] for name in given}, True
 
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None

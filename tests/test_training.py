@@ -178,7 +178,7 @@ def test_training_goes_on_in_the_last_setting(tmp_path: Path) -> None:
 
 def test_an_existing_run_folder_is_never_touched(tmp_path: Path) -> None:
     (tmp_path / "run").mkdir()
-    with pytest.raises(ValueError, match="run_dir=.*exists already"):
+    with pytest.raises(ValueError, match=r"run_dir=.*exists already"):
         tiny_run(tmp_path / "run")
     assert list((tmp_path / "run").iterdir()) == []
 

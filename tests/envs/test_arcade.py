@@ -1,5 +1,6 @@
 """The environments as Gymnasium and their users see them."""
 
+import json
 import subprocess
 import sys
 import warnings
@@ -80,9 +81,9 @@ def test_two_environments_do_not_disturb_each_other(game: str) -> None:
 
 @EACH_GAME
 def test_global_generator_is_untouched(game: str) -> None:
-    before = np.random.get_state()[1].tobytes()  # type: ignore[union-attr] # noqa: NPY002
+    before = np.random.get_state()[1].tobytes()  # noqa: NPY002 - the old global state is the subject
     trace(ArcadeEnv(game), 100, seed=1)
-    assert np.random.get_state()[1].tobytes() == before  # type: ignore[union-attr] # noqa: NPY002
+    assert np.random.get_state()[1].tobytes() == before  # noqa: NPY002 - the old global state is the subject
 
 
 @EACH_GAME
@@ -210,7 +211,7 @@ def test_bad_actions() -> None:
         with pytest.raises(ValueError, match=f"^action={action}: must be from 0 to 1$"):
             env.step(action)
     with pytest.raises(TypeError):
-        env.step(0.5)  # type: ignore[arg-type]
+        env.step(0.5)
     while not env.step(1)[2]:
         pass
     with pytest.raises(ResetNeeded, match="no episode is running"):
@@ -224,7 +225,7 @@ def test_fixed_looks() -> None:
         frames = []
         for _ in range(12):
             env.reset()
-            frames.append(env.render()[0:200, 0:100].tobytes())  # type: ignore[index]
+            frames.append(env.render()[0:200, 0:100].tobytes())
         return len(set(frames))
 
     assert first_frames(fixed=True) == 1 and first_frames(fixed=False) > 1
@@ -240,7 +241,8 @@ def test_goes_on_exactly_from_a_saved_state(game: str, observation: str, at: int
     for index in range(at):
         env.step(index % 9 % 2)
     env.configure(**({"fall_speed": 0.1} if game == "catcher" else {"pipe_gap": 150}))
-    copy.set_state(env.get_state())
+    saved = env.get_state()
+    copy.set_state(json.loads(json.dumps(saved | {"frames": None})) | {"frames": saved["frames"]})
     if at < 0:
         np.testing.assert_array_equal(env.reset()[0], copy.reset()[0])
     for index in range(300):
@@ -277,7 +279,7 @@ def test_window(env_id: str, monkeypatch: pytest.MonkeyPatch) -> None:
     for _ in range(3):
         env.step(1)
     window = pygame.display.get_surface()
-    game = env.unwrapped.game  # type: ignore[attr-defined]
+    game = env.unwrapped.game
     factor = window.get_width() // game.width
     shown = pygame.surfarray.array3d(window).swapaxes(0, 1)[::factor, ::factor]
     np.testing.assert_array_equal(shown, game.draw())

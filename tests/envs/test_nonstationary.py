@@ -56,7 +56,7 @@ def test_trace_worked_by_hand() -> None:
         (20, True, False, "length=3", 0, 2),
         (23, True, False, "length=3", 0, 2),
     ]
-    assert env.unwrapped.given == [3, 3, 3, 5, 5, 3, 3, 3, 3]  # type: ignore[attr-defined]
+    assert env.unwrapped.given == [3, 3, 3, 5, 5, 3, 3, 3, 3]
 
 
 def test_an_episode_that_ends_on_the_border_is_both() -> None:
@@ -100,14 +100,14 @@ def test_other_environments_by_attribute() -> None:
     schedule = Schedule((Setting("light", {"gravity": 5.0}), Setting("heavy", {"gravity": 20.0})), (0, 1), 3)
     env = NonStationary(gymnasium.make("CartPole-v1"), schedule)
     env.reset(seed=0)
-    assert env.unwrapped.gravity == 5.0  # type: ignore[attr-defined]
+    assert env.unwrapped.gravity == 5.0
     assert [env.step(0)[3] for _ in range(3)] == [False, False, True]
     env.reset()
-    assert env.unwrapped.gravity == 20.0  # type: ignore[attr-defined]
+    assert env.unwrapped.gravity == 20.0
     wrong = NonStationary(gymnasium.make("CartPole-v1"), Schedule((Setting("a", {"gravity": 1, "pull": 2}),), (0,), 3))
     with pytest.raises(AttributeError, match=r"^CartPoleEnv has no configure\(\) and no attribute pull$"):
         wrong.reset()
-    assert wrong.unwrapped.gravity == 9.8  # type: ignore[attr-defined]
+    assert wrong.unwrapped.gravity == 9.8
 
 
 def test_own_apply() -> None:
@@ -129,7 +129,7 @@ def test_default_schedules_on_the_games(game: str) -> None:
     env.reset(seed=0)
     lengths = []
     for frame in range(1000):
-        in_force = env.unwrapped.parameters  # type: ignore[attr-defined]
+        in_force = env.unwrapped.parameters
         _, _, terminated, truncated, info = env.step(frame % 2)
         setting = schedule.setting_at(frame)
         assert info["setting"] == setting.name
@@ -155,7 +155,7 @@ def test_state_survives(at: int) -> None:
             env.reset()
     copy.reset()
     copy.set_state(env.get_state())
-    copy.unwrapped.set_state(env.unwrapped.get_state())  # type: ignore[attr-defined]
+    copy.unwrapped.set_state(env.unwrapped.get_state())
     for _ in range(30):
         ours, theirs = env.step(0), copy.step(0)
         np.testing.assert_array_equal(ours[0], theirs[0])
@@ -171,5 +171,5 @@ def test_state_of_an_environment_without_one_gets_its_setting() -> None:
         env.step(0)
         env.step(0)
     copy.set_state(env.get_state())
-    assert copy.unwrapped.length == 5  # type: ignore[attr-defined]
+    assert copy.unwrapped.length == 5
     assert copy.reset()[1] == env.reset()[1]

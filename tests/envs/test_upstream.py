@@ -94,7 +94,7 @@ def test_environments_agree(env_id: str, observation: str) -> None:
         if comparable:
             np.testing.assert_array_equal(first[0], second[0])
         assert first[0].shape == second[0].shape
-        action = random.integers(ours.action_space.n)  # type: ignore[attr-defined]
+        action = random.integers(ours.action_space.n)
         first, second = ours.step(action), theirs.step(action)
         if first[2]:
             first, second = ours.reset(), theirs.reset()

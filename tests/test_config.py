@@ -1,0 +1,98 @@
+"""Configurations: defaults, ranges, combinations, and their JSON."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from dqn_mer.config import CHOICES, RANGES, Config, default_config
+from envs.catalogue import GAMES
+
+
+def test_every_field_has_a_range_or_choices_or_is_free_on_purpose() -> None:
+    free = {
+        "fixed_looks", "double_q", "one_big_batch", "game_parameters", "settings", "vary", "schedule", "hidden_sizes",
+        "log_dir", "run_dir",
+    }  # fmt: skip
+    assert {f.name for f in dataclasses.fields(Config)} == set(RANGES) | set(CHOICES) | free
+    assert set(CHOICES["game"]) == set(GAMES)
+
+
+def test_the_papers_numbers_are_the_defaults() -> None:
+    config = default_config("paper")
+    assert (config.learning_rate, config.within_batch_rate, config.across_batch_rate) == (1e-4, 1.0, 0.3)
+    assert (config.batch_size, config.num_batches, config.capacity) == (16, 1, 50_000)
+    assert (config.frames_per_setting, config.observation, config.optimizer) == (25_000, "pixels", "sgd")
+
+
+@pytest.mark.parametrize("name", RANGES)
+def test_out_of_range_names_field_value_and_allowed(name: str) -> None:
+    allowed = RANGES[name]
+    for value in (allowed.low - 1, allowed.high * 2 + 1, float("nan"), "x", True):
+        with pytest.raises(ValueError, match=f"^{name}=.*: must be a (whole )?number from ") as caught:
+            Config(**{name: value})
+        assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("name", CHOICES)
+def test_unknown_choice_names_field_value_and_allowed(name: str) -> None:
+    with pytest.raises(ValueError, match=f"^{name}='zebra': must be one of "):
+        Config(**{name: "zebra"})
+
+
+@pytest.mark.parametrize(
+    ("values", "field"),
+    [
+        ({"agent": "dqn", "across_batch_rate": 0.5}, "across_batch_rate"),
+        ({"agent": "dqn-reservoir", "num_batches": 2}, "num_batches"),
+        ({"one_big_batch": True, "within_batch_rate": 0.5}, "within_batch_rate"),
+        ({"game": "catcher", "flap_probability": 0.5}, "flap_probability"),
+        ({"schedule": "file.json", "settings": (1.0,)}, "settings"),
+        ({"schedule": "file.json", "cycles": 2}, "cycles"),
+        ({"vary": "gravity"}, "vary"),
+        ({"backend": "ple", "rounding": "truncate"}, "rounding"),
+        ({"hidden_sizes": (0,)}, "hidden_sizes"),
+        ({"settings": (float("inf"),)}, "settings"),
+    ],
+)
+def test_impossible_combinations_name_the_field(values: dict, field: str) -> None:
+    with pytest.raises(ValueError, match=f"^{field}="):
+        Config(**values)
+
+
+@given(
+    st.builds(
+        Config,
+        seed=st.integers(0, 2**63 - 1),
+        settings=st.lists(st.floats(-1e9, 1e9), max_size=4).map(tuple),
+        hidden_sizes=st.lists(st.integers(1, 512), max_size=3).map(tuple),
+        game_parameters=st.dictionaries(st.text(min_size=1), st.floats(allow_nan=False, allow_infinity=False)),
+        learning_rate=st.floats(1e-12, 100.0),
+        double_q=st.booleans(),
+    )
+)
+def test_json_brings_back_the_same_configuration(config: Config) -> None:
+    assert Config.from_json(json.loads(json.dumps(config.to_json()))) == config
+
+
+def test_json_with_unknown_or_missing_fields_is_refused() -> None:
+    values = Config().to_json()
+    with pytest.raises(ValueError, match="speed: unknown"):
+        Config.from_json({**values, "speed": 1})
+    del values["seed"]
+    with pytest.raises(ValueError, match="seed: missing"):
+        Config.from_json(values)
+
+
+def test_choices_win_over_the_preset_and_the_preset_over_tuned_defaults() -> None:
+    assert default_config("quick").observation == "state"
+    assert default_config("quick", observation="pixels").observation == "pixels"
+    assert default_config("paper", observation="state").optimizer == "sgd"
+    with pytest.raises(ValueError, match="preset='slow': must be one of"):
+        default_config("slow")
+    with pytest.raises(ValueError, match="speed: unknown field"):
+        default_config(speed=1)

@@ -1,0 +1,100 @@
+"""Evaluation: worked episodes on the chain, and the choice of settings for a saved agent."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from rich.console import Console
+
+from dqn_mer.config import default_config
+from dqn_mer.evaluation import Evaluator, GreedyPolicy, RandomPolicy
+from dqn_mer.saved_agents import EvaluateOptions, choose_settings, evaluate_checkpoint
+from dqn_mer.tasks import game_task
+from dqn_mer.training import train
+from tests.chain import LENGTH, chain_task
+
+
+def test_episodes_by_hand() -> None:
+    task = chain_task((1.0, 3.0))
+    evaluator = Evaluator(lambda setting: task.make_env(setting, 9), task.schedule.settings, episodes=2, seed=0)
+    right = evaluator.run(lambda observations: np.ones(len(observations), np.int64))
+    assert [result.returns.tolist() for result in right] == [[1.0, 1.0], [3.0, 3.0]]
+    assert [result.lengths.tolist() for result in right] == [[LENGTH - 1] * 2] * 2
+    left = evaluator.run(lambda observations: np.zeros(len(observations), np.int64))
+    assert [result.returns.tolist() for result in left] == [[0.0, 0.0]] * 2
+    assert [result.lengths.tolist() for result in left] == [[9, 9]] * 2
+    assert right[1].row().score_best == 3.0
+
+
+def test_the_same_policy_plays_the_same_episodes_again() -> None:
+    task = game_task(default_config(game="flappy_bird", observation="state"))
+    evaluator = Evaluator(lambda setting: task.make_env(setting, 300), task.schedule.settings, episodes=3, seed=5)
+
+    def play() -> list[list[int]]:
+        policy = RandomPolicy(np.array([0.1, 0.9]), np.random.default_rng(0))
+        return [result.lengths.tolist() for result in evaluator.run(policy)]
+
+    first = play()
+    assert first == play()
+    assert len({length for lengths in first for length in lengths}) > 1
+    evaluator.close()
+
+
+def test_greedy_policy_takes_the_best_action() -> None:
+    model = torch.nn.Linear(2, 3)
+    with torch.no_grad():
+        model.weight.copy_(torch.tensor([[1.0, 0.0], [0.0, 1.0], [0.4, 0.4]]))
+        model.bias.zero_()
+    policy = GreedyPolicy(model, torch.device("cpu"))
+    assert policy(np.array([[1, 0], [0, 1], [-1, -1.5]], np.float32)).tolist() == [0, 1, 0]
+
+
+@pytest.fixture(scope="module")
+def run_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("runs") / "run"
+    config = default_config(
+        observation="state", frames=90, frames_per_setting=30, warmup_frames=10, capacity=50, eval_every=90,
+        eval_episodes=1, eval_frame_limit=30, hidden_sizes=(8,), threads=1, run_dir=folder,
+    )  # fmt: skip
+    train(config, console=Console(quiet=True))
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("words", "names"),
+    [
+        ("all", [f"{i}-fall_speed={0.0608 + 0.03 * i:.4f}" for i in range(6)]),
+        ("easier", ["0-fall_speed=0.0608", "1-fall_speed=0.0908"]),
+        ("1-fall_speed=0.0908,0.2", ["1-fall_speed=0.0908", "fall_speed=0.2"]),
+    ],
+)
+def test_settings_by_name_value_or_group(words: str, names: list[str], run_dir: Path) -> None:
+    options = EvaluateOptions(run_dir, settings=words, episodes=1, frame_limit=20)
+    content = evaluate_checkpoint(options, Console(quiet=True))
+    assert content["trained_on_last"] == "2-fall_speed=0.1208"
+    assert [row["setting"] for row in content["settings"]] == names
+
+
+def test_an_earlier_checkpoint_knows_its_own_last_setting(run_dir: Path) -> None:
+    options = EvaluateOptions(run_dir / "checkpoints" / "frame-000000030", episodes=1, frame_limit=20)
+    assert evaluate_checkpoint(options, Console(quiet=True))["trained_on_last"] == "0-fall_speed=0.0608"
+
+
+def test_game_parameters_change_the_game_that_is_played(run_dir: Path) -> None:
+    def lengths(**parameters: float) -> list[float]:
+        options = EvaluateOptions(run_dir, settings="all", episodes=2, game_parameters=parameters)
+        return [row["length_mean_frames"] for row in evaluate_checkpoint(options, Console(quiet=True))["settings"]]
+
+    assert lengths() != lengths(lives=1)
+
+
+def test_unknown_setting_is_one_line() -> None:
+    config = default_config()
+    schedule = game_task(config).schedule
+    with pytest.raises(ValueError, match="settings='zebra': must be one of all, easier, 0-fall_speed="):
+        choose_settings("zebra", config, schedule, schedule.settings[0].name)
+    with pytest.raises(ValueError, match="no setting of the run is easier than 0-fall_speed="):
+        choose_settings("easier", config, schedule, schedule.settings[0].name)
