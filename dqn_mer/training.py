@@ -58,7 +58,7 @@ def train(config: Config, arguments: Sequence[str] = (), console: Console | None
 
 def train_on(task: Task, config: Config, arguments: Sequence[str] = (), console: Console | None = None) -> RunResult:
     """Train on any `Task`; of ``config``, what concerns the games is only recorded."""
-    set_threads(config)
+    prepare_processor(config)
     trainer = Trainer(task, config, console or Console())
     try:
         return trainer.run(arguments)
@@ -66,8 +66,14 @@ def train_on(task: Task, config: Config, arguments: Sequence[str] = (), console:
         trainer.close()
 
 
-def set_threads(config: Config) -> None:
-    """Set PyTorch's CPU threads: as told, or one for vectors, where more only wait, and all cores for pixels."""
+def prepare_processor(config: Config) -> None:
+    """Set PyTorch's CPU threads, and have this process treat denormal numbers as zero.
+
+    Threads are as told, or one for vectors, where more only wait, and all cores for pixels. Adam's moments of
+    weights that get no gradient decay into denormals, on which a CPU is slow: without the flush an update of the
+    Nature CNN took 200 ms after 1,500 updates instead of 50. New threads inherit it, so it is set first.
+    """
+    torch.set_flush_denormal(True)
     cores = os.cpu_count() or 1
     torch.set_num_threads(config.threads or (cores if config.observation == "pixels" else 1))
 
