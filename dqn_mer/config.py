@@ -256,7 +256,7 @@ TUNED: dict[tuple[str, str], dict[str, Any]] = {
     ("pixels", "dqn-mer"): {},
     ("state", "dqn"): {"hidden_sizes": (128, 128)},
     ("state", "dqn-reservoir"): {"hidden_sizes": (128, 128)},
-    ("state", "dqn-mer"): {"hidden_sizes": (128, 128), "optimizer": "sgd", "learning_rate": 1e-2},
+    ("state", "dqn-mer"): {"hidden_sizes": (128, 128), "optimizer": "sgd", "learning_rate": 2e-2},
 }
 
 PRESETS: dict[str, dict[str, Any]] = {
@@ -288,7 +288,7 @@ def default_config(preset: str = "tuned", **choices: Any) -> Config:
         ValueError: in one line, for an unknown preset, an unknown field or a bad value.
 
     >>> default_config(observation="state", agent="dqn-mer").learning_rate
-    0.01
+    0.02
     """
     if preset not in CHOICES["preset"]:
         raise ValueError(f"preset={preset!r}: must be one of {', '.join(CHOICES['preset'])}")

@@ -23,11 +23,10 @@ LAZY_WEIGHTS = 2**18
 """Dense layers with at least this many weights (1 MB) are read, but not written, within a batch."""
 
 
-def view_of(tensor: Tensor | None) -> Array:
-    """Return the array that shares memory with a weight or its gradient."""
-    assert tensor is not None  # FlatWeights gives every weight a gradient
-    array: Array = tensor.detach().numpy()
-    return array
+def shared(parameter: Tensor | None) -> tuple[Tensor, Tensor]:
+    """Return a parameter's values and gradient as plain tensors that share its memory."""
+    assert parameter is not None and parameter.grad is not None  # FlatWeights gives every parameter a gradient
+    return parameter.detach(), parameter.grad
 
 
 class Dense(Protocol):
@@ -50,8 +49,8 @@ class DirectDense:
     """A dense layer that takes every step at once: for SGD, an outer product added in place by BLAS (``ger``)."""
 
     def __init__(self, layer: nn.Linear, relu: bool) -> None:
-        self.matrix, self.bias = view_of(layer.weight), view_of(layer.bias)
-        self.matrix_gradient, self.bias_gradient = view_of(layer.weight.grad), view_of(layer.bias.grad)
+        self.matrix, self.matrix_gradient = (part.numpy() for part in shared(layer.weight))
+        self.bias, self.bias_gradient = (part.numpy() for part in shared(layer.bias))
         self.relu = relu
         self.add_outer_product = get_blas_funcs("ger", (self.matrix,))
         self.inputs = self.outputs = self.bias
@@ -94,7 +93,7 @@ class LazyDense:
     """
 
     def __init__(self, layer: nn.Linear, relu: bool) -> None:
-        self.matrix, self.bias = layer.weight.detach(), view_of(layer.bias)
+        self.matrix, self.bias = shared(layer.weight)[0], shared(layer.bias)[0].numpy()
         self.relu = relu
         self.count = 0
         self.inputs = np.zeros((0, layer.in_features), self.bias.dtype)
@@ -112,7 +111,7 @@ class LazyDense:
         """Return the outputs of one example under the weights after the steps so far."""
         past = slice(self.count)
         self.inputs[self.count] = inputs
-        self.outputs = view_of(self.matrix @ torch.from_numpy(inputs))
+        self.outputs = (self.matrix @ torch.from_numpy(inputs)).numpy()
         self.outputs += self.bias
         if self.count:
             self.outputs -= (self.inputs[past] @ inputs) @ self.steps[past]
@@ -128,7 +127,7 @@ class LazyDense:
         below = gradient
         if pass_on:
             past = slice(self.count)
-            below = view_of(torch.from_numpy(gradient) @ self.matrix)
+            below = (torch.from_numpy(gradient) @ self.matrix).numpy()
             if self.count:
                 below -= (self.steps[past] @ gradient) @ self.inputs[past]
         self.steps[self.count] = rate * gradient
@@ -150,6 +149,7 @@ class Convolution:
         in_shape: height and width of the maps below.
 
     Attributes:
+        patches: ``(positions, fan_in)``, what `forward` reads; for layers above the first, filled through `patch_map`.
         outputs: ``(height, width, channels)``, written by `forward`.
         gradient: of the outputs, same shape; to be filled before `backward`.
     """
@@ -158,28 +158,29 @@ class Convolution:
         self.kernel, self.stride = (layer.kernel_size[0], layer.kernel_size[1]), (layer.stride[0], layer.stride[1])
         height, width = ((n - k) // s + 1 for n, k, s in zip(in_shape, self.kernel, self.stride, strict=True))
         channels, fan_in = layer.out_channels, layer.in_channels * self.kernel[0] * self.kernel[1]
+        # Channels-last weights are one row for each output channel, in the order of a patch.
         self.matrix, self.matrix_gradient = (
-            _channels_last(part).view(channels, fan_in) for part in (layer.weight.detach(), layer.weight.grad)
+            part.permute(0, 2, 3, 1).view(channels, fan_in) for part in shared(layer.weight)
         )
-        self.bias, self.bias_gradient = layer.bias.detach(), layer.bias.grad
+        self.bias, self.bias_gradient = shared(layer.bias)
         self.patch_shape = (height, width, *self.kernel, layer.in_channels)
-        self.patches = self.matrix.new_zeros(height * width, fan_in)
+        self.patches, self.patch_gradient = (self.matrix.new_zeros(height * width, fan_in) for _ in range(2))
+        self.patch_map, self.patch_gradient_map = (
+            part.numpy().reshape(self.patch_shape) for part in (self.patches, self.patch_gradient)
+        )
         self.flat_outputs, self.flat_gradient = (self.matrix.new_zeros(height * width, channels) for _ in range(2))
         self.outputs, self.gradient = (
-            view_of(part).reshape(height, width, channels) for part in (self.flat_outputs, self.flat_gradient)
+            part.numpy().reshape(height, width, channels) for part in (self.flat_outputs, self.flat_gradient)
         )
-        self.patch_gradient = torch.zeros_like(self.patches)
-        self.patch_gradient_map = view_of(self.patch_gradient).reshape(self.patch_shape)
 
     def windows(self, maps: Array) -> Array:
         """Return the patches of ``maps`` ``(..., height, width, channels)`` as a view ``(..., *patch_shape)``."""
         found = sliding_window_view(maps, self.kernel, axis=(-3, -2))  # (..., y, x, channels, kernel y, kernel x)
         return np.moveaxis(found[..., :: self.stride[0], :: self.stride[1], :, :, :], -3, -1)
 
-    def forward(self, patches: Tensor) -> None:
-        """Fill `outputs` from one example's ``patches`` ``(positions, fan_in)``."""
-        self.patches = patches
-        torch.addmm(self.bias, patches, self.matrix.t(), out=self.flat_outputs)
+    def forward(self) -> None:
+        """Fill `outputs` from one example's `patches`."""
+        torch.addmm(self.bias, self.patches, self.matrix.t(), out=self.flat_outputs)
         self.flat_outputs.clamp_(min=0)
 
     def backward(self, rate: float | None, below: Array | None) -> None:
@@ -219,11 +220,10 @@ class ConvolutionStack:
         for layer in layers:
             self.layers.append(Convolution(layer, (shape[0], shape[1])))
             shape = self.layers[-1].outputs.shape[:2]
-        # What the layers above the first read: views of the maps below them, and where they are copied to.
+        # What the layers above the first read: views of the maps below them.
         self.windows = [
             upper.windows(lower.outputs) for lower, upper in zip(self.layers, self.layers[1:], strict=False)
         ]
-        self.patches = [upper.patches for upper in self.layers[1:]]
         self.first_patches = self.layers[0].patches[None]
 
     def load(self, pixels: Tensor) -> None:
@@ -239,10 +239,11 @@ class ConvolutionStack:
 
     def forward(self, row: int) -> Array:
         """Return the features of one loaded example, in the order of `torch.nn.Flatten`."""
-        self.layers[0].forward(self.first_patches[row])
-        for layer, windows, patches in zip(self.layers[1:], self.windows, self.patches, strict=True):
-            np.copyto(view_of(patches).reshape(layer.patch_shape), windows)
-            layer.forward(patches)
+        self.layers[0].patches = self.first_patches[row]
+        self.layers[0].forward()
+        for layer, windows in zip(self.layers[1:], self.windows, strict=True):
+            np.copyto(layer.patch_map, windows)
+            layer.forward()
         return np.moveaxis(self.layers[-1].outputs, -1, 0).reshape(-1)
 
     def backward(self, gradient: Array, rate: float | None) -> None:
@@ -253,8 +254,3 @@ class ConvolutionStack:
         for layer, lower in zip(self.layers[:0:-1], self.layers[-2::-1], strict=True):
             layer.backward(rate, lower.gradient)
         self.layers[0].backward(rate, None)
-
-
-def _channels_last(weight: Tensor | None) -> Tensor:
-    assert weight is not None  # FlatWeights gives every weight a gradient
-    return weight.permute(0, 2, 3, 1)
