@@ -66,7 +66,6 @@ def evaluate_checkpoint(options: EvaluateOptions, console: Console | None = None
     config = dataclasses.replace(
         config,
         backend=options.backend or config.backend,
-        game_parameters={**config.game_parameters, **options.game_parameters},
         eval_frame_limit=options.frame_limit or config.eval_frame_limit,
     )
     trained_last = checkpoint.description["trained_on_last"]

@@ -71,6 +71,10 @@ class Schedule:
             for index, value in enumerate(values):
                 if value in values[:index]:
                     raise ValueError(f"settings: two have the same {field} {value!r}; come back to one with `order`")
+        first = self.settings[0]
+        for setting in self.settings:  # else a parameter would stay at what an earlier setting made it
+            if set(setting.parameters) != set(first.parameters):
+                raise ValueError(f"settings: {setting.name!r} and {first.name!r} must give the same parameters values")
         unused = set(range(len(self.settings))) - set(self.order)
         if unused:
             raise ValueError(f"settings: {self.settings[min(unused)].name!r} is never in `order`")

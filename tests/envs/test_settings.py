@@ -147,3 +147,9 @@ def test_missing_and_unreadable_files(tmp_path: Path) -> None:
     (tmp_path / "bytes.json").write_bytes(b"\xff\xfe\x00")
     with pytest.raises(ValueError, match=r"bytes\.json: cannot be read: .*utf-8"):
         load_schedule(tmp_path / "bytes.json", "catcher")
+
+
+def test_settings_must_give_the_same_parameters() -> None:
+    """Otherwise training would keep an earlier setting's value where evaluation has the default."""
+    with pytest.raises(ValueError, match="'b' and 'a' must give the same parameters values"):
+        Schedule((Setting("a", {"gravity": 1.2}), Setting("b", {"pipe_gap": 80})), (0, 1), 10)
