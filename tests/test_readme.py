@@ -1,0 +1,69 @@
+"""README: its commands are understood, its code runs, its tables are those of the program."""
+
+from __future__ import annotations
+
+import json
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+import torch
+
+from dqn_mer.cli import parse, parse_config
+from dqn_mer.saved_agents import EvaluateOptions
+from dqn_mer.tracking import tags_as_markdown
+from envs.settings import load_schedule
+
+README = (Path(__file__).parent.parent / "README.md").read_text()
+COMMANDS = [line for block in re.findall(r"```sh\n(.*?)```", README, re.S) for line in block.splitlines()]
+
+
+def blocks(language: str) -> list[str]:
+    return re.findall(rf"```{language}\n(.*?)```", README, re.S)
+
+
+def words_after(prefix: str) -> list[list[str]]:
+    found = [shlex.split(line[len(prefix) :], comments=True) for line in COMMANDS if line.startswith(prefix)]
+    assert found
+    return found
+
+
+@pytest.mark.parametrize("words", words_after("python train.py"), ids=" ".join)
+def test_training_commands_are_understood(words: list[str]) -> None:
+    parse_config(words)
+
+
+@pytest.mark.parametrize("words", words_after("python -m dqn_mer evaluate "), ids=" ".join)
+def test_evaluation_commands_are_understood(words: list[str]) -> None:
+    assert str(parse(EvaluateOptions, words, prog="evaluate").path).startswith("runs/NAME")
+
+
+def test_the_environments_code_runs() -> None:
+    exec(blocks("python")[0], {})
+
+
+def test_the_code_for_other_models_runs_and_learns() -> None:
+    torch.manual_seed(0)
+    model = torch.nn.Sequential(torch.nn.Linear(4, 8), torch.nn.Tanh(), torch.nn.Linear(8, 3))
+    names = {"model": model, "inputs": torch.randn(101, 4), "labels": torch.randint(0, 3, (101,))}
+    before = [parameter.detach().clone() for parameter in model.parameters()]
+    exec(blocks("python")[1], names)
+    assert all(not torch.equal(old, new) for old, new in zip(before, model.parameters(), strict=True))
+
+
+def test_the_schedule_file_is_valid(tmp_path: Path) -> None:
+    (tmp_path / "schedule.json").write_text(blocks("json")[0])
+    assert json.loads(blocks("json")[0]) == load_schedule(tmp_path / "schedule.json", "flappy_bird").to_json()
+
+
+def test_every_tag_is_explained() -> None:
+    assert tags_as_markdown() in README
+
+
+def test_every_flag_named_exists() -> None:
+    flags = set(re.findall(r"`(--[a-z-]+)", README)) - {"--build-arg", "--json", "--episodes"}
+    from dqn_mer.config import Config
+
+    fields = {f"--{name.replace('_', '-')}" for name in Config.__dataclass_fields__}
+    assert flags <= fields, flags - fields
