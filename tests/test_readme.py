@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import re
 import shlex
@@ -11,6 +12,7 @@ import pytest
 import torch
 
 from dqn_mer.cli import parse, parse_config
+from dqn_mer.config import Config
 from dqn_mer.saved_agents import EvaluateOptions
 from dqn_mer.tracking import tags_as_markdown
 from envs.settings import load_schedule
@@ -62,8 +64,6 @@ def test_every_tag_is_explained() -> None:
 
 
 def test_every_flag_named_exists() -> None:
-    flags = set(re.findall(r"`(--[a-z-]+)", README)) - {"--build-arg", "--json", "--episodes"}
-    from dqn_mer.config import Config
-
-    fields = {f"--{name.replace('_', '-')}" for name in Config.__dataclass_fields__}
+    flags = set(re.findall(r"`(--[a-z-]+)", README)) - {"--build-arg"}
+    fields = {f"--{f.name.replace('_', '-')}" for kind in (Config, EvaluateOptions) for f in dataclasses.fields(kind)}
     assert flags <= fields, flags - fields
