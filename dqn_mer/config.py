@@ -95,6 +95,8 @@ class Config:
     """Episodes per setting and evaluation, greedy, each with its own fixed seed."""
     eval_frame_limit: int = 2_000
     """Frames after which an evaluation episode is truncated; good play never ends."""
+    eval_worker: bool = True
+    """Evaluate in a process of its own beside training, on a CPU; off: in line, on the training device."""
 
     # --- the run
     seed: int = 0

@@ -17,7 +17,8 @@ from dqn_mer.checkpoint import save_checkpoint
 from dqn_mer.config import Config
 from dqn_mer.display import ProgressDisplay
 from dqn_mer.dqn import DQNAgent
-from dqn_mer.evaluation import Evaluator, GreedyPolicy, Policy, RandomPolicy
+from dqn_mer.evaluation import Evaluator, RandomPolicy
+from dqn_mer.evaluation_worker import EvaluationPlan, InlineEvaluation, WorkerEvaluation
 from dqn_mer.networks import network_spec
 from dqn_mer.recording import Recorder, log_frame_strips
 from dqn_mer.replay import Transition, largest_bytes
@@ -95,20 +96,21 @@ class Trainer:
         self.streams = spawn_streams(config.seed)
         self.device = choose_device(config.device)
         self.env = task.training_env()
-        self.evaluator = Evaluator(
-            lambda setting: task.make_env(setting, frame_limit=config.eval_frame_limit),
-            task.schedule.settings,
-            config.eval_episodes,
-            self.streams.evaluation,
-        )
         self._announce_memory()
         self.agent = build_agent(config, self.env, self.streams)
         self.exploration = build_exploration(config, task.action_probabilities, self.streams)
+        shape = self.env.observation_space.shape
+        assert shape is not None  # build_agent took only Box observations
+        self.network = network_spec(shape, len(task.action_probabilities), config.hidden_sizes)
+        plan = EvaluationPlan(
+            task, self.network, config.eval_episodes, config.eval_frame_limit, self.streams.evaluation
+        )
+        self.evaluation = WorkerEvaluation(plan) if config.eval_worker else InlineEvaluation(plan, self.device)
 
     def close(self) -> None:
-        """Close the environments."""
+        """Close the environments and end the evaluation."""
         self.env.close()
-        self.evaluator.close()
+        self.evaluation.close()
 
     def run(self, arguments: Sequence[str]) -> RunResult:
         """Train from the first frame to the last; returns what the run leaves."""
@@ -122,8 +124,7 @@ class Trainer:
             started_s = time.perf_counter()
             tracker.log_text(_as_markdown(description["config"]))
             log_frame_strips(self.task, tracker, self.streams.evaluation)
-            random_policy = RandomPolicy(self.task.action_probabilities, self.streams.random_policy)
-            random_scores = [result.row().score_mean for result in self.evaluator.run(random_policy)]
+            random_scores = self._random_scores()
             with ProgressDisplay(self.frames, console=self.console) as display:
                 self._play(run_dir, tracker, display)
             wall_s = time.perf_counter() - started_s
@@ -137,10 +138,9 @@ class Trainer:
         config, env, agent, exploration = self.config, self.env, self.agent, self.exploration
         recorder = Recorder(self.task, agent, tracker)
         ends = set(segment_ends(self.task.schedule, self.frames))
-        policy = GreedyPolicy(agent.online.model, self.device)
         observation, info = env.reset(seed=self.streams.environment)
         recorder.setting(0, info)
-        self._evaluate(0, policy, tracker)
+        self._evaluate(0, tracker)
         for frame in range(1, self.frames + 1):
             action = exploration.random_action(frame - 1)
             if action is None:
@@ -154,8 +154,9 @@ class Trainer:
                 recorder.episodes.add(info)
             if logging:
                 recorder.metrics(frame, exploration.schedule.at(frame), statistics)
+                self._log_evaluations(tracker)
             if frame in ends or frame % config.eval_every == 0:
-                self._evaluate(frame, policy, tracker)
+                self._evaluate(frame, tracker)
             if frame in ends:
                 self._save(run_dir, frame, info)
             display.update(frame, info["setting"], recorder.episodes.last_score, exploration.schedule.at(frame))
@@ -164,18 +165,34 @@ class Trainer:
                 observation, info = env.reset()
                 if info["segment"] != segment:
                     recorder.setting(frame + 1, info)
+        self._log_evaluations(tracker, wait=True)
 
-    def _evaluate(self, frame: int, policy: Policy, tracker: Tracker) -> None:
-        tracker.log_evaluation(frame, [result.row() for result in self.evaluator.run(policy)])
+    def _evaluate(self, frame: int, tracker: Tracker) -> None:
+        self.evaluation.submit(frame, self.agent.online.vector)
+        self._log_evaluations(tracker)
+
+    def _log_evaluations(self, tracker: Tracker, wait: bool = False) -> None:
+        for frame, rows in self.evaluation.finished(wait):
+            tracker.log_evaluation(frame, rows)
+
+    def _random_scores(self) -> list[float]:
+        """Return the mean score of random play on each setting: the floor, and the base of forward transfer."""
+        task, config = self.task, self.config
+        evaluator = Evaluator(
+            lambda setting: task.make_env(setting, frame_limit=config.eval_frame_limit),
+            task.schedule.settings,
+            config.eval_episodes,
+            self.streams.evaluation,
+        )
+        results = evaluator.run(RandomPolicy(task.action_probabilities, self.streams.random_policy))
+        evaluator.close()
+        return [result.row().score_mean for result in results]
 
     def _save(self, run_dir: Path, frame: int, info: dict[str, Any]) -> None:
-        space = self.env.observation_space
-        assert space.shape is not None  # build_agent took only Box observations
-        spec = network_spec(space.shape, len(self.task.action_probabilities), self.config.hidden_sizes)
         description = {
             "frame": frame,
             "trained_on_last": info["setting"],
-            "network": spec,
+            "network": self.network,
             "config": self.config.to_json(),
             "schedule": self.task.schedule.to_json(),
         }

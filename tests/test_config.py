@@ -15,8 +15,8 @@ from envs.catalogue import GAMES
 
 def test_every_field_has_a_range_or_choices_or_is_free_on_purpose() -> None:
     free = {
-        "fixed_looks", "double_q", "one_big_batch", "game_parameters", "settings", "vary", "schedule", "hidden_sizes",
-        "log_dir", "run_dir",
+        "fixed_looks", "eval_worker", "double_q", "one_big_batch", "game_parameters", "settings", "vary",
+        "schedule", "hidden_sizes", "log_dir", "run_dir",
     }  # fmt: skip
     assert {f.name for f in dataclasses.fields(Config)} == set(RANGES) | set(CHOICES) | free
     assert set(CHOICES["game"]) == set(GAMES)

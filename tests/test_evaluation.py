@@ -57,7 +57,7 @@ def run_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("runs") / "run"
     config = default_config(
         observation="state", frames=90, frames_per_setting=30, warmup_frames=10, capacity=50, eval_every=90,
-        eval_episodes=1, eval_frame_limit=30, hidden_sizes=(8,), threads=1, run_dir=folder,
+        eval_episodes=1, eval_frame_limit=30, hidden_sizes=(8,), threads=1, eval_worker=False, run_dir=folder,
     )  # fmt: skip
     train(config, console=Console(quiet=True))
     return folder

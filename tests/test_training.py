@@ -30,6 +30,7 @@ TINY = {
     "epsilon_decay_frames": 200,
     "log_every": 50,
     "threads": 1,
+    "eval_worker": False,
 }
 
 
