@@ -1,0 +1,70 @@
+"""Compare several ways of doing one thing: interleaved, repeated, medians and spread, as a table and as CSV."""
+
+from __future__ import annotations
+
+import csv
+import platform
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import torch
+from rich.console import Console
+from rich.table import Table
+
+RESULTS = Path(__file__).parent.parent / "results" / "benchmarks"
+
+
+def interleave(sides: Mapping[str, Callable[[], Any]], repeats: int, inner: int = 1) -> dict[str, list[float]]:
+    """Time every side ``repeats`` times in turn, so that a slow spell of the machine falls on all of them.
+
+    Args:
+        sides: what to time, by name; each is called ``inner`` times per measurement, after one round of warm-up.
+        repeats: measurements of each side.
+        inner: calls per measurement.
+
+    Returns:
+        Seconds per call, one entry per measurement, by name.
+    """
+    times: dict[str, list[float]] = {name: [] for name in sides}
+    for measurement in range(repeats + 1):
+        for name, call in sides.items():
+            start_s = time.perf_counter()
+            for _ in range(inner):
+                call()
+            if measurement:
+                times[name].append((time.perf_counter() - start_s) / inner)
+    return times
+
+
+def prepare(threads: int) -> None:
+    """Set PyTorch's threads and flush denormals, for all sides alike."""
+    torch.set_flush_denormal(True)
+    torch.set_num_threads(threads)
+
+
+def spread(values: list[float]) -> tuple[float, float, float]:
+    """Return median, lowest and highest."""
+    return median(values), min(values), max(values)
+
+
+def report(name: str, rows: list[dict[str, Any]]) -> None:
+    """Print ``rows`` as a table and write them to results/benchmarks/NAME.csv with threads and versions."""
+    facts = {
+        "threads": torch.get_num_threads(),
+        "torch": torch.__version__.partition("+")[0],
+        "python": platform.python_version(),
+    }
+    table = Table(title=f"{name}, {facts['threads']} thread(s)")
+    for column in rows[0]:
+        table.add_column(column)
+    for row in rows:
+        table.add_row(*(f"{value:.4g}" if isinstance(value, float) else str(value) for value in row.values()))
+    Console(width=140).print(table)
+    RESULTS.mkdir(parents=True, exist_ok=True)
+    with (RESULTS / f"{name}.csv").open("w", newline="") as file:
+        writer = csv.DictWriter(file, [*rows[0], *facts], lineterminator="\n")
+        writer.writeheader()
+        writer.writerows({**row, **facts} for row in rows)

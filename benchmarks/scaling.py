@@ -1,0 +1,58 @@
+"""How the time of a training frame grows with what one may turn: ``python -m benchmarks.scaling``."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import tyro
+
+from benchmarks.harness import interleave, prepare, report, spread
+from benchmarks.training import our_side_of
+from dqn_mer.config import Config, default_config
+
+AXES: dict[str, tuple[Any, ...]] = {
+    "batch_size": (4, 16, 64, 256),
+    "num_batches": (1, 2, 4),
+    "hidden_sizes": ((32, 32), (128, 128), (512, 512)),
+    "settings": ((0.06,), tuple(0.06 + 0.01 * i for i in range(6)), tuple(0.06 + 0.001 * i for i in range(48))),
+    "capacity": (1_000, 50_000, 1_000_000),
+}
+
+
+@dataclass
+class Options:
+    """Time dqn-mer on Catcher's state, one field changed at a time."""
+
+    repeats: int = 5
+    """Measurements of each side, in turn."""
+    frames: int = 300
+    """Frames per measurement."""
+
+
+def describe(value: Any) -> str:
+    """Return a short name of a value."""
+    if isinstance(value, tuple):
+        return f"{len(value)} settings" if isinstance(value[0], float) else "-".join(map(str, value))
+    return str(value)
+
+
+def main() -> None:
+    """Measure every axis."""
+    options = tyro.cli(Options)
+    prepare(1)
+    rows = []
+    for axis, values in AXES.items():
+        configs: dict[str, Config] = {
+            describe(value): default_config(observation="state", warmup_frames=0, **{axis: value}) for value in values
+        }
+        trained = {name: our_side_of(config) for name, config in configs.items()}
+        sides = {name: (lambda train=train: train(options.frames)) for name, train in trained.items()}
+        for name, seconds in interleave(sides, options.repeats).items():
+            middle, low, high = (1e3 * value / options.frames for value in spread(seconds))
+            rows.append({"changed": axis, "value": name, "ms per frame": middle, "low-high": f"{low:.2f}-{high:.2f}"})
+    report("scaling", rows)
+
+
+if __name__ == "__main__":
+    main()

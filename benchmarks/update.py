@@ -1,0 +1,105 @@
+"""MER's update against a naive loop and a mini-batch of the same examples: ``python -m benchmarks.update``.
+
+The naive loop is what public attempts do: autograd, a stock optimizer over the parameters, copies of the state dict.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+import tyro
+
+from benchmarks.harness import interleave, prepare, report, spread
+from dqn_mer.agents import make_optimizer
+from dqn_mer.dqn import HuberTDLoss
+from dqn_mer.mer import Examples, MERParameters, MERUpdate, MiniBatchUpdate
+from dqn_mer.networks import FlatWeights, build_network
+from dqn_mer.sequential import make_learner
+
+NETWORKS: dict[str, tuple[tuple[int, ...], tuple[int, ...]]] = {
+    "Nature CNN": ((4, 84, 84), (512,)),
+    "MLP 128-128": ((8,), (128, 128)),
+}
+RATES = {"sgd": 1e-3, "adam": 1e-4}
+
+
+@dataclass
+class Options:
+    """Time one update of 17 examples."""
+
+    threads: int = 1
+    """PyTorch's threads."""
+    repeats: int = 15
+    """Measurements of each side."""
+    batch_size: int = 16
+    """Replayed examples; the newest is one more."""
+
+
+def make_examples(shape: tuple[int, ...], count: int) -> Examples:
+    """Return random observations of the network's kind, actions and targets."""
+    generator = torch.Generator().manual_seed(0)
+    if len(shape) == 3:
+        inputs = torch.randint(0, 256, (count, *shape), generator=generator, dtype=torch.uint8)
+    else:
+        inputs = torch.rand((count, *shape), generator=generator)
+    actions = torch.randint(0, 2, (count,), generator=generator)
+    return inputs, actions, torch.randn(count, generator=generator)
+
+
+def make_naive(model: torch.nn.Module, optimizer: str, parameters: MERParameters) -> Callable[[Examples], None]:
+    """Return the update as one writes it first."""
+    kinds: dict[str, Any] = {"sgd": torch.optim.SGD, "adam": torch.optim.Adam}
+    stock = kinds[optimizer](model.parameters(), lr=RATES[optimizer])
+    loss, rng, rate = HuberTDLoss(), np.random.default_rng(0), parameters.across_batch_rate
+
+    def update(examples: Examples) -> None:
+        before = copy.deepcopy(model.state_dict())
+        for row in rng.permutation(len(examples[0])):
+            inputs, *targets = (part[row : row + 1] for part in examples)
+            stock.zero_grad()
+            loss(model(inputs), *targets).sum().backward()
+            stock.step()
+        after = model.state_dict()
+        model.load_state_dict({name: before[name] + rate * (after[name] - before[name]) for name in before})
+
+    return update
+
+
+def measure(network: str, optimizer: str, options: Options) -> dict[str, Any]:
+    """Return one row of the table."""
+    shape, hidden = NETWORKS[network]
+    parameters = MERParameters(options.batch_size, across_batch_rate=0.3)
+    examples = make_examples(shape, options.batch_size + 1)
+    loss = HuberTDLoss()
+    ours, batch = (FlatWeights(build_network(shape, 2, hidden, 0)) for _ in range(2))
+    learner = make_learner(ours, loss, make_optimizer(optimizer, ours, RATES[optimizer]))
+    mer = MERUpdate(ours, learner, parameters, np.random.default_rng(0))
+    mini = MiniBatchUpdate(batch, loss, make_optimizer(optimizer, batch, RATES[optimizer]), options.batch_size)
+    naive = make_naive(build_network(shape, 2, hidden, 0), optimizer, parameters)
+    sides = {"ours": lambda: mer.update(examples), "mini-batch": lambda: mini.update(examples)}
+    sides["naive"] = lambda: naive(examples)
+    times = interleave(sides, options.repeats, inner=5 if len(shape) == 3 else 50)
+    row: dict[str, Any] = {"network": network, "optimizer": optimizer}
+    for side, seconds in times.items():
+        middle, low, high = (1e3 * value for value in spread(seconds))
+        row[f"{side} ms"] = middle
+        row[f"{side} low-high"] = f"{low:.2f}-{high:.2f}"
+    row["ours / mini-batch"] = row["ours ms"] / row["mini-batch ms"]
+    row["naive / ours"] = row["naive ms"] / row["ours ms"]
+    return row
+
+
+def main() -> None:
+    """Measure all networks and optimizers."""
+    options = tyro.cli(Options)
+    prepare(options.threads)
+    report("update", [measure(network, optimizer, options) for network in NETWORKS for optimizer in RATES])
+
+
+if __name__ == "__main__":
+    main()
