@@ -1,0 +1,1 @@
+"""Speed and memory, measured against peers: each module is one command."""

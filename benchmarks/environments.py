@@ -15,7 +15,8 @@ import numpy as np
 import tyro
 
 import envs  # noqa: F401 - registers the games
-from benchmarks.harness import interleave, prepare, report, spread
+from benchmarks.harness import interleave, report, spread
+from dqn_mer.processor import prepare_processor
 
 
 @dataclass
@@ -77,7 +78,7 @@ def upstream_stepper(game: str, steps: int) -> Callable[[], None]:
 def main() -> None:
     """Measure every game, observation and peer."""
     options = tyro.cli(Options)
-    prepare(1)
+    prepare_processor(1)
     sides: dict[str, Callable[[], None]] = {}
     for game, env_id in (("catcher", "Catcher"), ("flappy_bird", "FlappyBird")):
         for observation in ("pixels", "state"):

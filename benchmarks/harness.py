@@ -39,12 +39,6 @@ def interleave(sides: Mapping[str, Callable[[], Any]], repeats: int, inner: int 
     return times
 
 
-def prepare(threads: int) -> None:
-    """Set PyTorch's threads and flush denormals, for all sides alike."""
-    torch.set_flush_denormal(True)
-    torch.set_num_threads(threads)
-
-
 def spread(values: list[float]) -> tuple[float, float, float]:
     """Return median, lowest and highest."""
     return median(values), min(values), max(values)

@@ -7,9 +7,10 @@ from typing import Any
 
 import tyro
 
-from benchmarks.harness import interleave, prepare, report, spread
+from benchmarks.harness import interleave, report, spread
 from benchmarks.training import our_side_of
 from dqn_mer.config import Config, default_config
+from dqn_mer.processor import prepare_processor
 
 AXES: dict[str, tuple[Any, ...]] = {
     "batch_size": (4, 16, 64, 256),
@@ -40,7 +41,7 @@ def describe(value: Any) -> str:
 def main() -> None:
     """Measure every axis."""
     options = tyro.cli(Options)
-    prepare(1)
+    prepare_processor(1)
     rows = []
     for axis, values in AXES.items():
         configs: dict[str, Config] = {

@@ -18,9 +18,10 @@ import tyro
 from stable_baselines3 import DQN
 from stable_baselines3.common.callbacks import BaseCallback
 
-from benchmarks.harness import prepare, report, spread
+from benchmarks.harness import report, spread
 from dqn_mer.agents import build_agent, build_exploration, spawn_streams
 from dqn_mer.config import Config, default_config
+from dqn_mer.processor import prepare_processor
 from dqn_mer.replay import Transition
 from dqn_mer.tasks import game_task
 
@@ -109,7 +110,7 @@ def their_side(observation: str, optimizer: str) -> Callable[[int], None]:
 def main() -> None:
     """Measure both observations and optimizers."""
     options = tyro.cli(Options)
-    prepare(options.threads)
+    prepare_processor(options.threads)
     rows = []
     for observation, frames in (("pixels", options.pixel_frames), ("state", options.state_frames)):
         for optimizer in ("sgd", "adam"):

@@ -14,11 +14,12 @@ import numpy as np
 import torch
 import tyro
 
-from benchmarks.harness import interleave, prepare, report, spread
+from benchmarks.harness import interleave, report, spread
 from dqn_mer.agents import make_optimizer
 from dqn_mer.dqn import HuberTDLoss
 from dqn_mer.mer import Examples, MERParameters, MERUpdate, MiniBatchUpdate
 from dqn_mer.networks import FlatWeights, build_network
+from dqn_mer.processor import prepare_processor
 from dqn_mer.sequential import make_learner
 
 NETWORKS: dict[str, tuple[tuple[int, ...], tuple[int, ...]]] = {
@@ -97,7 +98,7 @@ def measure(network: str, optimizer: str, options: Options) -> dict[str, Any]:
 def main() -> None:
     """Measure all networks and optimizers."""
     options = tyro.cli(Options)
-    prepare(options.threads)
+    prepare_processor(options.threads)
     report("update", [measure(network, optimizer, options) for network in NETWORKS for optimizer in RATES])
 
 

@@ -26,6 +26,7 @@ from torch import Tensor
 from dqn_mer.evaluation import Evaluator, GreedyPolicy
 from dqn_mer.metrics import EvaluationRow
 from dqn_mer.networks import FlatWeights, build_network
+from dqn_mer.processor import prepare_processor
 from dqn_mer.tasks import Task
 
 MAX_WAITING = 3
@@ -174,8 +175,7 @@ def _serve(connection: Connection, pickled: bytes) -> None:
     """Evaluate what comes through ``connection`` until it ends."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches both; the parent decides
     threading.Thread(target=_end_with_parent, daemon=True).start()
-    torch.set_num_threads(1)
-    torch.set_flush_denormal(True)
+    prepare_processor(1)
     plan: EvaluationPlan = cloudpickle.loads(pickled)
     inline = InlineEvaluation(plan, torch.device("cpu"))
     while True:

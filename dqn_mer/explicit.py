@@ -19,8 +19,8 @@ from torch import Tensor, nn
 
 Array = NDArray[Any]
 
-LAZY_WEIGHTS = 2**18
-"""Dense layers with at least this many weights (1 MB) are read, but not written, within a batch."""
+LARGE_WEIGHTS = 2**18
+"""Dense layers with at least this many weights (1 MB) are bound by memory: plain SGD puts their steps off."""
 
 
 def shared(parameter: Tensor | None) -> tuple[Tensor, Tensor]:
@@ -78,6 +78,41 @@ class DirectDense:
         else:
             self.add_outer_product(-rate, self.inputs, gradient, a=self.matrix.T, overwrite_a=True)
             self.bias -= rate * gradient
+        return below
+
+    def finish(self, reptile_rate: float) -> None:
+        """Nothing was put off."""
+
+
+class LargeDense:
+    """A large dense layer for any optimizer: its products go through PyTorch, which may use several threads."""
+
+    def __init__(self, layer: nn.Linear, relu: bool) -> None:
+        (self.matrix, self.matrix_gradient), (self.bias, self.bias_gradient) = shared(layer.weight), shared(layer.bias)
+        self.relu = relu
+        self.inputs = self.outputs = self.bias
+
+    def begin(self, examples: int) -> None:
+        """Nothing to prepare."""
+
+    def forward(self, inputs: Array) -> Array:
+        """Return the outputs of one example."""
+        self.inputs = torch.from_numpy(inputs)
+        self.outputs = torch.addmv(self.bias, self.matrix, self.inputs)
+        if self.relu:
+            self.outputs.clamp_(min=0)
+        outputs: Array = self.outputs.numpy()
+        return outputs
+
+    def backward(self, gradient: Array, rate: float | None, pass_on: bool) -> Array:
+        """Write the gradient for the optimizer, and return that of the inputs."""
+        assert rate is None  # plain SGD has `LazyDense`
+        outer = torch.from_numpy(gradient)
+        if self.relu:
+            outer = outer * (self.outputs > 0)
+        torch.outer(outer, self.inputs, out=self.matrix_gradient)
+        self.bias_gradient.copy_(outer)
+        below: Array = (outer @ self.matrix).numpy() if pass_on else gradient
         return below
 
     def finish(self, reptile_rate: float) -> None:

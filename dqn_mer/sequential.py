@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from dqn_mer.explicit import LAZY_WEIGHTS, Array, ConvolutionStack, Dense, DirectDense, LazyDense
+from dqn_mer.explicit import LARGE_WEIGHTS, Array, ConvolutionStack, Dense, DirectDense, LargeDense, LazyDense
 from dqn_mer.mer import NEWEST, AutogradLearner, Examples, Loss, SequentialLearner, step_with_boost
 from dqn_mer.networks import FlatWeights, ScalePixels
 
@@ -109,10 +109,12 @@ class ExplicitLearner:
         self.direct = weights.spans_without([layer.weight for layer in linear if self._is_lazy(layer)])
 
     def _is_lazy(self, layer: nn.Linear) -> bool:
-        return self.plain_sgd and layer.weight.numel() >= LAZY_WEIGHTS
+        return self.plain_sgd and layer.weight.numel() >= LARGE_WEIGHTS
 
     def _dense(self, layer: nn.Linear, relu: bool) -> Dense:
-        return LazyDense(layer, relu) if self._is_lazy(layer) else DirectDense(layer, relu)
+        if layer.weight.numel() < LARGE_WEIGHTS:
+            return DirectDense(layer, relu)
+        return LazyDense(layer, relu) if self.plain_sgd else LargeDense(layer, relu)
 
     @torch.no_grad()
     def learn(self, examples: Examples, batch: NDArray[np.int64], newest_boost: float, reptile_rate: float) -> None:

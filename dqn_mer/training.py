@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import torch
 from rich.console import Console
 
 from dqn_mer.agents import build_agent, build_exploration, choose_device, spawn_streams
@@ -20,6 +18,7 @@ from dqn_mer.dqn import DQNAgent
 from dqn_mer.evaluation import Evaluator, RandomPolicy
 from dqn_mer.evaluation_worker import EvaluationPlan, InlineEvaluation, WorkerEvaluation
 from dqn_mer.networks import network_spec
+from dqn_mer.processor import default_threads, prepare_processor
 from dqn_mer.recording import Recorder, log_frame_strips
 from dqn_mer.replay import Transition, largest_bytes
 from dqn_mer.runfolder import create_run_folder, describe_run, write_json
@@ -59,24 +58,12 @@ def train(config: Config, arguments: Sequence[str] = (), console: Console | None
 
 def train_on(task: Task, config: Config, arguments: Sequence[str] = (), console: Console | None = None) -> RunResult:
     """Train on any `Task`; of ``config``, what concerns the games is only recorded."""
-    prepare_processor(config)
+    prepare_processor(config.threads or default_threads(config.observation))
     trainer = Trainer(task, config, console or Console())
     try:
         return trainer.run(arguments)
     finally:
         trainer.close()
-
-
-def prepare_processor(config: Config) -> None:
-    """Set PyTorch's CPU threads, and have this process treat denormal numbers as zero.
-
-    Threads are as told, or one for vectors, where more only wait, and all cores for pixels. Adam's moments of
-    weights that get no gradient decay into denormals, on which a CPU is slow: without the flush an update of the
-    Nature CNN took 200 ms after 1,500 updates instead of 50. New threads inherit it, so it is set first.
-    """
-    torch.set_flush_denormal(True)
-    cores = os.cpu_count() or 1
-    torch.set_num_threads(config.threads or (cores if config.observation == "pixels" else 1))
 
 
 class Trainer:
