@@ -16,7 +16,7 @@ import tyro
 
 import envs  # noqa: F401 - registers the games
 from benchmarks.harness import interleave, report, spread
-from dqn_mer.processor import prepare_processor
+from dqn_mer.processor import processor
 
 
 @dataclass
@@ -78,37 +78,37 @@ def upstream_stepper(game: str, steps: int) -> Callable[[], None]:
 def main() -> None:
     """Measure every game, observation and peer."""
     options = tyro.cli(Options)
-    prepare_processor(1)
-    sides: dict[str, Callable[[], None]] = {}
-    for game, env_id in (("catcher", "Catcher"), ("flappy_bird", "FlappyBird")):
-        for observation in ("pixels", "state"):
-            env = gymnasium.make(f"ContinualPLE/{env_id}-v0", observation=observation)
-            sides[f"ours, {game}, {observation}"] = stepper(env, options.steps)
-        if importlib.util.find_spec("ple"):
-            try:
-                sides[f"PLE, {game}, pixels"] = upstream_stepper(game, options.steps)
-            except RuntimeError as error:
-                print(f"left out: {error}")
-    if importlib.util.find_spec("flappy_bird_gymnasium"):
-        import flappy_bird_gymnasium  # noqa: F401 - registers its game
+    with processor(1):
+        sides: dict[str, Callable[[], None]] = {}
+        for game, env_id in (("catcher", "Catcher"), ("flappy_bird", "FlappyBird")):
+            for observation in ("pixels", "state"):
+                env = gymnasium.make(f"ContinualPLE/{env_id}-v0", observation=observation)
+                sides[f"ours, {game}, {observation}"] = stepper(env, options.steps)
+            if importlib.util.find_spec("ple"):
+                try:
+                    sides[f"PLE, {game}, pixels"] = upstream_stepper(game, options.steps)
+                except RuntimeError as error:
+                    print(f"left out: {error}")
+        if importlib.util.find_spec("flappy_bird_gymnasium"):
+            import flappy_bird_gymnasium  # noqa: F401 - registers its game
 
-        env = gymnasium.make("FlappyBird-v0", use_lidar=False)
-        sides["flappy-bird-gymnasium, flappy_bird, state"] = stepper(env, options.steps)
-    rows = []
-    for name, seconds in interleave(sides, options.repeats).items():
-        rates = [options.steps / value for value in seconds]
-        middle, low, high = spread(rates)
-        who, game, observation = name.split(", ")
-        rows.append(
-            {
-                "who": who,
-                "game": game,
-                "observation": observation,
-                "steps/s": round(middle),
-                "low-high": f"{low:.0f}-{high:.0f}",
-            }
-        )
-    report("environments", rows)
+            env = gymnasium.make("FlappyBird-v0", use_lidar=False)
+            sides["flappy-bird-gymnasium, flappy_bird, state"] = stepper(env, options.steps)
+        rows = []
+        for name, seconds in interleave(sides, options.repeats).items():
+            rates = [options.steps / value for value in seconds]
+            middle, low, high = spread(rates)
+            who, game, observation = name.split(", ")
+            rows.append(
+                {
+                    "who": who,
+                    "game": game,
+                    "observation": observation,
+                    "steps/s": round(middle),
+                    "low-high": f"{low:.0f}-{high:.0f}",
+                }
+            )
+        report("environments", rows)
 
 
 if __name__ == "__main__":

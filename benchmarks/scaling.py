@@ -9,8 +9,8 @@ import tyro
 
 from benchmarks.harness import interleave, report, spread
 from benchmarks.training import our_side_of
-from dqn_mer.config import Config, default_config
-from dqn_mer.processor import prepare_processor
+from dqn_mer.defaults import default_config
+from dqn_mer.processor import processor
 
 AXES: dict[str, tuple[Any, ...]] = {
     "batch_size": (4, 16, 64, 256),
@@ -38,21 +38,25 @@ def describe(value: Any) -> str:
     return str(value)
 
 
+def measure(axis: str, values: tuple[Any, ...], options: Options) -> list[dict[str, Any]]:
+    """Return one row for each value of a field."""
+    sides = {}
+    for value in values:
+        config = default_config(observation="state", warmup_frames=0, **{axis: value})
+        train = our_side_of(config)
+        sides[describe(value)] = lambda train=train: train(options.frames)
+    rows = []
+    for name, seconds in interleave(sides, options.repeats).items():
+        middle, low, high = (1e3 * value / options.frames for value in spread(seconds))
+        rows.append({"changed": axis, "value": name, "ms per frame": middle, "low-high": f"{low:.2f}-{high:.2f}"})
+    return rows
+
+
 def main() -> None:
     """Measure every axis."""
     options = tyro.cli(Options)
-    prepare_processor(1)
-    rows = []
-    for axis, values in AXES.items():
-        configs: dict[str, Config] = {
-            describe(value): default_config(observation="state", warmup_frames=0, **{axis: value}) for value in values
-        }
-        trained = {name: our_side_of(config) for name, config in configs.items()}
-        sides = {name: (lambda train=train: train(options.frames)) for name, train in trained.items()}
-        for name, seconds in interleave(sides, options.repeats).items():
-            middle, low, high = (1e3 * value / options.frames for value in spread(seconds))
-            rows.append({"changed": axis, "value": name, "ms per frame": middle, "low-high": f"{low:.2f}-{high:.2f}"})
-    report("scaling", rows)
+    with processor(1):
+        report("scaling", [row for axis, values in AXES.items() for row in measure(axis, values, options)])
 
 
 if __name__ == "__main__":

@@ -20,8 +20,9 @@ from stable_baselines3.common.callbacks import BaseCallback
 
 from benchmarks.harness import report, spread
 from dqn_mer.agents import build_agent, build_exploration, spawn_streams
-from dqn_mer.config import Config, default_config
-from dqn_mer.processor import prepare_processor
+from dqn_mer.config import Config
+from dqn_mer.defaults import default_config
+from dqn_mer.processor import processor
 from dqn_mer.replay import Transition
 from dqn_mer.tasks import game_task
 
@@ -107,27 +108,39 @@ def their_side(observation: str, optimizer: str) -> Callable[[int], None]:
     return train
 
 
+def measure(observation: str, optimizer: str, frames: int, repeats: int) -> list[dict[str, Any]]:
+    """Return one row for each agent."""
+    sides = {name: our_side(name, observation, optimizer) for name in ("dqn", "dqn-mer")}
+    sides["Stable-Baselines3 DQN"] = their_side(observation, optimizer)
+    rates: dict[str, list[float]] = {name: [] for name in sides}
+    for _ in range(repeats):
+        for name, train in sides.items():
+            start_s = time.perf_counter()
+            train(frames)
+            rates[name].append(frames / (time.perf_counter() - start_s))
+    theirs = float(np.median(rates["Stable-Baselines3 DQN"]))
+    rows = []
+    for name, values in rates.items():
+        middle, low, high = spread(values)
+        row: dict[str, Any] = {"observation": observation, "optimizer": optimizer, "agent": name, "frames/s": middle}
+        row["low-high"] = f"{low:.0f}-{high:.0f}"
+        row["times Stable-Baselines3"] = middle / theirs
+        rows.append(row)
+    return rows
+
+
 def main() -> None:
     """Measure both observations and optimizers."""
     options = tyro.cli(Options)
-    prepare_processor(options.threads)
-    rows = []
-    for observation, frames in (("pixels", options.pixel_frames), ("state", options.state_frames)):
-        for optimizer in ("sgd", "adam"):
-            sides = {name: our_side(name, observation, optimizer) for name in ("dqn", "dqn-mer")}
-            sides["Stable-Baselines3 DQN"] = their_side(observation, optimizer)
-            rates: dict[str, list[float]] = {name: [] for name in sides}
-            for _ in range(options.repeats):
-                for name, train in sides.items():
-                    start_s = time.perf_counter()
-                    train(frames)
-                    rates[name].append(frames / (time.perf_counter() - start_s))
-            theirs = float(np.median(rates["Stable-Baselines3 DQN"]))
-            for name, values in rates.items():
-                middle, low, high = spread(values)
-                row = {"observation": observation, "optimizer": optimizer, "agent": name, "frames/s": middle}
-                rows.append({**row, "low-high": f"{low:.0f}-{high:.0f}", "times Stable-Baselines3": middle / theirs})
-    report("training", rows)
+    lengths = {"pixels": options.pixel_frames, "state": options.state_frames}
+    with processor(options.threads):
+        rows = [
+            row
+            for observation, frames in lengths.items()
+            for optimizer in ("sgd", "adam")
+            for row in measure(observation, optimizer, frames, options.repeats)
+        ]
+        report("training", rows)
 
 
 if __name__ == "__main__":

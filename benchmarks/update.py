@@ -19,7 +19,7 @@ from dqn_mer.agents import make_optimizer
 from dqn_mer.dqn import HuberTDLoss
 from dqn_mer.mer import Examples, MERParameters, MERUpdate, MiniBatchUpdate
 from dqn_mer.networks import FlatWeights, build_network
-from dqn_mer.processor import prepare_processor
+from dqn_mer.processor import processor
 from dqn_mer.sequential import make_learner
 
 NETWORKS: dict[str, tuple[tuple[int, ...], tuple[int, ...]]] = {
@@ -98,8 +98,8 @@ def measure(network: str, optimizer: str, options: Options) -> dict[str, Any]:
 def main() -> None:
     """Measure all networks and optimizers."""
     options = tyro.cli(Options)
-    prepare_processor(options.threads)
-    report("update", [measure(network, optimizer, options) for network in NETWORKS for optimizer in RATES])
+    with processor(options.threads):
+        report("update", [measure(network, optimizer, options) for network in NETWORKS for optimizer in RATES])
 
 
 if __name__ == "__main__":

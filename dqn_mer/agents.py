@@ -111,12 +111,12 @@ def build_replay(config: Config, online: FlatWeights, streams: Streams) -> Repla
     if config.agent != "dqn-mer":
         return MiniBatchUpdate(online, loss, optimizer, config.batch_size)
     parameters = MERParameters(
-        config.batch_size,
-        config.num_batches,
-        config.within_batch_rate,
-        config.across_batch_rate,
-        config.current_example_boost,
-        config.one_big_batch,
+        batch_size=config.batch_size,
+        num_batches=config.num_batches,
+        within_batch_rate=config.within_batch_rate,
+        across_batch_rate=config.across_batch_rate,
+        current_example_boost=config.current_example_boost,
+        one_big_batch=config.one_big_batch,
     )
     return MERUpdate(online, make_learner(online, loss, optimizer), parameters, streams.ordering)
 

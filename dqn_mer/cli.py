@@ -12,13 +12,15 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any, TypeVar, get_args
 
 import tyro
+from rich.console import Console
 from tyro.constructors import ConstructorRegistry, PrimitiveConstructorSpec, PrimitiveTypeInfo
 
-from dqn_mer.config import RANGES, Config, default_config
+from dqn_mer.config import RANGES, Config
+from dqn_mer.defaults import default_config
 from dqn_mer.runfolder import command_line
 
 T = TypeVar("T")
-DECIDES_DEFAULTS = ("preset", "game", "observation", "agent")
+DECIDES_DEFAULTS = ("preset", "game", "observation", "agent", "schedule")
 
 
 class UsageError(ValueError):
@@ -41,26 +43,35 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def train_command(arguments: Sequence[str]) -> int:
     """Train as the flags say, and return the exit code: 0, or 2 after a mistake in them."""
-
-    def run() -> None:
+    try:
         config = parse_config(arguments)
-        from dqn_mer.training import train  # after parsing, so that --help and mistakes answer at once
+        from dqn_mer.tasks import game_task  # after parsing, so that --help and mistakes answer at once
+        from dqn_mer.training import Trainer
 
-        result = train(config, command_line())
-        print(f"results: {result.run_dir}  (tensorboard --logdir {result.run_dir.parent})")
-
-    return _guarded(run)
+        trainer = Trainer(game_task(config), config, Console())
+    except (ValueError, ImportError) as error:  # later ones are no mistakes of the user's, and keep their traceback
+        return _complain(str(error))
+    try:
+        with trainer:
+            result = trainer.run(command_line())
+    except KeyboardInterrupt:
+        print(f"stopped by Ctrl-C; what was logged and saved so far is in {trainer.run_dir}", file=sys.stderr)
+        return 130
+    print(f"results: {result.run_dir}  (tensorboard --logdir {result.run_dir.parent})")
+    return 0
 
 
 def evaluate_command(arguments: Sequence[str]) -> int:
     """Evaluate a saved agent as the flags say, and return the exit code."""
+    from dqn_mer.saved_agents import EvaluateOptions, evaluate_checkpoint
 
-    def run() -> None:
-        from dqn_mer.saved_agents import EvaluateOptions, evaluate_checkpoint
-
+    try:
         evaluate_checkpoint(parse(EvaluateOptions, arguments, prog="python -m dqn_mer evaluate"))
-
-    return _guarded(run)
+    except (ValueError, ImportError, OSError) as error:
+        return _complain(str(error))
+    except KeyboardInterrupt:
+        return 130
+    return 0
 
 
 def parse_config(arguments: Sequence[str]) -> Config:
@@ -173,20 +184,11 @@ def _one_line(box: str) -> str:
     """Return what the parser's box says between its title and its next rule, with what the flag allows."""
     lines = [line.strip(" │╭╮╰╯─-") for line in box.splitlines()][1:]
     said = itertools.takewhile(bool, itertools.dropwhile(lambda line: not line, lines))
-    message = re.sub(r"\s+", " ", " ".join(said)).removeprefix("Error parsing Config: ") or "flags: not understood"
+    message = re.sub(r"\s+", " ", " ".join(said)) or "flags: not understood"
+    message = re.sub(r"^Error parsing \w+: ", "", message)  # the dataclass's own words
     flag = re.search(r"--([a-z-]+):", message)
     field = flag.group(1).replace("-", "_") if flag else ""
     return f"{message}; must be {RANGES[field].describe()}" if field in RANGES else message
-
-
-def _guarded(command: Callable[[], None]) -> int:
-    try:
-        command()
-    except (ValueError, ImportError) as error:
-        return _complain(str(error))
-    except SystemExit as leaving:
-        return int(leaving.code or 0)
-    return 0
 
 
 def _complain(message: str) -> int:

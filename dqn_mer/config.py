@@ -6,9 +6,8 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args, get_origin, get_type_hints
 
-AGENTS = ("dqn", "dqn-reservoir", "dqn-mer")
 MER_ONLY = ("num_batches", "within_batch_rate", "across_batch_rate", "current_example_boost", "one_big_batch")
 
 
@@ -125,10 +124,7 @@ class Config:
         for name, choices in CHOICES.items():
             if getattr(self, name) not in choices:
                 raise ValueError(f"{name}={getattr(self, name)!r}: must be one of {', '.join(choices)}")
-        for width in self.hidden_sizes:
-            Range(1, 65_536, whole=True).check("hidden_sizes", width)
-        for value in self.settings:
-            Range(-1e9, 1e9).check("settings", value)
+        _check_collections(self)
         _check_combinations(self)
 
     def to_json(self) -> dict[str, Any]:
@@ -209,15 +205,25 @@ RANGES: dict[str, Range] = {
 }
 
 CHOICES: dict[str, tuple[str, ...]] = {
-    "preset": ("tuned", "paper", "quick"),
-    "game": ("catcher", "flappy_bird"),
-    "observation": ("pixels", "state"),
-    "backend": ("native", "ple"),
-    "rounding": ("nearest", "truncate"),
-    "agent": AGENTS,
-    "optimizer": ("sgd", "adam", "rmsprop"),
-    "device": ("auto", "cpu", "cuda", "mps"),
+    name: get_args(kind) for name, kind in get_type_hints(Config).items() if get_origin(kind) is Literal
 }
+AGENTS = CHOICES["agent"]
+FLAGS = tuple(f.name for f in dataclasses.fields(Config) if isinstance(f.default, bool))
+
+
+def _check_collections(config: Config) -> None:
+    """Raise ValueError for a value of the wrong kind within a field."""
+    for name in FLAGS:
+        if not isinstance(getattr(config, name), bool):
+            raise ValueError(f"{name}={getattr(config, name)!r}: must be true or false")
+    if not isinstance(config.game_parameters, Mapping):
+        raise ValueError(f"game_parameters={config.game_parameters!r}: must be names with values")
+    for parameter, value in config.game_parameters.items():
+        Range(-1e9, 1e9).check(f"game_parameters.{parameter}", value)
+    for width in config.hidden_sizes:
+        Range(1, 8_192, whole=True).check("hidden_sizes", width)
+    for value in config.settings:
+        Range(-1e9, 1e9).check("settings", value)
 
 
 def _check_combinations(config: Config) -> None:
@@ -248,56 +254,3 @@ def _plain(value: Any) -> Any:
     if isinstance(value, tuple):
         return list(value)
     return dict(value) if isinstance(value, Mapping) else value
-
-
-# Defaults that differ by observation and agent. They were found by the trials in results/defaults.md, on seeds
-# that are not the reported ones.
-TUNED: dict[tuple[str, str], dict[str, Any]] = {
-    ("pixels", "dqn"): {},
-    ("pixels", "dqn-reservoir"): {},
-    ("pixels", "dqn-mer"): {},
-    ("state", "dqn"): {"hidden_sizes": (128, 128)},
-    ("state", "dqn-reservoir"): {"hidden_sizes": (128, 128)},
-    ("state", "dqn-mer"): {"hidden_sizes": (128, 128), "optimizer": "sgd", "learning_rate": 2e-2},
-}
-
-PRESETS: dict[str, dict[str, Any]] = {
-    "paper": {
-        "observation": "pixels",
-        "optimizer": "sgd",
-        "learning_rate": 1e-4,
-    },
-    "quick": {
-        "observation": "state",
-        "frames_per_setting": 10_000,
-        "epsilon_decay_frames": 5_000,
-        "capacity": 20_000,
-        "eval_every": 5_000,
-    },
-}
-"""Named groups of defaults. ``paper``: the values of the paper's section 6, as far as it gives them.
-``quick``: a run of about three minutes on two cores that visibly learns."""
-
-
-def default_config(preset: str = "tuned", **choices: Any) -> Config:
-    """Return the configuration for some choices, with the defaults that suit them.
-
-    Args:
-        preset: ``tuned``, or a name in `PRESETS`.
-        choices: any fields of `Config`; they win over the preset, and the preset over the tuned defaults.
-
-    Raises:
-        ValueError: in one line, for an unknown preset, an unknown field or a bad value.
-
-    >>> default_config(observation="state", agent="dqn-mer").learning_rate
-    0.02
-    """
-    if preset not in CHOICES["preset"]:
-        raise ValueError(f"preset={preset!r}: must be one of {', '.join(CHOICES['preset'])}")
-    known = {f.name for f in dataclasses.fields(Config)}
-    for name in choices:
-        if name not in known:
-            raise ValueError(f"{name}: unknown field; must be one of {', '.join(sorted(known))}")
-    chosen = {"preset": preset, **PRESETS.get(preset, {}), **choices}
-    tuned = TUNED.get((chosen.get("observation", Config.observation), chosen.get("agent", Config.agent)), {})
-    return Config(**{**tuned, **chosen})

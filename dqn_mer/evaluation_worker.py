@@ -26,7 +26,7 @@ from torch import Tensor
 from dqn_mer.evaluation import Evaluator, GreedyPolicy
 from dqn_mer.metrics import EvaluationRow
 from dqn_mer.networks import FlatWeights, build_network
-from dqn_mer.processor import prepare_processor
+from dqn_mer.processor import processor
 from dqn_mer.tasks import Task
 
 MAX_WAITING = 3
@@ -155,8 +155,11 @@ class WorkerEvaluation:
 
     def _replace(self) -> None:
         self._deaths += 1
-        if self._deaths > MAX_DEATHS:
-            raise EvaluationError(f"evaluation at frame {self._waiting[0][0]}: {MAX_DEATHS} workers died over it")
+        if self._deaths >= MAX_DEATHS:
+            raise EvaluationError(
+                f"evaluation at frame {self._waiting[0][0]}: {self._deaths} workers died over it (a script that trains "
+                "needs its calls under `if __name__ == '__main__':`, since workers import it; or eval_worker=False)"
+            )
         self._stop()
         self._start()
         self._hand_over()
@@ -175,7 +178,11 @@ def _serve(connection: Connection, pickled: bytes) -> None:
     """Evaluate what comes through ``connection`` until it ends."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches both; the parent decides
     threading.Thread(target=_end_with_parent, daemon=True).start()
-    prepare_processor(1)
+    with processor(1):
+        _answer(connection, pickled)
+
+
+def _answer(connection: Connection, pickled: bytes) -> None:
     plan: EvaluationPlan = cloudpickle.loads(pickled)
     inline = InlineEvaluation(plan, torch.device("cpu"))
     while True:

@@ -183,9 +183,15 @@ class MERUpdate:
 
         Args:
             examples: the newest in row 0, then ``num_draws`` draws from memory (or none while it is empty).
+
+        Raises:
+            ValueError: if there are other than so many draws.
         """
         p = self.parameters
-        batches = arrange_batches(p, len(examples[0]) - 1, self.rng)
+        draws = len(examples[0]) - 1
+        if draws not in (0, p.num_draws):
+            raise ValueError(f"examples: must be the newest and {p.num_draws} draws, or the newest alone; has {draws}")
+        batches = arrange_batches(p, draws, self.rng)
         within = 1.0 if p.one_big_batch else p.within_batch_rate
         if len(batches) == 1:  # both Reptile steps start from the same weights: they are one, with rate βγ
             self.learner.learn(examples, batches[0], p.current_example_boost, within * p.across_batch_rate)

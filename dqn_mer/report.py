@@ -64,7 +64,7 @@ def learning_curves(
     for setting, panel in enumerate(panels[: len(setting_names)]):
         _draw_panel(panel, times, curves[:, setting], setting, order, frames_per_setting)
         panel.set_ylim(*_score_range(curves, setting))
-        panel.set_title(setting_names[setting], fontsize=10, loc="left")
+        panel.set_title(setting_names[setting], fontsize=10, loc="left", parse_math=False)
         if setting >= len(setting_names) - columns:  # the lowest panel of its column
             panel.tick_params(labelbottom=True)
             panel.set_xlabel("training frames (thousands)")

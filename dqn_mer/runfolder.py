@@ -23,6 +23,20 @@ from envs.settings import Schedule
 PACKAGES = ("dqn-mer", "torch", "gymnasium", "numpy", "pygame", "opencv-python-headless", "tensorboard")
 
 
+def check_run_folder(config: Config) -> None:
+    """Raise ValueError if the run's folder cannot be made, before anything is built for it."""
+    field = "log_dir" if config.run_dir is None else "run_dir"
+    path: Path = getattr(config, field)
+    try:
+        if config.run_dir is not None and os.path.lexists(path):
+            raise ValueError(f"run_dir={str(path)!r}: exists already; must be a new folder")
+        above = next(folder for folder in (path, *path.absolute().parents) if folder.exists())
+    except OSError as error:
+        raise ValueError(f"{field}={str(path)!r}: cannot be written: {error.strerror}") from None
+    if not above.is_dir() or not os.access(above, os.W_OK | os.X_OK):
+        raise ValueError(f"{field}={str(path)!r}: cannot be written: {above} is no folder that may be written to")
+
+
 def create_run_folder(config: Config) -> Path:
     """Make the run's folder and return it: ``run_dir`` exactly, or a new named one inside ``log_dir``.
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -10,15 +11,18 @@ from typing import Any, Literal
 import tyro
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from dqn_mer.agents import choose_device
 from dqn_mer.checkpoint import Checkpoint, CheckpointError, load_checkpoint
 from dqn_mer.config import Config, Range
 from dqn_mer.evaluation import Evaluator, GreedyPolicy, SettingResult
 from dqn_mer.metrics import mean_interval
+from dqn_mer.processor import default_threads, processor
 from dqn_mer.runfolder import write_json
-from dqn_mer.tasks import game_task
-from envs.settings import SCHEDULE_PARAMETER, Schedule, Setting, schedule_from_values
+from dqn_mer.tasks import Task, game_task
+from envs.catalogue import game_class
+from envs.settings import Schedule, Setting
 
 
 @dataclass(frozen=True)
@@ -50,8 +54,59 @@ class EvaluateOptions:
         Range(0, 2**63 - 1, whole=True).check("seed", self.seed)
         if self.frame_limit is not None:
             Range(1, 1_000_000_000, whole=True).check("frame_limit", self.frame_limit)
-        if self.json is not None and self.json.exists():
-            raise ValueError(f"json={str(self.json)!r}: exists already; must be a new file")
+        if self.json is not None:
+            _check_new_file("json", self.json)
+
+
+@dataclass(frozen=True)
+class SavedAgent:
+    """A saved agent with what it was trained on.
+
+    Attributes:
+        checkpoint: the loaded checkpoint.
+        config: of its run.
+        task: with the run's own schedule.
+        frame: training frames it has seen.
+        trained_on_last: name of the setting trained on last.
+    """
+
+    checkpoint: Checkpoint
+    config: Config
+    task: Task
+    frame: int
+    trained_on_last: str
+
+
+def load_agent(options: EvaluateOptions) -> SavedAgent:
+    """Load the agent and set up its game as ``options`` say.
+
+    Raises:
+        CheckpointError: if its description is not valid or does not fit its network.
+        ValueError: if the options do not fit the game.
+    """
+    checkpoint = load_checkpoint(options.path)
+    description = checkpoint.description
+    try:
+        config = Config.from_json(description["config"])
+        schedule = Schedule.from_json(description["schedule"])
+        frame, trained_on_last = description["frame"], description["trained_on_last"]
+        Range(0, 1_000_000_000, whole=True).check("frame", frame)
+        schedule.easier_than(trained_on_last)
+        task = game_task(config, schedule)
+    except (KeyError, TypeError, ValueError) as error:
+        raise CheckpointError(f"{checkpoint.path}: bad description: {error}") from None
+    if options.backend is not None and options.backend != config.backend:
+        # Upstream rounds as the installed pygame does, whatever the run did.
+        config = dataclasses.replace(config, backend=options.backend, rounding="nearest")
+        task = game_task(config, schedule)
+    env = task.make_env(schedule.settings[0])
+    seen, chosen = env.observation_space, env.action_space
+    env.close()
+    spec = checkpoint.description["network"]
+    if list(seen.shape or ()) != spec["observation_shape"] or getattr(chosen, "n", None) != spec["num_actions"]:
+        raise CheckpointError(f"{checkpoint.path}: bad description: the network does not fit {config.game}")
+    game_class(config.game).check_parameters(options.game_parameters)
+    return SavedAgent(checkpoint, config, task, frame, trained_on_last)
 
 
 def evaluate_checkpoint(options: EvaluateOptions, console: Console | None = None) -> dict[str, Any]:
@@ -60,79 +115,59 @@ def evaluate_checkpoint(options: EvaluateOptions, console: Console | None = None
     Raises:
         ValueError: in one line, for a bad checkpoint or option.
     """
-    console = console or Console()
-    checkpoint = load_checkpoint(options.path)
-    config, schedule = saved_setup(checkpoint)
-    config = dataclasses.replace(
-        config,
-        backend=options.backend or config.backend,
-        eval_frame_limit=options.frame_limit or config.eval_frame_limit,
-    )
-    trained_last = checkpoint.description["trained_on_last"]
-    settings = choose_settings(options.settings, config, schedule, trained_last)
+    agent = load_agent(options)
+    settings = [
+        Setting(setting.name, {**setting.parameters, **options.game_parameters})
+        for setting in choose_settings(options.settings, agent)
+    ]
+    frame_limit = options.frame_limit or agent.config.eval_frame_limit
     device = choose_device(options.device)
-    task = game_task(config)
     evaluator = Evaluator(
-        lambda setting: task.make_env(
-            Setting(setting.name, {**setting.parameters, **options.game_parameters}),
-            frame_limit=config.eval_frame_limit,
-        ),
-        settings,
-        options.episodes,
-        options.seed,
+        lambda setting: agent.task.make_env(setting, frame_limit=frame_limit), settings, options.episodes, options.seed
     )
-    try:
-        results = evaluator.run(GreedyPolicy(checkpoint.model.to(device), device))
-    finally:
-        evaluator.close()
+    with processor(agent.config.threads or default_threads(agent.config.observation)):
+        results = evaluator.run(GreedyPolicy(agent.checkpoint.model.to(device), device))
+    played = [env.unwrapped.parameters for env in evaluator.envs[:: options.episodes]]  # type: ignore[attr-defined]
+    evaluator.close()
     content = {
-        "checkpoint": str(checkpoint.path),
-        "frame": checkpoint.description["frame"],
-        "trained_on_last": trained_last,
+        "checkpoint": str(agent.checkpoint.path),
+        "frame": agent.frame,
+        "trained_on_last": agent.trained_on_last,
+        "game": agent.config.game,
+        "backend": agent.config.backend,
+        "rounding": agent.config.rounding if agent.config.backend == "native" else None,
+        "observation": agent.config.observation,
         "episodes": options.episodes,
         "seed": options.seed,
-        "settings": [_result_json(result) for result in results],
+        "frame_limit": frame_limit,
+        "settings": [_result_json(result, parameters) for result, parameters in zip(results, played, strict=True)],
     }
-    console.print(_table(content))
+    (console or Console()).print(_table(content))
     if options.json is not None:
         write_json(options.json, content)
     return content
 
 
-def saved_setup(checkpoint: Checkpoint) -> tuple[Config, Schedule]:
-    """Return the configuration and schedule that a checkpoint was trained with.
-
-    Raises:
-        CheckpointError: if they are missing or not valid.
-    """
-    try:
-        config = Config.from_json(checkpoint.description["config"])
-        return config, Schedule.from_json(checkpoint.description["schedule"])
-    except (KeyError, TypeError, ValueError) as error:
-        raise CheckpointError(f"{checkpoint.path}: bad description: {error}") from None
-
-
-def choose_settings(words: str, config: Config, schedule: Schedule, trained_last: str) -> list[Setting]:
+def choose_settings(words: str, agent: SavedAgent) -> list[Setting]:
     """Return the settings that ``--settings`` names.
 
     Args:
-        words: ``all``, ``easier``, or names of settings or values of the varied parameter, with commas.
-        config: of the run.
-        schedule: of the run.
-        trained_last: name of the setting trained on last.
+        words: ``all``, ``easier``, or names of settings or values of the varied parameter, with commas. Where the
+            run's settings give several parameters, a value stands for that one of the setting trained on last.
+        agent: that is to play them.
 
     Raises:
-        ValueError: if a word is neither a name nor a number, or nothing is easier.
+        ValueError: if a word is neither a name nor an allowed value, or nothing is easier.
     """
+    schedule, parameter = agent.task.schedule, agent.task.parameter
     if words == "all":
         return list(schedule.settings)
     if words == "easier":
-        easier = list(schedule.easier_than(trained_last))
+        easier = list(schedule.easier_than(agent.trained_on_last))
         if not easier:
-            raise ValueError(f"settings='easier': no setting of the run is easier than {trained_last}")
+            raise ValueError(f"settings='easier': no setting of the run is easier than {agent.trained_on_last}")
         return easier
     by_name = {setting.name: setting for setting in schedule.settings}
-    parameter = config.vary or SCHEDULE_PARAMETER[config.game]
     chosen = []
     for word in words.split(","):
         if word in by_name:
@@ -143,16 +178,17 @@ def choose_settings(words: str, config: Config, schedule: Schedule, trained_last
         except ValueError:
             allowed = ", ".join(["all", "easier", *by_name, f"a value of {parameter}"])
             raise ValueError(f"settings={word!r}: must be one of {allowed}") from None
-        found = schedule_from_values(config.game, [value], parameter=parameter).settings[0]
-        chosen.append(Setting(f"{parameter}={value:g}", found.parameters))
+        parameters = {**by_name[agent.trained_on_last].parameters, parameter: value}
+        game_class(agent.config.game).check_parameters(parameters)
+        chosen.append(Setting(f"{parameter}={value:g}", parameters))
     return chosen
 
 
-def _result_json(result: SettingResult) -> dict[str, Any]:
+def _result_json(result: SettingResult, parameters: dict[str, float]) -> dict[str, Any]:
     mean, low, high = mean_interval(result.scores)
     return {
         "setting": result.setting.name,
-        "parameters": dict(result.setting.parameters),
+        "parameters": parameters,
         "score_mean": mean,
         "score_interval_95": [low, high],
         "score_best": float(result.scores.max()),
@@ -164,13 +200,13 @@ def _result_json(result: SettingResult) -> dict[str, Any]:
 
 def _table(content: dict[str, Any]) -> Table:
     title = f"frame {content['frame']:,}, trained on {content['trained_on_last']} last; {content['episodes']} episodes"
-    table = Table(title=title)
+    table = Table(title=Text(title))
     for name in ("setting", "score mean", "95% interval", "best", "return", "frames"):
         table.add_column(name, justify="left" if name == "setting" else "right")
     for row in content["settings"]:
         low, high = row["score_interval_95"]
         table.add_row(
-            row["setting"],
+            Text(row["setting"]),
             f"{row['score_mean']:.1f}",
             f"{low:.1f} to {high:.1f}",
             f"{row['score_best']:g}",
@@ -178,3 +214,14 @@ def _table(content: dict[str, Any]) -> Table:
             f"{row['length_mean_frames']:.0f}",
         )
     return table
+
+
+def _check_new_file(field: str, path: Path) -> None:
+    """Raise ValueError unless the file can be made."""
+    try:
+        if os.path.lexists(path):
+            raise ValueError(f"{field}={str(path)!r}: exists already; must be a new file")
+    except OSError as error:
+        raise ValueError(f"{field}={str(path)!r}: cannot be written: {error.strerror}") from None
+    if not path.parent.is_dir() or not os.access(path.parent, os.W_OK | os.X_OK):
+        raise ValueError(f"{field}={str(path)!r}: {path.parent} must be a folder that may be written to")

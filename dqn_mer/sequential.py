@@ -44,9 +44,12 @@ def make_learner(weights: FlatWeights, loss: Loss, optimizer: Optimizer) -> Sequ
 def has_explicit_form(model: nn.Module) -> bool:
     """Whether ``model`` is ``[ScalePixels, (Conv2d, ReLU)+, Flatten,] (Linear, ReLU)*, Linear`` and nothing else.
 
-    Convolutions must have no padding, dilation or groups, and all layers biases.
+    Convolutions must have no padding, dilation or groups, and all layers biases. Frozen or shared weights are
+    left to autograd.
     """
-    if type(model) is not nn.Sequential:
+    if type(model) is not nn.Sequential or len(list(model.children())) != len(model):
+        return False
+    if not all(parameter.requires_grad for parameter in model.parameters()):
         return False
     kinds = "".join(_KIND_LETTERS.get(type(layer), "?") for layer in model)
     dense = kinds

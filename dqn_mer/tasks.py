@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from dqn_mer.config import Config
 from envs import ENV_IDS
+from envs.catalogue import game_class
 from envs.nonstationary import NonStationary
 from envs.settings import DEFAULT_VALUES, SCHEDULE_PARAMETER, Schedule, Setting, load_schedule, schedule_from_values
 
@@ -47,14 +48,26 @@ class Task:
         return RecordEpisodeStatistics(NonStationary(self.make_env(first), self.schedule))
 
 
-def game_task(config: Config) -> Task:
+def game_task(config: Config, schedule: Schedule | None = None) -> Task:
     """Return the task that a configuration describes.
+
+    Args:
+        config: with the game.
+        schedule: to use instead of the one that ``config`` describes, such as a saved one.
 
     Raises:
         ValueError: in one line, for a bad schedule or game parameter.
         ImportError: if the ``ple`` backend is asked for and missing.
     """
-    schedule, parameter = game_schedule(config)
+    schedule = schedule or game_schedule(config)
+    varied = schedule.settings[0].parameters
+    for name in config.game_parameters:
+        if name in varied:
+            raise ValueError(f"game_parameters: {name} is what the settings vary; give its values there")
+    game_class(config.game).check_parameters(config.game_parameters)
+    parameter = config.vary or SCHEDULE_PARAMETER[config.game]
+    if parameter not in varied:
+        parameter = min(varied)
 
     def make_env(
         setting: Setting, frame_limit: int | None = None, render_mode: str | None = None
@@ -76,7 +89,7 @@ def make_game_env(
         "backend": config.backend,
         "observation": config.observation,
         "fixed_looks": config.fixed_looks,
-        "rounding": config.rounding,
+        "rounding": config.rounding if config.backend == "native" else None,
         "render_mode": render_mode,
         **parameters,
     }
@@ -85,19 +98,17 @@ def make_game_env(
     return gymnasium.make(ENV_IDS[config.game], **options)
 
 
-def game_schedule(config: Config) -> tuple[Schedule, str]:
-    """Return the schedule and the name of the parameter that it varies."""
-    parameter = config.vary or SCHEDULE_PARAMETER[config.game]
+def game_schedule(config: Config) -> Schedule:
+    """Return the schedule that a configuration describes."""
     if config.schedule is not None:
-        schedule = load_schedule(config.schedule, config.game)
-        varied = sorted({name for setting in schedule.settings for name in setting.parameters})
-        return schedule, parameter if parameter in varied or not varied else varied[0]
-    values = config.settings or DEFAULT_VALUES[config.game]
-    schedule = schedule_from_values(
+        return load_schedule(config.schedule, config.game)
+    parameters = [parameter.name for parameter in game_class(config.game).parameter_table]
+    if config.vary and config.vary not in parameters:
+        raise ValueError(f"vary={config.vary!r}: must be one of {', '.join(parameters)}")
+    return schedule_from_values(
         config.game,
-        values,
-        parameter=parameter,
+        config.settings or DEFAULT_VALUES[config.game],
+        parameter=config.vary or None,
         frames_per_setting=config.frames_per_setting,
         cycles=config.cycles,
     )
-    return schedule, parameter

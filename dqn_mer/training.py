@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,10 +19,10 @@ from dqn_mer.dqn import DQNAgent
 from dqn_mer.evaluation import Evaluator, RandomPolicy
 from dqn_mer.evaluation_worker import EvaluationPlan, InlineEvaluation, WorkerEvaluation
 from dqn_mer.networks import network_spec
-from dqn_mer.processor import default_threads, prepare_processor
+from dqn_mer.processor import default_threads, processor
 from dqn_mer.recording import Recorder, log_frame_strips
 from dqn_mer.replay import Transition, largest_bytes
-from dqn_mer.runfolder import create_run_folder, describe_run, write_json
+from dqn_mer.runfolder import check_run_folder, create_run_folder, describe_run, write_json
 from dqn_mer.summary import segment_ends, summarise
 from dqn_mer.tasks import Task, game_task
 from dqn_mer.tracking import Tracker, metric_columns
@@ -58,24 +59,24 @@ def train(config: Config, arguments: Sequence[str] = (), console: Console | None
 
 def train_on(task: Task, config: Config, arguments: Sequence[str] = (), console: Console | None = None) -> RunResult:
     """Train on any `Task`; of ``config``, what concerns the games is only recorded."""
-    prepare_processor(config.threads or default_threads(config.observation))
-    trainer = Trainer(task, config, console or Console())
-    try:
+    with Trainer(task, config, console or Console()) as trainer:
         return trainer.run(arguments)
-    finally:
-        trainer.close()
 
 
-class Trainer:
-    """One run: builds every part, then plays the frames in order.
+class Trainer(AbstractContextManager["Trainer"]):
+    """One run: builds every part and then its folder, and plays the frames in order.
 
     Args:
         task: what to learn.
         config: of the run.
         console: where progress goes.
+
+    Raises:
+        ValueError: in one line, if the run cannot be made; then nothing was written.
     """
 
     def __init__(self, task: Task, config: Config, console: Console) -> None:
+        check_run_folder(config)
         self.task = task
         self.config = config
         self.console = console
@@ -93,19 +94,27 @@ class Trainer:
             task, self.network, config.eval_episodes, config.eval_frame_limit, self.streams.evaluation
         )
         self.evaluation = WorkerEvaluation(plan) if config.eval_worker else InlineEvaluation(plan, self.device)
+        try:
+            self.run_dir = create_run_folder(config)
+        except ValueError:
+            self.__exit__()
+            raise
 
-    def close(self) -> None:
+    def __exit__(self, *error: object) -> None:
         """Close the environments and end the evaluation."""
         self.env.close()
         self.evaluation.close()
 
-    def run(self, arguments: Sequence[str]) -> RunResult:
+    def run(self, arguments: Sequence[str] = ()) -> RunResult:
         """Train from the first frame to the last; returns what the run leaves."""
-        schedule = self.task.schedule
-        run_dir = create_run_folder(self.config)
+        with processor(self.config.threads or default_threads(self.config.observation)):
+            return self._run(arguments)
+
+    def _run(self, arguments: Sequence[str]) -> RunResult:
+        schedule, run_dir = self.task.schedule, self.run_dir
         description = describe_run(self.config, schedule, arguments)
         write_json(run_dir / "config.json", description)
-        self.console.print(f"run folder: {run_dir}", soft_wrap=True, highlight=False)
+        self.console.print(f"run folder: {run_dir}", soft_wrap=True, highlight=False, markup=False)
         names = [setting.name for setting in schedule.settings]
         with Tracker(run_dir, names, self.task.parameter, metric_columns(names, self.task.parameter)) as tracker:
             started_s = time.perf_counter()

@@ -51,7 +51,7 @@ class ArcadeEnv(gymnasium.Env[npt.NDArray[Any], np.int64]):
         observation: str = "pixels",
         frame_stack: int = 4,
         render_mode: str | None = None,
-        rounding: str = "nearest",
+        rounding: str | None = None,
         fixed_looks: bool = False,
         **parameters: object,
     ) -> None:
@@ -64,6 +64,7 @@ class ArcadeEnv(gymnasium.Env[npt.NDArray[Any], np.int64]):
             frame_stack: Frames in an observation of pixels.
             render_mode: `rgb_array` for the screen at full size, `human` for a window, or None.
             rounding: How positions become whole pixels, `nearest` (today's pygame) or `truncate` (the paper's time).
+                None is `nearest`, or what the installed pygame does with the upstream package.
             fixed_looks: Whether to keep background and colours the same in all episodes.
             **parameters: Values of the game's parameters to change, as in its `parameter_table`.
 

@@ -24,14 +24,17 @@ def game_class(name: str) -> type[Game]:
     return GAMES[one_of("game", name, GAMES)]
 
 
-def make_game(name: str, parameters: Mapping[str, object], backend: str = "native", rounding: str = "nearest") -> Game:
+def make_game(
+    name: str, parameters: Mapping[str, object], backend: str = "native", rounding: str | None = None
+) -> Game:
     """Make a game.
 
     Args:
         name: `catcher` or `flappy_bird`.
         parameters: Values to change, by name.
         backend: `native`, or `ple` for the upstream package where it is installed.
-        rounding: How positions become whole pixels, `nearest` or `truncate`.
+        rounding: How positions become whole pixels, `nearest` or `truncate`; None is `nearest`, or what the installed
+            pygame does with the upstream package.
 
     Raises:
         ValueError: A value is not allowed, or the backend cannot do it.
@@ -39,7 +42,7 @@ def make_game(name: str, parameters: Mapping[str, object], backend: str = "nativ
     """
     native = game_class(name)
     if one_of("backend", backend, BACKENDS) == "native":
-        return native(rounding=rounding, **parameters)
+        return native(rounding=rounding or "nearest", **parameters)
     from envs.upstream import make_game as make_upstream  # here, because only this backend needs pygame and ple
 
     return make_upstream(name, parameters, rounding)

@@ -15,6 +15,7 @@ DEFAULT_VALUES: dict[str, tuple[float, ...]] = {  # the paper's six (Riemer et a
 }
 FRAMES_PER_SETTING = 25_000
 MAX_FRAMES_PER_SETTING = 10**12
+RESERVED_NAMES = ("all", "easier", "mean")  # they stand for groups of settings
 FILE_KEYS = ("frames_per_setting", "settings", "order")
 
 
@@ -37,9 +38,11 @@ class Setting:
     parameters: Mapping[str, float]
 
     def __post_init__(self) -> None:
-        # The name becomes a TensorBoard tag and a CSV field.
+        # The name becomes a TensorBoard tag, a CSV field and a word of a list on the command line.
         if not isinstance(self.name, str) or not self.name.strip() or not self.name.isprintable() or "/" in self.name:
             raise ValueError(f"name={self.name!r}: must be one line of text without a slash, not empty")
+        if "," in self.name or self.name in RESERVED_NAMES:
+            raise ValueError(f"name={self.name!r}: must hold no comma and not be {', '.join(RESERVED_NAMES)}")
         if not isinstance(self.parameters, Mapping) or not self.parameters:
             raise ValueError(f"parameters={self.parameters!r}: must give at least one parameter a value")
 

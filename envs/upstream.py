@@ -50,15 +50,15 @@ def _load(module: str) -> Any:
 class UpstreamGame(Game):
     """What both upstream games need."""
 
-    def __init__(self, *, rounding: str = "nearest", **parameters: object) -> None:
+    def __init__(self, *, rounding: str | None = None, **parameters: object) -> None:
         """Make a game.
 
         Raises:
             ValueError: A value is not allowed, or upstream cannot do it.
             ImportError: The upstream package is missing or has no art.
         """
-        super().__init__(rounding=rounding, **parameters)
-        if rounding != installed_rounding():
+        super().__init__(rounding=rounding or installed_rounding(), **parameters)
+        if rounding not in (None, installed_rounding()):
             raise ValueError(
                 f"rounding={rounding!r}: backend='ple' rounds as the installed pygame {pygame.ver} does, "
                 f"which is {installed_rounding()!r}"
@@ -243,7 +243,7 @@ class UpstreamFlappyBird(UpstreamGame):
 UPSTREAM_GAMES: dict[str, type[UpstreamGame]] = {game.name: game for game in (UpstreamCatcher, UpstreamFlappyBird)}
 
 
-def make_game(name: str, parameters: Mapping[str, object], rounding: str) -> Game:
+def make_game(name: str, parameters: Mapping[str, object], rounding: str | None) -> Game:
     """Make one of upstream's games.
 
     Raises:

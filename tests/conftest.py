@@ -1,5 +1,7 @@
 """What all tests share."""
 
-from dqn_mer.processor import prepare_processor
+import torch
+from threadpoolctl import threadpool_limits
 
-prepare_processor(1)  # tests run beside each other and beside training; more threads would only wait
+torch.set_num_threads(1)  # small tests: more threads would only wait for each other
+threadpool_limits(1)

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from dqn_mer.cli import main, parse_config, train_command
-from dqn_mer.config import default_config
+from dqn_mer.defaults import default_config
 
 TRAIN = Path(__file__).parent.parent / "train.py"
 TINY = (
@@ -52,9 +52,11 @@ def test_state_observations_have_their_own_defaults() -> None:
         ("--settings a,b", "--settings"),
         ("--settings 100,95,1e12", "settings=1000000000000.0: must be"),
         ("--game flappy_bird --settings 1", "pipe_gap"),
-        ("--vary zebra --settings 1,2", "zebra"),
+        ("--vary zebra --settings 1,2", "vary='zebra': must be one of"),
         ("--game-parameters zebra=1", "zebra"),
         ("--game-parameters fall_speed", "NAME=VALUE"),
+        ("--game-parameters max_episode_steps=10", "max_episode_steps"),
+        ("--game-parameters fall_speed=0.5", "fall_speed is what the settings vary"),
         ("--schedule missing.json", "missing.json"),
         ("--agent dqn --across-batch-rate 0.1", "across_batch_rate=0.1: only agent dqn-mer has it"),
         ("--device cuda", "device='cuda': not available here"),

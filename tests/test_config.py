@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dqn_mer.config import CHOICES, RANGES, Config, default_config
+from dqn_mer.config import CHOICES, RANGES, Config
+from dqn_mer.defaults import default_config
 from envs.catalogue import GAMES
 
 
@@ -70,7 +71,7 @@ def test_impossible_combinations_name_the_field(values: dict, field: str) -> Non
         seed=st.integers(0, 2**63 - 1),
         settings=st.lists(st.floats(-1e9, 1e9), max_size=4).map(tuple),
         hidden_sizes=st.lists(st.integers(1, 512), max_size=3).map(tuple),
-        game_parameters=st.dictionaries(st.text(min_size=1), st.floats(allow_nan=False, allow_infinity=False)),
+        game_parameters=st.dictionaries(st.text(min_size=1), st.floats(-1e9, 1e9)),
         learning_rate=st.floats(1e-12, 100.0),
         double_q=st.booleans(),
     )
@@ -86,6 +87,12 @@ def test_json_with_unknown_or_missing_fields_is_refused() -> None:
     del values["seed"]
     with pytest.raises(ValueError, match="seed: missing"):
         Config.from_json(values)
+
+
+def test_a_schedule_file_takes_the_place_of_a_presets_length() -> None:
+    assert default_config("quick", schedule="file.json").frames_per_setting == 25_000
+    with pytest.raises(ValueError, match="frames_per_setting=9: not used with a schedule file"):
+        default_config("quick", schedule="file.json", frames_per_setting=9)
 
 
 def test_choices_win_over_the_preset_and_the_preset_over_tuned_defaults() -> None:

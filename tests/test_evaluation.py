@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -9,9 +11,10 @@ import pytest
 import torch
 from rich.console import Console
 
-from dqn_mer.config import default_config
+from dqn_mer.checkpoint import CheckpointError
+from dqn_mer.defaults import default_config
 from dqn_mer.evaluation import Evaluator, GreedyPolicy, RandomPolicy
-from dqn_mer.saved_agents import EvaluateOptions, choose_settings, evaluate_checkpoint
+from dqn_mer.saved_agents import EvaluateOptions, choose_settings, evaluate_checkpoint, load_agent
 from dqn_mer.tasks import game_task
 from dqn_mer.training import train
 from tests.chain import LENGTH, chain_task
@@ -91,10 +94,70 @@ def test_game_parameters_change_the_game_that_is_played(run_dir: Path) -> None:
     assert lengths() != lengths(lives=1)
 
 
-def test_unknown_setting_is_one_line() -> None:
-    config = default_config()
-    schedule = game_task(config).schedule
+def test_unknown_or_missing_settings_are_one_line(run_dir: Path) -> None:
+    agent = load_agent(EvaluateOptions(run_dir / "checkpoints" / "frame-000000030"))
     with pytest.raises(ValueError, match="settings='zebra': must be one of all, easier, 0-fall_speed="):
-        choose_settings("zebra", config, schedule, schedule.settings[0].name)
-    with pytest.raises(ValueError, match="no setting of the run is easier than 0-fall_speed="):
-        choose_settings("easier", config, schedule, schedule.settings[0].name)
+        choose_settings("zebra", agent)
+    with pytest.raises(ValueError, match=r"no setting of the run is easier than 0-fall_speed="):
+        choose_settings("easier", agent)
+    with pytest.raises(ValueError, match="fall_speed"):
+        choose_settings("-1", agent)
+
+
+def test_what_was_played_is_what_is_told(run_dir: Path) -> None:
+    options = EvaluateOptions(run_dir, settings="0.06", episodes=1, game_parameters={"fall_speed": 1.5, "lives": 1})
+    content = evaluate_checkpoint(options, Console(quiet=True))
+    assert content["settings"][0]["parameters"] | {"width": 64, "height": 64} == content["settings"][0]["parameters"]
+    assert content["settings"][0]["parameters"]["fall_speed"] == 1.5
+    assert content["settings"][0]["parameters"]["lives"] == 1
+    assert (content["backend"], content["rounding"], content["frame_limit"]) == ("native", "nearest", 30)
+
+
+def test_a_run_with_a_schedule_file_no_longer_needs_it(tmp_path: Path) -> None:
+    file = tmp_path / "schedule.json"
+    settings = [{"name": name, "parameters": {"lives": 2, "fall_speed": v}} for name, v in (("a", 0.06), ("b", 0.1))]
+    file.write_text(json.dumps({"frames_per_setting": 30, "settings": settings}))
+    config = default_config(
+        observation="state", schedule=file, warmup_frames=10, capacity=50, eval_every=60, eval_episodes=1,
+        eval_frame_limit=30, hidden_sizes=(8,), threads=1, eval_worker=False, run_dir=tmp_path / "run",
+    )  # fmt: skip
+    train(config, console=Console(quiet=True))
+    file.unlink()
+    options = EvaluateOptions(tmp_path / "run", settings="a,0.2", episodes=1, frame_limit=20)
+    content = evaluate_checkpoint(options, Console(quiet=True))
+    assert [row["setting"] for row in content["settings"]] == ["a", "fall_speed=0.2"]
+    assert [row["parameters"]["lives"] for row in content["settings"]] == [2, 2]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"frame": "x"}, {"trained_on_last": "zebra"}, {"config": {"game": "catcher"}}, {"schedule": []},
+        {"config.observation": "pixels"}, {"config.game_parameters": 3}, {"config.game_parameters": {"zebra": 1}},
+    ],
+    ids=str,
+)  # fmt: skip
+def test_a_damaged_description_is_one_line(change: dict, run_dir: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "checkpoint"
+    shutil.copytree(run_dir / "checkpoints" / "frame-000000030", folder)
+    content = json.loads((folder / "checkpoint.json").read_text())
+    for name, value in change.items():
+        place, _, field = name.partition(".")
+        if field:
+            content[place][field] = value
+        else:
+            content[place] = value
+    (folder / "checkpoint.json").write_text(json.dumps(content))
+    with pytest.raises(CheckpointError, match="bad description") as caught:
+        load_agent(EvaluateOptions(folder))
+    assert "\n" not in str(caught.value)
+
+
+def test_episodes_have_seeds_of_their_own_and_the_same_on_every_setting() -> None:
+    task = game_task(default_config(game="flappy_bird", observation="state", settings=(100, 99)))
+    evaluator = Evaluator(lambda setting: task.make_env(setting, 300), task.schedule.settings, episodes=4, seed=5)
+    evaluator.run(lambda observations: np.ones(len(observations), np.int64))  # never flaps
+    starts = [env.reset(seed=evaluator.seeds[i % 4])[0].tolist() for i, env in enumerate(evaluator.envs)]
+    assert len(set(evaluator.seeds)) == 4
+    assert len({str(start) for start in starts[:4]}) == 4
+    evaluator.close()

@@ -13,7 +13,7 @@ import pytest
 import torch
 
 from dqn_mer import evaluation_worker
-from dqn_mer.config import default_config
+from dqn_mer.defaults import default_config
 from dqn_mer.evaluation_worker import EvaluationError, EvaluationPlan, InlineEvaluation, WorkerEvaluation
 from dqn_mer.networks import FlatWeights, build_network, network_spec
 from dqn_mer.tasks import game_task
@@ -62,11 +62,11 @@ def test_a_killed_worker_is_replaced_and_nothing_is_lost(worker: WorkerEvaluatio
 
 
 def test_workers_that_keep_dying_end_the_run(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(evaluation_worker, "MAX_DEATHS", 0)
+    monkeypatch.setattr(evaluation_worker, "MAX_DEATHS", 1)
     worker = WorkerEvaluation(make_plan())
     worker.process.kill()
     worker.process.join()
-    with pytest.raises(EvaluationError, match="at frame 7: 0 workers died over it"):
+    with pytest.raises(EvaluationError, match="at frame 7: 1 workers died over it"):
         worker.submit(7, weights(1))
         worker.finished(wait=True)
     worker.close()

@@ -252,6 +252,17 @@ def test_bad_parameters_name_the_field(field: str, value: float) -> None:
         MERParameters(**{field: value})
 
 
+def tied() -> nn.Module:
+    layer = nn.Linear(3, 3)
+    return nn.Sequential(layer, nn.ReLU(), layer)
+
+
+def frozen() -> nn.Module:
+    model = nn.Sequential(nn.Linear(3, 3), nn.ReLU(), nn.Linear(3, 2))
+    model[0].requires_grad_(False)
+    return model
+
+
 @pytest.mark.parametrize(
     ("model", "explicit"),
     [
@@ -262,6 +273,8 @@ def test_bad_parameters_name_the_field(field: str, value: float) -> None:
         (nn.Sequential(nn.Linear(3, 4), nn.Tanh(), nn.Linear(4, 2)), False),
         (nn.Sequential(nn.Conv2d(1, 2, 3), nn.ReLU(), nn.Flatten(), nn.Linear(8, 2)), False),
         (nn.Linear(3, 2), False),
+        (tied(), False),
+        (frozen(), False),
     ],
 )
 def test_which_models_have_an_explicit_form(model: nn.Module, explicit: bool) -> None:

@@ -14,7 +14,8 @@ import torch
 from rich.console import Console
 
 from dqn_mer.checkpoint import load_checkpoint, weights_digest
-from dqn_mer.config import AGENTS, Config, default_config
+from dqn_mer.config import AGENTS, Config
+from dqn_mer.defaults import default_config
 from dqn_mer.training import RunResult, train, train_on
 from tests.chain import DISCOUNT, LENGTH, chain_task, optimal_q
 

@@ -1,5 +1,6 @@
 """The upstream package behind our interface, and ours against it, live and step for step."""
 
+import importlib.util
 import sys
 from typing import Any
 
@@ -21,11 +22,9 @@ def installed_rounding() -> str:
 
 @pytest.fixture
 def ple() -> None:
-    """The package itself: it is on no registry, so most machines do not have it."""
-    try:
-        make_game("catcher", {}, backend="ple", rounding=installed_rounding())
-    except ImportError as error:
-        pytest.skip(str(error))
+    """The package itself: on no registry, so most machines lack it; a broken install must not pass for that."""
+    if importlib.util.find_spec("ple") is None:
+        pytest.skip("ple is not installed")
 
 
 def test_missing_package_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch) -> None:
