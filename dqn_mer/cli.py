@@ -111,7 +111,7 @@ def parse(kind: type[T], arguments: Sequence[str], prog: str, default: T | None 
     except SystemExit as leaving:
         if leaving.code in (0, None):
             raise
-        raise UsageError(_one_line(complaint.getvalue())) from None
+        raise UsageError(_one_line(complaint.getvalue(), arguments)) from None
 
 
 @contextlib.contextmanager
@@ -180,15 +180,17 @@ def _peek(arguments: Sequence[str], name: str) -> str | None:
     return value
 
 
-def _one_line(box: str) -> str:
-    """Return what the parser's box says between its title and its next rule, with what the flag allows."""
+def _one_line(box: str, arguments: Sequence[str]) -> str:
+    """Return what the parser's box says between its title and its next rule, or what the flag allows."""
     lines = [line.strip(" │╭╮╰╯─-") for line in box.splitlines()][1:]
     said = itertools.takewhile(bool, itertools.dropwhile(lambda line: not line, lines))
     message = re.sub(r"\s+", " ", " ".join(said)) or "flags: not understood"
     message = re.sub(r"^Error parsing \w+: ", "", message)  # the dataclass's own words
-    flag = re.search(r"--([a-z-]+):", message)
+    flag = re.search(r"parsing --([a-z-]+):", message)
     field = flag.group(1).replace("-", "_") if flag else ""
-    return f"{message}; must be {RANGES[field].describe()}" if field in RANGES else message
+    if flag and field in RANGES:
+        return f"{field}={_peek(arguments, flag.group(1))!r}: must be {RANGES[field].describe()}"
+    return message
 
 
 def _complain(message: str) -> int:

@@ -124,7 +124,7 @@ class StackStore:
 
 
 class Memory:
-    """Transitions in typed arrays of fixed size; what happens when it is full is for the subclass to say.
+    """Transitions in slots: typed arrays, and an `ObservationStore`; what happens when full is for the subclass to say.
 
     Args:
         capacity: M, transitions kept at most; at least 1.

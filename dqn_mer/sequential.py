@@ -1,7 +1,7 @@
 """MER's inner loop without autograd, for ReLU MLPs and CNNs on a CPU: the same weights in a fraction of the time.
 
 For one example at a time autograd spends most of its time on bookkeeping, and SGD on reading and writing every
-weight. Here both passes are written out (`explicit`), the first layer's patches are cut out once for all
+weight. Here both passes are written out (`explicit`, `convolution`), the first layer's patches are cut out once for all
 examples, and a large dense layer takes the steps of a batch together. `AutogradLearner` is the oracle, and the
 way for every other model, loss and device.
 """
@@ -17,7 +17,8 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from dqn_mer.explicit import LARGE_WEIGHTS, Array, ConvolutionStack, Dense, DirectDense, LargeDense, LazyDense
+from dqn_mer.convolution import ConvolutionStack
+from dqn_mer.explicit import LARGE_WEIGHTS, Array, Dense, DirectDense, LargeDense, LazyDense
 from dqn_mer.mer import NEWEST, AutogradLearner, Examples, Loss, SequentialLearner, step_with_boost
 from dqn_mer.networks import FlatWeights, ScalePixels
 

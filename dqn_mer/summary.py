@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from rich.table import Table
+from rich.text import Text
 
 from dqn_mer.checkpoint import weights_digest
 from dqn_mer.config import Config
@@ -14,6 +15,7 @@ from dqn_mer.dqn import DQNAgent
 from dqn_mer.metrics import continual_summary
 from dqn_mer.report import read_evaluations, save_learning_curves, score_matrix, summary_table, write_matrix
 from dqn_mer.runfolder import write_json
+from dqn_mer.tasks import Task
 from envs.settings import Schedule
 
 
@@ -26,14 +28,14 @@ def segment_ends(schedule: Schedule, frames: int) -> list[int]:
 
 
 def summarise(
-    run_dir: Path, config: Config, schedule: Schedule, agent: DQNAgent, random_scores: Sequence[float], wall_s: float
+    run_dir: Path, config: Config, task: Task, agent: DQNAgent, random_scores: Sequence[float], wall_s: float
 ) -> tuple[dict[str, Any], Table]:
     """Write matrix.csv, summary.json and learning_curves.png of a finished run.
 
     Args:
         run_dir: with its evaluations.csv.
         config: of the run.
-        schedule: of the run.
+        task: that was trained on.
         agent: as trained.
         random_scores: mean score of random play on each setting.
         wall_s: time the run took, in seconds.
@@ -41,6 +43,7 @@ def summarise(
     Returns:
         The content of summary.json, and the table for the terminal.
     """
+    schedule, parameter = task.schedule, task.parameter
     names = [setting.name for setting in schedule.settings]
     frames, scores = read_evaluations(run_dir / "evaluations.csv", len(names))
     ends = segment_ends(schedule, agent.frames)
@@ -65,4 +68,7 @@ def summarise(
     title = f"{config.game.replace('_', ' ').title()}: evaluation score on each setting"
     caption = f"{config.agent}, seed {config.seed}, {config.observation} observations"
     save_learning_curves(run_dir, names, order, schedule.frames_per_setting, title, caption)
-    return summary, summary_table(matrix, names, trained, order, metrics)
+    labels = [name.replace(f"{parameter}=", "") for name in names]
+    table = summary_table(matrix, labels, [labels[index] for index in order], order, metrics)
+    table.title = Text(f"Score by {parameter} (columns) after training on each in turn (rows)")
+    return summary, table

@@ -124,7 +124,7 @@ class Trainer(AbstractContextManager["Trainer"]):
             with ProgressDisplay(self.frames, console=self.console) as display:
                 self._play(run_dir, tracker, display)
             wall_s = time.perf_counter() - started_s
-            summary, table = summarise(run_dir, self.config, schedule, self.agent, random_scores, wall_s)
+            summary, table = summarise(run_dir, self.config, self.task, self.agent, random_scores, wall_s)
             tracker.log_hparams(description["config"], summary["metrics"])
         self.console.print(table)
         return RunResult(run_dir, summary, self.agent)

@@ -36,9 +36,8 @@ def interval(values: Array) -> tuple[float, float]:
     """Return the 95% percentile-bootstrap interval of the interquartile mean of ``(runs,)`` values."""
     if len(values) < 2 or np.ptp(values) == 0:
         return float(values.mean()), float(values.mean())
-    found = stats.bootstrap(
-        (values,), interquartile_mean, method="percentile", n_resamples=2000, rng=np.random.default_rng(0), axis=-1
-    )
+    # The keyword is the one that every SciPy from 1.11 on takes.
+    found = stats.bootstrap((values,), interquartile_mean, method="percentile", n_resamples=2000, random_state=0)
     return float(found.confidence_interval.low), float(found.confidence_interval.high)
 
 

@@ -43,10 +43,10 @@ def test_state_observations_have_their_own_defaults() -> None:
     ("words", "expected"),
     [
         ("--frames 0", "frames=0: must be a whole number from 1 to 1,000,000,000"),
-        ("--frames x", "--frames"),
+        ("--frames x", "frames='x': must be a whole number from 1 to 1,000,000,000"),
         ("--frames", "--frames"),
         ("--learning-rate nan", "learning_rate=nan: must be a number from"),
-        ("--batch-size 1.5", "must be a whole number from 0 to 65,536"),
+        ("--batch-size 1.5", "batch_size='1.5': must be a whole number from 0 to 65,536"),
         ("--framez 3", "--framez"),
         ("--game pong", "catcher"),
         ("--settings a,b", "--settings"),
@@ -99,7 +99,7 @@ def test_train_then_evaluate_as_a_user_would(tmp_path: Path) -> None:
     done = run("train.py", *TINY, "--run-dir", str(tmp_path / "run"))
     assert done.returncode == 0, done.stderr
     assert "memory: 100 transitions" in done.stdout
-    assert "Score on each setting" in done.stdout
+    assert "Score by fall_speed" in done.stdout
     command = ["-m", "dqn_mer", "evaluate", str(tmp_path / "run"), "--episodes", "2", "--frame-limit", "40"]
     done = run(*command, "--settings", "easier", "--json", str(tmp_path / "out.json"))
     assert done.returncode == 0, done.stderr
