@@ -13,6 +13,7 @@ from numpy.lib.stride_tricks import sliding_window_view
 from torch import Tensor, nn
 
 from dqn_mer.explicit import Array, shared
+from dqn_mer.kernels import scatter_patches
 
 
 class Convolution:
@@ -62,22 +63,13 @@ class Convolution:
         np.multiply(self.gradient, self.outputs > 0, out=self.gradient)
         if below is not None:
             torch.mm(self.flat_gradient, self.matrix, out=self.patch_gradient)
-            self._scatter(below)
+            scatter_patches(self.patch_gradient_map, below, self.stride)
         if rate is None:
             torch.mm(self.flat_gradient.t(), self.patches, out=self.matrix_gradient)
             torch.sum(self.flat_gradient, 0, out=self.bias_gradient)
         else:
             self.matrix.addmm_(self.flat_gradient.t(), self.patches, alpha=-rate)
             self.bias.add_(self.flat_gradient.sum(0), alpha=-rate)
-
-    def _scatter(self, below: Array) -> None:
-        """Add every patch's gradient where the patch was taken from."""
-        below.fill(0)
-        (height, width), (down, right) = self.patch_shape[:2], self.stride
-        for y in range(self.kernel[0]):
-            for x in range(self.kernel[1]):
-                target = below[y : y + down * height : down, x : x + right * width : right]
-                target += self.patch_gradient_map[:, :, y, x]
 
 
 class ConvolutionStack:

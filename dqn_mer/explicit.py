@@ -15,10 +15,9 @@ from numpy.typing import NDArray
 from scipy.linalg import get_blas_funcs
 from torch import Tensor, nn
 
-Array = NDArray[Any]
+from dqn_mer.kernels import product, product_of_active
 
-LARGE_WEIGHTS = 2**18
-"""Dense layers with at least this many weights (1 MB) are bound by memory: plain SGD puts their steps off."""
+Array = NDArray[Any]
 
 
 def shared(parameter: Tensor | None) -> tuple[Tensor, Tensor]:
@@ -37,7 +36,10 @@ class Dense(Protocol):
         """Return the outputs ``(outputs,)`` of one example's ``inputs`` ``(inputs,)``."""
 
     def backward(self, gradient: Array, rate: float | None, pass_on: bool) -> Array:
-        """Take the step for d loss / d outputs; return d loss / d inputs if it is to be passed on."""
+        """Take the step for d loss / d outputs; return d loss / d inputs if it is to be passed on.
+
+        Where an input is zero its gradient may be left out: it came from a ReLU, which stops it.
+        """
 
     def finish(self, reptile_rate: float) -> None:
         """End the batch; a layer that put off its steps takes them now, times ``reptile_rate``."""
@@ -83,10 +85,14 @@ class DirectDense:
 
 
 class LargeDense:
-    """A large dense layer for any optimizer: its products go through PyTorch, which may use several threads."""
+    """A large dense layer for any optimizer, which takes the step; the layer writes the gradient.
+
+    Its weights lie input by input in memory (see `FlatWeights`), so that inputs of zero can be passed over.
+    """
 
     def __init__(self, layer: nn.Linear, relu: bool) -> None:
-        (self.matrix, self.matrix_gradient), (self.bias, self.bias_gradient) = shared(layer.weight), shared(layer.bias)
+        self.matrix, self.matrix_gradient = (part.t().numpy() for part in shared(layer.weight))
+        self.bias, self.bias_gradient = (part.numpy() for part in shared(layer.bias))
         self.relu = relu
         self.inputs = self.outputs = self.bias
 
@@ -95,23 +101,21 @@ class LargeDense:
 
     def forward(self, inputs: Array) -> Array:
         """Return the outputs of one example."""
-        self.inputs = torch.from_numpy(inputs)
-        self.outputs = torch.addmv(self.bias, self.matrix, self.inputs)
+        self.inputs = inputs
+        self.outputs = product(self.matrix, inputs)
+        self.outputs += self.bias
         if self.relu:
-            self.outputs.clamp_(min=0)
-        outputs: Array = self.outputs.numpy()
-        return outputs
+            np.maximum(self.outputs, 0, out=self.outputs)
+        return self.outputs
 
     def backward(self, gradient: Array, rate: float | None, pass_on: bool) -> Array:
-        """Write the gradient for the optimizer, and return that of the inputs."""
+        """Write the gradient for the optimizer, and return that of the inputs that are not zero."""
         assert rate is None  # plain SGD has `LazyDense`
-        outer = torch.from_numpy(gradient)
         if self.relu:
-            outer = outer * (self.outputs > 0)
-        torch.outer(outer, self.inputs, out=self.matrix_gradient)
-        self.bias_gradient.copy_(outer)
-        below: Array = (outer @ self.matrix).numpy() if pass_on else gradient
-        return below
+            gradient = gradient * (self.outputs > 0)
+        np.multiply.outer(self.inputs, gradient, out=self.matrix_gradient)
+        self.bias_gradient[:] = gradient
+        return product_of_active(self.matrix, gradient, self.inputs) if pass_on else gradient
 
     def finish(self, reptile_rate: float) -> None:
         """Nothing was put off."""
@@ -120,13 +124,13 @@ class LargeDense:
 class LazyDense:
     """A large dense layer for plain SGD: the steps of a batch are kept as a low-rank term until its end.
 
-    After steps with gradients g_i and inputs x_i the matrix is W - Σ rate_i g_i x_iᵀ, so that
-    ``W_j x = W x - Σ rate_i g_i (x_i · x)``, and likewise for the transpose: W is read twice an example and
-    written once a batch, with the Reptile rate folded in. The bias takes its steps at once.
+    After steps with gradients g_i and inputs x_i the matrix is W - Σ rate_i x_i g_iᵀ, so that
+    ``x W_j = x W - Σ rate_i (x · x_i) g_i``, and likewise for the transpose: W is read twice an example, where the
+    inputs are not zero, and written once a batch, with the Reptile rate folded in. The bias takes its steps at once.
     """
 
     def __init__(self, layer: nn.Linear, relu: bool) -> None:
-        self.matrix, self.bias = shared(layer.weight)[0], shared(layer.bias)[0].numpy()
+        self.matrix, self.bias = shared(layer.weight)[0].t().numpy(), shared(layer.bias)[0].numpy()
         self.relu = relu
         self.count = 0
         self.inputs = np.zeros((0, layer.in_features), self.bias.dtype)
@@ -144,7 +148,7 @@ class LazyDense:
         """Return the outputs of one example under the weights after the steps so far."""
         past = slice(self.count)
         self.inputs[self.count] = inputs
-        self.outputs = (self.matrix @ torch.from_numpy(inputs)).numpy()
+        self.outputs = product(self.matrix, inputs)
         self.outputs += self.bias
         if self.count:
             self.outputs -= (self.inputs[past] @ inputs) @ self.steps[past]
@@ -153,14 +157,14 @@ class LazyDense:
         return self.outputs
 
     def backward(self, gradient: Array, rate: float | None, pass_on: bool) -> Array:
-        """Put the step off, and return the gradient of the inputs under the weights before it."""
+        """Put the step off, and return the gradient, under the weights before it, of the inputs that are not zero."""
         assert rate is not None  # only plain SGD can be put off
         if self.relu:
             gradient = gradient * (self.outputs > 0)
         below = gradient
         if pass_on:
             past = slice(self.count)
-            below = (torch.from_numpy(gradient) @ self.matrix).numpy()
+            below = product_of_active(self.matrix, gradient, self.inputs[self.count])
             if self.count:
                 below -= (self.steps[past] @ gradient) @ self.inputs[past]
         self.steps[self.count] = rate * gradient
@@ -171,4 +175,4 @@ class LazyDense:
     def finish(self, reptile_rate: float) -> None:
         """Take all steps of the batch with one matrix product."""
         steps, inputs = (torch.from_numpy(rows[: self.count]) for rows in (self.steps, self.inputs))
-        self.matrix.addmm_(steps.t(), inputs, alpha=-reptile_rate)
+        torch.from_numpy(self.matrix).addmm_(inputs.t(), steps, alpha=-reptile_rate)

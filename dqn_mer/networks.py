@@ -13,6 +13,10 @@ NATURE_HIDDEN_SIZES = (512,)
 """Dense layers of the DQN network of Mnih et al., Nature 2015."""
 
 
+LARGE_WEIGHTS = 2**18
+"""Dense layers with at least this many weights (1 MB) are bound by memory, and are laid out and stepped apart."""
+
+
 class ScalePixels(nn.Module):
     """Turn uint8 pixels (0 to 255) into float32 in [0, 1]; the one place where pixels are scaled."""
 
@@ -146,12 +150,24 @@ class FlatWeights:
 
 
 def _flattened(weight: Tensor) -> Tensor:
-    """Return a weight as a vector: convolutions channels-last, so that a patch of maps meets them as one row."""
-    return (weight.permute(0, 2, 3, 1) if weight.dim() == 4 else weight).reshape(-1)
+    """Return a weight as a vector, in the order in which the explicit inner loop meets it.
+
+    Convolutions are channels-last, so that a patch of maps meets them as one row; large dense layers lie input by
+    input, so that inputs of zero can be passed over.
+    """
+    if weight.dim() == 4:
+        return weight.permute(0, 2, 3, 1).reshape(-1)
+    return (weight.t() if _is_large(weight.shape) else weight).reshape(-1)
+
+
+def _is_large(shape: torch.Size) -> bool:
+    return len(shape) == 2 and shape.numel() >= LARGE_WEIGHTS
 
 
 def _laid_out(part: Tensor, shape: torch.Size) -> Tensor:
     """Return ``part`` of a vector as a view of a weight's shape: the inverse of `_flattened`."""
+    if _is_large(shape):
+        return part.view(shape[1], shape[0]).t()
     if len(shape) != 4:
         return part.view(shape)
     outputs, channels, height, width = shape

@@ -18,9 +18,9 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from dqn_mer.convolution import ConvolutionStack
-from dqn_mer.explicit import LARGE_WEIGHTS, Array, Dense, DirectDense, LargeDense, LazyDense
+from dqn_mer.explicit import Array, Dense, DirectDense, LargeDense, LazyDense
 from dqn_mer.mer import NEWEST, AutogradLearner, Examples, Loss, SequentialLearner, step_with_boost
-from dqn_mer.networks import FlatWeights, ScalePixels
+from dqn_mer.networks import LARGE_WEIGHTS, FlatWeights, ScalePixels
 
 
 @runtime_checkable

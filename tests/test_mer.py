@@ -9,6 +9,7 @@ import pytest
 import torch
 from torch import nn
 
+from dqn_mer import kernels
 from dqn_mer.agents import make_optimizer
 from dqn_mer.dqn import HuberTDLoss
 from dqn_mer.mer import AutogradLearner, MERParameters, MERUpdate, MiniBatchUpdate, arrange_batches
@@ -113,6 +114,27 @@ def test_explicit_loop_equals_autograd_in_float32(kind: str, rate: float, optimi
     assert results[0].abs().max() > 1e-5
     # Adam divides by the square root of tiny gradients, so single weights may differ; the movement may not.
     assert (results[0] - results[1]).norm() <= 2e-3 * results[0].norm()
+
+
+@pytest.mark.parametrize("compiled", [False, True])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_kernels_with_and_without_numba(compiled: bool, dtype: type, monkeypatch: pytest.MonkeyPatch) -> None:
+    if compiled:
+        pytest.importorskip("numba")
+    monkeypatch.setattr(kernels, "COMPILED", compiled)
+    rng = np.random.default_rng(0)
+    matrix = rng.standard_normal((40, 7)).astype(dtype)
+    inputs = np.maximum(rng.standard_normal(40), 0).astype(dtype)
+    gradient = rng.standard_normal(7).astype(dtype)
+    np.testing.assert_allclose(kernels.product(matrix, inputs), inputs @ matrix, rtol=1e-5, atol=1e-5)
+    expected = np.where(inputs > 0, matrix @ gradient, 0)
+    np.testing.assert_allclose(kernels.product_of_active(matrix, gradient, inputs), expected, rtol=1e-5, atol=1e-5)
+    patches = rng.standard_normal((3, 2, 4, 3, 5)).astype(dtype)
+    below, slow = np.full((9, 5, 5), np.nan, dtype), np.zeros((9, 5, 5), dtype)
+    kernels.scatter_patches(patches, below, (2, 1))
+    for y, x, a, b in np.ndindex(3, 2, 4, 3):
+        slow[2 * y + a, x + b] += patches[y, x, a, b]
+    np.testing.assert_allclose(below, slow, rtol=1e-5, atol=1e-6)
 
 
 def test_lazy_layer_equals_autograd_in_float64() -> None:
