@@ -110,13 +110,13 @@ class ConvolutionStack:
         for layer, windows in zip(self.layers[1:], self.windows, strict=True):
             np.copyto(layer.patch_map, windows)
             layer.forward()
-        return np.moveaxis(self.layers[-1].outputs, -1, 0).reshape(-1)
+        return self.layers[-1].outputs.transpose(2, 0, 1).reshape(-1)
 
     def backward(self, gradient: Array, rate: float | None) -> None:
         """Take the step for d loss / d features."""
         top = self.layers[-1]
         height, width, channels = top.outputs.shape
-        top.gradient[...] = np.moveaxis(gradient.reshape(channels, height, width), 0, -1)
+        top.gradient[...] = gradient.reshape(channels, height, width).transpose(1, 2, 0)
         for layer, lower in zip(self.layers[:0:-1], self.layers[-2::-1], strict=True):
             layer.backward(rate, lower.gradient)
         self.layers[0].backward(rate, None)
