@@ -88,13 +88,24 @@ class LargeDense:
     """A large dense layer for any optimizer, which takes the step; the layer writes the gradient.
 
     Its weights lie input by input in memory (see `FlatWeights`), so that inputs of zero can be passed over.
+
+    Args:
+        layer: to read, and to write the gradient of.
+        relu: whether a ReLU follows.
+        factored: leave the weights' gradient as its two factors, `inputs` and `gradient`, instead of writing it.
+
+    Attributes:
+        matrix: the weights, ``(inputs, outputs)``.
+        inputs: of the last forward pass.
+        gradient: d loss / d outputs of the last backward pass, before the ReLU.
     """
 
-    def __init__(self, layer: nn.Linear, relu: bool) -> None:
+    def __init__(self, layer: nn.Linear, relu: bool, factored: bool) -> None:
         self.matrix, self.matrix_gradient = (part.t().numpy() for part in shared(layer.weight))
         self.bias, self.bias_gradient = (part.numpy() for part in shared(layer.bias))
         self.relu = relu
-        self.inputs = self.outputs = self.bias
+        self.factored = factored
+        self.inputs = self.outputs = self.gradient = self.bias
 
     def begin(self, examples: int) -> None:
         """Nothing to prepare."""
@@ -113,8 +124,9 @@ class LargeDense:
         assert rate is None  # plain SGD has `LazyDense`
         if self.relu:
             gradient = gradient * (self.outputs > 0)
-        np.multiply.outer(self.inputs, gradient, out=self.matrix_gradient)
-        self.bias_gradient[:] = gradient
+        if not self.factored:
+            np.multiply.outer(self.inputs, gradient, out=self.matrix_gradient)
+        self.bias_gradient[:] = self.gradient = gradient
         return product_of_active(self.matrix, gradient, self.inputs) if pass_on else gradient
 
     def finish(self, reptile_rate: float) -> None:

@@ -8,7 +8,7 @@ the same. Without Numba the same functions go through BLAS; results agree within
 from __future__ import annotations
 
 import importlib.util
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -57,6 +57,93 @@ def scatter_patches(patches: Array, below: Array, stride: tuple[int, int]) -> No
             target += patches[:, :, y, x]
 
 
+def adam_step(weights: Array, first: Array, second: Array, gradient: Array, constants: AdamConstants) -> None:
+    """Take one Adam step in place; all arrays ``(n,)``. Compiled only."""
+    _adam_vector(weights, first, second, gradient, *constants)
+
+
+def adam_step_of_product(
+    weights: Array, first: Array, second: Array, inputs: Array, gradient: Array, constants: AdamConstants
+) -> None:
+    """Take one Adam step in place for the gradient ``inputs gradientᵀ``, without forming it. Compiled only.
+
+    Args:
+        weights: ``(inputs, outputs)``.
+        first: Adam's first moments, same shape.
+        second: Adam's second moments, same shape.
+        inputs: ``(inputs,)``.
+        gradient: ``(outputs,)``.
+        constants: of this step.
+    """
+    _adam_product(weights, first, second, inputs, gradient, *constants)
+
+
+class AdamConstants(NamedTuple):
+    """Numbers of one Adam step, all in the dtype of the weights: a mixture would be computed in float64."""
+
+    step_size: Any
+    beta1: Any
+    rest1: Any
+    beta2: Any
+    rest2: Any
+    epsilon: Any
+    second_scale: Any
+
+    @classmethod
+    def at(
+        cls, step: int, learning_rate: float, betas: tuple[float, float], epsilon: float, dtype: Any
+    ) -> AdamConstants:
+        """Return the numbers of the ``step``-th step (from 1), with its bias corrections."""
+        corrections = 1 - betas[0] ** step, (1 - betas[1] ** step) ** 0.5
+        beta1, beta2 = betas
+        values = learning_rate / corrections[0], beta1, 1 - beta1, beta2, 1 - beta2, epsilon, 1 / corrections[1]
+        return cls(*(np.dtype(dtype).type(value) for value in values))
+
+
+def _adam_vector(
+    weights: Array,
+    first: Array,
+    second: Array,
+    gradient: Array,
+    size: Any,
+    beta1: Any,
+    rest1: Any,
+    beta2: Any,
+    rest2: Any,
+    eps: Any,
+    scale: Any,
+) -> None:
+    for i in range(weights.shape[0]):
+        mean = beta1 * first[i] + rest1 * gradient[i]
+        square = beta2 * second[i] + rest2 * gradient[i] * gradient[i]
+        first[i], second[i] = mean, square
+        weights[i] -= size * mean / (np.sqrt(square) * scale + eps)
+
+
+def _adam_product(
+    weights: Array,
+    first: Array,
+    second: Array,
+    inputs: Array,
+    gradient: Array,
+    size: Any,
+    beta1: Any,
+    rest1: Any,
+    beta2: Any,
+    rest2: Any,
+    eps: Any,
+    scale: Any,
+) -> None:
+    for row in range(weights.shape[0]):
+        value, row_weights, row_first, row_second = inputs[row], weights[row], first[row], second[row]
+        for column in range(weights.shape[1]):
+            slope = value * gradient[column]
+            mean = beta1 * row_first[column] + rest1 * slope
+            square = beta2 * row_second[column] + rest2 * slope * slope
+            row_first[column], row_second[column] = mean, square
+            row_weights[column] -= size * mean / (np.sqrt(square) * scale + eps)
+
+
 def _add_rows(matrix: Array, inputs: Array, outputs: Array) -> None:
     for row in range(matrix.shape[0]):
         value = inputs[row]
@@ -90,6 +177,7 @@ def _scatter(patches: Array, below: Array, down: int, right: int) -> None:
 if COMPILED:
     from numba import njit
 
-    # Sums may be reordered and contracted; NaN, infinity and denormals stay what they are.
-    _compiled = njit(fastmath={"reassoc", "contract", "nsz"})
+    # Sums may be reordered and contracted; NaN and infinity stay what they are, and division by zero gives them.
+    _compiled = njit(fastmath={"reassoc", "contract", "nsz"}, error_model="numpy")
     _add_rows, _dot_rows, _scatter = _compiled(_add_rows), _compiled(_dot_rows), _compiled(_scatter)
+    _adam_vector, _adam_product = _compiled(_adam_vector), _compiled(_adam_product)

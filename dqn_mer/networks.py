@@ -118,12 +118,15 @@ class FlatWeights:
             self._spans[id(parameter)] = span
             offset = span.stop
 
-    def spans_without(self, left_out: Sequence[Tensor]) -> list[slice]:
-        """Return the parts of the vector that hold all parameters but ``left_out``, neighbours joined."""
+    def span_of(self, parameter: Tensor) -> slice:
+        """Return the part of the vector that holds a parameter of the model."""
+        return self._spans[id(parameter)]
+
+    def spans_without(self, left_out: Sequence[slice]) -> list[slice]:
+        """Return the parts of the vector between the spans ``left_out``, neighbours joined."""
         spans: list[slice] = []
-        for parameter in self.model.parameters():
-            span = self._spans[id(parameter)]
-            if any(parameter is other for other in left_out):
+        for span in self._spans.values():
+            if span in left_out:
                 continue
             if spans and spans[-1].stop == span.start:
                 spans[-1] = slice(spans[-1].start, span.stop)

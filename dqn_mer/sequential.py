@@ -18,7 +18,8 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from dqn_mer.convolution import ConvolutionStack
-from dqn_mer.explicit import Array, Dense, DirectDense, LargeDense, LazyDense
+from dqn_mer.explicit import Array, Dense, DirectDense, LargeDense, LazyDense, shared
+from dqn_mer.kernels import COMPILED, AdamConstants, adam_step, adam_step_of_product
 from dqn_mer.mer import NEWEST, AutogradLearner, Examples, Loss, SequentialLearner, step_with_boost
 from dqn_mer.networks import LARGE_WEIGHTS, FlatWeights, ScalePixels
 
@@ -88,6 +89,51 @@ def is_plain_sgd(optimizer: Optimizer) -> bool:
     return not any(optimizer.param_groups[0][name] for name in ("momentum", "weight_decay", "nesterov", "maximize"))
 
 
+def is_plain_adam(optimizer: Optimizer) -> bool:
+    """Whether a step of ``optimizer`` is that of Kingma and Ba, 2015, and nothing else."""
+    if type(optimizer) is not torch.optim.Adam or len(optimizer.param_groups) != 1:
+        return False
+    return not any(optimizer.param_groups[0][name] for name in ("weight_decay", "amsgrad", "maximize"))
+
+
+class ExplicitAdam:
+    """Takes the step of a `torch.optim.Adam`, on its own state, where large layers gave their gradient as factors.
+
+    The gradient of a dense layer from one example is an outer product: forming it, and reading it back, takes longer
+    than the step itself.
+
+    Args:
+        optimizer: for which `is_plain_adam` holds, over ``weights.vector``.
+        weights: that it steps.
+        large: the large layers, each with its place in the vector.
+    """
+
+    def __init__(self, optimizer: Optimizer, weights: FlatWeights, large: list[tuple[LargeDense, slice]]) -> None:
+        self.optimizer = optimizer
+        self.weights = weights
+        self.large = large
+        self.rest = weights.spans_without([span for _, span in large])
+
+    def step(self, boost: float) -> None:
+        """Take the step, with the learning rate multiplied by ``boost``."""
+        vector, group = self.weights.vector, self.optimizer.param_groups[0]
+        state = self.optimizer.state[vector]
+        if not state:  # as torch.optim.Adam makes it at its first step
+            state["step"] = torch.zeros(())
+            state["exp_avg"], state["exp_avg_sq"] = torch.zeros_like(vector), torch.zeros_like(vector)
+        state["step"] += 1
+        values, gradient = (part.numpy() for part in shared(vector))
+        first, second = state["exp_avg"].numpy(), state["exp_avg_sq"].numpy()
+        constants = AdamConstants.at(
+            int(state["step"]), boost * group["lr"], group["betas"], group["eps"], values.dtype
+        )
+        for span in self.rest:
+            adam_step(values[span], first[span], second[span], gradient[span], constants)
+        for layer, span in self.large:
+            moments = first[span].reshape(layer.matrix.shape), second[span].reshape(layer.matrix.shape)
+            adam_step_of_product(layer.matrix, *moments, layer.inputs, layer.gradient, constants)
+
+
 class ExplicitLearner:
     """The inner loop for a model with an explicit form, on a CPU.
 
@@ -109,16 +155,24 @@ class ExplicitLearner:
         linear = [layer for layer in weights.model.children() if isinstance(layer, nn.Linear)]
         self.dense: list[Dense] = [self._dense(layer, relu=layer is not linear[-1]) for layer in linear]
         self.convolutions: ConvolutionStack | None = None
+        places = [weights.span_of(layer.weight) for layer in linear]
+        lazy = [place for layer, place in zip(self.dense, places, strict=True) if isinstance(layer, LazyDense)]
         # The parts of the weight vector whose steps are taken at once, and so need a Reptile step of their own.
-        self.direct = weights.spans_without([layer.weight for layer in linear if self._is_lazy(layer)])
+        self.direct = weights.spans_without(lazy)
+        large = [
+            (layer, place) for layer, place in zip(self.dense, places, strict=True) if isinstance(layer, LargeDense)
+        ]
+        self.adam = ExplicitAdam(optimizer, weights, large) if large and self.explicit_adam else None
 
-    def _is_lazy(self, layer: nn.Linear) -> bool:
-        return self.plain_sgd and layer.weight.numel() >= LARGE_WEIGHTS
+    @property
+    def explicit_adam(self) -> bool:
+        """Whether large layers leave their gradients as factors, for `ExplicitAdam`."""
+        return COMPILED and is_plain_adam(self.optimizer)
 
     def _dense(self, layer: nn.Linear, relu: bool) -> Dense:
         if layer.weight.numel() < LARGE_WEIGHTS:
             return DirectDense(layer, relu)
-        return LazyDense(layer, relu) if self.plain_sgd else LargeDense(layer, relu)
+        return LazyDense(layer, relu) if self.plain_sgd else LargeDense(layer, relu, factored=self.explicit_adam)
 
     @torch.no_grad()
     def learn(self, examples: Examples, batch: NDArray[np.int64], newest_boost: float, reptile_rate: float) -> None:
@@ -158,5 +212,7 @@ class ExplicitLearner:
             gradient = layer.backward(gradient, rate, pass_on=position > 0 or self.convolutions is not None)
         if self.convolutions is not None:
             self.convolutions.backward(gradient, rate)
-        if rate is None:
+        if self.adam is not None:
+            self.adam.step(boost)
+        elif rate is None:
             step_with_boost(self.optimizer, boost)
