@@ -32,10 +32,11 @@ def product(matrix: Array, inputs: Array) -> Array:
 def product_of_active(matrix: Array, gradient: Array, inputs: Array) -> Array:
     """Return ``matrix @ gradient`` where ``inputs`` is not zero, and zero elsewhere; shape ``(inputs,)``."""
     if not COMPILED:
-        return (torch.from_numpy(matrix) @ torch.from_numpy(gradient)).numpy() * (inputs != 0)  # type: ignore[no-any-return]
-    below = np.zeros(matrix.shape[0], matrix.dtype)
-    _dot_rows(matrix, gradient, inputs, below)
-    return below
+        below: Array = (torch.from_numpy(matrix) @ torch.from_numpy(gradient)).numpy()
+        return below * (inputs != 0)
+    found = np.zeros(matrix.shape[0], matrix.dtype)
+    _dot_rows(matrix, gradient, inputs, found)
+    return found
 
 
 def scatter_patches(patches: Array, below: Array, stride: tuple[int, int]) -> None:

@@ -127,7 +127,7 @@ def evaluate_checkpoint(options: EvaluateOptions, console: Console | None = None
     )
     with processor(agent.config.threads or default_threads(agent.config.observation)):
         results = evaluator.run(GreedyPolicy(agent.checkpoint.model.to(device), device))
-    played = [env.unwrapped.parameters for env in evaluator.envs[:: options.episodes]]  # type: ignore[attr-defined]
+    played = [env.get_wrapper_attr("parameters") for env in evaluator.envs[:: options.episodes]]
     evaluator.close()
     content = {
         "checkpoint": str(agent.checkpoint.path),
