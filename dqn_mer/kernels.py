@@ -33,7 +33,8 @@ def product_of_active(matrix: Array, gradient: Array, inputs: Array) -> Array:
     """Return ``matrix @ gradient`` where ``inputs`` is not zero, and zero elsewhere; shape ``(inputs,)``."""
     if not COMPILED:
         below: Array = (torch.from_numpy(matrix) @ torch.from_numpy(gradient)).numpy()
-        return below * (inputs != 0)
+        below *= inputs != 0
+        return below
     found = np.zeros(matrix.shape[0], matrix.dtype)
     _dot_rows(matrix, gradient, inputs, found)
     return found
