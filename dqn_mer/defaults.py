@@ -22,7 +22,6 @@ TUNED: dict[tuple[str, str, str], dict[str, Any]] = {
 PRESETS: dict[str, dict[str, Any]] = {
     "paper": {
         "observation": "pixels",
-        "optimizer": "sgd",
         "learning_rate": 1e-4,
     },
     "quick": {
@@ -35,6 +34,9 @@ PRESETS: dict[str, dict[str, Any]] = {
 }
 """Named groups of defaults. ``paper``: the values of the paper's section 6, as far as it gives them.
 ``quick``: a run of about three minutes on two cores that visibly learns."""
+
+PRESETS_OF_AGENTS: dict[tuple[str, str], dict[str, Any]] = {("paper", "dqn-mer"): {"optimizer": "sgd"}}
+"""What a preset holds for one agent: the paper's MER takes SGD steps, its baseline's optimizer is not named."""
 
 
 def default_config(preset: str = "tuned", **choices: Any) -> Config:
@@ -56,7 +58,9 @@ def default_config(preset: str = "tuned", **choices: Any) -> Config:
     for name in choices:
         if name not in known:
             raise ValueError(f"{name}: unknown field; must be one of {', '.join(sorted(known))}")
-    chosen = {"preset": preset, **PRESETS.get(preset, {}), **choices}
+    agent = str(choices.get("agent", Config.agent))
+    presets = {**PRESETS.get(preset, {}), **PRESETS_OF_AGENTS.get((preset, agent), {})}
+    chosen = {"preset": preset, **presets, **choices}
     if chosen.get("schedule") is not None:
         chosen["schedule"] = Path(chosen["schedule"])
         if "frames_per_setting" not in choices:

@@ -28,6 +28,7 @@ def test_the_papers_numbers_are_the_defaults() -> None:
     assert (config.learning_rate, config.within_batch_rate, config.across_batch_rate) == (1e-4, 1.0, 0.3)
     assert (config.batch_size, config.num_batches, config.capacity) == (16, 1, 50_000)
     assert (config.frames_per_setting, config.observation, config.optimizer) == (25_000, "pixels", "sgd")
+    assert default_config("paper", agent="dqn").optimizer == "adam"
 
 
 @pytest.mark.parametrize("name", RANGES)
