@@ -65,8 +65,5 @@ def default_config(preset: str = "tuned", **choices: Any) -> Config:
         chosen["schedule"] = Path(chosen["schedule"])
         if "frames_per_setting" not in choices:
             chosen.pop("frames_per_setting", None)  # the file says it
-    game, observation, agent = (
-        str(chosen.get(name, getattr(Config, name))) for name in ("game", "observation", "agent")
-    )
-    key = (game, observation, agent)
-    return Config(**{**TUNED.get(key, {}), **chosen})
+    game, observation = (str(chosen.get(name, getattr(Config, name))) for name in ("game", "observation"))
+    return Config(**{**TUNED.get((game, observation, agent), {}), **chosen})
