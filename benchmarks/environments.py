@@ -14,9 +14,9 @@ import gymnasium
 import numpy as np
 import tyro
 
-import envs  # noqa: F401 - registers the games
 from benchmarks.harness import interleave, report, spread
 from dqn_mer.processor import processor
+from envs import ENV_IDS
 
 
 @dataclass
@@ -55,11 +55,8 @@ def upstream_stepper(game: str, steps: int) -> Callable[[], None]:
     from ple.games.catcher import Catcher
     from ple.games.flappybird import FlappyBird
 
-    if not hasattr(np.random.RandomState, "random_integers"):
-        raise RuntimeError("upstream's Flappy Bird needs numpy < 2.4 (RandomState.random_integers)")
-    ple = PLE(
-        {"catcher": Catcher, "flappy_bird": FlappyBird}[game](), display_screen=False, rng=np.random.RandomState(0)
-    )
+    kinds = {"catcher": Catcher, "flappy_bird": FlappyBird}
+    ple = PLE(kinds[game](), display_screen=False, rng=np.random.RandomState(0))
     ple.init()
     actions = ple.getActionSet()
     odds = [0.1, 0.9] if game == "flappy_bird" else [1 / 3] * 3
@@ -75,39 +72,32 @@ def upstream_stepper(game: str, steps: int) -> Callable[[], None]:
     return play
 
 
-def main() -> None:
-    """Measure every game, observation and peer."""
-    options = tyro.cli(Options)
-    with processor(1):
-        sides: dict[str, Callable[[], None]] = {}
-        for game, env_id in (("catcher", "Catcher"), ("flappy_bird", "FlappyBird")):
-            for observation in ("pixels", "state"):
-                env = gymnasium.make(f"ContinualPLE/{env_id}-v0", observation=observation)
-                sides[f"ours, {game}, {observation}"] = stepper(env, options.steps)
-            if importlib.util.find_spec("ple"):
-                try:
-                    sides[f"PLE, {game}, pixels"] = upstream_stepper(game, options.steps)
-                except RuntimeError as error:
-                    print(f"left out: {error}")
-        if importlib.util.find_spec("flappy_bird_gymnasium"):
-            import flappy_bird_gymnasium  # noqa: F401 - registers its game
+def sides_of(game: str, steps: int) -> dict[tuple[str, str], Callable[[], None]]:
+    """Return everybody's call for one game, by who and observation."""
+    env_id = ENV_IDS[game]
+    sides = {
+        ("ours", observation): stepper(gymnasium.make(env_id, observation=observation), steps)
+        for observation in ("pixels", "state")
+    }
+    if importlib.util.find_spec("ple"):
+        sides["PLE", "pixels"] = upstream_stepper(game, steps)
+    if game == "flappy_bird" and importlib.util.find_spec("flappy_bird_gymnasium"):
+        import flappy_bird_gymnasium  # noqa: F401 - registers its game
 
-            env = gymnasium.make("FlappyBird-v0", use_lidar=False)
-            sides["flappy-bird-gymnasium, flappy_bird, state"] = stepper(env, options.steps)
-        rows = []
-        for name, seconds in interleave(sides, options.repeats).items():
-            rates = [options.steps / value for value in seconds]
-            middle, low, high = spread(rates)
-            who, game, observation = name.split(", ")
-            rows.append(
-                {
-                    "who": who,
-                    "game": game,
-                    "observation": observation,
-                    "steps/s": round(middle),
-                    "low-high": f"{low:.0f}-{high:.0f}",
-                }
-            )
+        sides["flappy-bird-gymnasium", "state"] = stepper(gymnasium.make("FlappyBird-v0", use_lidar=False), steps)
+    return sides
+
+
+def main() -> None:
+    """Measure every game, observation and peer; one game after the other, since upstream's share one window."""
+    options = tyro.cli(Options)
+    rows = []
+    with processor(1):
+        for game in ENV_IDS:
+            for (who, observation), seconds in interleave(sides_of(game, options.steps), options.repeats).items():
+                middle, low, high = spread([options.steps / value for value in seconds])
+                row = {"who": who, "game": game, "observation": observation, "steps/s": round(middle)}
+                rows.append({**row, "low-high": f"{low:.0f}-{high:.0f}"})
         report("environments", rows)
 
 

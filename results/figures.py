@@ -143,6 +143,33 @@ def main() -> None:
     lines = ["| " + " | ".join(str(cell).replace("_", " ") for cell in row) + " |" for row in [heading, *rows]]
     fill_readme("results", "\n".join([lines[0], "|---" * len(heading) + "|", *lines[1:], ""]))
     fill_readme("tags", tags_as_markdown())
+    fill_readme("benchmarks", benchmark_table())
+
+
+def benchmark_table() -> str:
+    """Return what the benchmarks measured, as one table of ratios and rates."""
+
+    def rows(name: str) -> list[dict[str, str]]:
+        with (RESULTS / "benchmarks" / f"{name}.csv").open(newline="") as file:
+            return list(csv.DictReader(file))
+
+    lines = ["| what | measured |", "|---|---|"]
+    for row in rows("update"):
+        times = f"{float(row['ours ms']):.3g} ms; {float(row['ours / mini-batch']):.2f} × a mini-batch of the same 17"
+        versus = f"1/{float(row['naive / ours']):.1f} of a naive loop"
+        lines.append(f"| MER update, {row['network']}, {row['optimizer']} | {times}; {versus} |")
+    for row in rows("training"):
+        if row["agent"].startswith("dqn"):
+            rate = f"{float(row['frames/s']):.0f} frames/s; {float(row['times Stable-Baselines3']):.2f} × Stable-Baselines3's DQN"
+            lines.append(f"| training {row['agent']}, {row['observation']}, {row['optimizer']} | {rate} |")
+    for row in rows("environments"):
+        lines.append(f"| {row['who']}: {row['game']}, {row['observation']} | {int(row['steps/s']):,} steps/s |")
+    for row in rows("memory"):
+        size = (
+            f"{float(row['MB']):,.0f} MB; memory of the process grew by {float(row['peak RSS grown by, MB']):,.0f} MB"
+        )
+        lines.append(f"| {row['who']}: 50,000 pixel transitions of {row['game']} | {size} |")
+    return "\n".join(lines) + "\n"
 
 
 def fill_readme(section: str, content: str) -> None:
