@@ -155,13 +155,16 @@ def benchmark_table() -> str:
 
     lines = ["| what | measured |", "|---|---|"]
     for row in rows("update"):
-        times = f"{float(row['ours ms']):.3g} ms; {float(row['ours / mini-batch']):.2f} × a mini-batch of the same 17"
+        times = (
+            f"{float(row['ours ms']):.3g} ms; {float(row['ours / mini-batch']):.2f} times a mini-batch of the same 17"
+        )
         versus = f"1/{float(row['naive / ours']):.1f} of a naive loop"
         lines.append(f"| MER update, {row['network']}, {row['optimizer']} | {times}; {versus} |")
     for row in rows("training"):
         if row["agent"].startswith("dqn"):
-            rate = f"{float(row['frames/s']):.0f} frames/s; {float(row['times Stable-Baselines3']):.2f} × Stable-Baselines3's DQN"
-            lines.append(f"| training {row['agent']}, {row['observation']}, {row['optimizer']} | {rate} |")
+            rate = f"{float(row['frames/s']):.0f} frames/s"
+            ratio = f"{float(row['times Stable-Baselines3']):.2f} times Stable-Baselines3's DQN"
+            lines.append(f"| training {row['agent']}, {row['observation']}, {row['optimizer']} | {rate}; {ratio} |")
     for row in rows("environments"):
         lines.append(f"| {row['who']}: {row['game']}, {row['observation']} | {int(row['steps/s']):,} steps/s |")
     for row in rows("memory"):
