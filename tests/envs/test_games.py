@@ -218,11 +218,12 @@ def test_consecutive_default_settings_differ_in_play(name: str) -> None:
     for value in DEFAULT_VALUES[name]:
         game = make_game(name, {SCHEDULE_PARAMETER[name]: value})
         rewards = []
-        for seed in range(40):
+        for seed in range(150):
             random = np.random.default_rng(seed)
             game.reset(GeneratorDraws(np.random.default_rng(seed)), FirstDraws())
-            odds = [0.08, 0.92] if name == "flappy_bird" else [1 / 3] * 3
-            rewards += [game.step(int(random.choice(len(odds), p=odds))) for _ in range(150) if not game.lost]
+            odds = [0.06, 0.94] if name == "flappy_bird" else [1 / 3] * 3
+            actions = random.choice(len(odds), size=120, p=odds).tolist()
+            rewards += [game.step(action) for action in actions if not game.lost]
         traces.append(rewards)
     for easier, harder in itertools.pairwise(traces):
         assert easier != harder
