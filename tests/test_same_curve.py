@@ -55,6 +55,8 @@ def test_two_thousand_frames(
     assert len(ours) == frames // 50 - 1
     for column in COLUMNS:
         mine, other = (np.array([float(row[column]) for row in rows]) for rows in (ours, theirs))
-        np.testing.assert_allclose(mine, other, rtol=2e-2, atol=2e-3 * np.abs(other).max(), err_msg=column)
+        # Rounding grows along the way: measured at most 1% of a column's range from pixels, 0.001% at first.
+        np.testing.assert_allclose(mine, other, rtol=0, atol=2e-2 * np.abs(other).max(), err_msg=column)
+        np.testing.assert_allclose(mine[:2], other[:2], rtol=0, atol=1e-4 * np.abs(other).max(), err_msg=column)
     apart = (fast.agent.online.snapshot() - slow.agent.online.snapshot()).norm()
     assert apart < 1e-3 * slow.agent.online.snapshot().norm()
