@@ -18,11 +18,9 @@ import gymnasium
 import numpy as np
 import tyro
 
-import envs  # noqa: F401 - registers the games
 from benchmarks.harness import report
 from dqn_mer.replay import FifoMemory, Transition
-
-GAMES = {"catcher": "ContinualPLE/Catcher-v0", "flappy_bird": "ContinualPLE/FlappyBird-v0"}
+from envs import ENV_IDS
 
 
 @dataclass
@@ -37,7 +35,7 @@ class Options:
 
 def fill(who: str, game: str, capacity: int) -> dict[str, Any]:
     """Fill one memory and return what it took, in bytes and in µs for one sampled batch of 16."""
-    env = gymnasium.make(GAMES[game])
+    env = gymnasium.make(ENV_IDS[game])
     rng = np.random.default_rng(0)
     odds = [0.1, 0.9] if game == "flappy_bird" else [1 / 3] * 3
     if who == "ours":
@@ -77,7 +75,7 @@ def main() -> None:
         print(json.dumps(fill(who, game, options.capacity)))
         return
     rows = []
-    for game in GAMES:
+    for game in ENV_IDS:
         for who in ("ours", "Stable-Baselines3"):
             command = [sys.executable, "-m", "benchmarks.memory", "--capacity", str(options.capacity)]
             done = subprocess.run([*command, "--side", f"{game}/{who}"], capture_output=True, text=True, check=True)

@@ -190,7 +190,7 @@ class Tracker(AbstractContextManager["Tracker"]):
         shown = {k: v if v is None or type(v) in (int, float) else str(v) for k, v in hparams.items()}
         metrics = {f"final/{name}": value for name, value in final_metrics.items() if not isinstance(value, list)}
         # SummaryWriter.add_hparams would make a second run, named by a time stamp.
-        for summary in hparams_summaries(shown, metrics):  # type: ignore[no-untyped-call]
+        for summary in hparams_summaries(shown, metrics):  # type: ignore[no-untyped-call] # torch lacks types here
             self._writer._get_file_writer().add_summary(summary, 0)  # type: ignore[no-untyped-call]
         self._add_scalars(self._last_frame, metrics)
 

@@ -17,9 +17,9 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from scipy import stats
 
-import envs  # noqa: F401 - registers the games
 from dqn_mer.report import read_evaluations
 from dqn_mer.tracking import tags_as_markdown
+from envs import ENV_IDS
 
 RESULTS = Path(__file__).parent
 AGENTS = {"dqn": ("#0072B2", ":"), "dqn-reservoir": ("#E69F00", "--"), "dqn-mer": ("#009E73", "-")}
@@ -97,8 +97,8 @@ def draw_games() -> None:
     panels = figure.subplots(1, 5, width_ratios=[1, 1, 1, 0.5625, 0.5625])
     pictures = {"Catcher": [], "Flappy Bird": []}
     for name, env_id, seeds, policy in (
-        ("Catcher", "ContinualPLE/Catcher-v0", (1, 2), lambda env: env.action_space.sample()),
-        ("Flappy Bird", "ContinualPLE/FlappyBird-v0", (0, 4), follow_the_gap),
+        ("Catcher", ENV_IDS["catcher"], (1, 2), lambda env: env.action_space.sample()),
+        ("Flappy Bird", ENV_IDS["flappy_bird"], (0, 4), follow_the_gap),
     ):
         env = gymnasium.make(env_id, render_mode="rgb_array")
         for seed in seeds:
