@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 from torch.optim import Optimizer
 
 from dqn_mer.config import Config
-from dqn_mer.dqn import DQNAgent, DQNSettings, EpsilonSchedule, Exploration, HuberTDLoss, ReplayUpdate
+from dqn_mer.dqn import DQNAgent, DQNSettings, HuberTDLoss, ReplayUpdate
+from dqn_mer.exploration import EpsilonSchedule, Exploration
 from dqn_mer.mer import MERParameters, MERUpdate, MiniBatchUpdate
 from dqn_mer.networks import FlatWeights, build_network
 from dqn_mer.replay import FifoMemory, Memory, ReservoirMemory

@@ -1,4 +1,4 @@
-"""Deep Q-learning: targets, loss, exploration, and the agent whose replay step is handed in."""
+"""Deep Q-learning: targets, loss, and the agent whose replay step is handed in."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from torch import Tensor, autograd
 from dqn_mer.mer import Examples
 from dqn_mer.networks import FlatWeights
 from dqn_mer.replay import Memory, Transition
+from dqn_mer.state import SavedState, State, StateError
 
 
 def td_targets(
@@ -52,47 +53,6 @@ class HuberTDLoss:
         return gradient
 
 
-@dataclass(frozen=True)
-class EpsilonSchedule:
-    """ε falling linearly from ``start`` to ``end`` over the first ``decay_frames`` frames.
-
-    >>> [EpsilonSchedule(1.0, 0.1, 10).at(frame) for frame in (0, 5, 10, 99)]
-    [1.0, 0.55, 0.1, 0.1]
-    """
-
-    start: float
-    end: float
-    decay_frames: int
-
-    def at(self, frame: int) -> float:
-        """Return ε, in [0, 1], after ``frame`` frames."""
-        if frame >= self.decay_frames:
-            return self.end
-        return self.start + (self.end - self.start) * frame / self.decay_frames
-
-
-class Exploration:
-    """ε-greedy exploration with given odds for the random action.
-
-    Args:
-        schedule: of ε.
-        probabilities: of each action when exploring, ``(actions,)``, summing to 1.
-        rng: its own generator.
-    """
-
-    def __init__(self, schedule: EpsilonSchedule, probabilities: NDArray[np.float64], rng: np.random.Generator) -> None:
-        self.schedule = schedule
-        self.cumulative = np.cumsum(probabilities)[:-1]
-        self.rng = rng
-
-    def random_action(self, frame: int) -> int | None:
-        """Return a random action with probability ε at ``frame``, else None. Draws two numbers either way."""
-        explore, action = self.rng.random(2)
-        if explore >= self.schedule.at(frame):
-            return None
-        return int(np.searchsorted(self.cumulative, action, side="right"))
-
-
 class ReplayUpdate(Protocol):
     """The replay step: what makes an agent DQN or DQN-MER."""
 
@@ -101,6 +61,12 @@ class ReplayUpdate(Protocol):
 
     def update(self, examples: Examples) -> None:
         """Learn from the newest example (row 0) and the draws, in place."""
+
+    def get_state(self) -> State:
+        """Return what is kept from update to update, without the weights."""
+
+    def set_state(self, saved: SavedState) -> None:
+        """Go on from what `get_state` gave."""
 
 
 class LearningStatistics(NamedTuple):
@@ -182,6 +148,38 @@ class DQNAgent:
             self.target.load(self.online.vector)
             self.target_syncs += 1
         return statistics
+
+    def get_state(self) -> State:
+        """Return everything that changes while the agent learns."""
+        return {
+            "online": self.online.vector.detach(),
+            "target": self.target.vector.detach(),
+            "frames": self.frames,
+            "updates": self.updates,
+            "target_syncs": self.target_syncs,
+            "rng": self.rng.bit_generator.state,
+            "replay": self.replay.get_state(),
+            "memory": self.memory.get_state(),
+        }
+
+    def set_state(self, saved: SavedState) -> None:
+        """Go on from what `get_state` of an agent made the same way gave.
+
+        Raises:
+            StateError: if it does not fit; then the agent is of no more use.
+        """
+        with saved:
+            for name, weights in (("online", self.online), ("target", self.target)):
+                weights.load(torch.from_numpy(saved.array(name, np.float32, tuple(weights.vector.shape))))
+            self.frames = saved.whole("frames")
+            self.updates = saved.whole("updates", high=self.frames)
+            self.target_syncs = saved.whole("target_syncs", high=self.frames)
+            saved.generator("rng", self.rng)
+            self.replay.set_state(saved.part("replay"))
+            self.memory.set_state(saved.part("memory"))
+        actions = list(self.online.model.parameters())[-1].shape[0]
+        if not ((self.memory.actions >= 0) & (self.memory.actions < actions)).all():
+            raise StateError(f"{saved.path}.memory.actions: must be from 0 to {actions - 1}")
 
     @torch.no_grad()
     def _examples(self, newest: Transition) -> Examples:

@@ -17,6 +17,7 @@ from torch import Tensor, autograd
 from torch.optim import Optimizer
 
 from dqn_mer.networks import FlatWeights
+from dqn_mer.state import SavedState, State, optimizer_state, set_optimizer_state
 
 NEWEST = 0
 """Row of the newest example among the examples of one update."""
@@ -102,7 +103,13 @@ def arrange_batches(parameters: MERParameters, num_draws: int, rng: np.random.Ge
 
 
 class SequentialLearner(Protocol):
-    """Learns examples one at a time: the inner loop of MER."""
+    """Learns examples one at a time: the inner loop of MER.
+
+    Attributes:
+        optimizer: takes the steps, over the weights as one vector; all that a learner keeps between updates is in it.
+    """
+
+    optimizer: Optimizer
 
     def learn(self, examples: Examples, batch: NDArray[np.int64], newest_boost: float, reptile_rate: float) -> None:
         """Take one optimizer step on each example of ``batch`` in turn, then one Reptile step.
@@ -201,6 +208,17 @@ class MERUpdate:
             self.learner.learn(examples, batch, p.current_example_boost, within)
         self.weights.interpolate_from(before, p.across_batch_rate)
 
+    def get_state(self) -> State:
+        """Return what is kept from update to update, without the weights."""
+        optimizer = optimizer_state(self.learner.optimizer, self.weights.vector)
+        return {"optimizer": optimizer, "rng": self.rng.bit_generator.state}
+
+    def set_state(self, saved: SavedState) -> None:
+        """Go on from what `get_state` gave."""
+        with saved:
+            set_optimizer_state(self.learner.optimizer, self.weights.vector, saved.part("optimizer"))
+            saved.generator("rng", self.rng)
+
 
 class MiniBatchUpdate:
     """Ordinary experience replay: one optimizer step on the mean loss over all examples.
@@ -224,3 +242,12 @@ class MiniBatchUpdate:
         self.optimizer.zero_grad(set_to_none=False)
         autograd.backward([self.loss(self.weights.model(inputs), *targets).mean()])
         self.optimizer.step()
+
+    def get_state(self) -> State:
+        """Return what is kept from update to update, without the weights."""
+        return {"optimizer": optimizer_state(self.optimizer, self.weights.vector)}
+
+    def set_state(self, saved: SavedState) -> None:
+        """Go on from what `get_state` gave."""
+        with saved:
+            set_optimizer_state(self.optimizer, self.weights.vector, saved.part("optimizer"))

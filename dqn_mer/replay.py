@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple
 
 import numpy as np
-import zstandard
 from numpy.typing import NDArray
 
+from dqn_mer.state import SavedState, State, StateError
+from dqn_mer.stores import ObservationStore, store_kind
+
+COLUMNS = ("actions", "rewards", "terminated", "born")
 COLUMN_BYTES = 8 + 4 + 1 + 8
 """A transition's action, reward, termination and date."""
-BLOCK_OVERHEAD_BYTES = 8 + 33
-"""Of a compressed block: its place in the list and Python's header."""
 
 
 class Transition(NamedTuple):
@@ -32,98 +33,6 @@ class TransitionBatch(NamedTuple):
     rewards: NDArray[np.float32]
     next_observations: NDArray[Any]
     terminated: NDArray[np.bool_]
-
-
-class ObservationStore(Protocol):
-    """Where the observations of transitions are kept, by slot."""
-
-    @property
-    def nbytes(self) -> int:
-        """The size of what is kept now, in bytes."""
-
-    def write(self, slot: int, observation: NDArray[Any], next_observation: NDArray[Any]) -> None:
-        """Keep the two observations of one transition."""
-
-    def read(self, slots: NDArray[np.int64], out: NDArray[Any], next_out: NDArray[Any]) -> None:
-        """Fill ``out`` and ``next_out``, both ``(len(slots), ...)``, with what was kept."""
-
-
-class PairStore:
-    """Keeps both observations of a transition as they are."""
-
-    def __init__(self, capacity: int, shape: tuple[int, ...], dtype: np.dtype[Any]) -> None:
-        self.pairs = np.zeros((capacity, 2, *shape), dtype)
-
-    @property
-    def nbytes(self) -> int:
-        """The size of what is kept, in bytes."""
-        return self.pairs.nbytes
-
-    @staticmethod
-    def largest_bytes(capacity: int, shape: tuple[int, ...], dtype: np.dtype[Any]) -> int:
-        """Return the size of a store in bytes."""
-        return capacity * 2 * int(np.prod(shape)) * dtype.itemsize
-
-    def write(self, slot: int, observation: NDArray[Any], next_observation: NDArray[Any]) -> None:
-        """Keep the two observations of one transition."""
-        self.pairs[slot, 0] = observation
-        self.pairs[slot, 1] = next_observation
-
-    def read(self, slots: NDArray[np.int64], out: NDArray[Any], next_out: NDArray[Any]) -> None:
-        """Fill ``out`` and ``next_out`` with what was kept."""
-        out[:] = self.pairs[slots, 0]
-        next_out[:] = self.pairs[slots, 1]
-
-
-class StackStore:
-    """Keeps stacked frames once and compressed: k + 1 frames a transition, where two stacks of k would be 2k.
-
-    The next stack is the last one moved on by a frame, so that the two share k - 1 frames. Frames of a game repeat
-    each other: zstd (level 1, lossless) kept five frames of Flappy Bird in 5.8 kB instead of 35, of Catcher in 0.24,
-    and gave them back in 45 and 27 µs. A reservoir cannot share frames between transitions instead, since the
-    neighbours of a transition it keeps are mostly gone.
-    """
-
-    def __init__(self, capacity: int, shape: tuple[int, ...], dtype: np.dtype[Any]) -> None:
-        self.shape = (shape[0] + 1, *shape[1:])
-        self.dtype = dtype
-        self.blocks: list[bytes] = [b""] * capacity
-        self.frame_bytes = 0
-        self._compressor = zstandard.ZstdCompressor(level=1)
-        self._decompressor = zstandard.ZstdDecompressor()
-
-    @property
-    def nbytes(self) -> int:
-        """The size of what is kept now, in bytes."""
-        return self.frame_bytes + len(self.blocks) * BLOCK_OVERHEAD_BYTES
-
-    @staticmethod
-    def largest_bytes(capacity: int, shape: tuple[int, ...], dtype: np.dtype[Any]) -> int:
-        """Return the size in bytes that a full store cannot exceed: that of frames that do not compress."""
-        raw = (shape[0] + 1) * int(np.prod(shape[1:])) * dtype.itemsize
-        return capacity * (raw + raw // 256 + 64 + BLOCK_OVERHEAD_BYTES)
-
-    def write(self, slot: int, observation: NDArray[Any], next_observation: NDArray[Any]) -> None:
-        """Keep the frames of one transition.
-
-        Raises:
-            ValueError: if the next stack is not the last one moved on by a frame.
-        """
-        if not np.array_equal(observation[1:], next_observation[:-1]):
-            raise ValueError("next_observation: must be the observation's frames moved on by one, newest frame last")
-        block = self._compressor.compress(np.concatenate([observation, next_observation[-1:]]).tobytes())
-        # A copy, because what the compressor returns was cut from a larger piece, whose rest no other block fits into:
-        # 50,000 blocks of 4 kB took 1.8 GB.
-        block = bytes(memoryview(block))
-        self.frame_bytes += len(block) - len(self.blocks[slot])
-        self.blocks[slot] = block
-
-    def read(self, slots: NDArray[np.int64], out: NDArray[Any], next_out: NDArray[Any]) -> None:
-        """Fill ``out`` and ``next_out`` with what was kept."""
-        for row, slot in enumerate(slots):
-            frames = np.frombuffer(self._decompressor.decompress(self.blocks[slot]), self.dtype).reshape(self.shape)
-            out[row] = frames[:-1]
-            next_out[row] = frames[1:]
 
 
 class Memory:
@@ -149,7 +58,7 @@ class Memory:
         self.shape = observation_shape
         self.dtype = observation_dtype
         self.seen = 0
-        self.store: ObservationStore = _store_kind(observation_shape)(capacity, observation_shape, observation_dtype)
+        self.store: ObservationStore = store_kind(observation_shape)(capacity, observation_shape, observation_dtype)
         self.actions = np.zeros(capacity, np.int64)
         self.rewards = np.zeros(capacity, np.float32)
         self.terminated = np.zeros(capacity, np.bool_)
@@ -205,6 +114,32 @@ class Memory:
         """Return how many transitions ago each kept one was added, ``(len(self),)``; 0 is the newest."""
         return self.seen - self.born[: len(self)]
 
+    def get_state(self) -> State:
+        """Return everything that is kept, with its age; only slots in use are part of it."""
+        used = len(self)
+        columns = {name: getattr(self, name)[:used] for name in COLUMNS}
+        return {"seen": self.seen, **columns, "store": self.store.get_state(used)}
+
+    def set_state(self, saved: SavedState) -> None:
+        """Go on from what `get_state` of a memory made the same way gave, in an empty memory.
+
+        Raises:
+            StateError: if it does not fit; then the memory is of no more use.
+        """
+        with saved:
+            self.seen = saved.whole("seen")
+            used = len(self)
+            for name in COLUMNS:
+                column = getattr(self, name)
+                column[:used] = saved.array(name, column.dtype, (used,))
+            if used and not 1 <= self.born[:used].min() <= self.born.max() <= self.seen:
+                raise StateError(f"{saved.path}.born: must be from 1 to {self.seen:,}")
+            self._set_more(saved)
+            self.store.set_state(saved.part("store"), used)
+
+    def _set_more(self, saved: SavedState) -> None:
+        """Read what a subclass adds to the state."""
+
 
 class FifoMemory(Memory):
     """Keeps the last ``capacity`` transitions."""
@@ -242,9 +177,12 @@ class ReservoirMemory(Memory):
         slot = int(self.rng.integers(count))
         return slot if slot < self.capacity else None
 
+    def get_state(self) -> State:
+        """Return everything that is kept, and the state of the generator."""
+        return {**super().get_state(), "rng": self.rng.bit_generator.state}
 
-def _store_kind(observation_shape: tuple[int, ...]) -> type[PairStore] | type[StackStore]:
-    return StackStore if len(observation_shape) == 3 else PairStore
+    def _set_more(self, saved: SavedState) -> None:
+        saved.generator("rng", self.rng)
 
 
 def largest_bytes(capacity: int, observation_shape: tuple[int, ...], observation_dtype: np.dtype[Any]) -> int:
@@ -253,5 +191,5 @@ def largest_bytes(capacity: int, observation_shape: tuple[int, ...], observation
     >>> largest_bytes(50_000, (8,), np.dtype(np.float32)) / 1e6
     4.25
     """
-    kind = _store_kind(observation_shape)
+    kind = store_kind(observation_shape)
     return capacity * COLUMN_BYTES + kind.largest_bytes(capacity, observation_shape, observation_dtype)

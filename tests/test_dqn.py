@@ -7,7 +7,8 @@ import pytest
 import torch
 
 from dqn_mer.agents import make_optimizer, spawn_streams
-from dqn_mer.dqn import DQNAgent, DQNSettings, EpsilonSchedule, Exploration, HuberTDLoss, td_targets
+from dqn_mer.dqn import DQNAgent, DQNSettings, HuberTDLoss, td_targets
+from dqn_mer.exploration import EpsilonSchedule, Exploration
 from dqn_mer.mer import Examples, MERParameters, MERUpdate
 from dqn_mer.networks import FlatWeights, build_network
 from dqn_mer.replay import ReservoirMemory, Transition
