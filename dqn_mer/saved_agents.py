@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import tyro
 from rich.console import Console
@@ -15,8 +16,9 @@ from rich.text import Text
 
 from dqn_mer.agents import choose_device
 from dqn_mer.checkpoint import Checkpoint, CheckpointError, load_checkpoint
-from dqn_mer.config import Config, Range
+from dqn_mer.config import COUNT, Config
 from dqn_mer.evaluation import Evaluator, GreedyPolicy, SettingResult
+from dqn_mer.fields import Range, check_fields
 from dqn_mer.metrics import mean_interval
 from dqn_mer.processor import default_threads, processor
 from dqn_mer.runfolder import write_json
@@ -33,15 +35,15 @@ class EvaluateOptions:
     """A run folder (its latest checkpoint is taken) or one checkpoint folder."""
     settings: str = "all"
     """all: of the run's schedule; easier: those before the one trained on last; or names or values, as A,B,..."""
-    episodes: int = 20
+    episodes: Annotated[int, Range(1, 100_000, whole=True)] = 20
     """Episodes per setting."""
-    seed: int = 1
+    seed: Annotated[int, Range(0, 2**63 - 1, whole=True)] = 1
     """Seed of the episodes."""
-    frame_limit: int | None = None
-    """Frames after which an episode is truncated (None: as in the run's own evaluations)."""
+    frame_limit: Annotated[int | None, COUNT] = None
+    """Frames after which an episode is truncated (none: as in the run's own evaluations)."""
     backend: Literal["native", "ple"] | None = None
-    """Backend to play on (None: the run's)."""
-    game_parameters: dict[str, float] = field(default_factory=dict)
+    """Backend to play on (none: the run's)."""
+    game_parameters: Mapping[str, float] = field(default_factory=dict)
     """Game parameters to change on every setting, as NAME=VALUE,..."""
     device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
     """Where the network lives."""
@@ -49,11 +51,8 @@ class EvaluateOptions:
     """Also write the result to this file; it must not exist."""
 
     def __post_init__(self) -> None:
-        """Check the ranges; raises ValueError naming the field."""
-        Range(1, 100_000, whole=True).check("episodes", self.episodes)
-        Range(0, 2**63 - 1, whole=True).check("seed", self.seed)
-        if self.frame_limit is not None:
-            Range(1, 1_000_000_000, whole=True).check("frame_limit", self.frame_limit)
+        """Check the values; raises ValueError naming the field."""
+        check_fields(self)
         if self.json is not None:
             _check_new_file("json", self.json)
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -10,7 +12,9 @@ from pathlib import Path
 import pytest
 
 from dqn_mer.cli import main, parse_config, train_command
+from dqn_mer.config import CHOICES, RANGES, Config
 from dqn_mer.defaults import default_config
+from dqn_mer.flags import written
 
 TRAIN = Path(__file__).parent.parent / "train.py"
 TINY = (
@@ -49,12 +53,12 @@ def test_state_observations_have_their_own_defaults() -> None:
         ("--batch-size 1.5", "batch_size='1.5': must be a whole number from 0 to 65,536"),
         ("--framez 3", "--framez"),
         ("--game pong", "catcher"),
-        ("--settings a,b", "--settings"),
-        ("--settings 100,95,1e12", "settings=1000000000000.0: must be"),
+        ("--settings a,b", "settings='a,b': must be numbers with commas"),
+        ("--settings 0.1,1e12", "fall_speed=1000000000000.0: must be"),
         ("--game flappy_bird --settings 1", "pipe_gap"),
         ("--vary zebra --settings 1,2", "vary='zebra': must be one of"),
         ("--game-parameters zebra=1", "zebra"),
-        ("--game-parameters fall_speed", "NAME=VALUE"),
+        ("--game-parameters fall_speed", "game_parameters='fall_speed': must be NAME=VALUE"),
         ("--game-parameters max_episode_steps=10", "max_episode_steps"),
         ("--game-parameters fall_speed=0.5", "fall_speed is what the settings vary"),
         ("--schedule missing.json", "missing.json"),
@@ -82,12 +86,42 @@ def test_unwritable_folder_is_one_line(tmp_path: Path, capsys: pytest.CaptureFix
     assert "log_dir=" in capsys.readouterr().err
 
 
-def test_help_reads_like_documentation() -> None:
-    done = subprocess.run([sys.executable, str(TRAIN), "--help"], capture_output=True, text=True, check=True)
-    for flag in ("--game", "--settings", "--across-batch-rate", "--eval-every", "--run-dir", "--preset"):
-        assert flag in done.stdout
-    assert "dqn-mer: Reptile rate after all batches" in done.stdout
+def help_of(*words: str, columns: int) -> str:
+    done = subprocess.run(
+        [sys.executable, *words, "--help"], capture_output=True, text=True, check=True, cwd=TRAIN.parent,
+        env={**os.environ, "COLUMNS": str(columns)},
+    )  # fmt: skip
     assert done.stderr == ""
+    assert max(map(len, done.stdout.splitlines())) <= columns
+    return done.stdout
+
+
+@pytest.mark.parametrize("columns", [80, 120])
+def test_help_groups_the_flags_and_tells_range_and_default_of_each(columns: int) -> None:
+    text = help_of("train.py", "--game", "flappy_bird", "--observation", "state", columns=columns)
+    boxes = re.findall(r"╭─ (\w+) options ─(.*?)╰─", text, re.S)
+    assert [title for title, _ in boxes] == ["game", "schedule", "agent", "exploration", "evaluation", "run"]
+    shown = {title: re.sub(r"[\s│]+", " ", box) for title, box in boxes}
+    default = default_config(game="flappy_bird", observation="state")
+    for base in Config.__bases__:
+        box = shown[base.__name__.removesuffix("Fields").lower()]
+        for name in base.__annotations__:
+            (of_flag,) = re.findall(rf" --{name.replace('_', '-')}\b(?!-)(.*?)(?= --(?!no-)|$)", box)
+            assert f"default: {written(getattr(default, name))})" in of_flag, name
+            if name in RANGES:
+                assert RANGES[name].span().replace(",", "_") in of_flag
+            assert all(choice in of_flag for choice in CHOICES.get(name, ()))
+    assert "dqn-mer: Reptile rate after all batches" in shown["agent"]
+    assert "gravity (0.1 to 4 px/frame²)" in shown["schedule"]
+
+
+@pytest.mark.parametrize("columns", [80, 120])
+def test_help_of_the_commands(columns: int) -> None:
+    text = help_of("-m", "dqn_mer", columns=columns)
+    assert "train  " in text and "evaluate  " in text
+    text = re.sub(r"[\s│]+", " ", help_of("-m", "dqn_mer", "evaluate", columns=columns))
+    assert "Play a saved agent greedily" in text and "(from 1 to 100_000; default: 20)" in text
+    assert "(from 1 to 1_000_000_000, or none; default: none)" in text
 
 
 def test_train_then_evaluate_as_a_user_would(tmp_path: Path) -> None:

@@ -11,8 +11,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from dqn_mer.cli import parse, parse_config
+from dqn_mer.cli import parse_config
 from dqn_mer.config import Config
+from dqn_mer.flags import parse
 from dqn_mer.saved_agents import EvaluateOptions
 from dqn_mer.tracking import tags_as_markdown
 from envs.settings import load_schedule
