@@ -32,7 +32,8 @@ class FlappyBird(Game):
     """PLE's Flappy Bird with changeable parameters.
 
     Like PLE, a reset keeps the bird's velocity at its death (the flap that opens an episode takes its thrust off
-    *that*); a new game starts from rest.
+    *that*); a new game starts from rest. The recordings of upstream show it: of the 332 episodes in them that follow
+    another and do not open with a flap of the player's, 326 fit only a velocity carried over, none only one of 0.
     """
 
     name = "flappy_bird"
