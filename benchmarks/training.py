@@ -19,11 +19,12 @@ from stable_baselines3 import DQN
 from stable_baselines3.common.callbacks import BaseCallback
 
 from benchmarks.harness import report, spread
-from dqn_mer.agents import build_agent, build_exploration, spawn_streams
+from dqn_mer.agents import build_agent, build_exploration
 from dqn_mer.config import Config
 from dqn_mer.defaults import default_config
 from dqn_mer.processor import processor
 from dqn_mer.replay import Transition
+from dqn_mer.streams import spawn_streams
 from dqn_mer.tasks import game_task
 
 WARMUP = 200
@@ -57,7 +58,7 @@ def our_side_of(config: Config) -> Callable[[int], None]:
     """Return a call that trains the agent of a configuration for some frames."""
     task, streams = game_task(config), spawn_streams(0)
     env = task.training_env()
-    agent = build_agent(config, env, streams)
+    agent = build_agent(config, env, streams, task.action_probabilities)
     exploration = build_exploration(config, task.action_probabilities, streams)
     seen, _ = env.reset(seed=0)
     state: dict[str, Any] = {"observation": seen}

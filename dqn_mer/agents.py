@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any
 
 import gymnasium
 import numpy as np
@@ -10,48 +10,12 @@ import torch
 from numpy.typing import NDArray
 from torch.optim import Optimizer
 
+from dqn_mer.arms import ARMS
 from dqn_mer.config import Config
-from dqn_mer.dqn import DQNAgent, DQNSettings, HuberTDLoss, ReplayUpdate
+from dqn_mer.dqn import DQNAgent, DQNSettings
 from dqn_mer.exploration import EpsilonSchedule, Exploration
-from dqn_mer.mer import MERParameters, MERUpdate, MiniBatchUpdate
-from dqn_mer.networks import FlatWeights, build_network
-from dqn_mer.replay import FifoMemory, Memory, ReservoirMemory
-from dqn_mer.sequential import make_learner
-
-
-class Streams(NamedTuple):
-    """Seeds and generators of a run, one for each part, so that no part's draws depend on another's."""
-
-    environment: int
-    network: int
-    evaluation: int
-    exploration: np.random.Generator
-    reservoir: np.random.Generator
-    sampling: np.random.Generator
-    ordering: np.random.Generator
-    random_policy: np.random.Generator
-
-
-def spawn_streams(seed: int) -> Streams:
-    """Derive every stream of a run from its one seed."""
-    children = iter(np.random.SeedSequence(seed).spawn(len(Streams._fields)))
-
-    def whole() -> int:
-        return int(next(children).generate_state(1)[0])
-
-    def generator() -> np.random.Generator:
-        return np.random.default_rng(next(children))
-
-    return Streams(
-        environment=whole(),
-        network=whole(),
-        evaluation=whole(),
-        exploration=generator(),
-        reservoir=generator(),
-        sampling=generator(),
-        ordering=generator(),
-        random_policy=generator(),
-    )
+from dqn_mer.networks import FlatWeights, network_from_spec, network_spec
+from dqn_mer.streams import Streams
 
 
 def choose_device(name: str) -> torch.device:
@@ -70,21 +34,32 @@ def choose_device(name: str) -> torch.device:
     return torch.device(name)
 
 
-def make_optimizer(name: str, weights: FlatWeights, learning_rate: float) -> Optimizer:
+def make_optimizer(name: str, weights: FlatWeights, learning_rate: float, weight_decay: float = 0.0) -> Optimizer:
     """Return an optimizer over all weights as one vector, made once and kept for the whole run.
 
     Adam is fused where PyTorch has it (one pass over the weights instead of many); RMSprop is centred, with the
-    constants of Mnih et al., 2015.
+    constants of Mnih et al., 2015. With weight decay every step also takes ``learning_rate * weight_decay`` of each
+    weight (decoupled: AdamW; SGD is that by itself; RMSprop has none).
     """
     if name == "sgd":
-        return torch.optim.SGD([weights.vector], lr=learning_rate)
+        return torch.optim.SGD([weights.vector], lr=learning_rate, weight_decay=weight_decay)
     if name == "adam":
-        return torch.optim.Adam([weights.vector], lr=learning_rate, fused=weights.vector.device.type != "mps")
+        fused = weights.vector.device.type != "mps"
+        if weight_decay:
+            return torch.optim.AdamW([weights.vector], lr=learning_rate, weight_decay=weight_decay, fused=fused)
+        return torch.optim.Adam([weights.vector], lr=learning_rate, fused=fused)
     return torch.optim.RMSprop([weights.vector], lr=learning_rate, alpha=0.95, eps=0.01, centered=True)
 
 
-def build_agent(config: Config, env: gymnasium.Env[object, object], streams: Streams) -> DQNAgent:
-    """Build the agent for an environment with Box observations and Discrete actions.
+def describe_network(
+    config: Config, env: gymnasium.Env[Any, Any], probabilities: NDArray[np.float64] | None = None
+) -> dict[str, Any]:
+    """Return the `network_spec` of an agent for an environment.
+
+    Args:
+        config: of the run.
+        env: with Box observations and Discrete actions.
+        probabilities: of a random action, ``(actions,)``; all the same by default.
 
     Raises:
         ValueError: if the spaces are of another kind.
@@ -92,44 +67,46 @@ def build_agent(config: Config, env: gymnasium.Env[object, object], streams: Str
     space, actions = env.observation_space, env.action_space
     if not isinstance(space, gymnasium.spaces.Box) or not isinstance(actions, gymnasium.spaces.Discrete):
         raise ValueError(f"environment: must have Box observations and Discrete actions, has {space} and {actions}")
-    device = choose_device(config.device)
+    count, odds = int(actions.n), None
+    if not ARMS[config.agent].learns:
+        odds = [1 / count] * count if probabilities is None else probabilities.tolist()
+    return network_spec(space.shape, count, config.hidden_sizes, config.layer_norm, odds)
 
-    def network() -> FlatWeights:
-        model = build_network(space.shape, int(actions.n), config.hidden_sizes, streams.network)
-        return FlatWeights(model.to(device))
 
-    online, target = network(), network()
-    settings = DQNSettings(config.discount, config.target_sync_frames, config.warmup_frames, config.double_q)
-    replay = build_replay(config, online, streams)
-    memory = build_memory(config, space, streams)
+def build_agent(
+    config: Config, env: gymnasium.Env[Any, Any], streams: Streams, probabilities: NDArray[np.float64] | None = None
+) -> DQNAgent:
+    """Build the agent for an environment with Box observations and Discrete actions.
+
+    Args:
+        config: of the run.
+        env: to act in.
+        streams: of the run.
+        probabilities: of a random action, ``(actions,)``; all the same by default.
+
+    Raises:
+        ValueError: if the spaces are of another kind.
+    """
+    device, arm = choose_device(config.device), ARMS[config.agent]
+    spec = describe_network(config, env, probabilities)
+    online, target = (FlatWeights(network_from_spec(spec, streams.network).to(device)) for _ in range(2))
+    optimizer = make_optimizer(config.optimizer, online, config.learning_rate, config.weight_decay)
+    settings = DQNSettings(
+        discount=config.discount,
+        target_sync_frames=config.target_sync_frames,
+        warmup_frames=config.warmup_frames,
+        double_q=config.double_q,
+        freeze_after_frames=config.freeze_after_frames if arm.learns else 0,
+    )
+    replay = arm.replay(config, online, optimizer, streams)
+    assert isinstance(env.observation_space, gymnasium.spaces.Box)  # describe_network took nothing else
+    memory = arm.memory(config, env.observation_space, streams)
     return DQNAgent(online, target, replay, memory, streams.sampling, settings)
 
 
-def build_replay(config: Config, online: FlatWeights, streams: Streams) -> ReplayUpdate:
-    """Return the replay step: the only place where the agents differ in how they learn."""
-    loss = HuberTDLoss()
-    optimizer = make_optimizer(config.optimizer, online, config.learning_rate)
-    if config.agent != "dqn-mer":
-        return MiniBatchUpdate(online, loss, optimizer, config.batch_size)
-    parameters = MERParameters(
-        batch_size=config.batch_size,
-        num_batches=config.num_batches,
-        within_batch_rate=config.within_batch_rate,
-        across_batch_rate=config.across_batch_rate,
-        current_example_boost=config.current_example_boost,
-        one_big_batch=config.one_big_batch,
-    )
-    return MERUpdate(online, make_learner(online, loss, optimizer), parameters, streams.ordering)
-
-
-def build_memory(config: Config, space: gymnasium.spaces.Box, streams: Streams) -> Memory:
-    """Return the memory: FIFO for dqn, a reservoir for the others."""
-    if config.agent == "dqn":
-        return FifoMemory(config.capacity, space.shape, space.dtype)
-    return ReservoirMemory(config.capacity, space.shape, space.dtype, streams.reservoir)
-
-
 def build_exploration(config: Config, probabilities: NDArray[np.float64], streams: Streams) -> Exploration:
-    """Return ε-greedy exploration with the task's odds for a random action."""
+    """Return ε-greedy exploration with the task's odds for a random action; who does not learn only explores."""
     schedule = EpsilonSchedule(config.epsilon_start, config.epsilon_end, config.epsilon_decay_frames)
+    if not ARMS[config.agent].learns:
+        schedule = EpsilonSchedule(1.0, 1.0, 0)
     return Exploration(schedule, probabilities, streams.exploration)

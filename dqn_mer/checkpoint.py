@@ -16,7 +16,7 @@ import safetensors.torch
 import torch
 from torch import nn
 
-from dqn_mer.networks import build_network
+from dqn_mer.networks import network_from_spec
 
 FORMAT = "dqn-mer checkpoint"
 VERSION = 1
@@ -103,8 +103,7 @@ def load_checkpoint(path: Path) -> Checkpoint:
     description = _read_description(folder / DESCRIPTION)
     weights = folder / WEIGHTS
     try:
-        spec = description["network"]
-        model = build_network(spec["observation_shape"], spec["num_actions"], spec["hidden_sizes"], seed=0)
+        model = network_from_spec(description["network"])
     except (KeyError, TypeError, ValueError, RuntimeError) as error:
         raise CheckpointError(f"{folder / DESCRIPTION}: bad network: {error}") from None
     expected = {name: list(tensor.shape) for name, tensor in model.state_dict().items()}

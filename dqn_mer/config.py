@@ -16,7 +16,19 @@ from dqn_mer.fields import Range, allowed_values, check_fields
 COUNT = Range(1, 1_000_000_000, whole=True)
 COUNT_OR_0 = Range(0, 1_000_000_000, whole=True)
 RATE = Range(0, 1)
-MER_ONLY = ("num_batches", "within_batch_rate", "across_batch_rate", "current_example_boost", "one_big_batch")
+
+OPTIONS_OF_AGENTS: dict[str, tuple[str, ...]] = {
+    "dqn-mer": ("num_batches", "within_batch_rate", "across_batch_rate", "current_example_boost", "one_big_batch"),
+    "efficient-mer": ("reptile_every_updates", "reptile_rate"),
+    "hare-tortoise": ("tortoise_rate", "hare_reset_updates"),
+}
+"""Fields that only one agent reads; the others must leave them at their defaults."""
+
+LATER_FIELDS = {
+    "reptile_every_updates", "reptile_rate", "tortoise_rate", "hare_reset_updates", "freeze_after_frames",
+    "layer_norm", "weight_decay",
+}  # fmt: skip
+"""Fields that the first version did not have; a saved run without them had their defaults."""
 
 
 @dataclass(frozen=True)
@@ -61,8 +73,10 @@ class ScheduleFields:
 class AgentFields:
     """The agent and how it learns."""
 
-    agent: Literal["dqn", "dqn-reservoir", "dqn-mer"] = "dqn-mer"
-    """dqn: FIFO replay; dqn-reservoir: reservoir replay (the paper's ablation); dqn-mer: Algorithm 8."""
+    agent: Literal["dqn", "dqn-reservoir", "dqn-mer", "efficient-mer", "hare-tortoise", "random"] = "dqn-mer"
+    """dqn: FIFO replay; dqn-reservoir: reservoir replay (the paper's ablation); dqn-mer: Algorithm 8; efficient-mer:
+    dqn-reservoir with a Reptile step now and then; hare-tortoise: dqn-reservoir with weights reset to their slow
+    average; random: random play, which learns nothing."""
     learning_rate: Annotated[float, Range(1e-12, 100)] = 1e-4
     """Step size of the optimizer (the paper's alpha)."""
     optimizer: Literal["sgd", "adam", "rmsprop"] = "adam"
@@ -79,6 +93,17 @@ class AgentFields:
     """dqn-mer: multiple of the learning rate for the newest transition (the paper's s, Algorithm 7)."""
     one_big_batch: bool = False
     """dqn-mer: learn all batches of an update as one sequence (Algorithm 6)."""
+    reptile_every_updates: Annotated[int, COUNT] = 500
+    """efficient-mer: updates between Reptile steps (k of arXiv 2508.01908; its value, not tuned here)."""
+    reptile_rate: Annotated[float, RATE] = 0.1
+    """efficient-mer: Reptile rate, the share of those updates that is kept (its value, not tuned here)."""
+    tortoise_rate: Annotated[float, RATE] = 0.001
+    """hare-tortoise: share of the way that the slow weights follow the fast ones after each update (the value of
+    arXiv 2406.02596, not tuned here)."""
+    hare_reset_updates: Annotated[int, COUNT] = 5_000
+    """hare-tortoise: updates between resets of the fast weights to the slow ones (not tuned)."""
+    freeze_after_frames: Annotated[int | None, COUNT_OR_0] = None
+    """Frames after which nothing more is learned (none: never): the frozen twin of an agent."""
     capacity: Annotated[int, Range(1, 100_000_000, whole=True)] = 50_000
     """Transitions the memory keeps (the paper's M)."""
     discount: Annotated[float, RATE] = 0.99
@@ -91,6 +116,10 @@ class AgentFields:
     """Let Q choose, and the target network value, the next action (double Q-learning)."""
     hidden_sizes: Annotated[tuple[int, ...], Range(1, 8_192, whole=True)] = (512,)
     """Widths of the dense hidden layers, as N,N,..."""
+    layer_norm: bool = False
+    """Normalise what goes into every ReLU (with weight decay: the remedy of arXiv 2402.18762; not tuned here)."""
+    weight_decay: Annotated[float, Range(0, 100)] = 0.0
+    """Times the learning rate: share of each weight that a step takes away (0: none; adam becomes AdamW)."""
 
 
 @dataclass(frozen=True)
@@ -163,13 +192,13 @@ class Config(RunFields, EvaluationFields, ExplorationFields, AgentFields, Schedu
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> Config:
-        """Return the configuration that `to_json` described.
+        """Return the configuration that `to_json` described, with defaults for fields that came later.
 
         Raises:
             ValueError: naming the field, if one is unknown, missing or not allowed.
         """
         names = {f.name for f in dataclasses.fields(cls)}
-        for name in sorted(names ^ set(values)):
+        for name in sorted((names - LATER_FIELDS) - set(values) | set(values) - names):
             raise ValueError(f"{name}: {'missing' if name in names else 'unknown'}")
         return cls(**{name: ALLOWED[name].from_json(value) for name, value in values.items()})
 
@@ -182,8 +211,11 @@ AGENTS = CHOICES["agent"]
 
 def _check_combinations(config: Config) -> None:
     """Raise ValueError for values that have no meaning together."""
-    if config.agent != "dqn-mer":
-        _must_be_default(config, MER_ONLY, f"only agent dqn-mer has it, and agent={config.agent}")
+    for agent, options in OPTIONS_OF_AGENTS.items():
+        if agent != config.agent:
+            _must_be_default(config, options, f"only agent {agent} has it, and agent={config.agent}")
+    if config.optimizer == "rmsprop":
+        _must_be_default(config, ("weight_decay",), "only adam and sgd have it, and optimizer=rmsprop")
     if config.one_big_batch:
         _must_be_default(config, ("within_batch_rate",), "not used with one_big_batch (Algorithm 6)")
     if config.game != "flappy_bird":

@@ -136,7 +136,7 @@ class DQNAgent:
         """
         self.frames += 1
         statistics = None
-        if self.frames > self.settings.warmup_frames:
+        if self.settings.learns_at(self.frames):
             examples = self._examples(transition)
             if measure:
                 statistics = self._measured_update(examples)
@@ -230,9 +230,19 @@ class DQNSettings:
         target_sync_frames: frames between copies of the online weights into the target network.
         warmup_frames: frames that are only remembered before the first update.
         double_q: choose the target's action with the online network (van Hasselt et al., 2016).
+        freeze_after_frames: frames after which nothing more is learned; None to learn on.
     """
 
     discount: float = 0.99
     target_sync_frames: int = 1000
     warmup_frames: int = 1000
     double_q: bool = False
+    freeze_after_frames: int | None = None
+
+    def learns_at(self, frame: int) -> bool:
+        """Return whether an update is made on ``frame``, counted from 1.
+
+        >>> [frame for frame in range(1, 9) if DQNSettings(warmup_frames=2, freeze_after_frames=5).learns_at(frame)]
+        [3, 4, 5]
+        """
+        return self.warmup_frames < frame and (self.freeze_after_frames is None or frame <= self.freeze_after_frames)

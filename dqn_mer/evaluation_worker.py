@@ -25,7 +25,7 @@ from torch import Tensor
 
 from dqn_mer.evaluation import Evaluator, GreedyPolicy
 from dqn_mer.metrics import EvaluationRow
-from dqn_mer.networks import FlatWeights, build_network
+from dqn_mer.networks import FlatWeights, network_from_spec
 from dqn_mer.processor import processor
 from dqn_mer.tasks import Task
 
@@ -47,7 +47,7 @@ class EvaluationPlan(NamedTuple):
 
     Attributes:
         task: whose settings are played.
-        network: arguments of `build_network`, as `network_spec` gives them.
+        network: as `network_spec` describes it.
         episodes: per setting and evaluation.
         frame_limit: of an episode.
         seed: of the episodes.
@@ -64,8 +64,7 @@ class InlineEvaluation:
     """Evaluates when it is asked, in this process, on a network of its own."""
 
     def __init__(self, plan: EvaluationPlan, device: torch.device) -> None:
-        spec = plan.network
-        model = build_network(spec["observation_shape"], spec["num_actions"], spec["hidden_sizes"], seed=0).to(device)
+        model = network_from_spec(plan.network).to(device)
         self.weights = FlatWeights(model)
         self.policy = GreedyPolicy(model, device)
         self.evaluator = Evaluator(

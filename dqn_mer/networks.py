@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -25,8 +26,39 @@ class ScalePixels(nn.Module):
         return pixels.to(torch.float32) / 255.0
 
 
+class RandomValues(nn.Module):
+    """Q-values drawn anew at every call; the largest is action a's with probability ``odds[a]`` (Gumbel's trick).
+
+    Greedy play on it is random play, which so goes wherever a network goes: evaluation, checkpoints, videos. Its
+    weights are the count of its calls and the odds, so that equal weights draw equal numbers.
+
+    Args:
+        odds: of each action, ``(actions,)``, summing to 1.
+        seed: of the draws.
+    """
+
+    def __init__(self, odds: Sequence[float], seed: int) -> None:
+        super().__init__()
+        self.seed = seed
+        self.calls = nn.Parameter(torch.zeros(1))
+        self.odds = nn.Parameter(torch.tensor(odds))
+
+    def forward(self, observations: Tensor) -> Tensor:
+        """Return Q-values ``(n, actions)`` for ``observations`` ``(n, ...)``, which are not looked at."""
+        rng = np.random.default_rng((self.seed, int(self.calls.detach())))
+        with torch.no_grad():
+            self.calls.copy_((self.calls + 1) % 2**24)  # as far as float32 counts
+        noise = rng.gumbel(size=(len(observations), len(self.odds))).astype(np.float32)
+        return self.odds.log() + torch.from_numpy(noise).to(self.odds.device)
+
+
 def build_network(
-    observation_shape: Sequence[int], num_actions: int, hidden_sizes: Sequence[int], seed: int
+    observation_shape: Sequence[int],
+    num_actions: int,
+    hidden_sizes: Sequence[int],
+    seed: int,
+    layer_norm: bool = False,
+    random_odds: Sequence[float] | None = None,
 ) -> nn.Sequential:
     """Build a Q-network: Mnih et al.'s convolutions for images, a ReLU MLP for vectors.
 
@@ -38,6 +70,9 @@ def build_network(
         num_actions: number of outputs, at least 1.
         hidden_sizes: widths of the dense layers before the output.
         seed: of the initial weights.
+        layer_norm: normalise what goes into every ReLU, over all units of its layer; convolutions get a gain and a
+            bias per channel (Lyle et al., 2024, arXiv 2402.18762). The other initial weights stay the same.
+        random_odds: build `RandomValues` with these odds instead.
 
     Returns:
         A network from ``(batch, *observation_shape)`` to Q-values ``(batch, num_actions)``.
@@ -48,10 +83,12 @@ def build_network(
     >>> build_network((4,), 2, (8,), seed=0)(torch.zeros(3, 4)).shape
     torch.Size([3, 2])
     """
+    if random_odds is not None:
+        return nn.Sequential(RandomValues(random_odds, seed))
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         if len(observation_shape) == 1:
-            return nn.Sequential(*_dense_layers([observation_shape[0], *hidden_sizes, num_actions]))
+            return nn.Sequential(*_dense_layers([observation_shape[0], *hidden_sizes, num_actions], layer_norm))
         if len(observation_shape) != 3 or min(observation_shape[1:]) < 36:
             raise ValueError(
                 f"observation_shape={tuple(observation_shape)}: must be (features,) or (frames, height, width) "
@@ -68,15 +105,15 @@ def build_network(
         features = 64 * height * width
         stack: list[nn.Module] = [ScalePixels()]
         for layer in convolutions:
-            stack += [layer, nn.ReLU()]
-        return nn.Sequential(*stack, nn.Flatten(), *_dense_layers([features, *hidden_sizes, num_actions]))
+            stack += [layer, *([nn.GroupNorm(1, layer.out_channels)] if layer_norm else []), nn.ReLU()]
+        return nn.Sequential(*stack, nn.Flatten(), *_dense_layers([features, *hidden_sizes, num_actions], layer_norm))
 
 
-def _dense_layers(sizes: Sequence[int]) -> list[nn.Module]:
+def _dense_layers(sizes: Sequence[int], layer_norm: bool) -> list[nn.Module]:
     layers: list[nn.Module] = []
-    for inputs, outputs in itertools.pairwise(sizes):
-        layers += [nn.Linear(inputs, outputs), nn.ReLU()]
-    return layers[:-1]
+    for inputs, outputs in itertools.pairwise(sizes[:-1]):
+        layers += [nn.Linear(inputs, outputs), *([nn.LayerNorm(outputs)] if layer_norm else []), nn.ReLU()]
+    return [*layers, nn.Linear(sizes[-2], sizes[-1])]
 
 
 class FlatWeights:
@@ -177,10 +214,30 @@ def _laid_out(part: Tensor, shape: torch.Size) -> Tensor:
     return part.view(outputs, height, width, channels).permute(0, 3, 1, 2)
 
 
-def network_spec(observation_shape: Sequence[int], num_actions: int, hidden_sizes: Sequence[int]) -> dict[str, Any]:
-    """Describe a network in JSON, so that a checkpoint can build its own."""
+def network_spec(
+    observation_shape: Sequence[int],
+    num_actions: int,
+    hidden_sizes: Sequence[int],
+    layer_norm: bool = False,
+    random_odds: Sequence[float] | None = None,
+) -> dict[str, Any]:
+    """Describe a network in JSON, so that a checkpoint can build its own; the arguments are `build_network`'s."""
     return {
         "observation_shape": list(observation_shape),
         "num_actions": num_actions,
         "hidden_sizes": list(hidden_sizes),
+        "layer_norm": layer_norm,
+        "random_odds": None if random_odds is None else list(random_odds),
     }
+
+
+def network_from_spec(spec: Mapping[str, Any], seed: int = 0) -> nn.Sequential:
+    """Build the network that `network_spec` described; one of an earlier version has no options.
+
+    Raises:
+        KeyError: if a field is missing.
+        TypeError: if a field is of another kind.
+        ValueError: as `build_network`.
+    """
+    options = {name: spec[name] for name in ("layer_norm", "random_odds") if name in spec}
+    return build_network(spec["observation_shape"], spec["num_actions"], spec["hidden_sizes"], seed, **options)

@@ -151,6 +151,7 @@ def _plain(value: Any, path: str) -> Any:
 OPTIMIZER_TENSORS: dict[type[Optimizer], tuple[str, ...]] = {
     torch.optim.SGD: (),
     torch.optim.Adam: ("step", "exp_avg", "exp_avg_sq"),
+    torch.optim.AdamW: ("step", "exp_avg", "exp_avg_sq"),
     torch.optim.RMSprop: ("step", "square_avg", "grad_avg"),
 }
 """What each optimizer keeps, once it took a step, in the forms that `dqn_mer.agents.make_optimizer` makes."""

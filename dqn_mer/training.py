@@ -11,18 +11,18 @@ from typing import Any
 
 from rich.console import Console
 
-from dqn_mer.agents import build_agent, build_exploration, choose_device, spawn_streams
+from dqn_mer.agents import build_agent, build_exploration, choose_device, describe_network
 from dqn_mer.checkpoint import save_checkpoint
 from dqn_mer.config import Config
 from dqn_mer.display import ProgressDisplay
 from dqn_mer.dqn import DQNAgent
 from dqn_mer.evaluation import Evaluator, RandomPolicy
 from dqn_mer.evaluation_worker import EvaluationPlan, InlineEvaluation, WorkerEvaluation
-from dqn_mer.networks import network_spec
 from dqn_mer.processor import default_threads, processor
 from dqn_mer.recording import Recorder, log_frame_strips
 from dqn_mer.replay import Transition, largest_bytes
 from dqn_mer.runfolder import check_run_folder, create_run_folder, describe_run, write_json
+from dqn_mer.streams import spawn_streams
 from dqn_mer.summary import segment_ends, summarise
 from dqn_mer.tasks import Task, game_task
 from dqn_mer.tracking import Tracker, metric_columns
@@ -84,12 +84,10 @@ class Trainer(AbstractContextManager["Trainer"]):
         self.streams = spawn_streams(config.seed)
         self.device = choose_device(config.device)
         self.env = task.training_env()
+        self.network = describe_network(config, self.env, task.action_probabilities)
         self._announce_memory()
-        self.agent = build_agent(config, self.env, self.streams)
+        self.agent = build_agent(config, self.env, self.streams, task.action_probabilities)
         self.exploration = build_exploration(config, task.action_probabilities, self.streams)
-        shape = self.env.observation_space.shape
-        assert shape is not None  # build_agent took only Box observations
-        self.network = network_spec(shape, len(task.action_probabilities), config.hidden_sizes)
         plan = EvaluationPlan(
             task, self.network, config.eval_episodes, config.eval_frame_limit, self.streams.evaluation
         )

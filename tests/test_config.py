@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dqn_mer.config import ALLOWED, CHOICES, RANGES, Config
+from dqn_mer.arms import ARMS
+from dqn_mer.config import ALLOWED, CHOICES, LATER_FIELDS, OPTIONS_OF_AGENTS, RANGES, Config
 from dqn_mer.defaults import default_config
 from envs.catalogue import GAMES
 
@@ -20,6 +21,13 @@ def test_every_field_has_a_range_or_choices_or_is_free_on_purpose() -> None:
     free |= {"game_parameters", "settings", "vary"}  # the game checks them
     assert {f.name for f in dataclasses.fields(Config)} == set(RANGES) | set(CHOICES) | free
     assert set(CHOICES["game"]) == set(GAMES)
+
+
+def test_options_of_agents_are_fields_and_agents() -> None:
+    named = [name for names in OPTIONS_OF_AGENTS.values() for name in names]
+    assert len(named) == len(set(named))
+    assert set(named) <= {f.name for f in dataclasses.fields(Config)}
+    assert set(OPTIONS_OF_AGENTS) <= set(CHOICES["agent"]) == set(ARMS)
 
 
 def test_the_papers_numbers_are_the_defaults() -> None:
@@ -51,6 +59,10 @@ def test_unknown_choice_names_field_value_and_allowed(name: str) -> None:
     [
         ({"agent": "dqn", "across_batch_rate": 0.5}, "across_batch_rate"),
         ({"agent": "dqn-reservoir", "num_batches": 2}, "num_batches"),
+        ({"agent": "dqn-reservoir", "reptile_rate": 0.5}, "reptile_rate"),
+        ({"agent": "efficient-mer", "tortoise_rate": 0.5}, "tortoise_rate"),
+        ({"agent": "dqn-mer", "hare_reset_updates": 2}, "hare_reset_updates"),
+        ({"optimizer": "rmsprop", "weight_decay": 0.1}, "weight_decay"),
         ({"one_big_batch": True, "within_batch_rate": 0.5}, "within_batch_rate"),
         ({"game": "catcher", "flap_probability": 0.5}, "flap_probability"),
         ({"schedule": Path("file.json"), "settings": (1.0,)}, "settings"),
@@ -88,6 +100,13 @@ def test_json_with_unknown_or_missing_fields_is_refused() -> None:
     del values["seed"]
     with pytest.raises(ValueError, match="seed: missing"):
         Config.from_json(values)
+
+
+def test_a_configuration_of_the_first_version_has_the_defaults_of_later_fields() -> None:
+    values = Config(seed=3).to_json()
+    for name in LATER_FIELDS:
+        del values[name]
+    assert Config.from_json(values) == Config(seed=3)
 
 
 def test_a_schedule_file_takes_the_place_of_a_presets_length() -> None:

@@ -11,11 +11,12 @@ import numpy as np
 import pytest
 import zstandard
 
-from dqn_mer.agents import build_agent, build_exploration, spawn_streams
+from dqn_mer.agents import build_agent, build_exploration
 from dqn_mer.config import AGENTS, Config
 from dqn_mer.dqn import DQNAgent
 from dqn_mer.replay import Memory, ReservoirMemory, Transition
 from dqn_mer.state import SavedState, State, StateError
+from dqn_mer.streams import spawn_streams
 
 PIXELS, VECTOR = (2, 36, 36), (3,)
 
@@ -47,17 +48,26 @@ def same(one: Any, two: Any) -> bool:
     return np.array_equal(np.asarray(one), np.asarray(two))
 
 
+OPTIONS: dict[str, dict[str, Any]] = {  # so that steps of an arm's own come before and after the state is saved
+    "efficient-mer": {"reptile_every_updates": 4},
+    "hare-tortoise": {"hare_reset_updates": 6, "tortoise_rate": 0.1},
+}
+
+
 @pytest.mark.parametrize("shape", [VECTOR, PIXELS])
-@pytest.mark.parametrize("optimizer", ["sgd", "adam", "rmsprop"])
+@pytest.mark.parametrize("optimizer", ["sgd", "adam", "rmsprop", "adamw"])
 @pytest.mark.parametrize("agent", AGENTS)
 def test_an_agent_goes_on_to_the_bit(agent: str, optimizer: str, shape: tuple[int, ...]) -> None:
-    whole = make_agent(shape, agent=agent, optimizer=optimizer)
+    choices = {"agent": agent, "optimizer": optimizer, **OPTIONS.get(agent, {})}
+    if optimizer == "adamw":
+        choices |= {"optimizer": "adam", "weight_decay": 0.1, "layer_norm": True}
+    whole = make_agent(shape, **choices)
     feed(whole, 0, 24)
     for stop in (3, 20):  # before the first update, and with the memory full
-        first = make_agent(shape, agent=agent, optimizer=optimizer)
+        first = make_agent(shape, **choices)
         feed(first, 0, stop)
         state = copy.deepcopy(first.get_state())
-        second = make_agent(shape, agent=agent, optimizer=optimizer, seed=9)
+        second = make_agent(shape, **choices, seed=9)
         second.set_state(SavedState(state))
         assert same(second.get_state(), state)
         feed(second, stop, 24)

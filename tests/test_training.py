@@ -13,12 +13,14 @@ import pytest
 import torch
 from rich.console import Console
 
+from dqn_mer.arms import ARMS
 from dqn_mer.checkpoint import load_checkpoint, weights_digest
-from dqn_mer.config import AGENTS, Config
+from dqn_mer.config import Config
 from dqn_mer.defaults import default_config
 from dqn_mer.training import RunResult, train, train_on
 from tests.chain import DISCOUNT, LENGTH, chain_task, optimal_q
 
+LEARNING = [name for name, arm in ARMS.items() if arm.learns]
 TINY = {
     "frames": 400,
     "frames_per_setting": 200,
@@ -49,9 +51,13 @@ def rows_of(path: Path) -> list[dict[str, str]]:
         return list(csv.DictReader(file))
 
 
-@pytest.mark.parametrize("agent", AGENTS)
+@pytest.mark.parametrize("agent", LEARNING)
 def test_every_agent_finds_q_star(agent: str, tmp_path: Path) -> None:
-    optimizer = {"optimizer": "sgd", "learning_rate": 0.05} if agent == "dqn-mer" else {"learning_rate": 2e-3}
+    options = {
+        "dqn-mer": {"optimizer": "sgd", "learning_rate": 0.05},
+        "efficient-mer": {"learning_rate": 4e-3, "reptile_every_updates": 10, "reptile_rate": 0.5},
+        "hare-tortoise": {"learning_rate": 2e-3, "tortoise_rate": 0.02, "hare_reset_updates": 500},
+    }
     config = Config(
         agent=agent,
         observation="state",
@@ -66,7 +72,7 @@ def test_every_agent_finds_q_star(agent: str, tmp_path: Path) -> None:
         eval_episodes=1,
         eval_frame_limit=30,
         run_dir=tmp_path / "run",
-        **optimizer,
+        **options.get(agent, {"learning_rate": 2e-3}),
     )
     result = train_on(chain_task(), config, console=quiet())
     with torch.no_grad():
@@ -89,7 +95,7 @@ def test_truncation_is_not_stored_as_termination(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("game", ["catcher", "flappy_bird"])
-@pytest.mark.parametrize("agent", AGENTS)
+@pytest.mark.parametrize("agent", LEARNING)
 def test_a_run_learns_and_leaves_what_it_promises(game: str, agent: str, tmp_path: Path) -> None:
     result = tiny_run(tmp_path / "run", game=game, agent=agent)
     assert result.agent.updates == 350
@@ -119,7 +125,7 @@ def test_a_run_learns_and_leaves_what_it_promises(game: str, agent: str, tmp_pat
 
 
 @pytest.mark.parametrize("game", ["catcher", "flappy_bird"])
-@pytest.mark.parametrize("agent", AGENTS)
+@pytest.mark.parametrize("agent", LEARNING)
 def test_a_pixel_run_takes_updates(game: str, agent: str, tmp_path: Path) -> None:
     result = tiny_run(
         tmp_path / "run", game=game, agent=agent, observation="pixels", frames=60, frames_per_setting=30,

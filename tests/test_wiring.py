@@ -8,17 +8,21 @@ import numpy as np
 import pytest
 import torch
 
-from dqn_mer.agents import build_agent, build_exploration, spawn_streams
+from dqn_mer.agents import build_agent, build_exploration
 from dqn_mer.defaults import default_config
-from dqn_mer.dqn import DQNAgent
+from dqn_mer.dqn import DQNAgent, DQNSettings
+from dqn_mer.efficient_mer import EfficientMERUpdate
+from dqn_mer.hare_tortoise import HareTortoiseUpdate
 from dqn_mer.mer import MERParameters, MERUpdate, MiniBatchUpdate
 from dqn_mer.replay import FifoMemory, ReservoirMemory
+from dqn_mer.streams import spawn_streams
 from dqn_mer.tasks import game_task
 
 
 def built(**choices: Any) -> DQNAgent:
     config = default_config(observation="state", hidden_sizes=(8,), **choices)
-    return build_agent(config, game_task(config).training_env(), spawn_streams(config.seed))
+    task = game_task(config)
+    return build_agent(config, task.training_env(), spawn_streams(config.seed), task.action_probabilities)
 
 
 def test_mer_parameters() -> None:
@@ -36,6 +40,8 @@ def test_mer_parameters() -> None:
         ("dqn", FifoMemory, MiniBatchUpdate),
         ("dqn-reservoir", ReservoirMemory, MiniBatchUpdate),
         ("dqn-mer", ReservoirMemory, MERUpdate),
+        ("efficient-mer", ReservoirMemory, EfficientMERUpdate),
+        ("hare-tortoise", ReservoirMemory, HareTortoiseUpdate),
     ],
 )
 def test_agents(agent: str, memory: type, update: type) -> None:
@@ -43,6 +49,23 @@ def test_agents(agent: str, memory: type, update: type) -> None:
     assert type(made.memory) is memory
     assert type(made.replay) is update
     assert (made.memory.capacity, made.replay.num_draws) == (77, 5)
+
+
+def test_options_of_arms() -> None:
+    efficient = built(agent="efficient-mer", reptile_every_updates=7, reptile_rate=0.2).replay
+    assert (efficient.period_updates, efficient.rate) == (7, 0.2)
+    hare = built(agent="hare-tortoise", tortoise_rate=0.3, hare_reset_updates=9).replay
+    assert (hare.rate, hare.reset_updates) == (0.3, 9)
+    for replay in (efficient, hare):
+        assert type(replay.inner) is MiniBatchUpdate
+    assert isinstance(built(layer_norm=True).online.model[1], torch.nn.LayerNorm)
+
+
+@pytest.mark.parametrize(("name", "kind"), [("sgd", torch.optim.SGD), ("adam", torch.optim.AdamW)])
+def test_weight_decay(name: str, kind: type) -> None:
+    optimizer = built(agent="dqn", optimizer=name, weight_decay=0.01).replay.optimizer
+    assert type(optimizer) is kind
+    assert optimizer.param_groups[0]["weight_decay"] == 0.01
 
 
 @pytest.mark.parametrize(
@@ -58,9 +81,10 @@ def test_optimizers(name: str, kind: type, agent: str) -> None:
 
 
 def test_dqn_settings() -> None:
-    settings = built(discount=0.7, target_sync_frames=9, warmup_frames=8, double_q=True).settings
-    assert (settings.discount, settings.target_sync_frames, settings.warmup_frames) == (0.7, 9, 8)
-    assert settings.double_q
+    settings = built(
+        discount=0.7, target_sync_frames=9, warmup_frames=8, double_q=True, freeze_after_frames=20
+    ).settings
+    assert settings == DQNSettings(0.7, 9, 8, True, 20)
 
 
 def test_exploration() -> None:
