@@ -7,7 +7,7 @@ line that names the field. An array's dtype and shape are checked before its byt
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, Protocol, cast
 
 import numpy as np
@@ -74,7 +74,11 @@ class SavedState:
         """Whether a field of that name is left to read."""
         return name in self._left
 
-    def value(self, name: str, kind: type, what: str) -> Any:
+    def __iter__(self) -> Iterator[str]:
+        """Return the names of the fields that are left to read."""
+        return iter(list(self._left))
+
+    def value(self, name: str, kind: type | tuple[type, ...], what: str) -> Any:
         """Return a field if it is of ``kind``, said as ``what``."""
         if name not in self._left:
             raise StateError(f"{self.path}.{name}: missing")
@@ -92,7 +96,7 @@ class SavedState:
 
     def number(self, name: str, low: float = -1e12, high: float = 1e12) -> float:
         """Return a number from ``low`` to ``high``."""
-        value = cast(float, self.value(name, float, "a number with a decimal point"))
+        value = cast(float, self.value(name, (int, float), "a number"))
         if not low <= value <= high:  # NaN too
             raise StateError(f"{self.path}.{name}={value}: must be a number from {low:g} to {high:g}")
         return value
@@ -136,6 +140,8 @@ class SavedState:
 
 def _plain(value: Any, path: str) -> Any:
     if isinstance(value, dict):
+        if "bit_generator" in value:  # its numbers are larger, and it checks them when it is set
+            return value
         return {name: _plain(item, f"{path}.{name}") for name, item in value.items()}
     if isinstance(value, list):
         return [_plain(item, f"{path}[{index}]") for index, item in enumerate(value)]
@@ -143,8 +149,8 @@ def _plain(value: Any, path: str) -> Any:
         if value.dtype.itemsize * int(np.prod(value.shape)) > LARGEST_ENV_ARRAY_BYTES:
             raise StateError(f"{path}: must be an array of at most {LARGEST_ENV_ARRAY_BYTES:,} bytes")
         return value if isinstance(value, np.ndarray) else value.load()
-    if isinstance(value, float) and not abs(value) <= 1e12:
-        raise StateError(f"{path}={value}: must be finite")
+    if isinstance(value, (int, float)) and not abs(value) <= LARGEST:
+        raise StateError(f"{path}: must be a number from -{LARGEST:,} to {LARGEST:,}")
     return value
 
 

@@ -2,19 +2,19 @@
 
 import csv
 import io
-import os
+import math
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import astuple, fields
 from pathlib import Path
-from typing import TextIO
 
 import numpy as np
 from numpy.typing import NDArray
-from torch.utils.tensorboard import SummaryWriter
-from torch.utils.tensorboard.summary import hparams as hparams_summaries
 
+from dqn_mer.events import NAME, SUMMARIES, EventFile, drop_events
+from dqn_mer.files import GrowingFile, check_plain_file
 from dqn_mer.metrics import EvaluationRow
+from dqn_mer.state import SavedState, State
 
 # Every tag with its meaning; the README's table is made from this one. <setting> and <parameter> stand for names.
 TAGS: dict[str, str] = {
@@ -49,7 +49,7 @@ TAGS: dict[str, str] = {
 METRIC_GROUPS = ("train/", "memory/", "speed/", "setting/", "updates/")
 EVALUATION_COLUMNS = ("frame", *(field.name for field in fields(EvaluationRow)))
 STRIP_GAP_PIXELS = 4
-FLUSH_S = 10  # what a killed run may lose of TensorBoard's events; CSV loses nothing
+TABLES = ("metrics.csv", "evaluations.csv")
 # Regular expressions, which TensorBoard matches from a tag's first character. They hold no setting names, so that runs
 # of different games under one log folder share these charts instead of doubling them.
 CHARTS = {
@@ -79,7 +79,8 @@ def metric_columns(setting_names: Sequence[str], parameter_name: str) -> list[st
 class Tracker(AbstractContextManager["Tracker"]):
     """Logs a run to TensorBoard and to metrics.csv and evaluations.csv.
 
-    CSV rows are written whole and at once: a killed run has them all. In every method `frame` is training frames done.
+    Rows and points are written whole and at once: a killed run has them all. In every method `frame` is training
+    frames done.
     """
 
     def __init__(
@@ -88,7 +89,7 @@ class Tracker(AbstractContextManager["Tracker"]):
         setting_names: Sequence[str],
         parameter_name: str,
         columns: Sequence[str],
-        resume_frame: int | None = None,
+        saved: SavedState | None = None,
     ) -> None:
         """Open the logs.
 
@@ -97,11 +98,12 @@ class Tracker(AbstractContextManager["Tracker"]):
             setting_names: Names of all settings, in order.
             parameter_name: The game parameter that the settings change.
             columns: Tags of metrics.csv, normally `metric_columns(...)`; the two of the setting are added if missing.
-            resume_frame: None for a new run, else the checkpoint's frame: all that was logged later is dropped.
+            saved: None for a new run, else what `get_state` gave: all that was logged after it is dropped.
 
         Raises:
-            FileExistsError: If the folder holds logs and `resume_frame` is None.
-            ValueError: If a name or column is doubled or not allowed, or if the existing logs have other columns.
+            FileExistsError: If the folder holds logs and `saved` is None.
+            DamagedError: If the logs of a saved run are not there.
+            ValueError: If a name or column is doubled or not allowed.
         """
         _check_names(setting_names, parameter_name)
         self._value_tag = f"setting/{parameter_name}"
@@ -111,15 +113,41 @@ class Tracker(AbstractContextManager["Tracker"]):
                 raise ValueError(f"columns must be different tags explained in TAGS, got {tag!r}")
         self._setting_names = list(setting_names)
         self._setting: dict[str, float] = {}
-        self._last_frame = resume_frame or 0
+        self._last_frame = 0
+        self._earlier_events: dict[str, int] = {}
         run_dir.mkdir(parents=True, exist_ok=True)
-        self._metrics = _open_csv(run_dir / "metrics.csv", ["frame", *self._columns], resume_frame)
-        self._evaluations = _open_csv(run_dir / "evaluations.csv", EVALUATION_COLUMNS, resume_frame)
-        purge_step = None if resume_frame is None else resume_frame + 1  # TensorBoard hides this step and later ones
-        self._writer = SummaryWriter(str(run_dir), purge_step=purge_step, flush_secs=FLUSH_S)
-        if resume_frame is None:
-            charts = {title: ["Multiline", [pattern]] for title, pattern in CHARTS.items()}
-            self._writer.add_custom_scalars({"All settings": charts})
+        if saved is not None:
+            self._reopen(run_dir, saved)
+            return
+        self._metrics, self._evaluations = (GrowingFile(run_dir / name) for name in TABLES)
+        _append(self._metrics, [["frame", *self._columns]])
+        _append(self._evaluations, [EVALUATION_COLUMNS])
+        self._events = EventFile(run_dir)
+        charts = {title: ["Multiline", [pattern]] for title, pattern in CHARTS.items()}
+        self._events.add(SUMMARIES.custom_scalars({"All settings": charts}), 0)
+
+    def get_state(self) -> State:
+        """Return how far the logs go, all of it safe on the disk."""
+        events = {**self._earlier_events, self._events.file.path.name: self._events.file.sync()}
+        tables = {name: file.sync() for name, file in zip(TABLES, (self._metrics, self._evaluations), strict=True)}
+        setting = {tag: value for tag, value in self._setting.items() if not math.isnan(value)}
+        return {"last_frame": self._last_frame, "setting": setting, "tables": tables, "events": events}
+
+    def _reopen(self, run_dir: Path, saved: SavedState) -> None:
+        """Cut every log to its size in the saved state, and go on behind it; TensorBoard's in a file of its own."""
+        with saved, saved.part("setting") as setting, saved.part("tables") as tables, saved.part("events") as events:
+            self._last_frame = saved.whole("last_frame")
+            tags = ("setting/index", self._value_tag)
+            self._setting = {tag: setting.number(tag) if tag in setting else math.nan for tag in tags}
+            sizes = {name: tables.whole(name) for name in TABLES}
+            self._earlier_events = {name: events.whole(name) for name in events if NAME.fullmatch(name)}
+        for name, size in {**sizes, **self._earlier_events}.items():
+            check_plain_file(run_dir / name, size)  # all of them, before the first is cut
+        for name, size in self._earlier_events.items():
+            GrowingFile(run_dir / name, size).close()
+        self._metrics, self._evaluations = (GrowingFile(run_dir / name, size) for name, size in sizes.items())
+        drop_events(run_dir, keep=self._earlier_events)
+        self._events = EventFile(run_dir, purge_step=self._last_frame + 1)
 
     def log(self, frame: int, values: Mapping[str, float]) -> None:
         """Write one row of scalars (tag -> value), with the setting in force; missing values leave empty cells.
@@ -165,7 +193,7 @@ class Tracker(AbstractContextManager["Tracker"]):
 
     def log_text(self, config_markdown: str) -> None:
         """Show the configuration under TensorBoard's Text tab."""
-        self._writer.add_text("config", config_markdown, 0)
+        self._events.add(SUMMARIES.text("config", config_markdown), 0)
 
     def log_images(self, tag: str, frames: NDArray[np.uint8], frame: int = 0) -> None:
         """Show RGB `frames`, uint8 of shape (n, height, width, 3), side by side under the tag `frames/<setting>`.
@@ -180,7 +208,7 @@ class Tracker(AbstractContextManager["Tracker"]):
             raise ValueError(f"frames must be uint8 of shape (n, height, width, 3), got {frames.dtype} {frames.shape}")
         padded = np.pad(frames, ((0, 0), (0, 0), (0, STRIP_GAP_PIXELS), (0, 0)), constant_values=255)
         strip = np.concatenate(list(padded), axis=1)[:, :-STRIP_GAP_PIXELS]
-        self._writer.add_image(tag, strip, frame, dataformats="HWC")
+        self._events.add(SUMMARIES.image(tag, strip, dataformats="HWC"), frame)
 
     def log_hparams(self, hparams: Mapping[str, object], final_metrics: Mapping[str, float | list[float]]) -> None:
         """Show the hyper-parameters beside the metrics, as `final/<name>`, under TensorBoard's HParams tab.
@@ -190,15 +218,14 @@ class Tracker(AbstractContextManager["Tracker"]):
         shown = {k: v if v is None or type(v) in (int, float) else str(v) for k, v in hparams.items()}
         metrics = {f"final/{name}": value for name, value in final_metrics.items() if not isinstance(value, list)}
         # SummaryWriter.add_hparams would make a second run, named by a time stamp.
-        for summary in hparams_summaries(shown, metrics):  # type: ignore[no-untyped-call] # torch lacks types here
-            self._writer._get_file_writer().add_summary(summary, 0)  # type: ignore[no-untyped-call]
+        for summary in SUMMARIES.hparams(shown, metrics):
+            self._events.add(summary, 0)
         self._add_scalars(self._last_frame, metrics)
 
     def close(self) -> None:
-        """Flush and close everything; a second call does nothing."""
-        self._metrics.close()
-        self._evaluations.close()
-        self._writer.close()
+        """Close everything; a second call does nothing."""
+        for file in (self._metrics, self._evaluations, self._events.file):
+            file.close()
 
     def __exit__(self, *error: object) -> None:
         """Close the logs, after an error too."""
@@ -208,7 +235,7 @@ class Tracker(AbstractContextManager["Tracker"]):
         """Send the values to TensorBoard."""
         self._last_frame = max(self._last_frame, frame)
         for tag, value in values.items():
-            self._writer.add_scalar(tag, value, frame)
+            self._events.add(SUMMARIES.scalar(tag, value), frame)
 
 
 def _check_names(setting_names: Sequence[str], parameter_name: str) -> None:
@@ -220,31 +247,8 @@ def _check_names(setting_names: Sequence[str], parameter_name: str) -> None:
         raise ValueError(f"need a setting's name and a parameter's (not 'index', no '/'), got {parameter_name!r}")
 
 
-def _open_csv(path: Path, columns: Sequence[str], resume_frame: int | None) -> TextIO:
-    """Create the file with its heading, or reopen it without the rows later than `resume_frame`."""
-    if resume_frame is not None and path.exists():
-        _rewind(path, columns, resume_frame)
-        return path.open("a", newline="")
-    _append(file := path.open("x", newline=""), [columns])
-    return file
-
-
-def _append(file: TextIO, rows: Sequence[Sequence[object]]) -> None:
-    """Write the rows with one call, so that a kill leaves all or none; None becomes an empty cell."""
+def _append(file: GrowingFile, rows: Sequence[Sequence[object]]) -> None:
+    """Write the rows with one call; None becomes an empty cell."""
     text = io.StringIO()
     csv.writer(text, lineterminator="\n").writerows(rows)
-    file.write(text.getvalue())
-    file.flush()
-
-
-def _rewind(path: Path, columns: Sequence[str], frame: int) -> None:
-    """Drop the rows later than `frame`, and a last row that a kill cut short; the file is replaced in one step."""
-    with path.open(newline="") as file:
-        whole = list(csv.reader(line for line in file if line.endswith("\n")))
-    if whole and whole[0] != list(columns):
-        raise ValueError(f"{path} has other columns than this run")
-    scratch = path.with_name(path.name + ".tmp")
-    with scratch.open("w", newline="") as kept:
-        _append(kept, [columns, *(row for row in whole[1:] if int(row[0]) <= frame)])
-        os.fsync(kept.fileno())
-    os.replace(scratch, path)
+    file.write(text.getvalue().encode())

@@ -219,7 +219,11 @@ class ArcadeEnv(gymnasium.Env[npt.NDArray[Any], np.int64]):
         }
 
     def set_state(self, state: Mapping[str, Any]) -> None:
-        """Go on from what `get_state` of an environment made with the same arguments returned."""
+        """Go on from what `get_state` of an environment made with the same arguments returned.
+
+        Raises:
+            ValueError: It cannot be that; or another of `AttributeError`, `IndexError`, `KeyError`, `TypeError`.
+        """
         self._given, self._changed = dict(state["given"]), bool(state["changed"])
         self._game = make_game(self.game_name, state["in_force"], self._backend, self._rounding)
         self._scale_state()
@@ -229,6 +233,10 @@ class ArcadeEnv(gymnasium.Env[npt.NDArray[Any], np.int64]):
             self._game.set_state(state["game"], GeneratorDraws(self.np_random))
         self._frames.clear()
         self._frames.extend(np.array(frame, np.uint8) for frame in state["frames"])
+        if self._started:
+            self._game.draw()  # what cannot be drawn fails here, not later in play
+            if not self.observation_space.contains(self._observe()):
+                raise ValueError(f"frames and game must give an observation in {self.observation_space}")
 
 
 def _generator(state: Mapping[str, Any]) -> np.random.Generator:

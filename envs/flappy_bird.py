@@ -177,5 +177,7 @@ class FlappyBird(Game):
         self._y, self._velocity = float(state["y"]), float(state["velocity"])
         self._flapping, self._thrusting = bool(state["flapping"]), bool(state["thrusting"])
         self._pipes = [Pipe(float(x), int(gap_start)) for x, gap_start in state["pipes"]]
+        if len(self._pipes) != len(START_OFFSETS):
+            raise ValueError(f"pipes: must be {len(START_OFFSETS)}, are {len(self._pipes)}")
         self._look = flappy_art.Look(*(int(index) for index in state["look"]))
         self._frames, self.score, self.lost = int(state["frames"]), int(state["score"]), bool(state["lost"])

@@ -88,8 +88,13 @@ class NonStationary(gymnasium.Wrapper[Any, Any, Any, Any]):
         """Go on from what `get_state` returned, in an environment that has the setting of that time.
 
         The environment is brought to it by its own `set_state`; one that has none gets the setting applied here.
+
+        Raises:
+            ValueError: The schedule has no such place.
         """
         self.frames, self._segment = int(state["frames"]), state["segment"]
+        if self.frames < 0 or self._segment not in (None, *range(len(self.schedule.order))):
+            raise ValueError(f"frames={self.frames}, segment={self._segment!r}: not a place in the schedule")
         if self._segment is not None and not hasattr(self.env.unwrapped, "set_state"):
             setting = self.schedule.settings[self.schedule.order[self._segment]]
             self._apply(self.env.unwrapped, setting.parameters)

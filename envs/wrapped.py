@@ -1,0 +1,99 @@
+"""The state of an environment with all its wrappers, handed out and taken back, so that play goes on to the bit."""
+
+import time
+from collections.abc import Mapping
+from typing import Any
+
+import gymnasium
+from gymnasium.wrappers import OrderEnforcing, PassiveEnvChecker, RecordEpisodeStatistics, TimeLimit
+
+Layer = gymnasium.Env[Any, Any]
+
+STOCK_FIELDS: dict[type[Layer], tuple[str, ...]] = {
+    TimeLimit: ("_elapsed_steps",),
+    OrderEnforcing: ("_has_reset",),
+    PassiveEnvChecker: (),
+    RecordEpisodeStatistics: ("episode_count", "episode_returns", "episode_lengths"),
+}
+"""What Gymnasium's own wrappers, which have no `get_state`, keep between steps."""
+QUEUES = ("return_queue", "length_queue", "time_queue")
+
+
+def layers(env: Layer) -> list[Layer]:
+    """Return an environment's wrappers from the outermost, and the environment itself last."""
+    return [env, *layers(env.env)] if isinstance(env, gymnasium.Wrapper) else [env]
+
+
+def has_state(env: Layer) -> bool:
+    """Whether every layer can hand out its state."""
+    return all(type(layer) in STOCK_FIELDS or _own(layer) for layer in layers(env))
+
+
+def get_state(env: Layer) -> dict[str, Any]:
+    """Return the state of all layers, by place and class: JSON values and arrays."""
+    return {name: _layer_state(layer) for name, layer in _named(env).items()}
+
+
+def set_state(env: Layer, state: Mapping[str, Any]) -> None:
+    """Go on from what `get_state` of an environment made the same way gave. The running episode's clock starts anew.
+
+    Raises:
+        ValueError: The state is another environment's, or not one that `get_state` can have given.
+    """
+    named = _named(env)
+    if not isinstance(state, Mapping) or set(state) != set(named):
+        raise ValueError(f"environment: must have the layers {', '.join(named)}")
+    for name in reversed(named):
+        try:
+            _set_layer_state(named[name], state[name])
+            _check_equal(_layer_state(named[name]), state[name])
+        except (AttributeError, IndexError, KeyError, TypeError, ValueError, OverflowError) as error:
+            raise ValueError(f"environment: not a state of {name}: {' '.join(str(error).split())}") from None
+
+
+def _named(env: Layer) -> dict[str, Layer]:
+    return {f"{place}-{type(layer).__name__}": layer for place, layer in enumerate(layers(env))}
+
+
+def _own(layer: Layer) -> bool:
+    """Whether a layer has a `get_state` of its own; a wrapper's may be that of what it wraps."""
+    return "get_state" in dir(type(layer))
+
+
+def _layer_state(layer: Layer) -> dict[str, Any]:
+    if _own(layer):
+        state: dict[str, Any] = layer.get_state()  # type: ignore[attr-defined]
+        return state
+    state = {field: getattr(layer, field) for field in STOCK_FIELDS[type(layer)]}
+    if isinstance(layer, RecordEpisodeStatistics):
+        state |= {queue: list(getattr(layer, queue)) for queue in QUEUES}
+    return state
+
+
+def _set_layer_state(layer: Layer, state: Mapping[str, Any]) -> None:
+    if _own(layer):
+        layer.set_state(state)  # type: ignore[attr-defined]
+        return
+    for field in STOCK_FIELDS[type(layer)]:
+        setattr(layer, field, state[field])
+    if isinstance(layer, RecordEpisodeStatistics):
+        for queue in QUEUES:
+            getattr(layer, queue).clear()
+            getattr(layer, queue).extend(state[queue])
+        layer.episode_start_time = time.perf_counter()
+    if isinstance(layer, PassiveEnvChecker):  # it looks at the first steps of a process only
+        layer.checked_reset = layer.checked_step = layer.checked_data_reuse = True
+
+
+def _check_equal(found: Any, given: Any) -> None:
+    """Raise ValueError unless what was set comes back: a state of the wrong kind would fail later, in play."""
+    if isinstance(found, Mapping):
+        if not isinstance(given, Mapping) or set(found) != set(given):
+            raise ValueError(f"fields must be {', '.join(found)}")
+        for name in found:
+            _check_equal(found[name], given[name])
+    elif hasattr(found, "shape"):
+        if getattr(given, "dtype", None) != found.dtype or given.shape != found.shape or (given != found).any():
+            raise ValueError(f"an array must be {found.dtype} of shape {found.shape}")
+    elif found != given or (isinstance(found, int | float) and type(found) is not type(given)):
+        raise ValueError(f"{given!r} is not possible")
