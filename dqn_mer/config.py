@@ -26,7 +26,7 @@ OPTIONS_OF_AGENTS: dict[str, tuple[str, ...]] = {
 
 LATER_FIELDS = {
     "reptile_every_updates", "reptile_rate", "tortoise_rate", "hare_reset_updates", "freeze_after_frames",
-    "layer_norm", "weight_decay",
+    "layer_norm", "weight_decay", "interleave_frames",
 }  # fmt: skip
 """Fields that the first version did not have; a saved run without them had their defaults."""
 
@@ -65,8 +65,10 @@ class ScheduleFields:
     """Game parameter that `settings` gives values of (empty: fall_speed for Catcher, pipe_gap for Flappy Bird)."""
     cycles: Annotated[int, Range(1, 1_000, whole=True)] = 1
     """Times to go through the settings."""
+    interleave_frames: Annotated[int, COUNT_OR_0] = 0
+    """Let all settings take turns all through training, so many frames each (0: off): the ceiling."""
     schedule: Path | None = None
-    """JSON file with a schedule of settings, instead of `settings`, `vary`, `cycles` and `frames_per_setting`."""
+    """JSON file with a schedule of settings, instead of the flags above except `frames`."""
 
 
 @dataclass(frozen=True)
@@ -221,7 +223,8 @@ def _check_combinations(config: Config) -> None:
     if config.game != "flappy_bird":
         _must_be_default(config, ("flap_probability",), f"only flappy_bird has it, and game={config.game}")
     if config.schedule is not None:
-        _must_be_default(config, ("settings", "vary", "cycles", "frames_per_setting"), "not used with a schedule file")
+        said = ("settings", "vary", "cycles", "frames_per_setting", "interleave_frames")
+        _must_be_default(config, said, "not used with a schedule file")
     if config.vary and not config.settings:
         raise ValueError(f"vary={config.vary!r}: needs settings, the values to give it")
     if config.backend == "ple":

@@ -146,7 +146,7 @@ def area_under_curve(frames: ArrayLike, scores: ArrayLike) -> float:
 
 def continual_summary(
     matrix: ArrayLike,
-    order: Sequence[int] | IntArray,
+    order: Sequence[int] | IntArray | None,
     random_scores: ArrayLike | None = None,
     frames: ArrayLike | None = None,
     scores: ArrayLike | None = None,
@@ -155,7 +155,8 @@ def continual_summary(
 
     Args:
         matrix: R, of shape (segments, settings).
-        order: Setting trained on in each segment, of shape (segments,).
+        order: Setting trained on in each segment, of shape (segments,); None if every segment trained on all, which
+            leaves only retained accuracy, forgetting and area under the curve.
         random_scores: Score of the random policy, of shape (settings,); without it there is no forward transfer.
         frames: Frames of all evaluations, of shape (n,).
         scores: Scores of all evaluations, of shape (n, settings); without them there is no area under the curve.
@@ -169,14 +170,15 @@ def continual_summary(
     if (frames is None) != (scores is None):
         raise ValueError("frames and scores belong together: give both or neither")
     lost = forgetting(matrix)
-    summary: dict[str, float | list[float]] = {
-        "learning_accuracy": learning_accuracy(matrix, order),
-        "retained_accuracy": retained_accuracy(matrix),
-        "backward_transfer_interference": backward_transfer_interference(matrix, order),
-        "forgetting_mean": float(lost.mean()),
-        "forgetting": [float(value) for value in lost],
-    }
-    if random_scores is not None:
+    summary: dict[str, float | list[float]] = {}
+    if order is not None:
+        summary["learning_accuracy"] = learning_accuracy(matrix, order)
+    summary["retained_accuracy"] = retained_accuracy(matrix)
+    if order is not None:
+        summary["backward_transfer_interference"] = backward_transfer_interference(matrix, order)
+    summary["forgetting_mean"] = float(lost.mean())
+    summary["forgetting"] = [float(value) for value in lost]
+    if random_scores is not None and order is not None:
         summary["zero_shot_forward_transfer"] = zero_shot_forward_transfer(matrix, random_scores, order)
     if frames is not None and scores is not None:
         summary["area_under_curve"] = area_under_curve(frames, scores)

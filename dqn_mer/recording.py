@@ -95,8 +95,7 @@ class Recorder:
         """Return the memory's fill and age, and the share of it that each setting gave, from its dates alone."""
         memory, schedule = self.agent.memory, self.task.schedule
         ages = memory.ages()
-        segments = np.minimum((memory.seen - ages - 1) // schedule.frames_per_setting, len(schedule.order) - 1)
-        counts = np.bincount(np.asarray(schedule.order)[segments], minlength=len(schedule.settings))
+        counts = np.bincount(schedule.indices_at(memory.seen - ages - 1), minlength=len(schedule.settings))
         values = {
             "memory/fill": len(memory) / memory.capacity,
             "memory/megabytes": memory.nbytes / 1e6,

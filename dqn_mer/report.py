@@ -43,7 +43,7 @@ def learning_curves(
         frames: Frames of the evaluations, strictly increasing, of shape (n,).
         scores: Evaluation scores in points, of shape (n, settings).
         setting_names: Names of the settings, used as headings.
-        order: Setting trained on in each segment, of shape (segments,).
+        order: Setting trained on in each segment, of shape (segments,); -1 for all of them.
         frames_per_setting: Length of a segment in frames.
         title: Heading of the figure.
         caption: Line below it, such as agent, game and seed.
@@ -176,7 +176,7 @@ def summary_table(
         matrix: R, of shape (segments, settings).
         setting_names: Names of the columns.
         segment_names: Names of the rows.
-        order: Setting trained on in each segment, of shape (segments,).
+        order: Setting trained on in each segment, of shape (segments,); -1 for all of them.
         metrics: Metric name -> value, such as `continual_summary` gives; lists are shown as their values.
 
     Raises:

@@ -48,9 +48,8 @@ def summarise(
     frames, scores = read_evaluations(run_dir / "evaluations.csv", len(names))
     ends = segment_ends(schedule, agent.frames)
     matrix = score_matrix(frames, scores, ends)
-    order = list(schedule.order[: len(ends)])
-    trained = [names[index] for index in order]
-    write_matrix(run_dir / "matrix.csv", matrix, names, trained)
+    order = None if schedule.interleave_frames else list(schedule.order[: len(ends)])
+    write_matrix(run_dir / "matrix.csv", matrix, names, ["all"] * len(ends) if order is None else _pick(names, order))
     metrics = continual_summary(matrix, order, random_scores, frames, scores)
     summary = {
         "metrics": metrics,
@@ -67,8 +66,15 @@ def summarise(
     write_json(run_dir / "summary.json", summary)
     title = f"{config.game.replace('_', ' ').title()}: evaluation score on each setting"
     caption = f"{config.agent}, seed {config.seed}, {config.observation} observations"
-    save_learning_curves(run_dir, names, order, schedule.frames_per_setting, title, caption)
+    marked = [-1] * len(ends) if order is None else order
+    save_learning_curves(run_dir, names, marked, schedule.frames_per_setting, title, caption)
     labels = [name.replace(f"{parameter}=", "") for name in names]
-    table = summary_table(matrix, labels, [labels[index] for index in order], order, metrics)
-    table.title = Text(f"Score by {parameter} (columns) after training on each in turn (rows)")
+    rows = [f"all, to {end:,}" for end in ends] if order is None else _pick(labels, order)
+    table = summary_table(matrix, labels, rows, marked, metrics)
+    how = "on all, interleaved, up to a frame" if order is None else "on each in turn"
+    table.title = Text(f"Score by {parameter} (columns) after training {how} (rows)")
     return summary, table
+
+
+def _pick(names: Sequence[str], indices: Sequence[int]) -> list[str]:
+    return [names[index] for index in indices]

@@ -111,4 +111,5 @@ def game_schedule(config: Config) -> Schedule:
         parameter=config.vary or None,
         frames_per_setting=config.frames_per_setting,
         cycles=config.cycles,
+        interleave_frames=config.interleave_frames,
     )

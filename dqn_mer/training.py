@@ -155,9 +155,9 @@ class Trainer(AbstractContextManager["Trainer"]):
                 self._save(run_dir, frame, info)
             display.update(frame, info["setting"], recorder.episodes.last_score, exploration.schedule.at(frame))
             if (terminated or truncated) and frame < self.frames:
-                segment = info["segment"]
+                setting = info["setting_index"]
                 observation, info = env.reset()
-                if info["segment"] != segment:
+                if info["setting_index"] != setting:
                     recorder.setting(frame + 1, info)
         self._log_evaluations(tracker, wait=True)
 

@@ -30,10 +30,11 @@ def apply_parameters(env: gymnasium.Env[Any, Any], parameters: Mapping[str, floa
 class NonStationary(gymnasium.Wrapper[Any, Any, Any, Any]):
     """Moves an environment through a schedule of settings.
 
-    Every step is one frame. The step that completes a segment ends its episode with `truncated`, and the next reset
-    applies the next segment's setting, so that each episode is played under one setting. After the last segment nothing
-    changes any more. Observations are untouched: the agent is told nothing. `info` says `setting` (name),
-    `setting_index` (in `schedule.settings`) and `segment` of the episode that the observation belongs to.
+    Every step is one frame. The step that completes a stretch (a segment, unless the schedule is interleaved) ends its
+    episode with `truncated`, and the next reset applies the next stretch's setting, so that each episode is played
+    under one setting. After the last segment nothing changes any more, unless interleaved. Observations are untouched:
+    the agent is told nothing. `info` says `setting` (name), `setting_index` (in `schedule.settings`) and `segment` of
+    the episode that the observation belongs to.
 
     Attributes:
         schedule: The schedule.
@@ -52,37 +53,39 @@ class NonStationary(gymnasium.Wrapper[Any, Any, Any, Any]):
         self.schedule = schedule
         self.frames = 0
         self._apply = apply
-        self._segment: int | None = None  # none has been applied yet
+        self._stretch: int | None = None  # none has been applied yet
 
     @property
-    def segment(self) -> int:
-        """Index of the segment whose setting is in force."""
-        return 0 if self._segment is None else self._segment
+    def stretch(self) -> int:
+        """Number of the stretch whose setting is in force, from 0."""
+        return 0 if self._stretch is None else self._stretch
 
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Any, dict[str, Any]]:
         """Start an episode under the setting that is due."""
-        segment = self.schedule.segment_at(self.frames)
-        if segment != self._segment:
-            self._apply(self.env.unwrapped, self.schedule.settings[self.schedule.order[segment]].parameters)
-            self._segment = segment
+        stretch = self.schedule.stretch_at(self.frames)
+        if stretch != self._stretch:
+            self._apply(self.env.unwrapped, self.schedule.settings[self.schedule.index_in(stretch)].parameters)
+            self._stretch = stretch
         observation, info = self.env.reset(seed=seed, options=options)
         return observation, self._tell(info)
 
     def step(self, action: Any) -> tuple[Any, SupportsFloat, bool, bool, dict[str, Any]]:
-        """Play one frame; the last of a segment is `truncated`."""
+        """Play one frame; the last of a stretch is `truncated`."""
         observation, reward, terminated, truncated, info = self.env.step(action)
         self.frames += 1
         # A step beyond the border without a reset stays truncated: no frame may be played under the wrong setting.
-        border = self.schedule.segment_at(self.frames) != self.segment
+        border = self.schedule.stretch_at(self.frames) != self.stretch
         return observation, reward, terminated, truncated or border, self._tell(info)
 
     def _tell(self, info: dict[str, Any]) -> dict[str, Any]:
-        index = self.schedule.order[self.segment]
-        return info | {"setting": self.schedule.settings[index].name, "setting_index": index, "segment": self.segment}
+        schedule = self.schedule
+        index = schedule.index_in(self.stretch)
+        segment = schedule.segment_at(self.stretch * (schedule.interleave_frames or schedule.frames_per_setting))
+        return info | {"setting": schedule.settings[index].name, "setting_index": index, "segment": segment}
 
     def get_state(self) -> dict[str, Any]:
         """Return the place in the schedule as JSON values; the environment's own state is not part of it."""
-        return {"frames": self.frames, "segment": self._segment}
+        return {"frames": self.frames, "stretch": self._stretch}
 
     def set_state(self, state: Mapping[str, Any]) -> None:
         """Go on from what `get_state` returned, in an environment that has the setting of that time.
@@ -92,9 +95,10 @@ class NonStationary(gymnasium.Wrapper[Any, Any, Any, Any]):
         Raises:
             ValueError: The schedule has no such place.
         """
-        self.frames, self._segment = int(state["frames"]), state["segment"]
-        if self.frames < 0 or self._segment not in (None, *range(len(self.schedule.order))):
-            raise ValueError(f"frames={self.frames}, segment={self._segment!r}: not a place in the schedule")
-        if self._segment is not None and not hasattr(self.env.unwrapped, "set_state"):
-            setting = self.schedule.settings[self.schedule.order[self._segment]]
+        frames, stretch = int(state["frames"]), state["stretch"]
+        if frames < 0 or stretch not in (None, *range(self.schedule.stretch_at(frames) + 1)):
+            raise ValueError(f"frames={frames}, stretch={stretch!r}: not a place in the schedule")
+        self.frames, self._stretch = frames, stretch
+        if stretch is not None and not hasattr(self.env.unwrapped, "set_state"):
+            setting = self.schedule.settings[self.schedule.index_in(stretch)]
             self._apply(self.env.unwrapped, setting.parameters)

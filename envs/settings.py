@@ -6,6 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from envs.catalogue import game_class
 
 SCHEDULE_PARAMETER = {"catcher": "fall_speed", "flappy_bird": "pipe_gap"}
@@ -16,7 +19,7 @@ DEFAULT_VALUES: dict[str, tuple[float, ...]] = {  # the paper's six (Riemer et a
 FRAMES_PER_SETTING = 25_000
 MAX_FRAMES_PER_SETTING = 10**12
 RESERVED_NAMES = ("all", "easier", "mean")  # they stand for groups of settings
-FILE_KEYS = ("frames_per_setting", "settings", "order")
+FILE_KEYS = ("frames_per_setting", "settings", "order", "interleave_frames")
 
 
 def _whole(field: str, value: object, low: int, high: int) -> int:
@@ -51,18 +54,24 @@ class Setting:
 class Schedule:
     """Which setting is in force in each segment of training; after the last segment its setting stays.
 
+    Interleaved, all settings take turns all the time, in stretches of some frames; the segments then only say how long
+    training is and when it is reported on. Otherwise a stretch is a segment.
+
     Attributes:
         settings: The distinct settings, in order of first appearance: from easy to hard in the default schedules.
         order: For each segment, the index of its setting in `settings`.
         frames_per_setting: Length of a segment in environment frames.
+        interleave_frames: Length of a stretch in environment frames if all settings are interleaved, else 0.
     """
 
     settings: tuple[Setting, ...]
     order: tuple[int, ...]
     frames_per_setting: int = FRAMES_PER_SETTING
+    interleave_frames: int = 0
 
     def __post_init__(self) -> None:
         _whole("frames_per_setting", self.frames_per_setting, 1, MAX_FRAMES_PER_SETTING)
+        _whole("interleave_frames", self.interleave_frames, 0, MAX_FRAMES_PER_SETTING)
         if not self.settings:
             raise ValueError("settings=(): must hold at least one setting")
         if not self.order:
@@ -102,9 +111,29 @@ class Schedule:
             raise ValueError(f"frame={frame!r}: must not be negative")
         return min(frame // self.frames_per_setting, len(self.order) - 1)
 
+    def stretch_at(self, frame: int) -> int:
+        """Return the stretch in which environment frame `frame` (counted from 0) is played.
+
+        Raises:
+            ValueError: `frame` is negative.
+        """
+        segment = self.segment_at(frame)
+        return frame // self.interleave_frames if self.interleave_frames else segment
+
+    def index_in(self, stretch: int) -> int:
+        """Return the index in `settings` of the one that is in force in a stretch."""
+        return stretch % len(self.settings) if self.interleave_frames else self.order[stretch]
+
     def setting_at(self, frame: int) -> Setting:
         """Return the setting under which environment frame `frame` (counted from 0) is played."""
-        return self.settings[self.order[self.segment_at(frame)]]
+        return self.settings[self.index_in(self.stretch_at(frame))]
+
+    def indices_at(self, frames: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Return the indices in `settings` of those under which `frames` (counted from 0) are played."""
+        if self.interleave_frames:
+            return frames // self.interleave_frames % len(self.settings)
+        segments = np.minimum(frames // self.frames_per_setting, len(self.order) - 1)
+        return np.asarray(self.order, np.int64)[segments]
 
     def easier_than(self, name: str) -> tuple[Setting, ...]:
         """Return the settings listed before the named one, which are the easier ones in a schedule that gets harder.
@@ -123,6 +152,7 @@ class Schedule:
             "frames_per_setting": self.frames_per_setting,
             "settings": [{"name": setting.name, "parameters": dict(setting.parameters)} for setting in self.settings],
             "order": list(self.order),
+            **({"interleave_frames": self.interleave_frames} if self.interleave_frames else {}),
         }
 
     @classmethod
@@ -142,7 +172,7 @@ class Schedule:
             except ValueError as error:
                 raise ValueError(f"settings[{index}].{error}") from None
         order = _list("order", data.get("order", list(range(len(settings)))))
-        return cls(tuple(settings), tuple(order), data["frames_per_setting"])
+        return cls(tuple(settings), tuple(order), data["frames_per_setting"], data.get("interleave_frames", 0))
 
 
 def _fields(field: str, value: object, required: Sequence[str], optional: Sequence[str] = ()) -> dict[str, Any]:
@@ -183,6 +213,7 @@ def schedule_from_values(
     parameter: str | None = None,
     frames_per_setting: int = FRAMES_PER_SETTING,
     cycles: int = 1,
+    interleave_frames: int = 0,
 ) -> Schedule:
     """Return a schedule of values of one parameter; a repeated value comes back to the same setting.
 
@@ -192,6 +223,7 @@ def schedule_from_values(
         parameter: Which parameter changes; None means the game's own in `SCHEDULE_PARAMETER`.
         frames_per_setting: Length of a segment in environment frames.
         cycles: How often to go through `values`.
+        interleave_frames: Length of a stretch in environment frames if all settings are interleaved, else 0.
 
     Raises:
         ValueError: A value is not allowed.
@@ -211,7 +243,7 @@ def schedule_from_values(
         Setting(f"{index:0{digits}}-{name}={value:.12g}", {name: value}) for index, value in enumerate(distinct)
     ]
     order = tuple(distinct.index(value) for value in checked) * _whole("cycles", cycles, 1, 1_000_000)
-    return check_schedule(Schedule(tuple(settings), order, frames_per_setting), game)
+    return check_schedule(Schedule(tuple(settings), order, frames_per_setting, interleave_frames), game)
 
 
 def default_schedule(game: str, frames_per_setting: int = FRAMES_PER_SETTING) -> Schedule:

@@ -177,6 +177,18 @@ def test_cycles_come_back_to_an_old_setting(tmp_path: Path) -> None:
     assert [row["trained_on"][:1] for row in rows_of(run / "matrix.csv")] == ["0", "1", "0", "1"]
 
 
+def test_interleaved_settings_take_turns_and_are_reported_on_as_ever(tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    result = tiny_run(run, settings=(0.06, 0.09), frames=None, interleave_frames=25)
+    metrics = rows_of(run / "metrics.csv")
+    assert [row["setting/index"] for row in metrics] == ["1"] * 8  # every 50th frame is the last of a second turn
+    assert [float(row["memory/share/0-fall_speed=0.06"]) for row in metrics[:6]] == [0.5] * 6  # until memory is full
+    assert [row["trained_on"] for row in rows_of(run / "matrix.csv")] == ["all", "all"]
+    assert [path.name for path in sorted((run / "checkpoints").iterdir())] == ["frame-000000200", "frame-000000400"]
+    assert {"retained_accuracy", "area_under_curve"} <= set(result.summary["metrics"])
+    assert "learning_accuracy" not in result.summary["metrics"]
+
+
 def test_training_goes_on_in_the_last_setting(tmp_path: Path) -> None:
     run = tmp_path / "run"
     tiny_run(run, settings=(0.06, 0.09), frames=250, frames_per_setting=50)

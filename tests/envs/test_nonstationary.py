@@ -1,5 +1,6 @@
 """The wrapper that changes settings: exactly when it should, and never within an episode."""
 
+import dataclasses
 from typing import Any
 
 import gymnasium
@@ -141,9 +142,31 @@ def test_default_schedules_on_the_games(game: str) -> None:
     assert set(np.cumsum(lengths)) >= set(schedule.borders)
 
 
+def test_interleaved_trace_worked_by_hand() -> None:
+    """Stretches of 4 frames, episodes of 3, of 5, of 9, in segments of 10 frames: 3, 1 (cut) | 4 (cut) | 4 (cut) | …"""
+    schedule = dataclasses.replace(lengths(3, 5, 9, frames=10), interleave_frames=4)
+    env = NonStationary(Counter(), schedule)
+    ends = []
+    env.reset()
+    for frame in range(1, 37):
+        _, _, terminated, truncated, info = env.step(0)
+        if terminated or truncated:
+            ends.append((frame, truncated, info["setting_index"], info["segment"]))
+            env.reset()
+    assert ends == [
+        (3, False, 0, 0), (4, True, 0, 0), (8, True, 1, 0), (12, True, 2, 0),
+        (15, False, 0, 1), (16, True, 0, 1), (20, True, 1, 1), (24, True, 2, 2),
+        (27, False, 0, 2), (28, True, 0, 2), (32, True, 1, 2), (36, True, 2, 2),
+    ]  # fmt: skip
+    assert env.unwrapped.given == [3, 3, 5, 9] * 3 + [3]
+
+
+@pytest.mark.parametrize("interleave_frames", [0, 7])
 @pytest.mark.parametrize("at", [0, 4, 10, 13, 40])
-def test_state_survives(at: int) -> None:
-    schedule = schedule_from_values("catcher", [0.06, 0.2, 0.06], frames_per_setting=10)
+def test_state_survives(at: int, interleave_frames: int) -> None:
+    schedule = schedule_from_values(
+        "catcher", [0.06, 0.2, 0.06], frames_per_setting=10, interleave_frames=interleave_frames
+    )
 
     def make() -> NonStationary:
         return NonStationary(gymnasium.make("ContinualPLE/Catcher-v0"), schedule)

@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -47,6 +48,30 @@ def test_easier_settings_come_first() -> None:
     assert schedule.easier_than("0-pipe_gap=100") == ()
     with pytest.raises(ValueError, match=r"^setting='x': must be one of 0-pipe_gap=100, "):
         schedule.easier_than("x")
+
+
+@given(st.integers(1, 6), st.integers(1, 40), st.integers(1, 9))
+def test_interleaved_visits_every_setting_equally(count: int, frames: int, rounds: int) -> None:
+    schedule = schedule_from_values(
+        "flappy_bird", range(100, 100 - count, -1), frames_per_setting=frames * rounds, interleave_frames=frames
+    )
+    played = schedule.indices_at(np.arange(schedule.total_frames))
+    assert np.bincount(played).tolist() == [frames * rounds] * count
+    for early in range(0, len(played), count * frames):  # and so does each round
+        assert np.bincount(played[early : early + count * frames]).tolist() == [frames] * count
+    assert (
+        schedule.borders
+        == schedule_from_values("flappy_bird", range(100, 100 - count, -1), frames_per_setting=frames * rounds).borders
+    )
+    assert Schedule.from_json(json.loads(json.dumps(schedule.to_json()))) == schedule
+
+
+@given(
+    st.lists(st.integers(40, 300), min_size=1, max_size=9), st.integers(1, 50), st.integers(0, 9), st.integers(0, 999)
+)
+def test_indices_at_many_frames_are_those_of_each(values: list[int], frames: int, stretch: int, at: int) -> None:
+    schedule = schedule_from_values("flappy_bird", values, frames_per_setting=frames, interleave_frames=stretch)
+    assert schedule.settings[int(schedule.indices_at(np.array([at]))[0])] == schedule.setting_at(at)
 
 
 @given(st.lists(st.integers(40, 300), min_size=1, max_size=30), st.integers(1, 50), st.integers(1, 3))
