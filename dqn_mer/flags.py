@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import difflib
 import inspect
 import io
 import itertools
 import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Annotated, Any, TypeVar, get_type_hints
 
@@ -23,7 +25,7 @@ from tyro.constructors import (
     StructTypeInfo,
 )
 
-from dqn_mer.fields import Allowed, allowed_values, bad_value
+from dqn_mer.fields import Allowed, allowed_values, bad_value, shown
 
 T = TypeVar("T")
 NONE = "none"  # how None is written
@@ -59,18 +61,22 @@ def parse(
     complaint = io.StringIO()
     try:
         with contextlib.redirect_stderr(complaint), _unwrapped(arguments):
-            values: Any = tyro.cli(
+            answer: Any = tyro.cli(
                 kind,
                 prog=prog,
                 description=inspect.getdoc(kind),
                 args=list(arguments),
                 registry=_registry(kind, default, notes),
                 config=(tyro.conf.OmitArgPrefixes,),
+                return_unknown_args=True,
             )
     except SystemExit as leaving:
         if leaving.code in (0, None):
             raise
         raise UsageError(_one_line(complaint.getvalue())) from None
+    values, unknown = answer
+    if unknown:
+        raise UsageError(_not_understood(unknown, list(values)))
     return kind(**values)
 
 
@@ -101,7 +107,7 @@ def _merged(**groups: dict[str, Any]) -> dict[str, Any]:
 def _flags(kind: type[Any], default: object, notes: Mapping[str, str]) -> Iterator[StructFieldSpec]:
     """Yield a flag for each field of a dataclass."""
     allowed, hints = allowed_values(kind), get_type_hints(kind, include_extras=True)
-    texts = {entry.arg_name: entry.description or "" for entry in docstring_parser.parse_from_object(kind).params}
+    texts = _texts(kind)  # type: ignore[arg-type] # types are hashable
     annotated: Any = Annotated  # which a type checker wants spelt out
     for field in dataclasses.fields(kind):
         name = field.name
@@ -114,6 +120,12 @@ def _flags(kind: type[Any], default: object, notes: Mapping[str, str]) -> Iterat
         yield StructFieldSpec(
             name, annotated[(hints[name], *about)], value, " ".join((texts[name], notes.get(name, ""))).strip()
         )
+
+
+@cache
+def _texts(kind: object) -> dict[str, str]:
+    """Return the text below each field of a dataclass."""
+    return {entry.arg_name: entry.description or "" for entry in docstring_parser.parse_from_object(kind).params}
 
 
 def _default(field: dataclasses.Field[Any]) -> Any:
@@ -195,6 +207,13 @@ def _unwrapped(arguments: Sequence[str]) -> Iterator[None]:
         del os.environ["COLUMNS"]
         if width is not None:
             os.environ["COLUMNS"] = width
+
+
+def _not_understood(words: Sequence[str], names: Sequence[str]) -> str:
+    flags = [f"--{name.replace('_', '-')}" for name in names]
+    meant = [flag for word in words for flag in difflib.get_close_matches(word.partition("=")[0], flags, 1)]
+    hint = f"did you mean {', '.join(meant)}?" if meant else "--help lists all"
+    return f"flags: {' '.join(map(shown, words))} not understood; {hint}"
 
 
 def _one_line(box: str) -> str:
