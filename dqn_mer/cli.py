@@ -11,7 +11,6 @@ from rich.console import Console
 from dqn_mer.config import Config
 from dqn_mer.defaults import default_config
 from dqn_mer.flags import UsageError, parse
-from dqn_mer.runfolder import command_line
 
 DECIDES_DEFAULTS = ("preset", "game", "observation", "agent", "schedule")
 
@@ -45,15 +44,12 @@ def train_command(arguments: Sequence[str]) -> int:
     """Train as the flags say, and return the exit code: 0, or 2 after a mistake in them."""
     try:
         config = parse_config(arguments)
-        from dqn_mer.tasks import game_task  # after parsing, so that --help and mistakes answer at once
+        from dqn_mer.runfolder import command_line  # after parsing, so that --help and mistakes answer at once
+        from dqn_mer.tasks import game_task
         from dqn_mer.training import Trainer
 
         trainer = Trainer(game_task(config), config, Console())
-    except (
-        UsageError,
-        ValueError,
-        ImportError,
-    ) as error:
+    except (UsageError, ValueError, ImportError) as error:
         return _complain(str(error))
     try:  # errors from here on are no mistakes of the user's, and keep their traceback
         with trainer:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
 
-LONGEST_VALUE = 200  # characters of a value in a message
+from envs.games import shown
 
 
 @dataclass(frozen=True)
@@ -103,15 +103,6 @@ KINDS: dict[Any, str] = {
 def bad_value(name: str, value: object, allowed: str) -> ValueError:
     """Return the complaint, in one line, that a field's value is not what is allowed."""
     return ValueError(f"{name}={shown(value)}: must be {allowed}")
-
-
-def shown(value: object) -> str:
-    """Return a value as Python writes it, cut where it is long."""
-    try:
-        text = repr(value)
-    except ValueError:  # whole numbers of thousands of digits are not written out
-        text = f"a {type(value).__name__} too long to show"
-    return text if len(text) <= LONGEST_VALUE else text[:LONGEST_VALUE] + "…"
 
 
 def allowed_values(kind: type) -> dict[str, Allowed]:

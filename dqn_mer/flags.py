@@ -25,7 +25,8 @@ from tyro.constructors import (
     StructTypeInfo,
 )
 
-from dqn_mer.fields import Allowed, allowed_values, bad_value, shown
+from dqn_mer.fields import Allowed, allowed_values, bad_value
+from envs.games import shown
 
 T = TypeVar("T")
 NONE = "none"  # how None is written
@@ -125,7 +126,8 @@ def _flags(kind: type[Any], default: object, notes: Mapping[str, str]) -> Iterat
 @cache
 def _texts(kind: object) -> dict[str, str]:
     """Return the text below each field of a dataclass."""
-    return {entry.arg_name: entry.description or "" for entry in docstring_parser.parse_from_object(kind).params}
+    found = docstring_parser.parse_from_object(kind).params
+    return {entry.arg_name: " ".join((entry.description or "").split()) for entry in found}
 
 
 def _default(field: dataclasses.Field[Any]) -> Any:

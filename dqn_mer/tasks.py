@@ -14,7 +14,8 @@ from dqn_mer.config import Config
 from envs import ENV_IDS
 from envs.catalogue import game_class
 from envs.nonstationary import NonStationary
-from envs.settings import DEFAULT_VALUES, SCHEDULE_PARAMETER, Schedule, Setting, load_schedule, schedule_from_values
+from envs.schedule_files import load_schedule
+from envs.settings import DEFAULT_VALUES, SCHEDULE_PARAMETER, Schedule, Setting, schedule_from_values
 
 
 class MakeEnv(Protocol):

@@ -13,7 +13,7 @@ from rich.console import Console
 
 from dqn_mer.agents import build_agent, build_exploration, choose_device, describe_network
 from dqn_mer.checkpoint import save_checkpoint
-from dqn_mer.config import Config
+from dqn_mer.config import RANGES, Config
 from dqn_mer.display import ProgressDisplay
 from dqn_mer.dqn import DQNAgent
 from dqn_mer.evaluation import Evaluator, RandomPolicy
@@ -81,6 +81,7 @@ class Trainer(AbstractContextManager["Trainer"]):
         self.config = config
         self.console = console
         self.frames = config.frames if config.frames is not None else task.schedule.total_frames
+        RANGES["frames"].check("frames", self.frames)  # a whole schedule may be longer
         self.streams = spawn_streams(config.seed)
         self.device = choose_device(config.device)
         self.env = task.training_env()

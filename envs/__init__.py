@@ -13,7 +13,8 @@ import gymnasium
 from envs.arcade import ArcadeEnv
 from envs.catalogue import ENV_IDS, GAMES
 from envs.nonstationary import NonStationary
-from envs.settings import Schedule, Setting, default_schedule, load_schedule, schedule_from_values
+from envs.schedule_files import load_schedule
+from envs.settings import Schedule, Setting, default_schedule, schedule_from_values
 
 __all__ = [
     "ENV_IDS",

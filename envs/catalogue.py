@@ -42,7 +42,7 @@ def make_game(
     """
     native = game_class(name)
     if one_of("backend", backend, BACKENDS) == "native":
-        return native(rounding=rounding or "nearest", **parameters)
+        return native(rounding="nearest" if rounding is None else rounding, **parameters)
     from envs.upstream import make_game as make_upstream  # here, because only this backend needs pygame and ple
 
     return make_upstream(name, parameters, rounding)

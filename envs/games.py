@@ -16,6 +16,7 @@ Rounding = Literal["nearest", "truncate"]
 FRAMES_PER_SECOND = 30
 FRAME_MS = 1000.0 / FRAMES_PER_SECOND
 REWARD_POSITIVE, REWARD_NEGATIVE, REWARD_LOSS = 1.0, -1.0, -5.0
+LONGEST_VALUE = 200  # characters of a value in a message
 
 
 class Draws(Protocol):
@@ -58,6 +59,15 @@ ROUNDINGS: dict[str, Callable[[float], int]] = {"nearest": round_half_away, "tru
 """How a position becomes whole pixels: `nearest` on today's pygame, `truncate` on that of the paper's time."""
 
 
+def shown(value: object) -> str:
+    """Return a value as Python writes it, cut where it is long, for a message."""
+    try:
+        text = repr(value)
+    except ValueError:  # Python does not write out whole numbers of thousands of digits
+        text = f"a {type(value).__name__} too long to show"
+    return text if len(text) <= LONGEST_VALUE else text[:LONGEST_VALUE] + "…"
+
+
 def one_of(field: str, value: object, allowed: Iterable[str]) -> str:
     """Return `value` if it is one of `allowed`.
 
@@ -66,7 +76,7 @@ def one_of(field: str, value: object, allowed: Iterable[str]) -> str:
     """
     names = list(allowed)
     if not isinstance(value, str) or value not in names:
-        raise ValueError(f"{field}={value!r}: must be one of {', '.join(names)}")
+        raise ValueError(f"{field}={shown(value)}: must be one of {', '.join(names)}")
     return value
 
 
@@ -101,7 +111,7 @@ class Parameter:
             ValueError: It is not a number within the range.
         """
         kind = "a whole number" if self.whole else "a number"
-        problem = f"{self.name}={value!r}: must be {kind} from {self.low:g} to {self.high:g} ({self.unit})"
+        problem = f"{self.name}={shown(value)}: must be {kind} from {self.low:g} to {self.high:g} ({self.unit})"
         if isinstance(value, bool) or not isinstance(value, int | float | np.integer | np.floating):
             raise ValueError(problem)
         # Written so that NaN fails too; comparing before converting keeps huge integers from overflowing.
@@ -127,7 +137,7 @@ def resolve_parameters(game: str, table: Sequence[Parameter], given: Mapping[str
     names = [parameter.name for parameter in table]
     for name in given:
         if name not in names:
-            raise ValueError(f"{game} has no parameter {name!r}: it has {', '.join(names)}")
+            raise ValueError(f"{game} has no parameter {shown(name)}: it has {', '.join(names)}")
     values: dict[str, float] = {}
     for parameter in table:
         if parameter.name in given:

@@ -1,15 +1,14 @@
 """Named difficulty settings of a game, and the schedules in which training moves through them."""
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from envs.catalogue import game_class
+from envs.games import shown
 
 SCHEDULE_PARAMETER = {"catcher": "fall_speed", "flappy_bird": "pipe_gap"}
 DEFAULT_VALUES: dict[str, tuple[float, ...]] = {  # the paper's six (Riemer et al. 2019, section 6)
@@ -17,15 +16,22 @@ DEFAULT_VALUES: dict[str, tuple[float, ...]] = {  # the paper's six (Riemer et a
     "flappy_bird": (100, 95, 90, 85, 80, 75),
 }
 FRAMES_PER_SETTING = 25_000
-MAX_FRAMES_PER_SETTING = 10**12
+MAX_FRAMES_PER_SETTING = 10**9
+MAX_SETTINGS, MAX_SEGMENTS = 100, 1_000  # each setting is evaluated all along; the end of each segment is saved
+MAX_NAME = 100  # characters
 RESERVED_NAMES = ("all", "easier", "mean")  # they stand for groups of settings
 FILE_KEYS = ("frames_per_setting", "settings", "order", "interleave_frames")
 
 
 def _whole(field: str, value: object, low: int, high: int) -> int:
     if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
-        raise ValueError(f"{field}={value!r}: must be a whole number from {low} to {high}")
+        raise ValueError(f"{field}={shown(value)}: must be a whole number from {low:,} to {high:,}")
     return value
+
+
+def _length(field: str, items: Sequence[object], high: int) -> None:
+    if not 1 <= len(items) <= high:
+        raise ValueError(f"{field}: must hold from 1 to {high:,} entries, holds {len(items):,}")
 
 
 @dataclass(frozen=True)
@@ -43,11 +49,13 @@ class Setting:
     def __post_init__(self) -> None:
         # The name becomes a TensorBoard tag, a CSV field and a word of a list on the command line.
         if not isinstance(self.name, str) or not self.name.strip() or not self.name.isprintable() or "/" in self.name:
-            raise ValueError(f"name={self.name!r}: must be one line of text without a slash, not empty")
+            raise ValueError(f"name={shown(self.name)}: must be one line of text without a slash, not empty")
+        if len(self.name) > MAX_NAME:
+            raise ValueError(f"name={shown(self.name)}: must have at most {MAX_NAME} characters")
         if "," in self.name or self.name in RESERVED_NAMES:
             raise ValueError(f"name={self.name!r}: must hold no comma and not be {', '.join(RESERVED_NAMES)}")
         if not isinstance(self.parameters, Mapping) or not self.parameters:
-            raise ValueError(f"parameters={self.parameters!r}: must give at least one parameter a value")
+            raise ValueError(f"parameters={shown(self.parameters)}: must give at least one parameter a value")
 
 
 @dataclass(frozen=True)
@@ -72,17 +80,17 @@ class Schedule:
     def __post_init__(self) -> None:
         _whole("frames_per_setting", self.frames_per_setting, 1, MAX_FRAMES_PER_SETTING)
         _whole("interleave_frames", self.interleave_frames, 0, MAX_FRAMES_PER_SETTING)
-        if not self.settings:
-            raise ValueError("settings=(): must hold at least one setting")
-        if not self.order:
-            raise ValueError("order=(): must hold at least one segment")
+        _length("settings", self.settings, MAX_SETTINGS)
+        _length("order", self.order, MAX_SEGMENTS)
         for index in self.order:
             _whole("order", index, 0, len(self.settings) - 1)
         for field in ("name", "parameters"):
             values = [getattr(setting, field) for setting in self.settings]
             for index, value in enumerate(values):
                 if value in values[:index]:
-                    raise ValueError(f"settings: two have the same {field} {value!r}; come back to one with `order`")
+                    raise ValueError(
+                        f"settings: two have the same {field} {shown(value)}; come back to one with `order`"
+                    )
         first = self.settings[0]
         for setting in self.settings:  # else a parameter would stay at what an earlier setting made it
             if set(setting.parameters) != set(first.parameters):
@@ -177,19 +185,19 @@ class Schedule:
 
 def _fields(field: str, value: object, required: Sequence[str], optional: Sequence[str] = ()) -> dict[str, Any]:
     if not isinstance(value, dict):
-        raise ValueError(f"{field}={value!r}: must be an object with {', '.join(required)}")
+        raise ValueError(f"{field}={shown(value)}: must be an object with {', '.join(required)}")
     for key in required:
         if key not in value:
             raise ValueError(f"{field}: {key!r} is missing; it must have {', '.join(required)}")
     for key in value:
         if key not in (*required, *optional):
-            raise ValueError(f"{field}: {key!r} is unknown; allowed are {', '.join((*required, *optional))}")
+            raise ValueError(f"{field}: {shown(key)} is unknown; allowed are {', '.join((*required, *optional))}")
     return value
 
 
 def _list(field: str, value: object) -> list[Any]:
     if not isinstance(value, list):
-        raise ValueError(f"{field}={value!r}: must be a list")
+        raise ValueError(f"{field}={shown(value)}: must be a list")
     return value
 
 
@@ -235,14 +243,16 @@ def schedule_from_values(
     table = {entry.name: entry for entry in game_class(game).parameter_table}
     name = SCHEDULE_PARAMETER[game] if parameter is None else parameter
     if name not in table:
-        raise ValueError(f"parameter={name!r}: must be one of {', '.join(table)}")
+        raise ValueError(f"parameter={shown(name)}: must be one of {', '.join(table)}")
+    _length("settings", values, MAX_SEGMENTS)
+    _whole("cycles", cycles, 1, MAX_SEGMENTS // len(values))
     checked = [table[name].check(value) for value in values]
     distinct = list(dict.fromkeys(checked))
     digits = len(str(max(len(distinct) - 1, 0)))
     settings = [
         Setting(f"{index:0{digits}}-{name}={value:.12g}", {name: value}) for index, value in enumerate(distinct)
     ]
-    order = tuple(distinct.index(value) for value in checked) * _whole("cycles", cycles, 1, 1_000_000)
+    order = tuple(distinct.index(value) for value in checked) * cycles
     return check_schedule(Schedule(tuple(settings), order, frames_per_setting, interleave_frames), game)
 
 
@@ -253,23 +263,3 @@ def default_schedule(game: str, frames_per_setting: int = FRAMES_PER_SETTING) ->
         ValueError: There is no such game, or `frames_per_setting` is not a whole number above 0.
     """
     return schedule_from_values(game, DEFAULT_VALUES[game_class(game).name], frames_per_setting=frames_per_setting)
-
-
-def _no_constant(text: str) -> float:
-    raise ValueError(f"{text} is not a number allowed in JSON")
-
-
-def load_schedule(path: str | Path, game: str) -> Schedule:
-    """Read a schedule from a JSON file with the layout of `Schedule.to_json`.
-
-    Raises:
-        ValueError: The file cannot be read or its contents are not a schedule for the game; the message names the file.
-    """
-    try:
-        value = json.loads(Path(path).read_text(encoding="utf-8"), parse_constant=_no_constant)
-        return check_schedule(Schedule.from_json(value), game)
-    except (OSError, UnicodeDecodeError, RecursionError) as error:
-        reason = getattr(error, "strerror", None) or error
-        raise ValueError(f"{path}: cannot be read: {reason}") from None
-    except ValueError as error:
-        raise ValueError(f"{path}: {error}") from None

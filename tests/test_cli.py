@@ -65,6 +65,9 @@ def test_state_observations_have_their_own_defaults() -> None:
         ("--agent dqn --across-batch-rate 0.1", "across_batch_rate=0.1: only agent dqn-mer has it"),
         ("--device cuda", "device='cuda': not available here"),
         ("--seed -1", "seed=-1: must be a whole number from 0"),
+        ("--frames-per-setting 1000000000", "frames=6000000000: must be a whole number from 1 to 1,000,000,000"),
+        ("--settings 0.1,0.2 --cycles 501", "cycles=501: must be a whole number from 1 to 500"),
+        ("--framez 3 --hidden_size 5", "'--framez' '3' '--hidden_size' '5' not understood; did you mean --frames,"),
         ("stray", "stray"),
     ],
 )

@@ -16,7 +16,7 @@ from dqn_mer.config import Config
 from dqn_mer.flags import parse
 from dqn_mer.saved_agents import EvaluateOptions
 from dqn_mer.tracking import tags_as_markdown
-from envs.settings import load_schedule
+from envs.schedule_files import load_schedule
 
 README = (Path(__file__).parent.parent / "README.md").read_text()
 COMMANDS = [line for block in re.findall(r"```sh\n(.*?)```", README, re.S) for line in block.splitlines()]

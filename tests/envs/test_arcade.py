@@ -191,6 +191,7 @@ def test_settings_change_at_the_next_reset_only() -> None:
         ({"backend": "gym"}, "^backend='gym': must be one of native, ple$"),
         ({"frame_stack": 0}, r"^frame_stack=0: must be a whole number from 1 to 64 \(frames\)$"),
         ({"frame_stack": True}, "^frame_stack=True: must be a whole number"),
+        ({"rounding": ""}, "^rounding='': must be one of nearest, truncate$"),
         ({"rounding": "up"}, "^rounding='up': must be one of nearest, truncate$"),
         ({"fixed_looks": 1}, "^fixed_looks=1: must be True or False$"),
         ({"pipe_gap": 100}, "^catcher has no parameter 'pipe_gap': it has width, "),

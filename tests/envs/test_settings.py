@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from envs.settings import Schedule, Setting, default_schedule, load_schedule, schedule_from_values
+from envs.schedule_files import load_schedule
+from envs.settings import Schedule, Setting, default_schedule, schedule_from_values
 
 
 def test_default_schedules_are_the_papers() -> None:
@@ -86,10 +87,12 @@ def test_any_values(values: list[int], frames: int, cycles: int) -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"values": []}, r"^settings=\(\): must hold at least one setting$"),
+        ({"values": []}, "^settings: must hold from 1 to 1,000 entries, holds 0$"),
         ({"values": [100, 5]}, r"^pipe_gap=5: must be a whole number from 40 to 300 \(px\)$"),
         ({"values": [1], "parameter": "speed"}, "^parameter='speed': must be one of pipe_gap, "),
         ({"values": [100], "cycles": 0}, "^cycles=0: must be a whole number from 1 "),
+        ({"values": [100, 90], "cycles": 501}, "^cycles=501: must be a whole number from 1 to 500$"),
+        ({"values": range(40, 141)}, "^settings: must hold from 1 to 100 entries, holds 101$"),
         ({"values": [100], "frames_per_setting": 2.5}, r"^frames_per_setting=2\.5: must be a whole number from 1 "),
         ({"values": [100], "frames_per_setting": True}, "^frames_per_setting=True: must be a whole number"),
     ],
@@ -111,7 +114,8 @@ def test_schedules_must_be_consistent() -> None:
         ((one, Setting("b", {"pipe_gap": 100})), (0, 1), "^settings: two have the same parameters"),
         ((one, other), (0, 2), "^order=2: must be a whole number from 0 to 1$"),
         ((one, other), (0, 0), "^settings: 'b' is never in `order`$"),
-        ((one,), (), r"^order=\(\): must hold at least one segment$"),
+        ((one,), (0,) * 1001, "^order: must hold from 1 to 1,000 entries, holds 1,001$"),
+        ((one,), (), "^order: must hold from 1 to 1,000 entries, holds 0$"),
     ]:
         with pytest.raises(ValueError, match=message):
             Schedule(settings, order, 10)
@@ -153,6 +157,9 @@ def test_files(tmp_path: Path) -> None:
             "setting 'a': flappy_bird has no parameter 'speed'",
         ),
         ("[" * 100_000, "cannot be read: "),
+        (" " * 1_000_001, "must have at most 1,000,000 bytes$"),
+        ('{"order": [0], "order": [1]}', "'order' is given twice$"),
+        (json.dumps(GOOD | {"settings": [{"name": "a" * 101, "parameters": {}}]}), "must have at most 100 characters$"),
         ('{"frames_per_setting": ' + "1" * 5000 + "}", "Exceeds the limit"),
     ],
 )

@@ -1,0 +1,43 @@
+"""Schedules from JSON files, which may hold anything."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from envs.games import shown
+from envs.settings import Schedule, check_schedule
+
+MAX_FILE_BYTES = 1_000_000
+
+
+def _no_constant(text: str) -> float:
+    raise ValueError(f"{text} is not a number allowed in JSON")
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Return an object of JSON, in which Python would let the last of two values win."""
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        names = [name for name, _ in pairs]
+        raise ValueError(f"{shown(next(name for name in names if names.count(name) > 1))} is given twice")
+    return found
+
+
+def load_schedule(path: str | Path, game: str) -> Schedule:
+    """Read a schedule from a JSON file with the layout of `Schedule.to_json`.
+
+    Raises:
+        ValueError: The file cannot be read or its contents are not a schedule for the game; the message names the file.
+    """
+    try:
+        with Path(path).open("rb") as file:
+            data = file.read(MAX_FILE_BYTES + 1)
+        if len(data) > MAX_FILE_BYTES:
+            raise ValueError(f"must have at most {MAX_FILE_BYTES:,} bytes")
+        value = json.loads(data.decode(), parse_constant=_no_constant, object_pairs_hook=_once)
+        return check_schedule(Schedule.from_json(value), game)
+    except (OSError, UnicodeDecodeError, RecursionError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise ValueError(f"{path}: cannot be read: {reason}") from None
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from None
