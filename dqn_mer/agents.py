@@ -14,8 +14,10 @@ from dqn_mer.arms import ARMS
 from dqn_mer.config import Config
 from dqn_mer.dqn import DQNAgent, DQNSettings
 from dqn_mer.exploration import EpsilonSchedule, Exploration
+from dqn_mer.meter import Meter
 from dqn_mer.networks import FlatWeights, network_from_spec, network_spec
 from dqn_mer.streams import Streams
+from envs.settings import Schedule
 
 
 def choose_device(name: str) -> torch.device:
@@ -110,3 +112,8 @@ def build_exploration(config: Config, probabilities: NDArray[np.float64], stream
     if not ARMS[config.agent].learns:
         schedule = EpsilonSchedule(1.0, 1.0, 0)
     return Exploration(schedule, probabilities, streams.exploration)
+
+
+def build_meter(config: Config, agent: DQNAgent, schedule: Schedule, streams: Streams) -> Meter:
+    """Return the meter of an agent, which is never due for one that does not learn."""
+    return Meter(agent, schedule, config.meter_every if ARMS[config.agent].learns else 0, streams.meter)

@@ -26,7 +26,7 @@ OPTIONS_OF_AGENTS: dict[str, tuple[str, ...]] = {
 
 LATER_FIELDS = {
     "reptile_every_updates", "reptile_rate", "tortoise_rate", "hare_reset_updates", "freeze_after_frames",
-    "layer_norm", "weight_decay", "interleave_frames",
+    "layer_norm", "weight_decay", "interleave_frames", "meter_every",
 }  # fmt: skip
 """Fields that the first version did not have; a saved run without them had their defaults."""
 
@@ -164,6 +164,8 @@ class RunFields:
     """CPU threads of PyTorch (0: one for state observations, all cores for pixels)."""
     log_every: Annotated[int, COUNT] = 250
     """Frames between rows of metrics.csv and points of the training curves."""
+    meter_every: Annotated[int, COUNT_OR_0] = 2_500
+    """Frames between measurements of transfer and interference in memory, and of plasticity (0: none)."""
     log_dir: Path = Path("runs")
     """Folder in which the run makes a folder of its own."""
     run_dir: Path | None = None

@@ -13,7 +13,7 @@ from torch import Tensor, autograd
 
 from dqn_mer.mer import Examples
 from dqn_mer.networks import FlatWeights
-from dqn_mer.replay import Memory, Transition
+from dqn_mer.replay import Memory, Transition, TransitionBatch
 from dqn_mer.state import SavedState, State, StateError
 
 
@@ -181,15 +181,18 @@ class DQNAgent:
         if not ((self.memory.actions >= 0) & (self.memory.actions < actions)).all():
             raise StateError(f"{saved.path}.memory.actions: must be from 0 to {actions - 1}")
 
-    @torch.no_grad()
     def _examples(self, newest: Transition) -> Examples:
-        """Return (observations, actions, TD targets), the newest transition in row 0.
+        """Return the examples of one update, the newest transition in row 0."""
+        draws = self.replay.num_draws if len(self.memory) else 0
+        return self.examples_of(self.memory.sample(draws, self.rng, newest))
+
+    @torch.no_grad()
+    def examples_of(self, batch: TransitionBatch) -> Examples:
+        """Return (observations, actions, TD targets) of transitions.
 
         The targets of one update are computed once: Q̂ does not move during it. With double Q-learning the
         greedy actions are those of the weights before the update.
         """
-        draws = self.replay.num_draws if len(self.memory) else 0
-        batch = self.memory.sample(draws, self.rng, newest)
         observations, actions, rewards, next_observations, terminated = (
             torch.from_numpy(part).to(self.device) for part in batch
         )

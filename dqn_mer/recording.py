@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from dqn_mer.dqn import DQNAgent, LearningStatistics
+from dqn_mer.meter import Meter
 from dqn_mer.tasks import Task
 from dqn_mer.tracking import Tracker
 
@@ -66,12 +67,14 @@ class Recorder:
         task: that is trained on.
         agent: that learns.
         tracker: of the run.
+        meter: of the agent.
     """
 
-    def __init__(self, task: Task, agent: DQNAgent, tracker: Tracker) -> None:
+    def __init__(self, task: Task, agent: DQNAgent, tracker: Tracker, meter: Meter) -> None:
         self.task = task
         self.agent = agent
         self.tracker = tracker
+        self.meter = meter
         self.episodes = RecentEpisodes()
         self.clock = RateClock()
 
@@ -81,7 +84,7 @@ class Recorder:
         self.tracker.log_setting(frame, info["setting_index"], value)
 
     def metrics(self, frame: int, epsilon: float, statistics: LearningStatistics | None) -> None:
-        """Log a row of metrics.csv."""
+        """Log a row of metrics.csv, with a measurement if one is due."""
         values = {"train/epsilon": epsilon, **self.episodes.take()}
         if statistics is not None:
             values |= {f"train/{name}": value for name, value in statistics._asdict().items()}
@@ -89,6 +92,10 @@ class Recorder:
         values["speed/frames_per_s"] = self.clock.rate(frame)
         values["updates/count"] = self.agent.updates
         values["updates/target_syncs"] = self.agent.target_syncs
+        if self.meter.due(frame):
+            measurement = self.meter.measure()
+            self.tracker.log_interference(frame, measurement.rows)
+            values |= measurement.values
         self.tracker.log(frame, values)
 
     def _memory(self) -> dict[str, float]:

@@ -105,6 +105,15 @@ class Memory:
             np.append(np.bool_(newest.terminated), self.terminated[slots]),
         )
 
+    def read(self, slots: NDArray[np.int64]) -> TransitionBatch:
+        """Return the transitions that are kept in ``slots`` ``(n,)``, each from 0 to ``len(self) - 1``."""
+        observations = np.empty((len(slots), *self.shape), self.dtype)
+        next_observations = np.empty_like(observations)
+        self.store.read(slots, observations, next_observations)
+        return TransitionBatch(
+            observations, self.actions[slots], self.rewards[slots], next_observations, self.terminated[slots]
+        )
+
     @property
     def nbytes(self) -> int:
         """The size of everything kept now, in bytes."""

@@ -18,6 +18,7 @@ class Streams(NamedTuple):
     sampling: np.random.Generator
     ordering: np.random.Generator
     random_policy: np.random.Generator
+    meter: np.random.Generator  # a new one comes last, so that the others keep their numbers
 
 
 def spawn_streams(seed: int) -> Streams:
@@ -39,4 +40,5 @@ def spawn_streams(seed: int) -> Streams:
         sampling=generator(),
         ordering=generator(),
         random_policy=generator(),
+        meter=generator(),
     )

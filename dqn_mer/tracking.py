@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from dqn_mer.events import NAME, SUMMARIES, EventFile, drop_events
 from dqn_mer.files import GrowingFile, check_plain_file
+from dqn_mer.interference import InterferenceRow
 from dqn_mer.metrics import EvaluationRow
 from dqn_mer.state import SavedState, State
 
@@ -33,6 +34,13 @@ TAGS: dict[str, str] = {
     "memory/age_mean_frames": "Age of the stored transitions, mean, in frames.",
     "memory/age_std_frames": "Spread (standard deviation) of the stored transitions' ages, in frames.",
     "memory/share/<setting>": "Share of the stored transitions that come from this setting, 0 to 1.",
+    "gradients/dot_within": "Dot product of two examples' loss gradients, same setting, mean: positive is transfer.",
+    "gradients/dot_between": "Dot product of two examples' loss gradients, different settings, mean.",
+    "gradients/cosine_within": "Cosine between two examples' loss gradients, same setting, mean, -1 to 1.",
+    "gradients/cosine_between": "Cosine between two examples' loss gradients, different settings, mean, -1 to 1.",
+    "plasticity/dormant_share": "Share of hidden units whose mean activation is at most 0.025 of their layer's (ReDo).",
+    "plasticity/feature_rank": "Effective rank (srank, delta 0.01) of the last hidden layer's features, at most 128.",
+    "plasticity/weight_norm": "Euclidean norm of all weights.",
     "speed/frames_per_s": "Training frames per second of wall time since the last row.",
     "setting/index": "Place of the setting in force in the list of settings, from 0. The agent is never told.",
     "setting/<parameter>": "Value of the game parameter in force, in the game's own unit. The agent is never told.",
@@ -46,10 +54,11 @@ TAGS: dict[str, str] = {
     "config": "Text: the configuration of the run.",
     "frames/<setting>": "Image: a strip of game frames under this setting.",
 }
-METRIC_GROUPS = ("train/", "memory/", "speed/", "setting/", "updates/")
+METRIC_GROUPS = ("train/", "memory/", "gradients/", "plasticity/", "speed/", "setting/", "updates/")
 EVALUATION_COLUMNS = ("frame", *(field.name for field in fields(EvaluationRow)))
+INTERFERENCE_COLUMNS = ("frame", *(field.name for field in fields(InterferenceRow)))
 STRIP_GAP_PIXELS = 4
-TABLES = ("metrics.csv", "evaluations.csv")
+METRICS, EVALUATIONS, INTERFERENCE = TABLES = ("metrics.csv", "evaluations.csv", "interference.csv")
 # Regular expressions, which TensorBoard matches from a tag's first character. They hold no setting names, so that runs
 # of different games under one log folder share these charts instead of doubling them.
 CHARTS = {
@@ -77,7 +86,7 @@ def metric_columns(setting_names: Sequence[str], parameter_name: str) -> list[st
 
 
 class Tracker(AbstractContextManager["Tracker"]):
-    """Logs a run to TensorBoard and to metrics.csv and evaluations.csv.
+    """Logs a run to TensorBoard and to metrics.csv, evaluations.csv and interference.csv.
 
     Rows and points are written whole and at once: a killed run has them all. In every method `frame` is training
     frames done.
@@ -119,9 +128,10 @@ class Tracker(AbstractContextManager["Tracker"]):
         if saved is not None:
             self._reopen(run_dir, saved)
             return
-        self._metrics, self._evaluations = (GrowingFile(run_dir / name) for name in TABLES)
-        _append(self._metrics, [["frame", *self._columns]])
-        _append(self._evaluations, [EVALUATION_COLUMNS])
+        self._tables = {name: GrowingFile(run_dir / name) for name in TABLES}
+        _append(self._tables[METRICS], [["frame", *self._columns]])
+        _append(self._tables[EVALUATIONS], [EVALUATION_COLUMNS])
+        _append(self._tables[INTERFERENCE], [INTERFERENCE_COLUMNS])
         self._events = EventFile(run_dir)
         charts = {title: ["Multiline", [pattern]] for title, pattern in CHARTS.items()}
         self._events.add(SUMMARIES.custom_scalars({"All settings": charts}), 0)
@@ -129,7 +139,7 @@ class Tracker(AbstractContextManager["Tracker"]):
     def get_state(self) -> State:
         """Return how far the logs go, all of it safe on the disk."""
         events = {**self._earlier_events, self._events.file.path.name: self._events.file.sync()}
-        tables = {name: file.sync() for name, file in zip(TABLES, (self._metrics, self._evaluations), strict=True)}
+        tables = {name: file.sync() for name, file in self._tables.items()}
         setting = {tag: value for tag, value in self._setting.items() if not math.isnan(value)}
         return {"last_frame": self._last_frame, "setting": setting, "tables": tables, "events": events}
 
@@ -145,7 +155,7 @@ class Tracker(AbstractContextManager["Tracker"]):
             check_plain_file(run_dir / name, size)  # all of them, before the first is cut
         for name, size in self._earlier_events.items():
             GrowingFile(run_dir / name, size).close()
-        self._metrics, self._evaluations = (GrowingFile(run_dir / name, size) for name, size in sizes.items())
+        self._tables = {name: GrowingFile(run_dir / name, size) for name, size in sizes.items()}
         drop_events(run_dir, keep=self._earlier_events)
         self._events = EventFile(run_dir, purge_step=self._last_frame + 1)
 
@@ -159,7 +169,7 @@ class Tracker(AbstractContextManager["Tracker"]):
             if tag not in self._columns:
                 raise KeyError(f"unknown tag {tag!r}: not a column of metrics.csv")
         row = {**self._setting, **values}
-        _append(self._metrics, [[frame, *(row.get(tag) for tag in self._columns)]])
+        _append(self._tables[METRICS], [[frame, *(row.get(tag) for tag in self._columns)]])
         self._add_scalars(frame, row)
 
     def log_setting(self, frame: int, index: int, value: float) -> None:
@@ -183,13 +193,17 @@ class Tracker(AbstractContextManager["Tracker"]):
         """
         if [(row.setting_index, row.setting) for row in rows] != list(enumerate(self._setting_names)):
             raise ValueError(f"an evaluation needs a row for each setting in order, got {[r.setting for r in rows]}")
-        _append(self._evaluations, [[frame, *astuple(row)] for row in rows])
+        _append(self._tables[EVALUATIONS], [[frame, *astuple(row)] for row in rows])
         values = {"eval_score/mean": float(np.mean([row.score_mean for row in rows]))}
         for row in rows:
             values[f"eval_score/{row.setting}"] = row.score_mean
             values[f"eval_return/{row.setting}"] = row.return_mean
             values[f"eval_length/{row.setting}"] = row.length_mean
         self._add_scalars(frame, values)
+
+    def log_interference(self, frame: int, rows: Sequence[InterferenceRow]) -> None:
+        """Write a measurement of the meter, one row for each two settings."""
+        _append(self._tables[INTERFERENCE], [[frame, *astuple(row)] for row in rows])
 
     def log_text(self, config_markdown: str) -> None:
         """Show the configuration under TensorBoard's Text tab."""
@@ -224,7 +238,7 @@ class Tracker(AbstractContextManager["Tracker"]):
 
     def close(self) -> None:
         """Close everything; a second call does nothing."""
-        for file in (self._metrics, self._evaluations, self._events.file):
+        for file in (*self._tables.values(), self._events.file):
             file.close()
 
     def __exit__(self, *error: object) -> None:

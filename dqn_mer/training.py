@@ -11,7 +11,7 @@ from typing import Any
 
 from rich.console import Console
 
-from dqn_mer.agents import build_agent, build_exploration, choose_device, describe_network
+from dqn_mer.agents import build_agent, build_exploration, build_meter, choose_device, describe_network
 from dqn_mer.checkpoint import save_checkpoint
 from dqn_mer.config import RANGES, Config
 from dqn_mer.display import ProgressDisplay
@@ -89,6 +89,7 @@ class Trainer(AbstractContextManager["Trainer"]):
         self._announce_memory()
         self.agent = build_agent(config, self.env, self.streams, task.action_probabilities)
         self.exploration = build_exploration(config, task.action_probabilities, self.streams)
+        self.meter = build_meter(config, self.agent, task.schedule, self.streams)
         plan = EvaluationPlan(
             task, self.network, config.eval_episodes, config.eval_frame_limit, self.streams.evaluation
         )
@@ -131,7 +132,7 @@ class Trainer(AbstractContextManager["Trainer"]):
     def _play(self, run_dir: Path, tracker: Tracker, display: ProgressDisplay) -> None:
         """Play, learn, log and evaluate, frame by frame."""
         config, env, agent, exploration = self.config, self.env, self.agent, self.exploration
-        recorder = Recorder(self.task, agent, tracker)
+        recorder = Recorder(self.task, agent, tracker, self.meter)
         ends = set(segment_ends(self.task.schedule, self.frames))
         observation, info = env.reset(seed=self.streams.environment)
         recorder.setting(0, info)
@@ -142,7 +143,7 @@ class Trainer(AbstractContextManager["Trainer"]):
                 action = agent.greedy_action(observation)
             next_observation, reward, terminated, truncated, info = env.step(action)
             transition = Transition(observation, action, float(reward), next_observation, bool(terminated))
-            logging = frame % config.log_every == 0
+            logging = frame % config.log_every == 0 or self.meter.due(frame)
             statistics = agent.observe(transition, measure=logging)
             observation = next_observation
             if terminated or truncated:

@@ -145,7 +145,9 @@ def test_hparams_text_and_images_stay_in_the_run(tmp_path: Path) -> None:
         tracker.log_images(f"frames/{NAMES[1]}", frames)
         config = {"seed": 1, "rate": 1e-4, "double": True, "agent": "dqn-mer", "path": tmp_path, "none": None}
         tracker.log_hparams(config, {"retained_accuracy": 2.5, "forgetting": [1.0, 2.0]})
-    assert sorted(path.name.split(".")[0] for path in tmp_path.iterdir()) == ["evaluations", "events", "metrics"]
+    assert sorted(path.name.split(".")[0] for path in tmp_path.iterdir()) == [
+        "evaluations", "events", "interference", "metrics",
+    ]  # fmt: skip
     events = load(tmp_path)
     assert points(events, "final/retained_accuracy") == [(700, 2.5)]
     assert events.Tensors("config/text_summary")[0].tensor_proto.string_val[0] == b"| seed | 1 |"
@@ -222,13 +224,13 @@ def test_logs_that_a_state_cannot_have_left(tmp_path: Path) -> None:
         with pytest.raises(StateError, match="unknown field"):
             make_tracker(run, {**state, "events": {**state["events"], name: 0}})
     with pytest.raises(StateError, match=r"tracker.tables.metrics.csv=-1: must be"):
-        make_tracker(run, {**state, "tables": {"metrics.csv": -1, "evaluations.csv": 0}})
+        make_tracker(run, {**state, "tables": {**state["tables"], "metrics.csv": -1}})
     with pytest.raises(DamagedError, match=r"metrics.csv: must be a plain file of at least 10,000 bytes"):
-        make_tracker(run, {**state, "tables": {"metrics.csv": 10_000, "evaluations.csv": 0}})
+        make_tracker(run, {**state, "tables": {**state["tables"], "metrics.csv": 10_000}})
     (run / "metrics.csv").unlink()
     (run / "metrics.csv").symlink_to(secret)
     with pytest.raises(DamagedError, match=r"metrics.csv: must be a plain file"):
-        make_tracker(run, {**state, "tables": {"metrics.csv": 1, "evaluations.csv": 1}})
+        make_tracker(run, {**state, "tables": {**state["tables"], "metrics.csv": 1}})
     assert secret.read_text() == "a user's own file"
 
 

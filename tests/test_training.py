@@ -106,7 +106,8 @@ def test_a_run_learns_and_leaves_what_it_promises(game: str, agent: str, tmp_pat
     assert torch.equal(untrained.online.vector, untrained.target.vector)
     run = tmp_path / "run"
     assert {path.name for path in run.iterdir() if not path.name.startswith("events.")} == {
-        "config.json", "metrics.csv", "evaluations.csv", "matrix.csv", "summary.json", "learning_curves.png",
+        "config.json", "metrics.csv", "evaluations.csv", "interference.csv", "matrix.csv", "summary.json",
+        "learning_curves.png",
         "checkpoints",
     }  # fmt: skip
     assert any(path.name.startswith("events.out.tfevents") for path in run.iterdir())
