@@ -6,18 +6,16 @@ import dataclasses
 from pathlib import Path
 from typing import Any
 
-from dqn_mer.config import CHOICES, Config
+from dqn_mer.config import AGENTS, CHOICES, Config
 
 # How the tuned defaults were found, on seeds that are not the reported ones, is told in results/README.md.
 STATE = {"hidden_sizes": (128, 128)}
 TUNED: dict[tuple[str, str, str], dict[str, Any]] = {
-    ("catcher", "state", "dqn"): STATE,
-    ("catcher", "state", "dqn-reservoir"): STATE,
-    ("catcher", "state", "dqn-mer"): STATE,
-    ("flappy_bird", "state", "dqn"): {**STATE, "learning_rate": 3e-4},
-    ("flappy_bird", "state", "dqn-reservoir"): {**STATE, "learning_rate": 3e-4},
+    **{("catcher", "state", agent): STATE for agent in AGENTS},
+    **{("flappy_bird", "state", agent): {**STATE, "learning_rate": 3e-4} for agent in AGENTS},
     ("flappy_bird", "state", "dqn-mer"): {**STATE, "learning_rate": 2e-4},
 }
+"""By game, observation and agent. Only dqn and dqn-mer were tuned; the others replay mini-batches and take dqn's."""
 
 PRESETS: dict[str, dict[str, Any]] = {
     "paper": {
