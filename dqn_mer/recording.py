@@ -1,4 +1,4 @@
-"""What a run logs while it trains: numbers from the agent and its episodes, under the tags of `tracking`."""
+"""What a run logs while it trains: numbers from the agent and its episodes, under the tags of `tags`."""
 
 from __future__ import annotations
 

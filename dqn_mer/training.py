@@ -24,8 +24,9 @@ from dqn_mer.replay import Transition, largest_bytes
 from dqn_mer.runfolder import check_run_folder, create_run_folder, describe_run, write_json
 from dqn_mer.streams import spawn_streams
 from dqn_mer.summary import segment_ends, summarise
+from dqn_mer.tags import metric_columns
 from dqn_mer.tasks import Task, game_task
-from dqn_mer.tracking import Tracker, metric_columns
+from dqn_mer.tracking import Tracker
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from dqn_mer.report import read_evaluations
-from dqn_mer.tracking import tags_as_markdown
+from dqn_mer.tags import tags_as_markdown
 from envs import ENV_IDS
 
 RESULTS = Path(__file__).parent

@@ -15,7 +15,7 @@ from dqn_mer.cli import parse_config
 from dqn_mer.config import Config
 from dqn_mer.flags import parse
 from dqn_mer.saved_agents import EvaluateOptions
-from dqn_mer.tracking import tags_as_markdown
+from dqn_mer.tags import tags_as_markdown
 from envs.schedule_files import load_schedule
 
 README = (Path(__file__).parent.parent / "README.md").read_text()

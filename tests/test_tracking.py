@@ -22,7 +22,8 @@ from tensorboard.plugins.hparams import metadata
 from dqn_mer.files import DamagedError
 from dqn_mer.metrics import EvaluationRow
 from dqn_mer.state import SavedState, State, StateError
-from dqn_mer.tracking import TAGS, Tracker, metric_columns, tags_as_markdown
+from dqn_mer.tags import CHARTS, TAGS, metric_columns, tags_as_markdown
+from dqn_mer.tracking import Tracker
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore", DeprecationWarning)  # of the html5lib inside TensorBoard
@@ -115,8 +116,10 @@ def custom_scalars(log_dir: Path) -> tuple[CustomScalarsPlugin, RequestContext]:
 
 def test_one_chart_overlays_all_settings_of_every_game(tmp_path: Path) -> None:
     for run, parameter, names in [("a", "pipe_gap", NAMES), ("b", "fall_speed", ["0-fall_speed=0.0608"])]:
-        with Tracker(tmp_path / run, names, parameter, COLUMNS) as tracker:
+        columns = ["gradients/cosine_within", "gradients/cosine_between", "gradients/dot_within"]
+        with Tracker(tmp_path / run, names, parameter, columns) as tracker:
             tracker.log_setting(0, 0, 100)
+            tracker.log(5, dict.fromkeys(columns, 0.5))
             tracker.log_evaluation(10, [EvaluationRow(i, name, 1, 1, 0, 1, 1, 1) for i, name in enumerate(names)])
     plugin, context = custom_scalars(tmp_path)
     (category,) = json.loads(plugin.layout_impl(context, ""))["category"]
@@ -131,6 +134,7 @@ def test_one_chart_overlays_all_settings_of_every_game(tmp_path: Path) -> None:
         "Score on every setting": [f"eval_score/{name}" for name in NAMES],
         "Return on every setting": [f"eval_return/{name}" for name in NAMES],
         "Episode length on every setting": [f"eval_length/{name}" for name in NAMES],
+        "Cosine between gradients": ["gradients/cosine_between", "gradients/cosine_within"],
         "Setting in force": ["setting/index"],
         "Parameter in force": ["setting/pipe_gap"],
     }
@@ -198,7 +202,7 @@ def test_resume_doubles_and_tears_nothing_even_if_the_clock_goes_back(
     assert points(events, "setting/pipe_gap") == [(frame, 100.0) for frame in (1, 100, 200, 300)]
     assert len(events.Tensors("config/text_summary")) == 1
     plugin, context = custom_scalars(tmp_path)
-    assert len(json.loads(plugin.layout_impl(context, ""))["category"][0]["chart"]) == 5
+    assert len(json.loads(plugin.layout_impl(context, ""))["category"][0]["chart"]) == len(CHARTS)
 
 
 def test_a_watching_tensorboard_forgets_what_was_dropped(tmp_path: Path) -> None:

@@ -1,0 +1,69 @@
+"""What a run shows in TensorBoard and keeps as CSV: every tag with its meaning, and the charts of several tags."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+# Every tag with its meaning; the README's table is made from this one. <setting> and <parameter> stand for names.
+TAGS: dict[str, str] = {
+    "train/score": "Score of the training episodes that ended since the last row, mean, in the game's points.",
+    "train/return": "Undiscounted return of the training episodes that ended since the last row, mean.",
+    "train/episode_length": "Length of the training episodes that ended since the last row, mean, in frames.",
+    "train/loss": "Huber loss, mean over the examples of this frame's update, before it.",
+    "train/td_error": "Absolute temporal-difference error, mean over the examples of this frame's update, before it.",
+    "train/q_mean": "Q value, mean over all actions of the update's examples, before it, in discounted return.",
+    "train/q_max": "Largest Q value of any action of the update's examples, before it, in discounted return.",
+    "train/epsilon": "Probability of a random action, 0 to 1.",
+    "train/gradient_norm": "Euclidean norm, over all weights, of the gradient of train/loss.",
+    "train/update_norm": "Euclidean norm, over all weights, of the change that this frame's whole update made.",
+    "memory/fill": "Share of the replay memory in use, 0 to 1.",
+    "memory/megabytes": "Size of the replay memory, in MB; pixels are kept compressed.",
+    "memory/age_mean_frames": "Age of the stored transitions, mean, in frames.",
+    "memory/age_std_frames": "Spread (standard deviation) of the stored transitions' ages, in frames.",
+    "memory/share/<setting>": "Share of the stored transitions that come from this setting, 0 to 1.",
+    "gradients/dot_within": "Dot product of two examples' loss gradients, same setting, mean: positive is transfer.",
+    "gradients/dot_between": "Dot product of two examples' loss gradients, different settings, mean.",
+    "gradients/cosine_within": "Cosine between two examples' loss gradients, same setting, mean, -1 to 1.",
+    "gradients/cosine_between": "Cosine between two examples' loss gradients, different settings, mean, -1 to 1.",
+    "plasticity/dormant_share": "Share of hidden units whose mean activation is at most 0.025 of their layer's (ReDo).",
+    "plasticity/feature_rank": "Effective rank (srank, delta 0.01) of the last hidden layer's features, at most 128.",
+    "plasticity/weight_norm": "Euclidean norm of all weights.",
+    "speed/frames_per_s": "Training frames per second of wall time since the last row.",
+    "setting/index": "Place of the setting in force in the list of settings, from 0. The agent is never told.",
+    "setting/<parameter>": "Value of the game parameter in force, in the game's own unit. The agent is never told.",
+    "updates/count": "Replay updates done since the start of the run.",
+    "updates/target_syncs": "Copies of the network into the target network since the start of the run.",
+    "eval_score/<setting>": "Greedy evaluation on this setting: score of an episode, mean, in the game's points.",
+    "eval_score/mean": "Mean of eval_score over all settings.",
+    "eval_return/<setting>": "Greedy evaluation on this setting: undiscounted return of an episode, mean.",
+    "eval_length/<setting>": "Greedy evaluation on this setting: length of an episode, mean, in frames.",
+    "final/<metric>": "At the end of the run: a continual-learning metric of summary.json (also under HParams).",
+    "config": "Text: the configuration of the run.",
+    "frames/<setting>": "Image: a strip of game frames under this setting.",
+}
+METRIC_GROUPS = ("train/", "memory/", "gradients/", "plasticity/", "speed/", "setting/", "updates/")
+# Regular expressions, which TensorBoard matches from a tag's first character. They hold no setting names, so that runs
+# of different games under one log folder share these charts instead of doubling them.
+CHARTS = {
+    "Score on every setting": r"eval_score/(?!mean$)",
+    "Return on every setting": r"eval_return/",
+    "Episode length on every setting": r"eval_length/",
+    "Cosine between gradients": r"gradients/cosine_",
+    "Setting in force": r"setting/index$",
+    "Parameter in force": r"setting/(?!index$)",
+}
+
+
+def tags_as_markdown() -> str:
+    """Return the table of all tags for the README."""
+    return "| tag | meaning |\n|---|---|\n" + "".join(f"| `{tag}` | {text} |\n" for tag, text in TAGS.items())
+
+
+def metric_columns(setting_names: Sequence[str], parameter_name: str) -> list[str]:
+    """Return the tags that belong into metrics.csv, names filled in, in the order of `TAGS`."""
+    columns = []
+    for tag in TAGS:
+        if tag.startswith(METRIC_GROUPS):
+            filled = tag.replace("<parameter>", parameter_name)
+            columns += [filled.replace("<setting>", name) for name in setting_names] if "<" in filled else [filled]
+    return columns
