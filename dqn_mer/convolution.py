@@ -9,11 +9,10 @@ from collections.abc import Sequence
 
 import numpy as np
 import torch
-from numpy.lib.stride_tricks import sliding_window_view
-from torch import Tensor, nn
+from torch import nn
 
 from dqn_mer.explicit import Array, shared
-from dqn_mer.kernels import scatter_patches
+from dqn_mer.patches import add_bias_relu, cut_patches, relu_backward, scale_pixels, scatter_patches
 
 
 class Convolution:
@@ -24,52 +23,46 @@ class Convolution:
         in_shape: height and width of the maps below.
 
     Attributes:
-        patches: ``(positions, fan_in)``, what `forward` reads; for layers above the first, filled through `patch_map`.
         outputs: ``(height, width, channels)``, written by `forward`.
         gradient: of the outputs, same shape; to be filled before `backward`.
     """
 
     def __init__(self, layer: nn.Conv2d, in_shape: tuple[int, int]) -> None:
-        self.kernel, self.stride = (layer.kernel_size[0], layer.kernel_size[1]), (layer.stride[0], layer.stride[1])
-        height, width = ((n - k) // s + 1 for n, k, s in zip(in_shape, self.kernel, self.stride, strict=True))
-        channels, fan_in = layer.out_channels, layer.in_channels * self.kernel[0] * self.kernel[1]
+        kernel, self.stride = (layer.kernel_size[0], layer.kernel_size[1]), (layer.stride[0], layer.stride[1])
+        height, width = ((n - k) // s + 1 for n, k, s in zip(in_shape, kernel, self.stride, strict=True))
+        channels, fan_in = layer.out_channels, layer.in_channels * kernel[0] * kernel[1]
         # Channels-last weights are one row for each output channel, in the order of a patch.
         self.matrix, self.matrix_gradient = (
             part.permute(0, 2, 3, 1).view(channels, fan_in) for part in shared(layer.weight)
         )
-        self.bias, self.bias_gradient = shared(layer.bias)
-        self.patch_shape = (height, width, *self.kernel, layer.in_channels)
+        self.bias, self.bias_gradient = (part.numpy() for part in shared(layer.bias))
         self.patches, self.patch_gradient = (self.matrix.new_zeros(height * width, fan_in) for _ in range(2))
         self.patch_map, self.patch_gradient_map = (
-            part.numpy().reshape(self.patch_shape) for part in (self.patches, self.patch_gradient)
+            part.numpy().reshape(height, width, *kernel, layer.in_channels)
+            for part in (self.patches, self.patch_gradient)
         )
         self.flat_outputs, self.flat_gradient = (self.matrix.new_zeros(height * width, channels) for _ in range(2))
         self.outputs, self.gradient = (
             part.numpy().reshape(height, width, channels) for part in (self.flat_outputs, self.flat_gradient)
         )
 
-    def windows(self, maps: Array) -> Array:
-        """Return the patches of ``maps`` ``(..., height, width, channels)`` as a view ``(..., *patch_shape)``."""
-        found = sliding_window_view(maps, self.kernel, axis=(-3, -2))  # (..., y, x, channels, kernel y, kernel x)
-        return np.moveaxis(found[..., :: self.stride[0], :: self.stride[1], :, :, :], -3, -1)
-
-    def forward(self) -> None:
-        """Fill `outputs` from one example's `patches`."""
-        torch.addmm(self.bias, self.patches, self.matrix.t(), out=self.flat_outputs)
-        self.flat_outputs.clamp_(min=0)
+    def forward(self, maps: Array) -> None:
+        """Fill `outputs` from one example's ``maps`` ``(height, width, channels)``."""
+        cut_patches(maps, self.patch_map, self.stride)
+        torch.mm(self.patches, self.matrix.t(), out=self.flat_outputs)
+        add_bias_relu(self.outputs, self.bias)
 
     def backward(self, rate: float | None, below: Array | None) -> None:
         """Take the step for `gradient`; fill ``below``, the gradient ``(height, width, channels)`` of the input."""
-        np.multiply(self.gradient, self.outputs > 0, out=self.gradient)
+        relu_backward(self.gradient, self.outputs, self.bias_gradient)
         if below is not None:
             torch.mm(self.flat_gradient, self.matrix, out=self.patch_gradient)
             scatter_patches(self.patch_gradient_map, below, self.stride)
         if rate is None:
             torch.mm(self.flat_gradient.t(), self.patches, out=self.matrix_gradient)
-            torch.sum(self.flat_gradient, 0, out=self.bias_gradient)
         else:
             self.matrix.addmm_(self.flat_gradient.t(), self.patches, alpha=-rate)
-            self.bias.add_(self.flat_gradient.sum(0), alpha=-rate)
+            self.bias -= rate * self.bias_gradient
 
 
 class ConvolutionStack:
@@ -81,36 +74,21 @@ class ConvolutionStack:
     """
 
     def __init__(self, layers: Sequence[nn.Conv2d], input_shape: tuple[int, int, int]) -> None:
+        channels, *shape = input_shape
+        self.maps = np.empty((*shape, channels), shared(layers[0].weight)[0].numpy().dtype)
         self.layers: list[Convolution] = []
-        shape = input_shape[1:]
         for layer in layers:
             self.layers.append(Convolution(layer, (shape[0], shape[1])))
-            shape = self.layers[-1].outputs.shape[:2]
-        # What the layers above the first read: views of the maps below them.
-        self.windows = [
-            upper.windows(lower.outputs) for lower, upper in zip(self.layers, self.layers[1:], strict=False)
-        ]
-        self.first_patches = self.layers[0].patches[None]
+            shape = list(self.layers[-1].outputs.shape[:2])
 
-    def load(self, pixels: Tensor) -> None:
-        """Cut out the first layer's patches for all examples; they do not depend on the weights.
-
-        Args:
-            pixels: ``(examples, channels, height, width)``, scaled to [0, 1].
-        """
-        first = self.layers[0]
-        maps = np.ascontiguousarray(np.moveaxis(pixels.numpy(), 1, -1))
-        patches = np.ascontiguousarray(first.windows(maps))
-        self.first_patches = torch.from_numpy(patches.reshape(len(maps), -1, first.matrix.shape[1]))
-
-    def forward(self, row: int) -> Array:
-        """Return the features of one loaded example, in the order of `torch.nn.Flatten`."""
-        self.layers[0].patches = self.first_patches[row]
-        self.layers[0].forward()
-        for layer, windows in zip(self.layers[1:], self.windows, strict=True):
-            np.copyto(layer.patch_map, windows)
-            layer.forward()
-        return self.layers[-1].outputs.transpose(2, 0, 1).reshape(-1)
+    def forward(self, pixels: Array) -> Array:
+        """Return the features, in the order of `torch.nn.Flatten`, of ``pixels`` ``(channels, height, width)``."""
+        scale_pixels(pixels, self.maps)
+        maps = self.maps
+        for layer in self.layers:
+            layer.forward(maps)
+            maps = layer.outputs
+        return maps.transpose(2, 0, 1).reshape(-1)
 
     def backward(self, gradient: Array, rate: float | None) -> None:
         """Take the step for d loss / d features."""

@@ -12,10 +12,9 @@ from typing import Any, Protocol
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from scipy.linalg import get_blas_funcs
 from torch import Tensor, nn
 
-from dqn_mer.kernels import product, product_of_active
+from dqn_mer.kernels import dense_forward, dense_gradient, dense_step, product, product_of_active
 
 Array = NDArray[Any]
 
@@ -46,14 +45,14 @@ class Dense(Protocol):
 
 
 class DirectDense:
-    """A dense layer that takes every step at once: for SGD, an outer product added in place by BLAS (``ger``)."""
+    """A dense layer that takes every step at once."""
 
     def __init__(self, layer: nn.Linear, relu: bool) -> None:
         self.matrix, self.matrix_gradient = (part.numpy() for part in shared(layer.weight))
         self.bias, self.bias_gradient = (part.numpy() for part in shared(layer.bias))
         self.relu = relu
-        self.add_outer_product = get_blas_funcs("ger", (self.matrix,))
-        self.inputs = self.outputs = self.bias
+        self.inputs = self.bias
+        self.outputs = np.zeros_like(self.bias)
 
     def begin(self, examples: int) -> None:
         """Nothing to prepare."""
@@ -61,24 +60,18 @@ class DirectDense:
     def forward(self, inputs: Array) -> Array:
         """Return the outputs of one example."""
         self.inputs = inputs
-        self.outputs = self.matrix @ inputs
-        self.outputs += self.bias
-        if self.relu:
-            np.maximum(self.outputs, 0, out=self.outputs)
+        dense_forward(self.matrix, self.bias, inputs, self.outputs, self.relu)
         return self.outputs
 
     def backward(self, gradient: Array, rate: float | None, pass_on: bool) -> Array:
         """Take the step, and return the gradient of the inputs under the weights before it."""
         if self.relu:
             gradient = gradient * (self.outputs > 0)
-        below = gradient @ self.matrix if pass_on else gradient
         if rate is None:
-            np.multiply.outer(gradient, self.inputs, out=self.matrix_gradient)
             self.bias_gradient[:] = gradient
-        else:
-            self.add_outer_product(-rate, self.inputs, gradient, a=self.matrix.T, overwrite_a=True)
-            self.bias -= rate * gradient
-        return below
+            return dense_gradient(self.matrix, self.inputs, gradient, self.matrix_gradient)
+        self.bias -= rate * gradient
+        return dense_step(self.matrix, self.inputs, gradient, rate)
 
     def finish(self, reptile_rate: float) -> None:
         """Nothing was put off."""
@@ -92,20 +85,13 @@ class LargeDense:
     Args:
         layer: to read, and to write the gradient of.
         relu: whether a ReLU follows.
-        factored: leave the weights' gradient as its two factors, `inputs` and `gradient`, instead of writing it.
-
-    Attributes:
-        matrix: the weights, ``(inputs, outputs)``.
-        inputs: of the last forward pass.
-        gradient: d loss / d outputs of the last backward pass, before the ReLU.
     """
 
-    def __init__(self, layer: nn.Linear, relu: bool, factored: bool) -> None:
+    def __init__(self, layer: nn.Linear, relu: bool) -> None:
         self.matrix, self.matrix_gradient = (part.t().numpy() for part in shared(layer.weight))
         self.bias, self.bias_gradient = (part.numpy() for part in shared(layer.bias))
         self.relu = relu
-        self.factored = factored
-        self.inputs = self.outputs = self.gradient = self.bias
+        self.inputs = self.outputs = self.bias
 
     def begin(self, examples: int) -> None:
         """Nothing to prepare."""
@@ -124,9 +110,8 @@ class LargeDense:
         assert rate is None  # plain SGD has `LazyDense`
         if self.relu:
             gradient = gradient * (self.outputs > 0)
-        if not self.factored:
-            np.multiply.outer(self.inputs, gradient, out=self.matrix_gradient)
-        self.bias_gradient[:] = self.gradient = gradient
+        np.multiply.outer(self.inputs, gradient, out=self.matrix_gradient)
+        self.bias_gradient[:] = gradient
         return product_of_active(self.matrix, gradient, self.inputs) if pass_on else gradient
 
     def finish(self, reptile_rate: float) -> None:

@@ -1,23 +1,41 @@
-"""The inner loops of one example that no library call covers, compiled by Numba where it is installed.
+"""Inner loops of one example that no library call covers, compiled by Numba where it is installed.
 
 A large dense layer is bound by the memory that its weights come from. Its inputs are the outputs of a ReLU, and
 half or more of them are zero: neither the forward nor the backward pass needs their weights. BLAS reads them all
-the same. Without Numba the same functions go through BLAS; results agree within rounding.
+the same. Without Numba the same functions go through BLAS and NumPy; results agree within rounding.
 """
 
 from __future__ import annotations
 
 import importlib.util
-from typing import Any, NamedTuple
+from collections.abc import Callable
+from functools import partial
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
 Array = NDArray[Any]
+Function = TypeVar("Function", bound=Callable[..., Any])
 
 COMPILED = importlib.util.find_spec("numba") is not None
 """Whether Numba is there."""
+
+
+def compiled(function: Function) -> Function:
+    """Have Numba compile ``function`` at its first call; without Numba it must not be called."""
+    if not COMPILED:
+        return function
+    from numba import njit
+
+    # Sums may be reordered and contracted; NaN and infinity stay what they are, and division by zero gives them.
+    compile_: Any = partial(njit, fastmath={"reassoc", "contract", "nsz"}, error_model="numpy")
+    try:
+        made: Function = compile_(function, cache=True)
+    except RuntimeError:  # nowhere to keep the machine code: each process makes it anew
+        made = compile_(function)
+    return made
 
 
 def product(matrix: Array, inputs: Array) -> Array:
@@ -40,146 +58,108 @@ def product_of_active(matrix: Array, gradient: Array, inputs: Array) -> Array:
     return found
 
 
-def scatter_patches(patches: Array, below: Array, stride: tuple[int, int]) -> None:
-    """Add every patch of ``patches`` ``(y, x, kernel y, kernel x, channels)`` to the place of ``below`` it covers.
-
-    Args:
-        patches: gradients of the patches.
-        below: ``(height, width, channels)``; overwritten.
-        stride: between patches.
-    """
+def dense_forward(matrix: Array, bias: Array, inputs: Array, outputs: Array, relu: bool) -> None:
+    """Set ``outputs`` to ``matrix @ inputs + bias`` for ``matrix`` (outputs, inputs), through a ReLU if so told."""
     if COMPILED:
-        _scatter(patches, below, stride[0], stride[1])
+        _dense_forward(matrix, bias, inputs, outputs, relu)
         return
-    below.fill(0)
-    height, width, kernel_y, kernel_x, _ = patches.shape
-    for y in range(kernel_y):
-        for x in range(kernel_x):
-            target = below[y : y + stride[0] * height : stride[0], x : x + stride[1] * width : stride[1]]
-            target += patches[:, :, y, x]
+    np.dot(matrix, inputs, out=outputs)
+    outputs += bias
+    if relu:
+        np.maximum(outputs, 0, out=outputs)
 
 
-def adam_step(weights: Array, first: Array, second: Array, gradient: Array, constants: AdamConstants) -> None:
-    """Take one Adam step in place; all arrays ``(n,)``. Compiled only."""
-    _adam_vector(weights, first, second, gradient, *constants)
+def dense_step(matrix: Array, inputs: Array, gradient: Array, rate: float) -> Array:
+    """Return ``gradient @ matrix``, and then take the SGD step of ``matrix`` (outputs, inputs) in place."""
+    if not COMPILED:
+        below: Array = gradient @ matrix
+        matrix -= np.multiply.outer(rate * gradient, inputs)
+        return below
+    found = np.zeros_like(inputs)
+    _dense_step(matrix, inputs, gradient, matrix.dtype.type(rate), found)
+    return found
 
 
-def adam_step_of_product(
-    weights: Array, first: Array, second: Array, inputs: Array, gradient: Array, constants: AdamConstants
-) -> None:
-    """Take one Adam step in place for the gradient ``inputs gradientᵀ``, without forming it. Compiled only.
-
-    Args:
-        weights: ``(inputs, outputs)``.
-        first: Adam's first moments, same shape.
-        second: Adam's second moments, same shape.
-        inputs: ``(inputs,)``.
-        gradient: ``(outputs,)``.
-        constants: of this step.
-    """
-    _adam_product(weights, first, second, inputs, gradient, *constants)
+def dense_gradient(matrix: Array, inputs: Array, gradient: Array, into: Array) -> Array:
+    """Return ``gradient @ matrix``, and write the gradient of ``matrix`` (outputs, inputs) to ``into``."""
+    if not COMPILED:
+        np.multiply.outer(gradient, inputs, out=into)
+        below: Array = gradient @ matrix
+        return below
+    found = np.zeros_like(inputs)
+    _dense_gradient(matrix, inputs, gradient, into, found)
+    return found
 
 
-class AdamConstants(NamedTuple):
-    """Numbers of one Adam step, all in the dtype of the weights: a mixture would be computed in float64."""
-
-    step_size: Any
-    beta1: Any
-    rest1: Any
-    beta2: Any
-    rest2: Any
-    epsilon: Any
-    second_scale: Any
-
-    @classmethod
-    def at(
-        cls, step: int, learning_rate: float, betas: tuple[float, float], epsilon: float, dtype: Any
-    ) -> AdamConstants:
-        """Return the numbers of the ``step``-th step (from 1), with its bias corrections."""
-        corrections = 1 - betas[0] ** step, (1 - betas[1] ** step) ** 0.5
-        beta1, beta2 = betas
-        values = learning_rate / corrections[0], beta1, 1 - beta1, beta2, 1 - beta2, epsilon, 1 / corrections[1]
-        return cls(*(np.dtype(dtype).type(value) for value in values))
-
-
-def _adam_vector(
-    weights: Array,
-    first: Array,
-    second: Array,
-    gradient: Array,
-    size: Any,
-    beta1: Any,
-    rest1: Any,
-    beta2: Any,
-    rest2: Any,
-    eps: Any,
-    scale: Any,
-) -> None:
-    for i in range(weights.shape[0]):
-        mean = beta1 * first[i] + rest1 * gradient[i]
-        square = beta2 * second[i] + rest2 * gradient[i] * gradient[i]
-        first[i], second[i] = mean, square
-        weights[i] -= size * mean / (np.sqrt(square) * scale + eps)
-
-
-def _adam_product(
-    weights: Array,
-    first: Array,
-    second: Array,
-    inputs: Array,
-    gradient: Array,
-    size: Any,
-    beta1: Any,
-    rest1: Any,
-    beta2: Any,
-    rest2: Any,
-    eps: Any,
-    scale: Any,
-) -> None:
-    for row in range(weights.shape[0]):
-        value, row_weights, row_first, row_second = inputs[row], weights[row], first[row], second[row]
-        for column in range(weights.shape[1]):
-            slope = value * gradient[column]
-            mean = beta1 * row_first[column] + rest1 * slope
-            square = beta2 * row_second[column] + rest2 * slope * slope
-            row_first[column], row_second[column] = mean, square
-            row_weights[column] -= size * mean / (np.sqrt(square) * scale + eps)
-
-
+@compiled
 def _add_rows(matrix: Array, inputs: Array, outputs: Array) -> None:
-    for row in range(matrix.shape[0]):
-        value = inputs[row]
-        if value != 0:
-            for column in range(matrix.shape[1]):
-                outputs[column] += value * matrix[row, column]
+    active = np.flatnonzero(inputs)
+    paired = active.shape[0] // 4 * 4
+    for place in range(0, paired, 4):  # four rows at a time, for one reading and writing of the outputs
+        a, b, c, d = active[place], active[place + 1], active[place + 2], active[place + 3]
+        row_a, row_b, row_c, row_d = matrix[a], matrix[b], matrix[c], matrix[d]
+        value_a, value_b, value_c, value_d = inputs[a], inputs[b], inputs[c], inputs[d]
+        for column in range(matrix.shape[1]):
+            outputs[column] += (
+                value_a * row_a[column] + value_b * row_b[column] + value_c * row_c[column] + value_d * row_d[column]
+            )
+    for row in active[paired:]:
+        for column in range(matrix.shape[1]):
+            outputs[column] += inputs[row] * matrix[row, column]
 
 
+@compiled
 def _dot_rows(matrix: Array, gradient: Array, inputs: Array, below: Array) -> None:
+    active = np.flatnonzero(inputs)
+    paired = active.shape[0] // 4 * 4
+    zero = gradient.dtype.type(0)
+    for place in range(0, paired, 4):
+        a, b, c, d = active[place], active[place + 1], active[place + 2], active[place + 3]
+        row_a, row_b, row_c, row_d = matrix[a], matrix[b], matrix[c], matrix[d]
+        total_a, total_b, total_c, total_d = zero, zero, zero, zero
+        for column in range(matrix.shape[1]):
+            slope = gradient[column]
+            total_a += row_a[column] * slope
+            total_b += row_b[column] * slope
+            total_c += row_c[column] * slope
+            total_d += row_d[column] * slope
+        below[a], below[b], below[c], below[d] = total_a, total_b, total_c, total_d
+    for row in active[paired:]:
+        total = zero
+        for column in range(matrix.shape[1]):
+            total += matrix[row, column] * gradient[column]
+        below[row] = total
+
+
+@compiled
+def _dense_forward(matrix: Array, bias: Array, inputs: Array, outputs: Array, relu: bool) -> None:
+    zero = bias.dtype.type(0)
     for row in range(matrix.shape[0]):
-        if inputs[row] != 0:
-            total = gradient[0] * 0
+        total = zero
+        for column in range(matrix.shape[1]):
+            total += matrix[row, column] * inputs[column]
+        total += bias[row]
+        outputs[row] = max(total, zero) if relu else total
+
+
+@compiled
+def _dense_step(matrix: Array, inputs: Array, gradient: Array, rate: Any, below: Array) -> None:
+    for row in range(matrix.shape[0]):
+        slope = gradient[row]
+        if slope != 0:
+            step = rate * slope
             for column in range(matrix.shape[1]):
-                total += matrix[row, column] * gradient[column]
-            below[row] = total
+                weight = matrix[row, column]
+                below[column] += slope * weight
+                matrix[row, column] = weight - step * inputs[column]
 
 
-def _scatter(patches: Array, below: Array, down: int, right: int) -> None:
-    below[:] = 0
-    height, width, kernel_y, kernel_x, channels = patches.shape
-    for y in range(height):
-        for x in range(width):
-            for offset_y in range(kernel_y):
-                for offset_x in range(kernel_x):
-                    for channel in range(channels):
-                        below[y * down + offset_y, x * right + offset_x, channel] += patches[
-                            y, x, offset_y, offset_x, channel
-                        ]
-
-
-if COMPILED:
-    from numba import njit
-
-    # Sums may be reordered and contracted; NaN and infinity stay what they are, and division by zero gives them.
-    _compiled = njit(fastmath={"reassoc", "contract", "nsz"}, error_model="numpy")
-    _add_rows, _dot_rows, _scatter = _compiled(_add_rows), _compiled(_dot_rows), _compiled(_scatter)
-    _adam_vector, _adam_product = _compiled(_adam_vector), _compiled(_adam_product)
+@compiled
+def _dense_gradient(matrix: Array, inputs: Array, gradient: Array, into: Array, below: Array) -> None:
+    for row in range(matrix.shape[0]):
+        slope = gradient[row]
+        for column in range(matrix.shape[1]):
+            into[row, column] = slope * inputs[column]
+        if slope != 0:
+            for column in range(matrix.shape[1]):
+                below[column] += slope * matrix[row, column]

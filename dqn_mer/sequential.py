@@ -8,7 +8,6 @@ way for every other model, loss and device.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
@@ -17,9 +16,10 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
+from dqn_mer.adam import AdamDense, ExplicitAdam, has_adam_form
 from dqn_mer.convolution import ConvolutionStack
-from dqn_mer.explicit import Array, Dense, DirectDense, LargeDense, LazyDense, shared
-from dqn_mer.kernels import COMPILED, AdamConstants, adam_step, adam_step_of_product
+from dqn_mer.explicit import Array, Dense, DirectDense, LargeDense, LazyDense
+from dqn_mer.kernels import COMPILED
 from dqn_mer.mer import NEWEST, AutogradLearner, Examples, Loss, SequentialLearner, step_with_boost
 from dqn_mer.networks import LARGE_WEIGHTS, FlatWeights, ScalePixels
 
@@ -89,51 +89,6 @@ def is_plain_sgd(optimizer: Optimizer) -> bool:
     return not any(optimizer.param_groups[0][name] for name in ("momentum", "weight_decay", "nesterov", "maximize"))
 
 
-def is_plain_adam(optimizer: Optimizer) -> bool:
-    """Whether a step of ``optimizer`` is that of Kingma and Ba, 2015, and nothing else."""
-    if type(optimizer) is not torch.optim.Adam or len(optimizer.param_groups) != 1:
-        return False
-    return not any(optimizer.param_groups[0][name] for name in ("weight_decay", "amsgrad", "maximize"))
-
-
-class ExplicitAdam:
-    """Takes the step of a `torch.optim.Adam`, on its own state, where large layers gave their gradient as factors.
-
-    The gradient of a dense layer from one example is an outer product: forming it, and reading it back, takes longer
-    than the step itself.
-
-    Args:
-        optimizer: for which `is_plain_adam` holds, over ``weights.vector``.
-        weights: that it steps.
-        large: the large layers, each with its place in the vector.
-    """
-
-    def __init__(self, optimizer: Optimizer, weights: FlatWeights, large: list[tuple[LargeDense, slice]]) -> None:
-        self.optimizer = optimizer
-        self.weights = weights
-        self.large = large
-        self.rest = weights.spans_without([span for _, span in large])
-
-    def step(self, boost: float) -> None:
-        """Take the step, with the learning rate multiplied by ``boost``."""
-        vector, group = self.weights.vector, self.optimizer.param_groups[0]
-        state = self.optimizer.state[vector]
-        if not state:  # as torch.optim.Adam makes it at its first step
-            state["step"] = torch.zeros(())
-            state["exp_avg"], state["exp_avg_sq"] = torch.zeros_like(vector), torch.zeros_like(vector)
-        state["step"] += 1
-        values, gradient = (part.numpy() for part in shared(vector))
-        first, second = state["exp_avg"].numpy(), state["exp_avg_sq"].numpy()
-        constants = AdamConstants.at(
-            int(state["step"]), boost * group["lr"], group["betas"], group["eps"], values.dtype
-        )
-        for span in self.rest:
-            adam_step(values[span], first[span], second[span], gradient[span], constants)
-        for layer, span in self.large:
-            moments = first[span].reshape(layer.matrix.shape), second[span].reshape(layer.matrix.shape)
-            adam_step_of_product(layer.matrix, *moments, layer.inputs, layer.gradient, constants)
-
-
 class ExplicitLearner:
     """The inner loop for a model with an explicit form, on a CPU.
 
@@ -151,60 +106,53 @@ class ExplicitLearner:
         self.loss = loss
         self.optimizer = optimizer
         self.plain_sgd = is_plain_sgd(optimizer)
+        self.adam = ExplicitAdam(optimizer, weights) if COMPILED and has_adam_form(optimizer) else None
         self.stacked = [layer for layer in weights.model.children() if isinstance(layer, nn.Conv2d)]
+        self.convolutions: ConvolutionStack | None = None
         linear = [layer for layer in weights.model.children() if isinstance(layer, nn.Linear)]
         self.dense: list[Dense] = [self._dense(layer, relu=layer is not linear[-1]) for layer in linear]
-        self.convolutions: ConvolutionStack | None = None
-        places = [weights.span_of(layer.weight) for layer in linear]
-        lazy = [place for layer, place in zip(self.dense, places, strict=True) if isinstance(layer, LazyDense)]
         # The parts of the weight vector whose steps are taken at once, and so need a Reptile step of their own.
-        self.direct = weights.spans_without(lazy)
-        large = [
-            (layer, place) for layer, place in zip(self.dense, places, strict=True) if isinstance(layer, LargeDense)
-        ]
-        self.adam = ExplicitAdam(optimizer, weights, large) if large and self.explicit_adam else None
-
-    @property
-    def explicit_adam(self) -> bool:
-        """Whether large layers leave their gradients as factors, for `ExplicitAdam`."""
-        return COMPILED and is_plain_adam(self.optimizer)
+        self.direct = weights.spans_without(
+            [
+                weights.span_of(layer.weight)
+                for layer, dense in zip(linear, self.dense, strict=True)
+                if isinstance(dense, LazyDense | AdamDense)
+            ]
+        )
 
     def _dense(self, layer: nn.Linear, relu: bool) -> Dense:
         if layer.weight.numel() < LARGE_WEIGHTS:
             return DirectDense(layer, relu)
-        return LazyDense(layer, relu) if self.plain_sgd else LargeDense(layer, relu, factored=self.explicit_adam)
+        if self.plain_sgd:
+            return LazyDense(layer, relu)
+        if self.adam is not None:
+            return AdamDense(layer, self.weights.span_of(layer.weight), relu, self.adam)
+        return LargeDense(layer, relu)
 
     @torch.no_grad()
     def learn(self, examples: Examples, batch: NDArray[np.int64], newest_boost: float, reptile_rate: float) -> None:
         """Take one optimizer step on each example of ``batch`` in turn, then one Reptile step."""
         vector = self.weights.vector.detach()
         before = [vector[span].clone() for span in self.direct] if reptile_rate != 1.0 else []
-        features, targets = self._features(examples[0]), [part.numpy() for part in examples[1:]]
+        observations, *targets = (part.numpy() for part in examples)
+        if self.stacked and self.convolutions is None:
+            self.convolutions = ConvolutionStack(self.stacked, observations.shape[1:])
+        if self.adam is not None:
+            self.adam.begin(len(batch))
         for layer in self.dense:
             layer.begin(len(batch))
         for row in batch.tolist():
             boost = newest_boost if row == NEWEST else 1.0
-            self._learn_one(features(row), [target[row] for target in targets], boost)
+            self._learn_one(observations[row], [target[row] for target in targets], boost)
         for layer in self.dense:
             layer.finish(reptile_rate)
         for span, start in zip(self.direct, before, strict=False):
             vector[span] = torch.lerp(start, vector[span], reptile_rate)
 
-    def _features(self, observations: Tensor) -> Callable[[int], Array]:
-        """Return what gives a row's inputs of the first dense layer: the observation, or the convolutions' maps."""
-        if not self.stacked:
-            vectors: Array = observations.numpy()
-            return vectors.__getitem__
-        if self.convolutions is None:
-            channels, height, width = observations.shape[1:]
-            self.convolutions = ConvolutionStack(self.stacked, (channels, height, width))
-        self.convolutions.load(ScalePixels()(observations).to(self.weights.vector.dtype))
-        return self.convolutions.forward
-
-    def _learn_one(self, features: Array, targets: list[Any], boost: float) -> None:
+    def _learn_one(self, observation: Array, targets: list[Any], boost: float) -> None:
         """Take the optimizer step for one example."""
         rate = boost * self.optimizer.param_groups[0]["lr"] if self.plain_sgd else None
-        outputs = features
+        outputs = observation if self.convolutions is None else self.convolutions.forward(observation)
         for layer in self.dense:
             outputs = layer.forward(outputs)
         gradient = self.loss.output_gradient(outputs, *targets)
