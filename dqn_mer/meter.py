@@ -39,10 +39,14 @@ class Measurement:
 class Meter:
     """Measures the gradients of examples in memory, and the hidden units that they meet.
 
+    Always in the middle between two copies into the target network. Right after one all targets have moved, mostly the
+    same way, and gradients agree because of that: in a run on Catcher their mean cosine was 0.14 to 0.26 right after
+    copies, and 0.00 to 0.05 in the middle.
+
     Args:
         agent: that learns.
         schedule: tells of which setting an example is, from its date; the agent is not told.
-        every_frames: period, 0 for never.
+        every_frames: period, 0 for never; each measurement is moved to the middle of its target period.
         rng: its own generator.
     """
 
@@ -54,7 +58,13 @@ class Meter:
 
     def due(self, frame: int) -> bool:
         """Return whether there is a measurement after ``frame`` frames."""
-        return self.every_frames > 0 and frame % self.every_frames == 0
+        if not self.every_frames:
+            return False
+        period = min(self.agent.settings.target_sync_frames, self.every_frames)
+        start = frame - period // 2
+        if start < 0 or start % period:
+            return False
+        return (start + period - 1) // self.every_frames > max(start - 1, 0) // self.every_frames
 
     def sample(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """Draw about `EXAMPLES` slots of the memory, as many from each setting as it holds enough of.

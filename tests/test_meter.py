@@ -159,6 +159,23 @@ def test_one_setting_has_nothing_between_settings_and_one_example_no_pair() -> N
     assert not alone.rows and {tag.partition("/")[0] for tag in alone.values} == {"plasticity"}
 
 
+@pytest.mark.parametrize(
+    ("every", "sync", "frames"),
+    [
+        (0, 10, []),
+        (10, 10, [15, 25, 35, 45, 55]),
+        (25, 10, [25, 55]),  # 25 is the middle of 20 to 30, 50 is in 50 to 60
+        (7, 10, [10, 17, 24, 31, 38, 45, 52, 59]),
+        (20, 100, [30, 50]),
+        (20, 1, [20, 40, 60]),
+    ],
+)
+def test_measurements_are_in_the_middle_between_target_copies(every: int, sync: int, frames: list[int]) -> None:
+    meter = played(1, target_sync_frames=sync)
+    meter.every_frames = every
+    assert [frame for frame in range(1, 61) if meter.due(frame)] == frames
+
+
 def test_the_meter_goes_on_to_the_bit() -> None:
     first, second = played(80), played(80, seed=0)
     first.measure()
@@ -181,11 +198,11 @@ def test_training_is_the_same_to_the_bit_with_and_without_it(agent: str, tmp_pat
     kept = [run.agent.get_state() for run in runs.values()]
     assert str(kept[0]["replay"]) == str(kept[1]["replay"]) and kept[0]["rng"] == kept[1]["rng"]
     rows = rows_of(tmp_path / "30" / "interference.csv")
-    assert sorted({int(row["frame"]) for row in rows}) == list(range(30, 401, 30))
+    assert sorted({int(row["frame"]) for row in rows}) == list(range(45, 401, 30))
     metrics = {int(row["frame"]): row for row in rows_of(tmp_path / "30" / "metrics.csv")}
-    assert sorted(metrics) == sorted({*range(30, 401, 30), *range(50, 401, 50)})
-    assert metrics[210]["plasticity/dormant_share"] and not metrics[200]["plasticity/dormant_share"]
-    assert metrics[240]["gradients/cosine_between"] and not metrics[180]["gradients/cosine_between"]
+    assert sorted(metrics) == sorted({*range(45, 401, 30), *range(50, 401, 50)})
+    assert metrics[195]["plasticity/dormant_share"] and not metrics[200]["plasticity/dormant_share"]
+    assert metrics[225]["gradients/cosine_between"] and not metrics[195]["gradients/cosine_between"]
     assert rows_of(tmp_path / "0" / "interference.csv") == []
 
 
