@@ -1,4 +1,4 @@
-"""``python -m dqn_mer COMMAND``: train, evaluate."""
+"""``python -m dqn_mer COMMAND``: train, evaluate, watch, play."""
 
 import sys
 

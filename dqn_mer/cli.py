@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 from rich.console import Console
 
@@ -12,6 +12,7 @@ from dqn_mer.config import Config
 from dqn_mer.defaults import default_config
 from dqn_mer.flags import UsageError, parse
 
+T = TypeVar("T")
 DECIDES_DEFAULTS = ("preset", "game", "observation", "agent", "schedule")
 
 
@@ -27,6 +28,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     commands = {
         "train": Command("train an agent on a game that changes (the same as train.py)", train_command),
         "evaluate": Command("play a saved agent and say how well it does on each setting", evaluate_command),
+        "watch": Command("watch a saved agent in a window, as clips or in TensorBoard", watch_command),
+        "play": Command("play a game yourself, beside a saved agent if you like", play_command),
     }
     given = list(sys.argv[1:] if arguments is None else arguments)
     if given[:1] in (["-h"], ["--help"]):
@@ -65,8 +68,27 @@ def evaluate_command(arguments: Sequence[str]) -> int:
     """Evaluate a saved agent as the flags say, and return the exit code."""
     from dqn_mer.saved_agents import EvaluateOptions, evaluate_checkpoint
 
+    return _run("evaluate", EvaluateOptions, evaluate_checkpoint, arguments)
+
+
+def watch_command(arguments: Sequence[str]) -> int:
+    """Show or record a saved agent's play as the flags say, and return the exit code."""
+    from dqn_mer.watching import WatchOptions, watch
+
+    return _run("watch", WatchOptions, watch, arguments)
+
+
+def play_command(arguments: Sequence[str]) -> int:
+    """Let a person play as the flags say, and return the exit code."""
+    from dqn_mer.playing import PlayOptions, play
+
+    return _run("play", PlayOptions, play, arguments)
+
+
+def _run(name: str, kind: type[T], command: Callable[[T], object], arguments: Sequence[str]) -> int:
+    """Read a command's flags, run it and return the exit code: 0, or 2 after a mistake, told in one line."""
     try:
-        evaluate_checkpoint(parse(EvaluateOptions, arguments, prog="python -m dqn_mer evaluate"))
+        command(parse(kind, arguments, prog=f"python -m dqn_mer {name}"))
     except (UsageError, ValueError, ImportError, OSError) as error:
         return _complain(str(error))
     except KeyboardInterrupt:

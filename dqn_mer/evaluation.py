@@ -10,7 +10,7 @@ import gymnasium
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import nn
+from torch import Tensor, nn
 
 from dqn_mer.metrics import EvaluationRow
 from envs.settings import Setting
@@ -57,10 +57,14 @@ class GreedyPolicy:
         self.device = device
 
     @torch.inference_mode()
+    def values(self, observations: NDArray[Any]) -> Tensor:
+        """Return the Q values ``(n, actions)`` of observations ``(n, ...)``."""
+        q: Tensor = self.model(torch.from_numpy(observations).to(self.device))
+        return q
+
     def __call__(self, observations: NDArray[Any]) -> NDArray[np.int64]:
         """Return the greedy action for each observation."""
-        q = self.model(torch.from_numpy(observations).to(self.device))
-        actions: NDArray[np.int64] = q.argmax(dim=1).cpu().numpy()
+        actions: NDArray[np.int64] = self.values(observations).argmax(dim=1).cpu().numpy()
         return actions
 
 
@@ -74,6 +78,11 @@ class RandomPolicy:
     def __call__(self, observations: NDArray[Any]) -> NDArray[np.int64]:
         """Return one action for each observation."""
         return self.rng.choice(len(self.probabilities), size=len(observations), p=self.probabilities)
+
+
+def episode_seeds(seed: int, episodes: int) -> list[int]:
+    """Return the seeds of the first episodes under one seed; more episodes have the same first ones."""
+    return [int(word) for word in np.random.SeedSequence(seed).generate_state(episodes)]
 
 
 class Evaluator:
@@ -98,7 +107,7 @@ class Evaluator:
     ) -> None:
         self.settings = list(settings)
         self.episodes = episodes
-        self.seeds = [int(word) for word in np.random.SeedSequence(seed).generate_state(episodes)]
+        self.seeds = episode_seeds(seed, episodes)
         self.envs = [make_env(setting) for setting in self.settings for _ in range(episodes)]
 
     def run(self, policy: Policy) -> list[SettingResult]:

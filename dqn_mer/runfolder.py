@@ -64,6 +64,20 @@ def create_run_folder(config: Config) -> Path:
     raise ValueError(f"log_dir={str(config.log_dir)!r}: no free name for the run")
 
 
+def create_new_folder(field: str, path: Path) -> None:
+    """Make a folder that a flag named.
+
+    Raises:
+        ValueError: naming the field, if it exists or cannot be made.
+    """
+    try:
+        path.mkdir(parents=True)
+    except FileExistsError:
+        raise ValueError(f"{field}={str(path)!r}: exists already; must be a new folder") from None
+    except OSError as error:
+        raise ValueError(f"{field}={str(path)!r}: cannot be written: {error.strerror}") from None
+
+
 def describe_run(config: Config, schedule: Schedule, arguments: Sequence[str]) -> dict[str, Any]:
     """Return everything that explains a run: configuration, schedule, command, versions, commit, machine."""
     return {

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -28,27 +28,38 @@ from envs.settings import Schedule, Setting
 
 
 @dataclass(frozen=True)
-class EvaluateOptions:
-    """Play a saved agent greedily and say how well it does on each setting."""
+class AgentFields:
+    """Who plays, and what."""
 
     path: tyro.conf.Positional[Path]
     """A run folder (its latest checkpoint is taken) or one checkpoint folder."""
-    settings: str = "all"
+    settings: Annotated[str, tyro.conf.arg(aliases=("--setting",))] = "all"
     """all: of the run's schedule; easier: those before the one trained on last; or names or values, as A,B,..."""
-    episodes: Annotated[int, Range(1, 100_000, whole=True)] = 20
-    """Episodes per setting."""
     seed: Annotated[int, Range(0, 2**63 - 1, whole=True)] = 1
     """Seed of the episodes."""
-    frame_limit: Annotated[int | None, COUNT] = None
-    """Frames after which an episode is truncated (none: as in the run's own evaluations)."""
     backend: Literal["native", "ple"] | None = None
     """Backend to play on (none: the run's)."""
     game_parameters: Mapping[str, float] = field(default_factory=dict)
     """Game parameters to change on every setting, as NAME=VALUE,..."""
     device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
     """Where the network lives."""
+
+
+@dataclass(frozen=True)
+class EvaluationFields:
+    """How long, and where the result goes."""
+
+    episodes: Annotated[int, Range(1, 100_000, whole=True)] = 20
+    """Episodes per setting."""
+    frame_limit: Annotated[int | None, COUNT] = None
+    """Frames after which an episode is truncated (none: as in the run's own evaluations)."""
     json: Path | None = None
     """Also write the result to this file; it must not exist."""
+
+
+@dataclass(frozen=True)
+class EvaluateOptions(EvaluationFields, AgentFields):
+    """Play a saved agent greedily and say how well it does on each setting."""
 
     def __post_init__(self) -> None:
         """Check the values; raises ValueError naming the field."""
@@ -76,7 +87,7 @@ class SavedAgent:
     trained_on_last: str
 
 
-def load_agent(options: EvaluateOptions) -> SavedAgent:
+def load_agent(options: AgentFields) -> SavedAgent:
     """Load the agent and set up its game as ``options`` say.
 
     Raises:
@@ -115,10 +126,7 @@ def evaluate_checkpoint(options: EvaluateOptions, console: Console | None = None
         ValueError: in one line, for a bad checkpoint or option.
     """
     agent = load_agent(options)
-    settings = [
-        Setting(setting.name, {**setting.parameters, **options.game_parameters})
-        for setting in choose_settings(options.settings, agent)
-    ]
+    settings = settings_to_play(options, agent)
     frame_limit = options.frame_limit or agent.config.eval_frame_limit
     device = choose_device(options.device)
     evaluator = Evaluator(
@@ -147,6 +155,14 @@ def evaluate_checkpoint(options: EvaluateOptions, console: Console | None = None
     return content
 
 
+def settings_to_play(options: AgentFields, agent: SavedAgent) -> list[Setting]:
+    """Return the settings that ``options`` name, with the parameters that they change."""
+    return [
+        Setting(setting.name, {**setting.parameters, **options.game_parameters})
+        for setting in choose_settings(options.settings, agent)
+    ]
+
+
 def choose_settings(words: str, agent: SavedAgent) -> list[Setting]:
     """Return the settings that ``--settings`` names.
 
@@ -158,7 +174,7 @@ def choose_settings(words: str, agent: SavedAgent) -> list[Setting]:
     Raises:
         ValueError: if a word is neither a name nor an allowed value, or nothing is easier.
     """
-    schedule, parameter = agent.task.schedule, agent.task.parameter
+    schedule = agent.task.schedule
     if words == "all":
         return list(schedule.settings)
     if words == "easier":
@@ -166,21 +182,27 @@ def choose_settings(words: str, agent: SavedAgent) -> list[Setting]:
         if not easier:
             raise ValueError(f"settings='easier': no setting of the run is easier than {agent.trained_on_last}")
         return easier
-    by_name = {setting.name: setting for setting in schedule.settings}
-    chosen = []
-    for word in words.split(","):
-        if word in by_name:
-            chosen.append(by_name[word])
-            continue
-        try:
-            value = float(word)
-        except ValueError:
-            allowed = ", ".join(["all", "easier", *by_name, f"a value of {parameter}"])
-            raise ValueError(f"settings={word!r}: must be one of {allowed}") from None
-        parameters = {**by_name[agent.trained_on_last].parameters, parameter: value}
-        game_class(agent.config.game).check_parameters(parameters)
-        chosen.append(Setting(f"{parameter}={value:g}", parameters))
-    return chosen
+    like = next(setting for setting in schedule.settings if setting.name == agent.trained_on_last)
+    return [find_setting(word, agent.task, agent.config.game, like, ("all", "easier")) for word in words.split(",")]
+
+
+def find_setting(word: str, task: Task, game: str, like: Setting, groups: Sequence[str] = ()) -> Setting:
+    """Return the setting of a task with this name, or ``like`` with this value of the varied parameter.
+
+    Raises:
+        ValueError: if the word is neither; ``groups`` are further words that the message allows.
+    """
+    by_name = {setting.name: setting for setting in task.schedule.settings}
+    if word in by_name:
+        return by_name[word]
+    try:
+        value = float(word)
+    except ValueError:
+        allowed = ", ".join([*groups, *by_name, f"a value of {task.parameter}"])
+        raise ValueError(f"settings={word!r}: must be one of {allowed}") from None
+    parameters = {**like.parameters, task.parameter: value}
+    game_class(game).check_parameters(parameters)
+    return Setting(f"{task.parameter}={value:g}", parameters)
 
 
 def _result_json(result: SettingResult, parameters: dict[str, float]) -> dict[str, Any]:

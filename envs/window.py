@@ -29,6 +29,15 @@ class Window:
         pygame.display.flip()
         self._clock.tick(FRAMES_PER_SECOND)
 
+    def events(self) -> list[pygame.event.Event]:
+        """Return what happened in the window since the last call."""
+        return pygame.event.get()
+
+    @staticmethod
+    def closes(event: pygame.event.Event) -> bool:
+        """Whether an event asks to close the window: its cross, or ESC."""
+        return event.type == pygame.QUIT or (event.type == pygame.KEYDOWN and event.key == pygame.K_ESCAPE)
+
     def close(self) -> None:
         """Close the window."""
         pygame.display.quit()

@@ -1,0 +1,144 @@
+"""Draws what is going on beside an environment's frame: who plays, under which setting, score and Q values."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import cache
+from typing import Any, NamedTuple
+
+import gymnasium
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageDraw, ImageFont
+
+Picture = NDArray[np.uint8]
+"""RGB, ``(height, width, 3)``."""
+Values = Callable[[NDArray[Any]], NDArray[np.float32]]
+"""From an observation to its Q values, ``(actions,)``."""
+
+PANEL_WIDTH = 208
+SCREEN_HEIGHT = 512  # px: small screens are enlarged by a whole factor to about this
+MARGIN, BAR_HEIGHT = 14, 8
+BACKGROUND, GREY, WHITE = "#14181d", "#9aa4af", "#ffffff"
+CHOSEN, OTHER = "#E69F00", "#0072B2"  # Okabe and Ito's, told apart by all common kinds of colour blindness
+
+
+class Bar(NamedTuple):
+    """A value with its bar.
+
+    Attributes:
+        name: of what it is the value.
+        value: as written beside it.
+        share: length of the bar, 0 to 1.
+        chosen: whether it stands out.
+    """
+
+    name: str
+    value: float
+    share: float
+    chosen: bool
+
+
+def draw_panel(height: int, facts: Sequence[tuple[str, str]], bars: Sequence[Bar] = ()) -> Picture:
+    """Return a panel ``(height, PANEL_WIDTH, 3)`` with facts, each a label and its text, and bars below them."""
+    image = Image.new("RGB", (PANEL_WIDTH, height), BACKGROUND)
+    draw = ImageDraw.Draw(image)
+    y = MARGIN
+    for label, text in facts:
+        draw.text((MARGIN, y), label, GREY, font(12))
+        fits = max(draw.textlength(line, font(18)) for line in text.split("\n")) <= PANEL_WIDTH - 2 * MARGIN
+        size = 18 if fits else 12
+        draw.multiline_text((MARGIN, y + 15), text, WHITE, font(size))
+        y += 48 + 15 * text.count("\n")
+    for name, value, share, chosen in bars:
+        colour = CHOSEN if chosen else OTHER
+        draw.text((MARGIN, y), name, WHITE if chosen else GREY, font(14))
+        draw.text((PANEL_WIDTH - MARGIN, y), f"{value:.2f}", WHITE if chosen else GREY, font(14), anchor="ra")
+        longest = PANEL_WIDTH - 2 * MARGIN
+        draw.rectangle((MARGIN, y + 20, MARGIN + round(longest * share), y + 20 + BAR_HEIGHT), fill=colour)
+        y += 40
+    return np.asarray(image)
+
+
+@cache
+def font(size: int) -> Any:
+    """Return Pillow's own font in a size in pixels."""
+    return ImageFont.load_default(size)
+
+
+class Overlay(gymnasium.Wrapper[Any, Any, Any, Any]):
+    """Renders an environment with a panel beside its frame.
+
+    Args:
+        env: made with ``render_mode="rgb_array"``.
+        player: who plays.
+        setting: name of the setting.
+        values: of the observations, to be shown; None shows none.
+
+    Attributes:
+        facts: further lines of the panel, from label to text.
+        score: of the running episode: the game's own points, or the return where it counts none.
+        frame: of the running episode.
+        running: whether the episode goes on.
+        truncated: whether it was cut at its frame limit.
+        q: Q values of the newest observation, ``(actions,)``, or None.
+        screen_width: of the part of `render` that is the environment's.
+    """
+
+    def __init__(self, env: gymnasium.Env[Any, Any], player: str, setting: str, values: Values | None = None) -> None:
+        super().__init__(env)
+        assert isinstance(env.action_space, gymnasium.spaces.Discrete)
+        count = int(env.action_space.n)
+        self.action_names = list(getattr(env.unwrapped, "action_meanings", map("action {}".format, range(count))))
+        self.player, self.setting, self.values = player, setting, values
+        self.facts: dict[str, str] = {}
+        self.score, self.frame, self.screen_width = 0.0, 0, 0
+        self.running = self.truncated = False
+        self.q: NDArray[np.float32] | None = None
+        self._range = (np.inf, -np.inf)
+
+    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Any, dict[str, Any]]:
+        """Start an episode."""
+        observation, info = self.env.reset(seed=seed, options=options)
+        self.score, self.frame, self._range = 0.0, 0, (np.inf, -np.inf)
+        self.running, self.truncated = True, False
+        self._judge(observation)
+        return observation, info
+
+    def step(self, action: Any) -> tuple[Any, Any, bool, bool, dict[str, Any]]:
+        """Play one frame."""
+        observation, reward, terminated, truncated, info = self.env.step(action)
+        self.score = float(info.get("score", self.score + float(reward)))
+        self.frame += 1
+        self.running, self.truncated = not (terminated or truncated), bool(truncated)
+        self._judge(observation)
+        return observation, reward, terminated, truncated, info
+
+    def step_greedily(self) -> None:
+        """Play one frame with the action of the largest Q value."""
+        assert self.q is not None  # made with values
+        self.step(int(self.q.argmax()))
+
+    def _judge(self, observation: NDArray[Any]) -> None:
+        if self.values is not None:
+            self.q = self.values(observation)
+            self._range = (min(self._range[0], float(self.q.min())), max(self._range[1], float(self.q.max())))
+
+    def render(self) -> Any:
+        """Return the frame with the panel, a `Picture` of even sides, as video formats want them."""
+        screen: Any = self.env.render()
+        factor = max(1, SCREEN_HEIGHT // screen.shape[0])
+        screen = screen.repeat(factor, axis=0).repeat(factor, axis=1)
+        screen = screen[: screen.shape[0] // 2 * 2, : screen.shape[1] // 2 * 2]
+        self.screen_width = screen.shape[1]
+        end = "" if self.running else ", time is up" if self.truncated else ", game over"
+        facts = {"player": self.player, "setting": self.setting, "score": f"{self.score:g}"}
+        facts["frame"] = f"{self.frame:,}{end}"
+        bars: list[Bar] = []
+        if self.q is not None:
+            low, high = self._range
+            for action, (name, value) in enumerate(zip(self.action_names, self.q.tolist(), strict=True)):
+                share = (value - low) / (high - low) if high > low else 1.0
+                bars.append(Bar(f"Q({name})", value, share, action == int(self.q.argmax())))
+        panel = draw_panel(screen.shape[0], [*(facts | self.facts).items()], bars)
+        return np.concatenate([screen, panel], axis=1)
