@@ -17,6 +17,7 @@ from dqn_mer.overlay import BACKGROUND, GREY, WHITE, Overlay, Picture, font
 FRAMES_PER_SECOND = 30
 GIF_EVERY_FRAMES, GIF_FRAME_MS = 2, 70  # a GIF counts in hundredths of a second: 5% slower than the game
 GIF_COLOURS = 128
+LAST_PICTURE_FRAMES = 30  # how it ended stays to be seen
 SHEET_COLUMNS, SHEET_ROW_HEIGHT, SHEET_GAP, SHEET_LABEL_WIDTH = 8, 160, 6, 190
 
 
@@ -69,7 +70,7 @@ def save_clip(clip: Clip, folder: Path, form: str, episode: int) -> Path:
     from gymnasium.utils.save_video import save_video  # here, because it needs moviepy
 
     save_video(
-        clip.pictures,
+        [*clip.pictures, *clip.pictures[-1:] * LAST_PICTURE_FRAMES],
         str(folder),
         episode_trigger=lambda index: True,
         episode_index=episode,
@@ -86,7 +87,8 @@ def gif(pictures: Sequence[Picture], reduce: int = 1) -> bytes:
         pictures: each ``(height, width, 3)`` uint8.
         reduce: whole factor by which sides are made smaller.
     """
-    images = [Image.fromarray(picture).reduce(reduce) for picture in pictures[::GIF_EVERY_FRAMES]]
+    # Counted from the end, so that the last picture is among them.
+    images = [Image.fromarray(picture).reduce(reduce) for picture in pictures[::-GIF_EVERY_FRAMES]][::-1]
     width, height = images[0].size
     samples = images[:: max(1, len(images) // 8)]
     montage = Image.new("RGB", (width, height * len(samples)))
@@ -96,7 +98,8 @@ def gif(pictures: Sequence[Picture], reduce: int = 1) -> bytes:
     palette = montage.quantize(GIF_COLOURS)
     frames = [image.quantize(palette=palette, dither=Image.Dither.NONE) for image in images]
     data = io.BytesIO()
-    frames[0].save(data, "GIF", save_all=True, append_images=frames[1:], duration=GIF_FRAME_MS, loop=0)
+    durations = [GIF_FRAME_MS] * (len(frames) - 1) + [LAST_PICTURE_FRAMES * 1000 // FRAMES_PER_SECOND]
+    frames[0].save(data, "GIF", save_all=True, append_images=frames[1:], duration=durations, loop=0)
     return data.getvalue()
 
 

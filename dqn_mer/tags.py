@@ -40,6 +40,7 @@ TAGS: dict[str, str] = {
     "final/<metric>": "At the end of the run: a continual-learning metric of summary.json (also under HParams).",
     "config": "Text: the configuration of the run.",
     "frames/<setting>": "Image: a strip of game frames under this setting.",
+    "clips/<setting>": "Image: an animation of the agent's play under this setting, if `watch --tensorboard` added it.",
 }
 METRIC_GROUPS = ("train/", "memory/", "gradients/", "plasticity/", "speed/", "setting/", "updates/")
 # Regular expressions, which TensorBoard matches from a tag's first character. They hold no setting names, so that runs

@@ -14,8 +14,10 @@ import torch
 from dqn_mer.cli import parse_config
 from dqn_mer.config import Config
 from dqn_mer.flags import parse
+from dqn_mer.playing import PlayOptions
 from dqn_mer.saved_agents import EvaluateOptions
 from dqn_mer.tags import tags_as_markdown
+from dqn_mer.watching import WatchOptions
 from envs.schedule_files import load_schedule
 
 README = (Path(__file__).parent.parent / "README.md").read_text()
@@ -42,6 +44,16 @@ def test_evaluation_commands_are_understood(words: list[str]) -> None:
     assert str(parse(EvaluateOptions, words, prog="evaluate").path).startswith("runs/NAME")
 
 
+@pytest.mark.parametrize("words", words_after("python -m dqn_mer watch "), ids=" ".join)
+def test_watching_commands_are_understood(words: list[str]) -> None:
+    assert str(parse(WatchOptions, words, prog="watch").path) == "runs/NAME"
+
+
+@pytest.mark.parametrize("words", words_after("python -m dqn_mer play "), ids=" ".join)
+def test_playing_commands_are_understood(words: list[str]) -> None:
+    assert str(parse(PlayOptions, words, prog="play").against) == "runs/NAME"
+
+
 def test_the_environments_code_runs() -> None:
     exec(blocks("python")[0], {})
 
@@ -66,5 +78,6 @@ def test_every_tag_is_explained() -> None:
 
 def test_every_flag_named_exists() -> None:
     flags = set(re.findall(r"`(--[a-z-]+)", README)) - {"--build-arg"}
-    fields = {f"--{f.name.replace('_', '-')}" for kind in (Config, EvaluateOptions) for f in dataclasses.fields(kind)}
+    kinds = (Config, EvaluateOptions, WatchOptions, PlayOptions)
+    fields = {f"--{f.name.replace('_', '-')}" for kind in kinds for f in dataclasses.fields(kind)}
     assert flags <= fields, flags - fields
