@@ -88,7 +88,7 @@ class Meter:
         assert isinstance(model, nn.Sequential)  # as build_network makes it
         slots, settings = self.sample()
         examples = agent.examples_of(agent.memory.read(slots))
-        dots = gradient_dots(model, agent.loss, examples).double().cpu().numpy()
+        dots = gradient_dots(model, agent.loss, examples).cpu().double().numpy()
         count = len(self.schedule.settings)
         dot, cosine = (pair_means(values, settings, count) for values in (dots, cosines(dots)))
         values = {
@@ -99,7 +99,7 @@ class Meter:
             "plasticity/weight_norm": float(agent.online.vector.detach().norm()),
         }
         layers = activations(model, examples[0])
-        if layers:
+        if layers and bool(layers[-1].isfinite().all()):  # else learning has diverged, which is told elsewhere
             values["plasticity/dormant_share"] = dormant_share(layers)
             values["plasticity/feature_rank"] = float(effective_rank(layers[-1].flatten(1)))
         names = [setting.name for setting in self.schedule.settings]

@@ -55,7 +55,7 @@ def effective_rank(features: Tensor, tolerance: float = RANK_TOLERANCE) -> int:
     >>> effective_rank(torch.diag(torch.tensor([70.0, 29.5, 0.5])))
     2
     """
-    values = torch.linalg.svdvals(features.double())
+    values = torch.linalg.svdvals(features.cpu().double())  # MPS has no double
     if not values.sum() > 0:
         return 0
     return int((values.cumsum(0) / values.sum() < 1 - tolerance).sum()) + 1

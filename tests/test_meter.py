@@ -153,6 +153,12 @@ def test_a_measurement_says_what_the_parts_say() -> None:
     assert EXAMPLES == 128  # as the tags say
 
 
+def test_a_diverged_network_does_not_stop_the_meter() -> None:
+    meter = played(60)
+    meter.agent.online.load(torch.full_like(meter.agent.online.vector, float("inf")))
+    assert "plasticity/feature_rank" not in meter.measure().values
+
+
 def test_one_setting_has_nothing_between_settings_and_one_example_no_pair() -> None:
     assert "gradients/dot_between" not in played(40).measure().values
     alone = played(1).measure()
