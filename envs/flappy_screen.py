@@ -1,10 +1,11 @@
 """Flappy Bird's screen: in colour at full size, and small and grey at once.
 
 Reducing the whole 512×288 screen takes 0.2 ms, longer than everything else in a step. But area reduction is linear, so
-it can be done in two passes, rows first, and most columns are only sky or only pipe: those are reduced once and reused.
-Only the pipes' lips and the bird are put together afresh at full size each frame.
+it can be done in two passes, rows first, and sky, pipes and their lips are reduced once and reused. Only the bird is
+put together afresh at full size each frame, and pipes where they overlap.
 """
 
+import itertools
 from functools import cache, lru_cache
 from typing import NamedTuple
 
@@ -76,6 +77,11 @@ def _ground(grey: bool) -> Image:
 def _pipe(index: int, gap_start: int, gap: int, grey: bool) -> tuple[Image, npt.NDArray[np.bool_]]:
     image, mask = flappy_art.pipe(index, gap_start, gap)
     return (luma(image), mask) if grey else (image, mask[..., None])
+
+
+@cache
+def _pipe_body(index: int) -> npt.NDArray[np.float32]:
+    return np.asarray(luma(flappy_art.pipe_body(index)[None])[0], np.float32)
 
 
 @cache
@@ -169,11 +175,6 @@ def _reduction(size: int) -> Reduction:
     return Reduction(size)
 
 
-@cache
-def _pipe_body(index: int) -> npt.NDArray[np.float32]:
-    return np.asarray(luma(flappy_art.pipe_body(index)[None])[0], np.float32)
-
-
 def _add_pipe(columns: npt.NDArray[np.float32], reduction: Reduction, scene: Scene, left: int, gap_start: int) -> None:
     """Put the bodies of a pair of pipes, which are the same in every row, into `columns`."""
     start, stop = left + LIP_OVERHANG, left + PIPE_WIDTH - LIP_OVERHANG
@@ -182,6 +183,47 @@ def _add_pipe(columns: npt.NDArray[np.float32], reduction: Reduction, scene: Sce
     upper, lower = reduction.small_rows(gap_start, gap_start + scene.gap)
     columns[:upper, start:stop] = body
     columns[lower:, start:stop] = reduction.above_floor[lower:] * body
+
+
+class Lip(NamedTuple):
+    """The rows at one end of a pipe, reduced in height, wherever it is on the screen.
+
+    Attributes:
+        first: First small row.
+        pipe: (rows, 52) what the pipe gives to each small pixel.
+        sky: (patterns, rows, 288) what the sky gives, for each different way in which a column of the pipe covers it.
+        patterns: (52,) which one each column has.
+    """
+
+    first: int
+    pipe: npt.NDArray[np.float32]
+    sky: npt.NDArray[np.float32]
+    patterns: npt.NDArray[np.intp]
+
+
+@lru_cache(maxsize=1024)
+def _lip(size: int, sky: int, pipe: int, gap_start: int, gap: int, upper: bool) -> Lip | None:
+    """Return one end of a pair of pipes, or None where the ground covers some of it."""
+    reduction = _reduction(size)
+    start = gap_start - LIP_ROWS if upper else gap_start + gap
+    first, last = reduction.small_rows(start, start + LIP_ROWS)
+    top, bottom = first * HEIGHT // size, -(-last * HEIGHT // size)
+    if bottom > FLOOR_Y or top < 0:
+        return None
+    image, mask = (part[top:bottom] for part in _pipe(pipe, gap_start, gap, True))
+    weights, behind = reduction.weights[first:last, top:bottom], _sky(sky, True)[top:bottom]
+    differs = np.any(mask[:, 1:] != mask[:, :-1], axis=0)
+    patterns = np.append(0, np.cumsum(differs))
+    parts = [weights @ (behind * ~mask[:, [place]]) for place in np.append(0, np.flatnonzero(differs) + 1)]
+    return Lip(first, weights @ (image * mask), np.stack(parts), patterns)
+
+
+def _add_lip(columns: npt.NDArray[np.float32], lip: Lip, left: int) -> None:
+    """Put one end of a pair of pipes into `columns`."""
+    inside = slice(max(-left, 0), min(WIDTH - left, PIPE_WIDTH))
+    places = np.arange(left + inside.start, left + inside.stop)
+    seen = lip.pipe[:, inside] + lip.sky[lip.patterns[inside], :, places].T
+    columns[lip.first : lip.first + len(seen), places[0] : places[-1] + 1] = seen
 
 
 def thumbnail(scene: Scene, size: int) -> Image:
@@ -196,9 +238,14 @@ def thumbnail(scene: Scene, size: int) -> Image:
         _add_pipe(columns, reduction, scene, left, gap_start)
     shift = scene.scrolled % flappy_art.GROUND_PERIOD
     columns[reduction.ground_row :] += reduction.ground[:, shift : shift + WIDTH]
+    apart = all(later - sooner >= PIPE_WIDTH for sooner, later in itertools.pairwise(sorted(at for at, _ in in_sight)))
     for left, gap_start in in_sight:
-        for lip in ((gap_start - LIP_ROWS, gap_start), (gap_start + scene.gap, gap_start + scene.gap + LIP_ROWS)):
-            reduction.recompose(columns, scene, Box(*lip, left, left + PIPE_WIDTH))
+        for upper, top in (True, gap_start - LIP_ROWS), (False, gap_start + scene.gap):
+            lip = _lip(size, scene.look.sky, scene.look.pipe, gap_start, scene.gap, upper) if apart else None
+            if lip is None:
+                reduction.recompose(columns, scene, Box(top, top + LIP_ROWS, left, left + PIPE_WIDTH))
+            else:
+                _add_lip(columns, lip, left)
     bird = Box(scene.bird_y, scene.bird_y + BIRD_HEIGHT, BIRD_X, BIRD_X + BIRD_WIDTH)
     if bird.bottom > 0:
         reduction.recompose(columns, scene, bird)
