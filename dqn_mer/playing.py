@@ -192,7 +192,9 @@ def _set_up(options: PlayOptions) -> tuple[Overlay, Overlay | None]:
     game_class(config.game).check_parameters(setting.parameters)
     env = task.make_env(setting, frame_limit=options.frame_limit, render_mode="rgb_array")
     theirs = None if agent is None else overlay(agent, setting, options.frame_limit)
-    return Overlay(env, "you", setting.name), theirs
+    mine = Overlay(env, "you", setting.name)
+    mine.facts["keys"] = "SPACE flaps" if "flap" in mine.action_names else "LEFT and RIGHT move"
+    return mine, theirs
 
 
 def _table(setting: str, scores: list[tuple[float, float | None]]) -> Table:

@@ -26,6 +26,7 @@ from envs.settings import Setting
 if TYPE_CHECKING:
     from envs.window import Window
 
+UNSEEN_DRIVERS = ("dummy", "offscreen")
 PAUSE_FRAMES = 30  # the last picture of an episode stays for a second
 
 
@@ -102,6 +103,10 @@ def open_window(title: str) -> Iterator[Window]:
         window = Window(title)
     except pygame.error as error:
         raise ValueError(f"no window can be opened here: {error}") from None
+    driver = pygame.display.get_driver()
+    if driver in UNSEEN_DRIVERS:  # which SDL takes by itself where there is no screen
+        window.close()
+        raise ValueError(f"no window can be opened here: there is no screen (SDL_VIDEODRIVER={driver})")
     try:
         yield window
     finally:

@@ -94,6 +94,9 @@ def test_mistakes_leave_nothing(
 def test_a_window_shows_every_setting_and_closes_at_escape(flappy_run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     pygame = pytest.importorskip("pygame")
     monkeypatch.setenv("SDL_VIDEODRIVER", "dummy")
+    with pytest.raises(ValueError, match="there is no screen"):
+        watch(WatchOptions(flappy_run), QUIET)
+    monkeypatch.setattr("dqn_mer.watching.UNSEEN_DRIVERS", ())
     monkeypatch.setattr("dqn_mer.watching.PAUSE_FRAMES", 1)
     shown = []
 
