@@ -35,10 +35,15 @@ class RandomValues(nn.Module):
     Args:
         odds: of each action, ``(actions,)``, summing to 1.
         seed: of the draws.
+
+    Raises:
+        ValueError: if the odds are not probabilities that sum to 1.
     """
 
     def __init__(self, odds: Sequence[float], seed: int) -> None:
         super().__init__()
+        if not (min(odds) >= 0 and abs(sum(odds) - 1) < 1e-6):
+            raise ValueError(f"odds={odds}: must be probabilities that sum to 1")
         self.seed = seed
         self.calls = nn.Parameter(torch.zeros(1))
         self.odds = nn.Parameter(torch.tensor(odds))
@@ -84,6 +89,8 @@ def build_network(
     torch.Size([3, 2])
     """
     if random_odds is not None:
+        if len(random_odds) != num_actions:
+            raise ValueError(f"random_odds={random_odds}: must be one for each of {num_actions} actions")
         return nn.Sequential(RandomValues(random_odds, seed))
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)

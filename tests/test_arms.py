@@ -156,6 +156,12 @@ def test_random_values_are_equal_for_equal_weights_and_new_at_every_call() -> No
     assert all(values.argmax(dim=1).max() < 2 for values in draws)
 
 
+@pytest.mark.parametrize("odds", [[0.5], [0.5, 0.6], [1.5, -0.5], [float("nan"), 0.5]])
+def test_odds_that_are_none(odds: list[float]) -> None:
+    with pytest.raises(ValueError, match="odds="):
+        build_network((4,), 2, (8,), seed=0, random_odds=odds)
+
+
 @pytest.mark.parametrize("shape", [(4,), (2, 40, 40)])
 def test_layer_norm(shape: tuple[int, ...], tmp_path: Path) -> None:
     plain_model, model = (build_network(shape, 2, (8, 8), seed=1, layer_norm=norm) for norm in (False, True))
