@@ -7,6 +7,7 @@ import dataclasses
 import json
 import random
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -51,15 +52,20 @@ def rows_of(path: Path) -> list[dict[str, str]]:
         return list(csv.DictReader(file))
 
 
-@pytest.mark.parametrize("agent", LEARNING)
-def test_every_agent_finds_q_star(agent: str, tmp_path: Path) -> None:
-    options = {
-        "dqn-mer": {"optimizer": "sgd", "learning_rate": 0.05},
-        "efficient-mer": {"learning_rate": 4e-3, "reptile_every_updates": 10, "reptile_rate": 0.5},
-        "hare-tortoise": {"learning_rate": 2e-3, "tortoise_rate": 0.02, "hare_reset_updates": 500},
-    }
+OPTIONS: dict[str, dict[str, Any]] = {
+    "dqn-mer": {"optimizer": "sgd", "learning_rate": 0.05},
+    "efficient-mer": {"learning_rate": 4e-3, "reptile_every_updates": 10, "reptile_rate": 0.5},
+    "hare-tortoise": {"learning_rate": 2e-3, "tortoise_rate": 0.02, "hare_reset_updates": 500},
+}
+CASES = {
+    **{agent: {"agent": agent, **OPTIONS.get(agent, {"learning_rate": 2e-3})} for agent in LEARNING},
+    "layer-norm": {"agent": "dqn", "layer_norm": True, "weight_decay": 0.01, "learning_rate": 2e-3},
+}
+
+
+@pytest.mark.parametrize("options", CASES.values(), ids=CASES)
+def test_every_agent_finds_q_star(options: dict[str, Any], tmp_path: Path) -> None:
     config = Config(
-        agent=agent,
         observation="state",
         hidden_sizes=(32,),
         discount=DISCOUNT,
@@ -72,7 +78,7 @@ def test_every_agent_finds_q_star(agent: str, tmp_path: Path) -> None:
         eval_episodes=1,
         eval_frame_limit=30,
         run_dir=tmp_path / "run",
-        **options.get(agent, {"learning_rate": 2e-3}),
+        **options,
     )
     result = train_on(chain_task(), config, console=quiet())
     with torch.no_grad():
