@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import sys
 from collections.abc import Callable, Sequence
 from typing import NamedTuple, TypeVar
@@ -45,6 +46,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def train_command(arguments: Sequence[str]) -> int:
     """Train as the flags say, and return the exit code: 0, or 2 after a mistake in them."""
+    _show_anything()
     try:
         config = parse_config(arguments)
         from dqn_mer.runfolder import command_line  # after parsing, so that --help and mistakes answer at once
@@ -87,6 +89,7 @@ def play_command(arguments: Sequence[str]) -> int:
 
 def _run(name: str, kind: type[T], command: Callable[[T], object], arguments: Sequence[str]) -> int:
     """Read a command's flags, run it and return the exit code: 0, or 2 after a mistake, told in one line."""
+    _show_anything()
     try:
         command(parse(kind, arguments, prog=f"python -m dqn_mer {name}"))
     except (UsageError, ValueError, ImportError, OSError) as error:
@@ -94,6 +97,13 @@ def _run(name: str, kind: type[T], command: Callable[[T], object], arguments: Se
     except KeyboardInterrupt:
         return 130
     return 0
+
+
+def _show_anything() -> None:
+    """Let names that are no text, or that the terminal cannot show, be printed with escapes instead of an error."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
 
 
 def parse_config(arguments: Sequence[str]) -> Config:

@@ -80,8 +80,8 @@ class Allowed:
             raise bad_value(name, value, self.describe())
         if self.choices and value not in self.choices:
             raise bad_value(name, value, self.describe())
-        if isinstance(value, Path) and "\0" in str(value):
-            raise bad_value(name, str(value), "a path without NUL characters")
+        if isinstance(value, Path) and not _writable(str(value)):
+            raise bad_value(name, str(value), "a path in UTF-8 without NUL characters")
         for key, item in _items(value):
             if self.range is not None:
                 self.range.check(name + key, item)
@@ -148,3 +148,8 @@ def _items(value: object) -> Iterable[tuple[str, object]]:
 
 def _finite(value: object) -> bool:
     return isinstance(value, (int, float)) and not isinstance(value, bool) and -math.inf < value < math.inf
+
+
+def _writable(text: str) -> bool:
+    """Whether text can stand in every file of a run; a file's name may be bytes that are no text."""
+    return "\0" not in text and text.encode(errors="ignore").decode() == text
