@@ -43,14 +43,18 @@ def make_optimizer(name: str, weights: FlatWeights, learning_rate: float, weight
     constants of Mnih et al., 2015. With weight decay every step also takes ``learning_rate * weight_decay`` of each
     weight (decoupled: AdamW; SGD is that by itself; RMSprop has none).
     """
+    on_cuda = weights.vector.device.type == "cuda"  # then its counters stay there, as a graph needs them
     if name == "sgd":
         return torch.optim.SGD([weights.vector], lr=learning_rate, weight_decay=weight_decay)
     if name == "adam":
         fused = weights.vector.device.type != "mps"
+        options: dict[str, Any] = {"lr": learning_rate, "fused": fused, "capturable": on_cuda}
         if weight_decay:
-            return torch.optim.AdamW([weights.vector], lr=learning_rate, weight_decay=weight_decay, fused=fused)
-        return torch.optim.Adam([weights.vector], lr=learning_rate, fused=fused)
-    return torch.optim.RMSprop([weights.vector], lr=learning_rate, alpha=0.95, eps=0.01, centered=True)
+            return torch.optim.AdamW([weights.vector], weight_decay=weight_decay, **options)
+        return torch.optim.Adam([weights.vector], **options)
+    return torch.optim.RMSprop(
+        [weights.vector], lr=learning_rate, alpha=0.95, eps=0.01, centered=True, capturable=on_cuda
+    )
 
 
 def describe_network(

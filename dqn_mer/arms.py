@@ -57,7 +57,8 @@ def _mer(config: Config, online: FlatWeights, optimizer: Optimizer, streams: Str
         current_example_boost=config.current_example_boost,
         one_big_batch=config.one_big_batch,
     )
-    return MERUpdate(online, make_learner(online, HuberTDLoss(), optimizer), parameters, streams.ordering)
+    learner = make_learner(online, HuberTDLoss(), optimizer, config.cuda_graph)
+    return MERUpdate(online, learner, parameters, streams.ordering)
 
 
 def _efficient_mer(config: Config, online: FlatWeights, optimizer: Optimizer, streams: Streams) -> ReplayUpdate:

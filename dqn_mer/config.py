@@ -27,6 +27,7 @@ OPTIONS_OF_AGENTS: dict[str, tuple[str, ...]] = {
 LATER_FIELDS = {
     "reptile_every_updates", "reptile_rate", "tortoise_rate", "hare_reset_updates", "freeze_after_frames",
     "layer_norm", "weight_decay", "interleave_frames", "meter_every",
+    "cuda_graph",
 }  # fmt: skip
 """Fields that the first version did not have; a saved run without them had their defaults."""
 
@@ -160,6 +161,8 @@ class RunFields:
     """Seed of everything random in the run."""
     device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
     """Where the networks live."""
+    cuda_graph: bool = False
+    """dqn-mer on CUDA: record the inner loop as a CUDA graph (never run so far; no effect elsewhere)."""
     threads: Annotated[int, Range(0, 1_024, whole=True)] = 0
     """CPU threads of PyTorch (0: one for state observations, all cores for pixels)."""
     log_every: Annotated[int, COUNT] = 250

@@ -18,6 +18,7 @@ from torch.optim import Optimizer
 
 from dqn_mer.adam import AdamDense, ExplicitAdam, has_adam_form
 from dqn_mer.convolution import ConvolutionStack
+from dqn_mer.cuda_graph import GraphLearner
 from dqn_mer.explicit import Array, Dense, DirectDense, LargeDense, LazyDense
 from dqn_mer.kernels import COMPILED
 from dqn_mer.mer import NEWEST, AutogradLearner, Examples, Loss, SequentialLearner, step_with_boost
@@ -35,12 +36,15 @@ class ExplicitLoss(Protocol):
         """Return d loss / d outputs, shape ``(k,)``, of one example's ``outputs`` ``(k,)``."""
 
 
-def make_learner(weights: FlatWeights, loss: Loss, optimizer: Optimizer) -> SequentialLearner:
-    """Return the fastest exact inner loop for this model, loss and optimizer."""
-    on_cpu = weights.vector.device.type == "cpu"
-    if on_cpu and isinstance(loss, ExplicitLoss) and has_explicit_form(weights.model):
+def make_learner(weights: FlatWeights, loss: Loss, optimizer: Optimizer, cuda_graph: bool = False) -> SequentialLearner:
+    """Return the fastest exact inner loop for this model, loss and optimizer; on CUDA, as a graph if asked for."""
+    device = weights.vector.device.type
+    if device == "cpu" and isinstance(loss, ExplicitLoss) and has_explicit_form(weights.model):
         return ExplicitLearner(weights, loss, optimizer)
-    return AutogradLearner(weights, loss, optimizer)
+    general = AutogradLearner(weights, loss, optimizer)
+    if cuda_graph and device == "cuda":
+        return GraphLearner(general, capture=True)
+    return general
 
 
 def has_explicit_form(model: nn.Module) -> bool:

@@ -1,0 +1,94 @@
+"""MER's inner loop as one CUDA graph, so that the GPU is not kept waiting between its many small steps.
+
+Never run on a GPU so far. What can be run without one is tested: the fixed buffers, and undoing the warm-up.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from dqn_mer.mer import AutogradLearner, Examples
+
+WARM_UPS = 3
+"""Runs before the capture, in which libraries choose their kernels and take their memory."""
+
+
+class GraphLearner:
+    """The general inner loop, recorded once for each length of batch and then replayed on new examples.
+
+    The examples are laid into buffers in the order of learning; everything after that is the same sequence of kernels
+    each time. The learning rate is recorded with them, so a boosted newest example takes the general loop.
+
+    Args:
+        general: the loop to record, whose optimizer can be captured.
+        capture: record a graph; otherwise the loop just runs on the buffers.
+    """
+
+    def __init__(self, general: AutogradLearner, capture: bool) -> None:
+        self.general = general
+        self.capture = capture
+        self._recorded: dict[tuple[int, float], tuple[Examples, Callable[[], None]]] = {}
+
+    def learn(self, examples: Examples, batch: NDArray[np.int64], newest_boost: float, reptile_rate: float) -> None:
+        """Take one optimizer step on each example of ``batch`` in turn, then one Reptile step."""
+        if newest_boost != 1.0:
+            self.general.learn(examples, batch, newest_boost, reptile_rate)
+            return
+        rows = torch.from_numpy(batch).to(examples[0].device, non_blocking=True)
+        arranged = tuple(part[rows] for part in examples)
+        key = (len(batch), reptile_rate)
+        if key not in self._recorded:
+            self._recorded[key] = arranged, self._record(arranged, reptile_rate)
+        buffers, replay = self._recorded[key]
+        for buffer, part in zip(buffers, arranged, strict=True):
+            buffer.copy_(part)
+        replay()
+
+    def _record(self, buffers: Examples, reptile_rate: float) -> Callable[[], None]:
+        """Return what learns from the ``buffers``, leaving weights and optimizer as they were."""
+        order = np.arange(len(buffers[0]))
+
+        def run() -> None:
+            self.general.learn(buffers, order, 1.0, reptile_rate)
+
+        if not self.capture:
+            return run
+        saved = self._save()
+        try:
+            stream = torch.cuda.Stream()  # type: ignore[no-untyped-call]
+            stream.wait_stream(torch.cuda.current_stream())
+            with torch.cuda.stream(stream):
+                for _ in range(WARM_UPS):
+                    run()
+            torch.cuda.current_stream().wait_stream(stream)
+            graph = torch.cuda.CUDAGraph()
+            with torch.cuda.graph(graph):
+                run()
+        except RuntimeError as error:
+            warnings.warn(f"no CUDA graph, the general loop instead: {error}", stacklevel=2)
+            return run
+        finally:
+            self._restore(saved)
+        return graph.replay
+
+    def _save(self) -> list[tuple[Tensor, Tensor]]:
+        """Return weights and optimizer state, each tensor with a copy; a state not yet made is made first, as zeros."""
+        optimizer, vector = self.general.optimizer, self.general.weights.vector
+        before = vector.detach().clone()
+        new = not optimizer.state[vector]
+        if new:
+            optimizer.step()
+            vector.data.copy_(before)
+        state = [part for part in optimizer.state[vector].values() if isinstance(part, Tensor)]
+        copies = [torch.zeros_like(part) if new else part.clone() for part in state]
+        return [(vector.data, before), *zip(state, copies, strict=True)]
+
+    def _restore(self, saved: list[tuple[Tensor, Tensor]]) -> None:
+        for tensor, copy in saved:
+            tensor.copy_(copy)
