@@ -32,6 +32,7 @@ class GraphLearner:
 
     def __init__(self, general: AutogradLearner, capture: bool) -> None:
         self.general = general
+        self.optimizer = general.optimizer
         self.capture = capture
         self._recorded: dict[tuple[int, float], tuple[Examples, Callable[[], None]]] = {}
 
