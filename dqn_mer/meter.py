@@ -67,7 +67,7 @@ class Meter:
         return (start + period - 1) // self.every_frames > max(start - 1, 0) // self.every_frames
 
     def sample(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """Draw about `EXAMPLES` slots of the memory, as many from each setting as it holds enough of.
+        """Draw about `EXAMPLES` slots of the memory, as many from each setting as it holds enough of, at least a pair.
 
         Returns:
             The slots, no one twice, and the index of each one's setting, both ``(n,)``.
@@ -75,10 +75,10 @@ class Meter:
         memory = self.agent.memory
         settings = self.schedule.indices_at(memory.born[: len(memory)] - 1)
         present = np.unique(settings)
-        slots = []
+        share, slots = max(2, EXAMPLES // len(present)), []
         for setting in present:
             kept = np.flatnonzero(settings == setting)
-            slots.append(self.rng.choice(kept, min(len(kept), EXAMPLES // len(present)), replace=False))
+            slots.append(self.rng.choice(kept, min(len(kept), share), replace=False))
         chosen = np.concatenate(slots)
         return chosen, settings[chosen]
 

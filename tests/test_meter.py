@@ -128,6 +128,11 @@ def test_the_sample_is_spread_evenly_over_the_settings_in_memory(interleave_fram
     assert settings.tolist() == [meter.schedule.index_in(meter.schedule.stretch_at(frame)) for frame in frames]
 
 
+def test_of_very_many_settings_there_is_a_pair_each() -> None:
+    meter = played(400, settings=tuple(0.05 + i / 1000 for i in range(90)), interleave_frames=3)
+    assert np.bincount(meter.sample()[1]).tolist() == [2] * 90
+
+
 def test_a_measurement_says_what_the_parts_say() -> None:
     meter = played(120)
     before = copy.deepcopy(meter.rng)
