@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from dqn_mer.fields import Range, allowed_values, check_fields
+from dqn_mer.fields import Known, Range, allowed_values, bad_value, check_fields
 
 COUNT = Range(1, 1_000_000_000, whole=True)
 COUNT_OR_0 = Range(0, 1_000_000_000, whole=True)
@@ -38,7 +38,7 @@ class GameFields:
 
     preset: Literal["tuned", "paper", "quick"] = "tuned"
     """Which defaults to start from: tuned ones, the values of the paper, or a run of about three minutes."""
-    game: Literal["catcher", "flappy_bird"] = "catcher"
+    game: Annotated[str, Known("catcher", "flappy_bird")] = "catcher"
     """Game to play."""
     observation: Literal["pixels", "state"] = "pixels"
     """What the agent sees: 4 stacked frames of 84x84 grey pixels (the paper's), or the game's own numbers."""
@@ -223,6 +223,8 @@ def _check_combinations(config: Config) -> None:
             _must_be_default(config, options, f"only agent {agent} has it, and agent={config.agent}")
     if config.optimizer == "rmsprop":
         _must_be_default(config, ("weight_decay",), "only adam and sgd have it, and optimizer=rmsprop")
+    if "/" in config.game or not config.game.isprintable() or not config.game.strip():
+        raise bad_value("game", config.game, "one line of text without a slash, since folders are named after it")
     if config.one_big_batch:
         _must_be_default(config, ("within_batch_rate",), "not used with one_big_batch (Algorithm 6)")
     if config.game != "flappy_bird":

@@ -43,13 +43,24 @@ class Range:
 
 
 @dataclass(frozen=True)
+class Known:
+    """Texts that the command line offers, where Python may give others: for ``Annotated[str, Known("a", "b")]``."""
+
+    names: tuple[str, ...]
+
+    def __init__(self, *names: str) -> None:
+        object.__setattr__(self, "names", names)
+
+
+@dataclass(frozen=True)
 class Allowed:
     """What one field may hold.
 
     Attributes:
         kind: ``bool``, ``int``, ``float``, ``str``, ``Path``, ``tuple`` or ``Mapping``.
         item: of what kind the items of a tuple or the values of a mapping are; else ``kind`` again.
-        choices: the only texts allowed; empty if any is.
+        choices: the only texts allowed, or those known if it is open; empty if any is.
+        open: whether texts that are not known are allowed too.
         range: of a number, of each item of a tuple or of each value of a mapping.
         optional: whether None is allowed.
     """
@@ -59,6 +70,7 @@ class Allowed:
     choices: tuple[str, ...] = ()
     range: Range | None = None
     optional: bool = False
+    open: bool = False
 
     def describe(self) -> str:
         """Say what is allowed."""
@@ -78,7 +90,7 @@ class Allowed:
         kind = (int, float) if self.kind is float else self.kind
         if not isinstance(value, kind) or (isinstance(value, bool) and self.kind is not bool):
             raise bad_value(name, value, self.describe())
-        if self.choices and value not in self.choices:
+        if self.choices and not self.open and value not in self.choices:
             raise bad_value(name, value, self.describe())
         if isinstance(value, Path) and not _writable(str(value)):
             raise bad_value(name, str(value), "a path in UTF-8 without NUL characters")
@@ -125,6 +137,9 @@ def _allowed(hint: Any) -> Allowed:
     if get_origin(hint) is Annotated:
         bare, *notes = get_args(hint)
         ranges = [note for note in notes if isinstance(note, Range)]
+        for note in notes:
+            if isinstance(note, Known):
+                return dataclasses.replace(_allowed(bare), choices=note.names, open=True)
         return dataclasses.replace(_allowed(bare), range=ranges[0] if ranges else None)
     arguments, origin = get_args(hint), get_origin(hint)
     if origin is Literal:

@@ -23,7 +23,6 @@ from dqn_mer.processor import processor
 from dqn_mer.saved_agents import AgentFields, find_setting, load_agent
 from dqn_mer.tasks import game_task
 from dqn_mer.watching import open_window, overlay
-from envs.catalogue import game_class
 from envs.settings import Setting
 
 if TYPE_CHECKING:
@@ -187,9 +186,9 @@ def _set_up(options: PlayOptions) -> tuple[Overlay, Overlay | None]:
     config = default_config(game=options.game, observation="state") if agent is None else agent.config
     task = game_task(config) if agent is None else agent.task
     easiest = task.schedule.settings[0]
-    chosen = find_setting(options.setting, task, config.game, easiest) if options.setting else easiest
+    chosen = find_setting(options.setting, task, easiest) if options.setting else easiest
     setting = Setting(chosen.name, {**chosen.parameters, **options.game_parameters})
-    game_class(config.game).check_parameters(setting.parameters)
+    task.check(setting.parameters)
     env = task.make_env(setting, frame_limit=options.frame_limit, render_mode="rgb_array")
     theirs = None if agent is None else overlay(agent, setting, options.frame_limit)
     mine = Overlay(env, "you", setting.name)

@@ -23,7 +23,6 @@ from dqn_mer.metrics import mean_interval
 from dqn_mer.processor import default_threads, processor
 from dqn_mer.runfolder import write_json
 from dqn_mer.tasks import Task, game_task
-from envs.catalogue import game_class
 from envs.settings import Schedule, Setting
 
 
@@ -87,8 +86,12 @@ class SavedAgent:
     trained_on_last: str
 
 
-def load_agent(options: AgentFields) -> SavedAgent:
+def load_agent(options: AgentFields, task: Task | None = None) -> SavedAgent:
     """Load the agent and set up its game as ``options`` say.
+
+    Args:
+        options: with the saved agent.
+        task: that it was trained on, if that is no game of ours.
 
     Raises:
         CheckpointError: if its description is not valid or does not fit its network.
@@ -102,7 +105,7 @@ def load_agent(options: AgentFields) -> SavedAgent:
         frame, trained_on_last = description["frame"], description["trained_on_last"]
         Range(0, 1_000_000_000, whole=True).check("frame", frame)
         schedule.easier_than(trained_on_last)
-        task = game_task(config, schedule)
+        task = game_task(config, schedule) if task is None else dataclasses.replace(task, schedule=schedule)
     except (KeyError, TypeError, ValueError) as error:
         raise CheckpointError(f"{checkpoint.path}: bad description: {error}") from None
     if options.backend is not None and options.backend != config.backend:
@@ -115,17 +118,24 @@ def load_agent(options: AgentFields) -> SavedAgent:
     spec = checkpoint.description["network"]
     if list(seen.shape or ()) != spec["observation_shape"] or getattr(chosen, "n", None) != spec["num_actions"]:
         raise CheckpointError(f"{checkpoint.path}: bad description: the network does not fit {config.game}")
-    game_class(config.game).check_parameters(options.game_parameters)
+    task.check(options.game_parameters)
     return SavedAgent(checkpoint, config, task, frame, trained_on_last)
 
 
-def evaluate_checkpoint(options: EvaluateOptions, console: Console | None = None) -> dict[str, Any]:
+def evaluate_checkpoint(
+    options: EvaluateOptions, console: Console | None = None, task: Task | None = None
+) -> dict[str, Any]:
     """Evaluate as ``options`` say, print a table, and return what ``--json`` writes.
+
+    Args:
+        options: of the evaluation.
+        console: where the table goes; standard output by default.
+        task: that the agent was trained on, if that is no game of ours.
 
     Raises:
         ValueError: in one line, for a bad checkpoint or option.
     """
-    agent = load_agent(options)
+    agent = load_agent(options, task)
     settings = settings_to_play(options, agent)
     frame_limit = options.frame_limit or agent.config.eval_frame_limit
     device = choose_device(options.device)
@@ -134,7 +144,10 @@ def evaluate_checkpoint(options: EvaluateOptions, console: Console | None = None
     )
     with processor(agent.config.threads or default_threads(agent.config.observation)):
         results = evaluator.run(GreedyPolicy(agent.checkpoint.model.to(device), device))
-    played = [env.get_wrapper_attr("parameters") for env in evaluator.envs[:: options.episodes]]
+    played = [
+        dict(getattr(env.unwrapped, "parameters", setting.parameters))
+        for env, setting in zip(evaluator.envs[:: options.episodes], settings, strict=True)
+    ]
     evaluator.close()
     content = {
         "checkpoint": str(agent.checkpoint.path),
@@ -183,10 +196,10 @@ def choose_settings(words: str, agent: SavedAgent) -> list[Setting]:
             raise ValueError(f"settings='easier': no setting of the run is easier than {agent.trained_on_last}")
         return easier
     like = next(setting for setting in schedule.settings if setting.name == agent.trained_on_last)
-    return [find_setting(word, agent.task, agent.config.game, like, ("all", "easier")) for word in words.split(",")]
+    return [find_setting(word, agent.task, like, ("all", "easier")) for word in words.split(",")]
 
 
-def find_setting(word: str, task: Task, game: str, like: Setting, groups: Sequence[str] = ()) -> Setting:
+def find_setting(word: str, task: Task, like: Setting, groups: Sequence[str] = ()) -> Setting:
     """Return the setting of a task with this name, or ``like`` with this value of the varied parameter.
 
     Raises:
@@ -201,7 +214,7 @@ def find_setting(word: str, task: Task, game: str, like: Setting, groups: Sequen
         allowed = ", ".join([*groups, *by_name, f"a value of {task.parameter}"])
         raise ValueError(f"settings={word!r}: must be one of {allowed}") from None
     parameters = {**like.parameters, task.parameter: value}
-    game_class(game).check_parameters(parameters)
+    task.check(parameters)
     return Setting(f"{task.parameter}={value:g}", parameters)
 
 

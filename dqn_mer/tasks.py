@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -13,9 +14,17 @@ from numpy.typing import NDArray
 from dqn_mer.config import Config
 from envs import ENV_IDS
 from envs.catalogue import game_class
-from envs.nonstationary import NonStationary
+from envs.nonstationary import Apply, NonStationary, apply_parameters
 from envs.schedule_files import load_schedule
-from envs.settings import DEFAULT_VALUES, SCHEDULE_PARAMETER, Schedule, Setting, schedule_from_values
+from envs.settings import (
+    DEFAULT_VALUES,
+    FRAMES_PER_SETTING,
+    SCHEDULE_PARAMETER,
+    Schedule,
+    Setting,
+    schedule_from_values,
+    schedule_of_values,
+)
 
 
 class MakeEnv(Protocol):
@@ -36,17 +45,64 @@ class Task:
         schedule: which setting is on when.
         parameter: name of the parameter that the settings vary, for charts.
         action_probabilities: of a random action, ``(actions,)``, summing to 1.
+        apply: gives the unwrapped environment a setting's parameters, just before a reset.
+        check: raises ValueError for parameters that are not allowed.
     """
 
     make_env: MakeEnv
     schedule: Schedule
     parameter: str
     action_probabilities: NDArray[np.float64]
+    apply: Apply = apply_parameters
+    check: Callable[[Mapping[str, float]], object] = dict
 
     def training_env(self) -> gymnasium.Env[Any, Any]:
         """Return the non-stationary environment, with episode statistics that also see the borders."""
         first = self.schedule.settings[self.schedule.order[0]]
-        return RecordEpisodeStatistics(NonStationary(self.make_env(first), self.schedule))
+        return RecordEpisodeStatistics(NonStationary(self.make_env(first), self.schedule, self.apply))
+
+
+def own_task(
+    env_id: str,
+    parameter: str,
+    values: Sequence[float],
+    frames_per_setting: int = FRAMES_PER_SETTING,
+    cycles: int = 1,
+    apply: Apply = apply_parameters,
+    **options: Any,
+) -> Task:
+    """Return the task of an environment of one's own, one of whose parameters changes.
+
+    Args:
+        env_id: registered in Gymnasium, with Box observations and Discrete actions.
+        parameter: what changes.
+        values: of it, in training order; one may return.
+        frames_per_setting: length of training on each value.
+        cycles: how often to go through the values.
+        apply: gives the unwrapped environment a setting's parameters; by default through its ``configure()`` if it has
+            one, else as attributes.
+        options: of `gymnasium.make`.
+
+    Raises:
+        ValueError: for a bad schedule, or actions that are not Discrete.
+        AttributeError: if the parameter cannot be given.
+    """
+    schedule = schedule_of_values(parameter, values, frames_per_setting, cycles)
+
+    def make_env(
+        setting: Setting, frame_limit: int | None = None, render_mode: str | None = None
+    ) -> gymnasium.Env[Any, Any]:
+        limit = {} if frame_limit is None else {"max_episode_steps": frame_limit}
+        env = gymnasium.make(env_id, render_mode=render_mode, **{**options, **limit})
+        apply(env.unwrapped, setting.parameters)
+        return env
+
+    env = make_env(schedule.settings[0])
+    actions = env.action_space
+    env.close()
+    if not isinstance(actions, gymnasium.spaces.Discrete):
+        raise ValueError(f"{env_id}: must have Discrete actions, has {actions}")
+    return Task(make_env, schedule, parameter, np.full(int(actions.n), 1 / int(actions.n)), apply)
 
 
 def game_task(config: Config, schedule: Schedule | None = None) -> Task:
@@ -79,7 +135,7 @@ def game_task(config: Config, schedule: Schedule | None = None) -> Task:
         probabilities = np.array([config.flap_probability, 1.0 - config.flap_probability])
     else:
         probabilities = np.full(3, 1 / 3)
-    return Task(make_env, schedule, parameter, probabilities)
+    return Task(make_env, schedule, parameter, probabilities, check=game_class(config.game).check_parameters)
 
 
 def make_game_env(

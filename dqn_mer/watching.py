@@ -21,6 +21,7 @@ from dqn_mer.overlay import Overlay
 from dqn_mer.processor import default_threads, processor
 from dqn_mer.runfolder import create_new_folder
 from dqn_mer.saved_agents import AgentFields, SavedAgent, load_agent, settings_to_play
+from dqn_mer.tasks import Task
 from envs.settings import Setting
 
 if TYPE_CHECKING:
@@ -55,14 +56,19 @@ class WatchOptions(ShowFields, AgentFields):
         check_fields(self)
 
 
-def watch(options: WatchOptions, console: Console | None = None) -> None:
+def watch(options: WatchOptions, console: Console | None = None, task: Task | None = None) -> None:
     """Show or record a saved agent's play as ``options`` say.
+
+    Args:
+        options: of what to watch.
+        console: where the scores go; standard output by default.
+        task: that the agent was trained on, if that is no game of ours.
 
     Raises:
         ValueError: in one line, for a bad checkpoint or option, or where no window can be opened.
         ImportError: if clips of the format cannot be written here.
     """
-    agent = load_agent(options)
+    agent = load_agent(options, task)
     settings = settings_to_play(options, agent)
     run_dir = _run_of(agent) if options.tensorboard else None
     if options.out is not None:

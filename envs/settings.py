@@ -215,6 +215,26 @@ def check_schedule(schedule: Schedule, game: str) -> Schedule:
     return schedule
 
 
+def schedule_of_values(
+    parameter: str,
+    values: Sequence[float],
+    frames_per_setting: int = FRAMES_PER_SETTING,
+    cycles: int = 1,
+    interleave_frames: int = 0,
+) -> Schedule:
+    """Return a schedule of values of one parameter of any environment, as `schedule_from_values` does for a game."""
+    _length("settings", values, MAX_SEGMENTS)
+    _whole("cycles", cycles, 1, MAX_SEGMENTS // len(values))
+    distinct = list(dict.fromkeys(values))
+    digits = len(str(max(len(distinct) - 1, 0)))
+    settings = [
+        Setting(f"{index:0{digits}}-{parameter}={value:.12g}", {parameter: value})
+        for index, value in enumerate(distinct)
+    ]
+    order = tuple(distinct.index(value) for value in values) * cycles
+    return Schedule(tuple(settings), order, frames_per_setting, interleave_frames)
+
+
 def schedule_from_values(
     game: str,
     values: Sequence[float],
@@ -244,16 +264,8 @@ def schedule_from_values(
     name = SCHEDULE_PARAMETER[game] if parameter is None else parameter
     if name not in table:
         raise ValueError(f"parameter={shown(name)}: must be one of {', '.join(table)}")
-    _length("settings", values, MAX_SEGMENTS)
-    _whole("cycles", cycles, 1, MAX_SEGMENTS // len(values))
     checked = [table[name].check(value) for value in values]
-    distinct = list(dict.fromkeys(checked))
-    digits = len(str(max(len(distinct) - 1, 0)))
-    settings = [
-        Setting(f"{index:0{digits}}-{name}={value:.12g}", {name: value}) for index, value in enumerate(distinct)
-    ]
-    order = tuple(distinct.index(value) for value in checked) * cycles
-    return check_schedule(Schedule(tuple(settings), order, frames_per_setting, interleave_frames), game)
+    return check_schedule(schedule_of_values(name, checked, frames_per_setting, cycles, interleave_frames), game)
 
 
 def default_schedule(game: str, frames_per_setting: int = FRAMES_PER_SETTING) -> Schedule:

@@ -48,7 +48,7 @@ def test_out_of_range_names_field_value_and_allowed(name: str) -> None:
         assert "\n" not in str(caught.value)
 
 
-@pytest.mark.parametrize("name", CHOICES)
+@pytest.mark.parametrize("name", [name for name in CHOICES if not ALLOWED[name].open])
 def test_unknown_choice_names_field_value_and_allowed(name: str) -> None:
     with pytest.raises(ValueError, match=f"^{name}='zebra': must be one of "):
         Config(**{name: "zebra"})

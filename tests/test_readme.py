@@ -7,6 +7,7 @@ import json
 import re
 import shlex
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -58,12 +59,18 @@ def test_the_environments_code_runs() -> None:
     exec(blocks("python")[0], {})
 
 
+def test_the_code_for_own_environments_runs() -> None:
+    names: dict[str, Any] = {"__name__": "read"}
+    exec(blocks("python")[1], names)
+    assert (names["task"].schedule.total_frames, names["config"].game) == (30_000, "mountain_car")
+
+
 def test_the_code_for_other_models_runs_and_learns() -> None:
     torch.manual_seed(0)
     model = torch.nn.Sequential(torch.nn.Linear(4, 8), torch.nn.Tanh(), torch.nn.Linear(8, 3))
     names = {"model": model, "inputs": torch.randn(101, 4), "labels": torch.randint(0, 3, (101,))}
     before = [parameter.detach().clone() for parameter in model.parameters()]
-    exec(blocks("python")[1], names)
+    exec(blocks("python")[2], names)
     assert all(not torch.equal(old, new) for old, new in zip(before, model.parameters(), strict=True))
 
 

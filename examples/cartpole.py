@@ -1,0 +1,45 @@
+"""Train DQN-MER on CartPole while its pole gets longer: ``python examples/cartpole.py``, a few minutes.
+
+The same lines train any Gymnasium environment with Box observations and Discrete actions.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from dqn_mer.config import Config
+from dqn_mer.defaults import default_config
+from dqn_mer.runfolder import command_line
+from dqn_mer.saved_agents import EvaluateOptions, evaluate_checkpoint
+from dqn_mer.tasks import Task, own_task
+from dqn_mer.training import train_on
+
+
+def set_length(env: Any, parameters: Mapping[str, float]) -> None:
+    """Give CartPole's pole a length; without this, ``length`` would be set as an attribute and nothing else."""
+    env.length = parameters["length"]
+    env.polemass_length = env.masspole * env.length
+
+
+def pole_task(frames_per_setting: int = 10_000) -> Task:
+    """Return CartPole with a pole that gets longer and then as short as at first."""
+    return own_task("CartPole-v1", "length", [0.5, 1.5, 3.0, 0.5], frames_per_setting, apply=set_length)
+
+
+def pole_config(**choices: Any) -> Config:
+    """Return a configuration that learns it; ``game`` is the name under which the run is filed."""
+    chosen: dict[str, Any] = {
+        "game": "cart_pole",
+        "observation": "state",
+        "learning_rate": 3e-4,
+        "epsilon_decay_frames": 5_000,
+        "eval_every": 2_500,
+        "eval_frame_limit": 500,
+        **choices,
+    }
+    return default_config(**chosen)
+
+
+if __name__ == "__main__":
+    run = train_on(pole_task(), pole_config(), command_line())
+    # Also under a length that it never saw.
+    evaluate_checkpoint(EvaluateOptions(run.run_dir, settings="0.5,2"), task=pole_task())
