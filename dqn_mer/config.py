@@ -204,6 +204,8 @@ class Config(RunFields, EvaluationFields, ExplorationFields, AgentFields, Schedu
         Raises:
             ValueError: naming the field, if one is unknown, missing or not allowed.
         """
+        if not isinstance(values, Mapping):
+            raise bad_value("config", values, "an object")
         names = {f.name for f in dataclasses.fields(cls)}
         for name in sorted((names - LATER_FIELDS) - set(values) | set(values) - names):
             raise ValueError(f"{name}: {'missing' if name in names else 'unknown'}")

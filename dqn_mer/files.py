@@ -108,6 +108,37 @@ def write_folder(folder: Path, files: Mapping[str, bytes | Writer]) -> None:
         raise
 
 
+def replace_file(path: Path, content: bytes) -> None:
+    """Write a file in one step: a reader sees the old content or the new, never half of it.
+
+    Raises:
+        OSError: that names the file, if it cannot be written; then it is as it was.
+    """
+    scratch = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        _write_file(scratch, content)
+        os.replace(scratch, path)
+    except BaseException:
+        scratch.unlink(missing_ok=True)
+        raise
+
+
+def write_new_file(path: Path, content: bytes) -> None:
+    """Write a file that is not there yet, whole or not at all.
+
+    Raises:
+        OSError: that names the file, if it is there by now or cannot be written.
+    """
+    with naming(path), path.open("xb") as file:
+        try:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        except BaseException:
+            path.unlink()
+            raise
+
+
 def _write_file(path: Path, content: bytes | Writer) -> None:
     with naming(path):
         if isinstance(content, bytes):

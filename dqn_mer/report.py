@@ -3,7 +3,6 @@
 import csv
 import io
 import math
-import os
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -17,6 +16,7 @@ from rich import box
 from rich.table import Table
 from rich.text import Text
 
+from dqn_mer.files import replace_file
 from dqn_mer.metrics import FloatArray, IntArray, checked_curves
 
 # Okabe and Ito's palette, told apart by all common kinds of colour blindness.
@@ -96,7 +96,7 @@ def save_learning_curves(
     figure = learning_curves(frames, scores, setting_names, order, frames_per_setting, title, caption)
     figure.savefig(picture, format="png", dpi=DPI)
     path = run_dir / "learning_curves.png"
-    _replace_file(path, picture.getvalue())
+    replace_file(path, picture.getvalue())
     return path
 
 
@@ -160,7 +160,7 @@ def write_matrix(path: Path, matrix: ArrayLike, setting_names: Sequence[str], se
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(["trained_on", *setting_names])
     writer.writerows([name, *row] for name, row in zip(segment_names, scores.tolist(), strict=True))
-    _replace_file(path, text.getvalue().encode())
+    replace_file(path, text.getvalue().encode())
 
 
 def summary_table(
@@ -240,10 +240,3 @@ def _named_matrix(matrix: ArrayLike, setting_names: Sequence[str], segment_names
             f"matrix of shape {scores.shape} does not fit {len(segment_names)} segments, {len(setting_names)} settings"
         )
     return scores
-
-
-def _replace_file(path: Path, content: bytes) -> None:
-    """Write the file in one step: a reader sees the old content or the new, never half of it."""
-    scratch = path.with_name(path.name + ".tmp")
-    scratch.write_bytes(content)
-    os.replace(scratch, path)

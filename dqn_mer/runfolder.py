@@ -18,6 +18,7 @@ from typing import Any
 import torch
 
 from dqn_mer.config import Config
+from dqn_mer.files import replace_file
 from envs.settings import Schedule
 
 PACKAGES = ("dqn-mer", "torch", "gymnasium", "numpy", "pygame", "opencv-python-headless", "tensorboard")
@@ -96,15 +97,18 @@ def describe_run(config: Config, schedule: Schedule, arguments: Sequence[str]) -
     }
 
 
+def as_json(content: Mapping[str, Any]) -> bytes:
+    """Return content as a JSON file; numbers that are not finite become null, since JSON has none.
+
+    >>> as_json({"score": float("nan")}).decode().split()
+    ['{', '"score":', 'null', '}']
+    """
+    return (json.dumps(_finite(content), indent=2, allow_nan=False) + "\n").encode()
+
+
 def write_json(path: Path, content: Mapping[str, Any]) -> None:
-    """Write JSON, whole or not at all; numbers that are not finite become null, since JSON has none."""
-    scratch = path.with_name(path.name + ".tmp")
-    with scratch.open("w") as file:
-        json.dump(_finite(content), file, indent=2, allow_nan=False)
-        file.write("\n")
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(scratch, path)
+    """Write a JSON file in one step."""
+    replace_file(path, as_json(content))
 
 
 def git_commit() -> str | None:

@@ -19,9 +19,10 @@ from dqn_mer.checkpoint import Checkpoint, CheckpointError, load_checkpoint
 from dqn_mer.config import COUNT, Config
 from dqn_mer.evaluation import Evaluator, GreedyPolicy, SettingResult
 from dqn_mer.fields import Range, check_fields
+from dqn_mer.files import write_new_file
 from dqn_mer.metrics import mean_interval
 from dqn_mer.processor import default_threads, processor
-from dqn_mer.runfolder import write_json
+from dqn_mer.runfolder import as_json
 from dqn_mer.tasks import Task, game_task
 from envs.settings import Schedule, Setting
 
@@ -164,7 +165,7 @@ def evaluate_checkpoint(
     }
     (console or Console()).print(_table(content))
     if options.json is not None:
-        write_json(options.json, content)
+        write_new_file(options.json, as_json(content))
     return content
 
 

@@ -100,7 +100,7 @@ def test_any_flags_are_options_or_one_line(kind: type, data: st.DataObject) -> N
         assert one_line(" ".join(str(error).split()))
 
 
-@settings(deadline=None, max_examples=80)
+@settings(deadline=None, max_examples=50)
 @given(command_lines(ALLOWED))
 def test_any_flags_are_a_configuration_or_one_line(words: list[str]) -> None:
     if asks_for_help(words):
@@ -113,7 +113,7 @@ def test_any_flags_are_a_configuration_or_one_line(words: list[str]) -> None:
         assert Config.from_json(json.loads(json.dumps(config.to_json()))) == config
 
 
-@settings(deadline=None, max_examples=80)
+@settings(deadline=None, max_examples=50)
 @given(st.data())
 def test_one_bad_flag_is_named_with_its_value_and_what_is_allowed(data: st.DataObject) -> None:
     name = data.draw(st.sampled_from([name for name, allowed in ALLOWED.items() if allowed.range or allowed.choices]))
@@ -128,6 +128,18 @@ def test_one_bad_flag_is_named_with_its_value_and_what_is_allowed(data: st.DataO
         assert all(part in message for part in ALLOWED[name].choices or [ALLOWED[name].range.span()])
     else:
         ALLOWED[name].check(name, getattr(config, name))
+
+
+@settings(deadline=None, max_examples=80)
+@given(st.dictionaries(st.sampled_from(sorted(ALLOWED)) | st.text(max_size=4), JSON, max_size=3) | JSON)
+def test_any_json_is_a_configuration_or_one_line(changes: Any) -> None:
+    values = {**Config().to_json(), **changes} if isinstance(changes, dict) else changes
+    try:
+        config = Config.from_json(values)
+    except ValueError as error:
+        assert one_line(" ".join(str(error).split()))
+    else:
+        assert Config.from_json(config.to_json()) == config
 
 
 @st.composite

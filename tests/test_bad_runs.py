@@ -23,7 +23,7 @@ from dqn_mer.saved_agents import EvaluateOptions
 from tests.test_bad_input import NASTY, WORDS, asks_for_help, flag, one_line
 
 EXAMPLES = settings(
-    deadline=None, max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+    deadline=None, max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
 )
 TINY = (
     "--observation state --frames 12 --warmup-frames 5 --capacity 20 --batch-size 2 --eval-every 10 --eval-episodes 1 "
