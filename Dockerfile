@@ -45,7 +45,8 @@ RUN grep -v '^torch==' constraints.txt > /tmp/constraints.txt \
 
 COPY pyproject.toml ./
 RUN python -c 'import tomllib; p = tomllib.load(open("pyproject.toml", "rb"))["project"]; \
-        print(*p["dependencies"], *p["optional-dependencies"]["fast"], sep="\n")' > /tmp/requirements.txt \
+        extra = p["optional-dependencies"]; \
+        print(*p["dependencies"], *extra["fast"], *extra["video"], sep="\n")' > /tmp/requirements.txt \
     && pip install -c /tmp/constraints.txt -r /tmp/requirements.txt setuptools
 
 COPY README.md LICENSE train.py ./

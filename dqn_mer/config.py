@@ -197,6 +197,12 @@ class Config(RunFields, EvaluationFields, ExplorationFields, AgentFields, Schedu
         """Return the values as JSON types, by field name."""
         return {f.name: _plain(getattr(self, f.name)) for f in dataclasses.fields(self)}
 
+    def hyperparameters(self) -> dict[str, Any]:
+        """Return what may change the result, by field name: all but how the run is made, kept and evaluated."""
+        about_the_run = {f.name for kind in (RunFields, EvaluationFields) for f in dataclasses.fields(kind)}
+        left_out = about_the_run - {"seed"}
+        return {name: value for name, value in self.to_json().items() if name not in left_out}
+
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> Config:
         """Return the configuration that `to_json` described, with defaults for fields that came later.

@@ -14,8 +14,8 @@ from dqn_mer.meter import Meter
 from dqn_mer.tasks import Task
 from dqn_mer.tracking import Tracker
 
-STRIP_FRAMES = 6
-STRIP_EVERY_FRAMES = 15
+STRIP_FRAMES = 4
+STRIP_EVERY_FRAMES = 20
 
 
 @dataclass

@@ -35,8 +35,8 @@ TAGS: dict[str, str] = {
     "updates/target_syncs": "Copies of the network into the target network since the start of the run.",
     "eval_score/<setting>": "Greedy evaluation on this setting: score of an episode, mean, in the game's points.",
     "eval_score/mean": "Mean of eval_score over all settings.",
-    "eval_return/<setting>": "Greedy evaluation on this setting: undiscounted return of an episode, mean.",
-    "eval_length/<setting>": "Greedy evaluation on this setting: length of an episode, mean, in frames.",
+    "eval_total_reward/<setting>": "Greedy evaluation on this setting: undiscounted return of an episode, mean.",
+    "eval_total_frames/<setting>": "Greedy evaluation on this setting: length of an episode, mean, in frames.",
     "final/<metric>": "At the end of the run: a continual-learning metric of summary.json (also under HParams).",
     "config": "Text: the configuration of the run.",
     "frames/<setting>": "Image: a strip of game frames under this setting.",
@@ -47,8 +47,8 @@ METRIC_GROUPS = ("train/", "memory/", "gradients/", "plasticity/", "speed/", "se
 # of different games under one log folder share these charts instead of doubling them.
 CHARTS = {
     "Score on every setting": r"eval_score/(?!mean$)",
-    "Return on every setting": r"eval_return/",
-    "Episode length on every setting": r"eval_length/",
+    "Return on every setting": r"eval_total_reward/",
+    "Episode length on every setting": r"eval_total_frames/",
     "Cosine between gradients": r"gradients/cosine_",
     "Setting in force": r"setting/index$",
     "Parameter in force": r"setting/(?!index$)",

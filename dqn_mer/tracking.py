@@ -136,8 +136,8 @@ class Tracker(AbstractContextManager["Tracker"]):
         values = {"eval_score/mean": float(np.mean([row.score_mean for row in rows]))}
         for row in rows:
             values[f"eval_score/{row.setting}"] = row.score_mean
-            values[f"eval_return/{row.setting}"] = row.return_mean
-            values[f"eval_length/{row.setting}"] = row.length_mean
+            values[f"eval_total_reward/{row.setting}"] = row.return_mean
+            values[f"eval_total_frames/{row.setting}"] = row.length_mean
         self._add_scalars(frame, values)
 
     def log_interference(self, frame: int, rows: Sequence[InterferenceRow]) -> None:

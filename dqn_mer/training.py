@@ -126,7 +126,7 @@ class Trainer(AbstractContextManager["Trainer"]):
                 self._play(run_dir, tracker, display)
             wall_s = time.perf_counter() - started_s
             summary, table = summarise(run_dir, self.config, self.task, self.agent, random_scores, wall_s)
-            tracker.log_hparams(description["config"], summary["metrics"])
+            tracker.log_hparams(self.config.hyperparameters(), summary["metrics"])
         self.console.print(table)
         return RunResult(run_dir, summary, self.agent)
 

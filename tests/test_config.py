@@ -38,6 +38,13 @@ def test_the_papers_numbers_are_the_defaults() -> None:
     assert default_config("paper", agent="dqn").optimizer == "adam"
 
 
+def test_hyperparameters_are_what_may_change_the_result() -> None:
+    shown = Config(seed=3).hyperparameters()
+    assert shown["seed"] == 3
+    assert {"agent", "game", "learning_rate", "settings"} < set(shown)
+    assert not {"log_dir", "run_dir", "device", "threads", "eval_every"} & set(shown)
+
+
 @pytest.mark.parametrize("name", RANGES)
 def test_out_of_range_names_field_value_and_allowed(name: str) -> None:
     allowed = RANGES[name]

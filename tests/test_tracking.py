@@ -100,8 +100,8 @@ def test_evaluations(tmp_path: Path) -> None:
     assert list(rows[1].values()) == ["5000", "1", NAMES[1], "5", "3.0", "0.5", "4.0", "-3.0", "101.0"]
     events = load(tmp_path)
     assert points(events, f"eval_score/{NAMES[1]}") == [(5000, 3.0), (10_000, 5.0)]
-    assert points(events, f"eval_return/{NAMES[0]}") == [(5000, -3.0), (10_000, -1.0)]
-    assert points(events, f"eval_length/{NAMES[1]}") == [(5000, 101.0), (10_000, 101.0)]
+    assert points(events, f"eval_total_reward/{NAMES[0]}") == [(5000, -3.0), (10_000, -1.0)]
+    assert points(events, f"eval_total_frames/{NAMES[1]}") == [(5000, 101.0), (10_000, 101.0)]
     assert points(events, "eval_score/mean") == [(5000, 2.5), (10_000, 4.5)]
 
 
@@ -132,8 +132,8 @@ def test_one_chart_overlays_all_settings_of_every_game(tmp_path: Path) -> None:
         shown[chart["title"]] = sorted(answer["tag_to_events"])
     assert shown == {
         "Score on every setting": [f"eval_score/{name}" for name in NAMES],
-        "Return on every setting": [f"eval_return/{name}" for name in NAMES],
-        "Episode length on every setting": [f"eval_length/{name}" for name in NAMES],
+        "Return on every setting": [f"eval_total_reward/{name}" for name in NAMES],
+        "Episode length on every setting": [f"eval_total_frames/{name}" for name in NAMES],
         "Cosine between gradients": ["gradients/cosine_between", "gradients/cosine_within"],
         "Setting in force": ["setting/index"],
         "Parameter in force": ["setting/pipe_gap"],
