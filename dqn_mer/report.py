@@ -120,6 +120,19 @@ def read_evaluations(path: Path, settings: int) -> tuple[IntArray, FloatArray]:
     return np.array(frames, dtype=np.int64), np.array(scores, dtype=np.float64)
 
 
+def mark_segments(panel: Axes, end: float, setting: int, order: Sequence[int] | IntArray, length: int) -> None:
+    """Draw the borders of the segments, `length` frames each, up to frame `end`; shade those that train on `setting`."""
+    for segment, trained in enumerate(order):
+        start = segment * length
+        if start >= end:
+            break
+        if segment:
+            panel.axvline(start / 1000, color="0.45", ls="--", lw=0.8, zorder=1)
+        if trained == setting:
+            stop = end if segment == len(order) - 1 else min(start + length, end)
+            panel.axvspan(start / 1000, stop / 1000, color=TRAINED_COLOUR, alpha=0.28, lw=0, zorder=0)
+
+
 def score_matrix(frames: ArrayLike, scores: ArrayLike, segment_ends: Sequence[int] | IntArray) -> FloatArray:
     """Pick R from the evaluations: row i is the last evaluation inside segment i, its last frame included.
 
@@ -209,17 +222,9 @@ def summary_table(
 def _draw_panel(
     panel: Axes, times: FloatArray, curve: FloatArray, setting: int, order: Sequence[int] | IntArray, length: int
 ) -> None:
-    """Draw a setting's curve, the borders of the segments (`length` frames each), and shade those that train on it."""
+    """Draw a setting's curve over its segments."""
     end = float(times[-1])
-    for segment, trained in enumerate(order):
-        start = segment * length
-        if start >= end:
-            break
-        if segment:
-            panel.axvline(start / 1000, color="0.45", ls="--", lw=0.8, zorder=1)
-        if trained == setting:
-            stop = end if segment == len(order) - 1 else min(start + length, end)
-            panel.axvspan(start / 1000, stop / 1000, color=TRAINED_COLOUR, alpha=0.28, lw=0, zorder=0)
+    mark_segments(panel, end, setting, order, length)
     panel.plot(times / 1000, curve, color=CURVE_COLOUR, lw=1.6, marker="o", ms=3, clip_on=False)
     panel.set_xlim(0, end / 1000)
     panel.spines[["top", "right"]].set_visible(False)

@@ -1,0 +1,192 @@
+"""The figures of a comparison, each with the numbers that it shows.
+
+A new one is a function from a `Comparison` to an `Exhibit`, or None where there is nothing to show, added to `EXHIBITS`.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+
+from dqn_mer.intervals import Estimate, interquartile_estimate
+from dqn_mer.metrics import FloatArray
+from dqn_mer.report import mark_segments
+from dqn_mer.runs import Comparison, Group
+from envs.settings import Setting
+
+# Okabe and Ito's palette, in an order that alternates dark and light, so that it also works in grey.
+COLOURS = ("#0072B2", "#E69F00", "#000000", "#CC79A7", "#009E73", "#56B4E9", "#D55E00")
+DASHES: tuple[Any, ...] = ("-", (0, (5, 1.5)), (0, (1, 1)), (0, (6, 1.5, 1, 1.5)), (0, (3, 1, 1, 1, 1, 1)))
+MARKERS = "osD^vPX*"
+MARKERS_PER_CURVE = 8
+MOST_NUMBERED_CELLS = 150
+COLUMNS = 3
+
+
+@dataclass(frozen=True)
+class Exhibit:
+    """A figure with its numbers.
+
+    Attributes:
+        name: of its files.
+        title: heading in the report.
+        caption: what is to be seen, in plain words.
+        figure: as drawn.
+        rows: the numbers, one dictionary with the same keys each.
+    """
+
+    name: str
+    title: str
+    caption: str
+    figure: Figure
+    rows: list[dict[str, Any]]
+
+
+def style(group: Group) -> dict[str, Any]:
+    """Return how a group's lines are drawn: colour, dashes and marker each tell it from the others."""
+    place = group.style
+    return {
+        "color": COLOURS[place % len(COLOURS)],
+        "linestyle": DASHES[place % len(DASHES)],
+        "marker": MARKERS[place % len(MARKERS)],
+        "markersize": 4,
+        "linewidth": 1.6,
+    }
+
+
+def setting_title(setting: Setting) -> str:
+    """Return a setting's name as a heading.
+
+    >>> setting_title(Setting("0-pipe_gap=100", {"pipe_gap": 100}))
+    'pipe gap 100'
+    """
+    if len(setting.parameters) > 1:
+        return setting.name
+    ((name, value),) = setting.parameters.items()
+    return f"{name.replace('_', ' ')} {value:g}"
+
+
+def learning_curves(comparison: Comparison) -> Exhibit:
+    """Draw the paper's Figure 3: evaluation score on each setting over training."""
+    settings = comparison.schedule.settings
+    times = comparison.frames / 1000
+    figure, panels = panel_grid(len(settings), width=3.7, height=2.5)
+    rows = []
+    for group in comparison.groups:
+        estimate = interquartile_estimate(comparison.curves(group))
+        for index, (setting, panel) in enumerate(zip(settings, panels, strict=True)):
+            here = Estimate(*(part[:, index] for part in estimate))
+            _draw_band(panel, group, times, here)
+            rows += [
+                {"group": group.label, "setting": setting.name, "frame": int(frame), **_numbers(part, group)}
+                for frame, *part in zip(comparison.frames, *here, strict=True)
+            ]
+    for index, (setting, panel) in enumerate(zip(settings, panels, strict=True)):
+        mark_segments(
+            panel, float(comparison.frames[-1]), index, comparison.order, comparison.schedule.frames_per_setting
+        )
+        panel.set_title(setting_title(setting), fontsize=10, loc="left", parse_math=False)
+        panel.set_xlim(0, times[-1])
+        panel.set_ylim(bottom=min(0.0, panel.get_ylim()[0]))
+    _legend(figure, panels[0])
+    figure.supxlabel("training frames (thousands)", fontsize=10)
+    figure.supylabel("evaluation score (points an episode)", fontsize=10)
+    caption = (
+        "Evaluation score on each setting over training: interquartile mean over seeds, with its 95% bootstrap band. "
+        "Dashed: the setting changes. Shaded: the agent trains on the panel's setting. Each panel has its own scale."
+    )
+    return Exhibit("curves", "Score on every setting over training", caption, figure, rows)
+
+
+def score_matrices(comparison: Comparison) -> Exhibit:
+    """Draw R[i, j] of each group as a heat map."""
+    settings, order = comparison.schedule.settings, comparison.order
+    figure, panels = panel_grid(len(comparison.groups), 0.62 * len(settings) + 1.3, 0.42 * len(order) + 1.2)
+    estimates = [interquartile_estimate(np.stack([r.matrix for r in group.runs])) for group in comparison.groups]
+    lowest, highest = (pick([estimate.value for estimate in estimates]) for pick in (np.min, np.max))
+    ticks = [_short(comparison, setting) for setting in settings]
+    rows = []
+    for group, estimate, panel in zip(comparison.groups, estimates, panels, strict=True):
+        image = panel.imshow(
+            estimate.value, cmap="viridis", vmin=lowest, vmax=max(highest, lowest + 1e-9), aspect="auto"
+        )
+        number_cells(panel, estimate.value, lowest, highest)
+        panel.set_xticks(range(len(settings)), ticks, fontsize=8)
+        panel.set_yticks(range(len(order)), [ticks[trained] for trained in order], fontsize=8)
+        panel.set_title(group.label, fontsize=10, loc="left", parse_math=False)
+        rows += [
+            {"group": group.label, "segment": i, "trained_on": settings[trained].name, "setting": settings[j].name}
+            | _numbers([part[i, j] for part in estimate], group)
+            for i, trained in enumerate(order)
+            for j in range(len(settings))
+        ]
+    figure.colorbar(image, ax=panels, label="score", shrink=0.9)
+    parameter = comparison.parameter.replace("_", " ")
+    figure.supxlabel(f"evaluated on {parameter}", fontsize=10)
+    figure.supylabel(f"after training on {parameter}", fontsize=10)
+    caption = (
+        "R[i, j]: score on setting j (columns) after training on setting i (rows, in the order of training), "
+        "interquartile mean over seeds. Above the diagonal: settings not met yet; below: settings to be remembered."
+    )
+    return Exhibit("matrices", "Score on every setting after training on each", caption, figure, rows)
+
+
+EXHIBITS: tuple[Callable[[Comparison], Exhibit | None], ...] = (learning_curves, score_matrices)
+"""What `compare` shows of every comparison, in this order."""
+
+
+def panel_grid(count: int, width: float, height: float) -> tuple[Figure, list[Axes]]:
+    """Return a figure with `count` panels, at most three a row, each of this size in inches."""
+    columns = min(count, COLUMNS)
+    lines = math.ceil(count / columns)
+    figure = Figure(figsize=(width * columns + 0.6, height * lines + 0.8), layout="constrained")
+    FigureCanvasAgg(figure)
+    panels = list(figure.subplots(lines, columns, squeeze=False).flat)
+    for panel in panels[count:]:
+        panel.set_visible(False)
+    return figure, panels[:count]
+
+
+def number_cells(panel: Axes, values: FloatArray, lowest: float, highest: float) -> None:
+    """Write each number into its cell of a viridis heat map from `lowest` to `highest`, unless they are too many."""
+    if values.size > MOST_NUMBERED_CELLS:
+        return
+    for (i, j), value in np.ndenumerate(values):
+        light = value > (lowest + highest) / 2
+        panel.text(j, i, f"{value:.3g}", ha="center", va="center", fontsize=8, color="black" if light else "white")
+
+
+def _draw_band(panel: Axes, group: Group, times: FloatArray, estimate: Estimate) -> None:
+    """Draw a curve with its band, whose edges keep it apart from others in grey."""
+    look = style(group)
+    every = max(1, round(len(times) / MARKERS_PER_CURVE))
+    shift = group.style * every // 3 % every  # so that markers of two curves do not hide each other
+    panel.plot(times, estimate.value, label=f"{group.label} (n={len(group.runs)})", markevery=(shift, every), **look)
+    panel.fill_between(times, estimate.low, estimate.high, color=look["color"], alpha=0.18, linewidth=0)
+    for edge in (estimate.low, estimate.high):
+        panel.plot(times, edge, color=look["color"], linestyle=look["linestyle"], linewidth=0.5)
+    panel.spines[["top", "right"]].set_visible(False)
+
+
+def _legend(figure: Figure, panel: Axes) -> None:
+    handles, labels = panel.get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside upper center", ncols=4, fontsize=9, frameon=False, handlelength=3.5)
+
+
+def _short(comparison: Comparison, setting: Setting) -> str:
+    """Return what tells a setting from the others in few letters."""
+    if set(setting.parameters) == {comparison.parameter}:
+        return f"{setting.parameters[comparison.parameter]:g}"
+    return setting.name
+
+
+def _numbers(estimate: Iterable[float], group: Group) -> dict[str, Any]:
+    value, low, high = (round(float(part), 4) for part in estimate)
+    return {"runs": len(group.runs), "score": value, "low": low, "high": high}
