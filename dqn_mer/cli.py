@@ -11,7 +11,7 @@ from rich.console import Console
 
 from dqn_mer.config import Config
 from dqn_mer.defaults import default_config
-from dqn_mer.flags import UsageError, parse
+from dqn_mer.flags import UsageError, parse, parse_known
 
 T = TypeVar("T")
 DECIDES_DEFAULTS = ("preset", "game", "observation", "agent", "schedule")
@@ -29,6 +29,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     commands = {
         "train": Command("train an agent on a game that changes (the same as train.py)", train_command),
         "evaluate": Command("play a saved agent and say how well it does on each setting", evaluate_command),
+        "sweep": Command("train every combination of games, agents and seeds, several at a time", sweep_command),
+        "compare": Command("compare finished runs: figures, tables and a page for each game", compare_command),
         "watch": Command("watch a saved agent in a window, as clips or in TensorBoard", watch_command),
         "play": Command("play a game yourself, beside a saved agent if you like", play_command),
     }
@@ -71,6 +73,28 @@ def evaluate_command(arguments: Sequence[str]) -> int:
     from dqn_mer.saved_agents import EvaluateOptions, evaluate_checkpoint
 
     return _run("evaluate", EvaluateOptions, evaluate_checkpoint, arguments)
+
+
+def sweep_command(arguments: Sequence[str]) -> int:
+    """Run a sweep as the flags say, and return the exit code: 1 if a run failed, 130 or 143 if it was stopped."""
+    from dqn_mer.sweep import SweepOptions, sweep, until_stopped
+
+    try:
+        options, train_flags = parse_known(SweepOptions, arguments, prog="python -m dqn_mer sweep")
+        with until_stopped():
+            return sweep(options, train_flags)
+    except (UsageError, ValueError, ImportError, OSError) as error:
+        return _complain(str(error))
+    except KeyboardInterrupt as stop:
+        print("stopped; the same command goes on", file=sys.stderr)
+        return stop.args[0] if stop.args else 130
+
+
+def compare_command(arguments: Sequence[str]) -> int:
+    """Compare finished runs as the flags say, and return the exit code."""
+    from dqn_mer.compare import CompareOptions, compare
+
+    return _run("compare", CompareOptions, compare, arguments)
 
 
 def watch_command(arguments: Sequence[str]) -> int:

@@ -1,6 +1,6 @@
 """The figures of a comparison, each with the numbers that it shows.
 
-A new one is a function from a `Comparison` to an `Exhibit`, or None where there is nothing to show, added to `EXHIBITS`.
+A new one is a function from a `Comparison` to an `Exhibit`, or to None where there is nothing to show, in `EXHIBITS`.
 """
 
 from __future__ import annotations
@@ -26,8 +26,10 @@ COLOURS = ("#0072B2", "#E69F00", "#000000", "#CC79A7", "#009E73", "#56B4E9", "#D
 DASHES: tuple[Any, ...] = ("-", (0, (5, 1.5)), (0, (1, 1)), (0, (6, 1.5, 1, 1.5)), (0, (3, 1, 1, 1, 1, 1)))
 MARKERS = "osD^vPX*"
 MARKERS_PER_CURVE = 8
+TRAINED_BAR: dict[str, Any] = {"color": "0.35", "alpha": 1.0, "ymin": 0.965}  # above the bands, which it would tint
 MOST_NUMBERED_CELLS = 150
 COLUMNS = 3
+SHIFT = 0.008
 
 
 @dataclass(frozen=True)
@@ -85,22 +87,23 @@ def learning_curves(comparison: Comparison) -> Exhibit:
             here = Estimate(*(part[:, index] for part in estimate))
             _draw_band(panel, group, times, here)
             rows += [
-                {"group": group.label, "setting": setting.name, "frame": int(frame), **_numbers(part, group)}
+                {"group": group.label, "setting": setting.name, "frame": int(frame), **_numbers(part, len(group.runs))}
                 for frame, *part in zip(comparison.frames, *here, strict=True)
             ]
     for index, (setting, panel) in enumerate(zip(settings, panels, strict=True)):
-        mark_segments(
-            panel, float(comparison.frames[-1]), index, comparison.order, comparison.schedule.frames_per_setting
-        )
+        length = comparison.schedule.frames_per_setting
+        mark_segments(panel, float(comparison.frames[-1]), index, comparison.order, length, **TRAINED_BAR)
         panel.set_title(setting_title(setting), fontsize=10, loc="left", parse_math=False)
         panel.set_xlim(0, times[-1])
-        panel.set_ylim(bottom=min(0.0, panel.get_ylim()[0]))
+        low, high = panel.get_ylim()
+        panel.set_ylim(min(0.0, low + 0.04 * (high - low)), high + 0.06 * (high - low))
     _legend(figure, panels[0])
     figure.supxlabel("training frames (thousands)", fontsize=10)
     figure.supylabel("evaluation score (points an episode)", fontsize=10)
     caption = (
         "Evaluation score on each setting over training: interquartile mean over seeds, with its 95% bootstrap band. "
-        "Dashed: the setting changes. Shaded: the agent trains on the panel's setting. Each panel has its own scale."
+        "Dashed: the setting changes. Bar along the top: the agent trains on this setting. "
+        "Each panel has its own scale."
     )
     return Exhibit("curves", "Score on every setting over training", caption, figure, rows)
 
@@ -123,7 +126,7 @@ def score_matrices(comparison: Comparison) -> Exhibit:
         panel.set_title(group.label, fontsize=10, loc="left", parse_math=False)
         rows += [
             {"group": group.label, "segment": i, "trained_on": settings[trained].name, "setting": settings[j].name}
-            | _numbers([part[i, j] for part in estimate], group)
+            | _numbers([part[i, j] for part in estimate], len(group.runs))
             for i, trained in enumerate(order)
             for j in range(len(settings))
         ]
@@ -138,7 +141,53 @@ def score_matrices(comparison: Comparison) -> Exhibit:
     return Exhibit("matrices", "Score on every setting after training on each", caption, figure, rows)
 
 
-EXHIBITS: tuple[Callable[[Comparison], Exhibit | None], ...] = (learning_curves, score_matrices)
+def score_by_difficulty(comparison: Comparison) -> Exhibit:
+    """Draw the score after training against difficulty, on settings never trained on as well."""
+    values = {setting.name: setting.parameters[comparison.parameter] for setting in comparison.every_setting}
+    trained = {setting.name for setting in comparison.schedule.settings}
+    numeric = len(set(values.values())) == len(values)  # else settings differ in more than the one parameter
+    names = sorted(values, key=values.__getitem__) if numeric else list(values)
+    figure, (panel,) = panel_grid(1, width=5.4, height=3.2)
+    rows = []
+    for group in comparison.groups:
+        scores = comparison.last_scores(group)
+        estimates = {name: interquartile_estimate(scores[name]) for name in scores}
+        shown = [name for name in names if name in estimates]
+        x = np.array([values[name] if numeric else names.index(name) for name in shown], dtype=np.float64)
+        x += group.style * SHIFT * np.ptp(x)  # so that intervals do not hide each other
+        middle, low, high = (np.array(part) for part in zip(*(estimates[name] for name in shown), strict=True))
+        look = style(group)
+        panel.plot(
+            x, middle, label=f"{group.label} (n={len(group.runs)})", **look, markevery=[n in trained for n in shown]
+        )
+        panel.vlines(x, low, high, color=look["color"], linewidth=1)
+        new = np.array([name not in trained for name in shown])
+        panel.plot(x[new], middle[new], **{**look, "linestyle": "", "markerfacecolor": "white"})
+        rows += [
+            {"group": group.label, "setting": name, comparison.parameter: values[name]}
+            | {"trained_on": "yes" if name in trained else "no", **_numbers(estimates[name], len(scores[name]))}
+            for name in shown
+        ]
+    ticks = [values[name] for name in names] if numeric else range(len(names))
+    panel.set_xticks(ticks, [f"{values[name]:g}" if numeric else name for name in names], fontsize=9)
+    first, last = (values[comparison.schedule.settings[place].name] for place in (0, -1))
+    if numeric and last < first:
+        panel.invert_xaxis()
+    panel.set_ylim(bottom=min(0.0, panel.get_ylim()[0]))
+    panel.set_xlabel(
+        comparison.parameter.replace("_", " ") + " (the setting trained on last is on the right)" * numeric
+    )
+    panel.set_ylabel("score after training")
+    panel.spines[["top", "right"]].set_visible(False)
+    _legend(figure, panel)
+    caption = (
+        "Score at the end of training by difficulty, interquartile mean over seeds with its 95% bootstrap interval. "
+        "Filled: settings that were trained on; hollow: never met in training."
+    )
+    return Exhibit("difficulty", "Score by difficulty", caption, figure, rows)
+
+
+EXHIBITS: tuple[Callable[[Comparison], Exhibit | None], ...] = (learning_curves, score_matrices, score_by_difficulty)
 """What `compare` shows of every comparison, in this order."""
 
 
@@ -187,6 +236,6 @@ def _short(comparison: Comparison, setting: Setting) -> str:
     return setting.name
 
 
-def _numbers(estimate: Iterable[float], group: Group) -> dict[str, Any]:
+def _numbers(estimate: Iterable[Any], runs: int) -> dict[str, Any]:
     value, low, high = (round(float(part), 4) for part in estimate)
-    return {"runs": len(group.runs), "score": value, "low": low, "high": high}
+    return {"runs": runs, "score": value, "low": low, "high": high}

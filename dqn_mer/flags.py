@@ -13,7 +13,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
 from pathlib import Path
-from typing import Annotated, Any, TypeVar, get_type_hints
+from typing import Annotated, Any, TypeVar, get_args, get_type_hints
 
 import docstring_parser
 import tyro
@@ -59,6 +59,16 @@ def parse(
         UsageError: in one line, for a flag that is unknown or cannot be read.
         ValueError: from the dataclass's own checks.
     """
+    parsed, unknown = parse_known(kind, arguments, prog, default, notes)
+    if unknown:
+        raise UsageError(_not_understood(unknown, [field.name for field in dataclasses.fields(kind)]))  # type: ignore[arg-type]
+    return parsed
+
+
+def parse_known(
+    kind: type[T], arguments: Sequence[str], prog: str, default: T | None = None, notes: Mapping[str, str] = NO_NOTES
+) -> tuple[T, list[str]]:
+    """Read flags as `parse` does, and also return the words that are no flags of the dataclass, in order."""
     complaint = io.StringIO()
     try:
         with contextlib.redirect_stderr(complaint), _unwrapped(arguments):
@@ -76,9 +86,7 @@ def parse(
             raise
         raise UsageError(_one_line(complaint.getvalue())) from None
     values, unknown = answer
-    if unknown:
-        raise UsageError(_not_understood(unknown, list(values)))
-    return kind(**values)
+    return kind(**values), list(unknown)
 
 
 def _registry(kind: type[Any], default: object, notes: Mapping[str, str]) -> ConstructorRegistry:
@@ -117,7 +125,8 @@ def _flags(kind: type[Any], default: object, notes: Mapping[str, str]) -> Iterat
         if value is not tyro.MISSING:
             about.append(tyro.conf.arg(help_behavior_hint=_hint(allowed[name], value)))
         if allowed[name].kind is not bool:
-            about.append(_reader(name, allowed[name]))
+            several = allowed[name].kind is tuple and tyro.conf.Positional in get_args(hints[name])
+            about.append(_several_words(name, allowed[name]) if several else _reader(name, allowed[name]))
         yield StructFieldSpec(
             name, annotated[(hints[name], *about)], value, " ".join((texts[name], notes.get(name, ""))).strip()
         )
@@ -176,6 +185,17 @@ def _reader(name: str, allowed: Allowed) -> PrimitiveConstructorSpec[Any]:
         instance_from_str=read,
         is_instance=lambda value: True,
         str_from_instance=lambda value: [written(value)],
+    )
+
+
+def _several_words(name: str, allowed: Allowed) -> PrimitiveConstructorSpec[Any]:
+    """Return how a field of any number of words is read, which stands on the command line without a flag."""
+    return PrimitiveConstructorSpec(
+        nargs="*",
+        metavar=f"{name.upper()} ...",
+        instance_from_str=lambda words: tuple(allowed.item(word) for word in words),
+        is_instance=lambda value: True,
+        str_from_instance=lambda value: [written(item) for item in value],
     )
 
 

@@ -6,6 +6,7 @@ import math
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -120,8 +121,14 @@ def read_evaluations(path: Path, settings: int) -> tuple[IntArray, FloatArray]:
     return np.array(frames, dtype=np.int64), np.array(scores, dtype=np.float64)
 
 
-def mark_segments(panel: Axes, end: float, setting: int, order: Sequence[int] | IntArray, length: int) -> None:
-    """Draw the borders of the segments, `length` frames each, up to frame `end`; shade those that train on `setting`."""
+def mark_segments(
+    panel: Axes, end: float, setting: int, order: Sequence[int] | IntArray, length: int, **look: Any
+) -> None:
+    """Draw the borders of the segments, `length` frames each, up to frame `end`; shade those that train on `setting`.
+
+    `look` changes the shade: Matplotlib's arguments of a span.
+    """
+    shade = {"color": TRAINED_COLOUR, "alpha": 0.28, "lw": 0, "zorder": 0, **look}
     for segment, trained in enumerate(order):
         start = segment * length
         if start >= end:
@@ -130,7 +137,7 @@ def mark_segments(panel: Axes, end: float, setting: int, order: Sequence[int] | 
             panel.axvline(start / 1000, color="0.45", ls="--", lw=0.8, zorder=1)
         if trained == setting:
             stop = end if segment == len(order) - 1 else min(start + length, end)
-            panel.axvspan(start / 1000, stop / 1000, color=TRAINED_COLOUR, alpha=0.28, lw=0, zorder=0)
+            panel.axvspan(start / 1000, stop / 1000, **shade)
 
 
 def score_matrix(frames: ArrayLike, scores: ArrayLike, segment_ends: Sequence[int] | IntArray) -> FloatArray:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +15,13 @@ from dqn_mer.config import Config
 from dqn_mer.metrics import FloatArray, IntArray, continual_summary
 from dqn_mer.report import read_evaluations, score_matrix
 from dqn_mer.summary import segment_ends
-from envs.settings import SCHEDULE_PARAMETER, Schedule
+from envs.settings import SCHEDULE_PARAMETER, Schedule, Setting
 
 # Fields that do not change what is learned or measured: where a run is kept, and how fast it gets there.
-INCIDENTAL = {"preset", "eval_worker", "device", "threads", "log_every", "log_dir", "run_dir"}
+INCIDENTAL = {
+    "preset", "eval_worker", "device", "threads", "log_every", "meter_every", "save_every", "save_minutes", "log_dir",
+    "run_dir",
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -34,6 +37,7 @@ class Run:
         scores: of its evaluations, of shape (n, settings).
         matrix: R, of shape (segments, settings).
         metrics: of `continual_summary`.
+        unseen: mean score of the trained agent on settings never trained on, as far as they were evaluated.
     """
 
     path: Path
@@ -44,6 +48,7 @@ class Run:
     scores: FloatArray
     matrix: FloatArray
     metrics: dict[str, float | list[float]]
+    unseen: dict[str, float] = field(default_factory=dict)
 
     @property
     def order(self) -> tuple[int, ...]:
@@ -80,6 +85,7 @@ class Comparison:
         baseline: label of the group that others are measured against.
         frames: of the evaluations that all runs have, of shape (n,).
         remarks: what a reader must know before comparing, a sentence each.
+        unseen: settings never trained on that the trained agents were evaluated on.
     """
 
     game: str
@@ -87,6 +93,7 @@ class Comparison:
     baseline: str
     frames: IntArray
     remarks: tuple[str, ...]
+    unseen: tuple[Setting, ...] = ()
 
     @property
     def schedule(self) -> Schedule:
@@ -105,6 +112,23 @@ class Comparison:
         names = run.schedule.settings[0].parameters
         wanted = run.config["vary"] or SCHEDULE_PARAMETER.get(self.game, "")
         return wanted if wanted in names else min(names)
+
+    @property
+    def every_setting(self) -> tuple[Setting, ...]:
+        """The settings that were trained on, then the others."""
+        return self.schedule.settings + self.unseen
+
+    def last_scores(self, group: Group) -> dict[str, FloatArray]:
+        """Return a group's scores after training, of shape (runs,), by setting; those that no run has are left out."""
+        scores = {
+            setting.name: np.array([run.matrix[-1, index] for run in group.runs])
+            for index, setting in enumerate(self.schedule.settings)
+        }
+        for setting in self.unseen:
+            found = [run.unseen[setting.name] for run in group.runs if setting.name in run.unseen]
+            if found:
+                scores[setting.name] = np.array(found)
+        return scores
 
     def curves(self, group: Group) -> FloatArray:
         """Return the evaluation scores of a group, of shape (runs, n, settings)."""
@@ -180,10 +204,10 @@ def config_differences(ours: dict[str, Any], theirs: dict[str, Any], ignored: It
 
 
 def _label(run: Run, by: Sequence[str]) -> str:
-    for field in by:
-        if field not in run.config:
-            raise ValueError(f"by={field!r}: must be config fields, such as agent or learning_rate")
-    return " ".join(str(run.config[field]) if field == "agent" else f"{field}={run.config[field]}" for field in by)
+    for name in by:
+        if name not in run.config:
+            raise ValueError(f"by={name!r}: must be config fields, such as agent or learning_rate")
+    return " ".join(str(run.config[name]) if name == "agent" else f"{name}={run.config[name]}" for name in by)
 
 
 def _comparison(
@@ -224,13 +248,13 @@ def _field_remarks(groups: Sequence[Group], expected: set[str]) -> Iterator[str]
     """Yield the fields, and the commits, in which runs differ beyond what makes the groups."""
     told = {group.label: [{**run.config, "commit": run.commit} for run in group.runs] for group in groups}
     everything = [config for configs in told.values() for config in configs]
-    fields = {name for config in everything for name in config_differences(everything[0], config, expected)}
-    for field in sorted(fields):
+    names = {name for config in everything for name in config_differences(everything[0], config, expected)}
+    for name in sorted(names):
         values = {
-            label: list(dict.fromkeys(json.dumps(config.get(field)).strip('"') for config in configs))
+            label: list(dict.fromkeys(json.dumps(config.get(name)).strip('"') for config in configs))
             for label, configs in told.items()
         }
-        yield f"Runs differ in {field}: " + "; ".join(f"{label}: {', '.join(has)}" for label, has in values.items())
+        yield f"Runs differ in {name}: " + "; ".join(f"{label}: {', '.join(has)}" for label, has in values.items())
 
 
 def _listed(numbers: Iterable[int]) -> str:
