@@ -7,88 +7,31 @@ commit and machine.
 from __future__ import annotations
 
 import csv
-import json
+import os
 from pathlib import Path
 from typing import Any
 
 import gymnasium
-import numpy as np
 from matplotlib.figure import Figure
-from numpy.typing import NDArray
-from scipy import stats
 
-from dqn_mer.report import read_evaluations
+from dqn_mer.compare import CompareOptions, compare
+from dqn_mer.comparison_report import metric_estimates, shown
+from dqn_mer.runs import Comparison
 from dqn_mer.tags import tags_as_markdown
 from envs import ENV_IDS
 
 RESULTS = Path(__file__).parent
-AGENTS = {"dqn": ("#0072B2", ":"), "dqn-reservoir": ("#E69F00", "--"), "dqn-mer": ("#009E73", "-")}
 METRICS = ("learning_accuracy", "retained_accuracy", "backward_transfer_interference", "area_under_curve")
-Array = NDArray[np.float64]
 
 
-def interquartile_mean(scores: Array, axis: int = 0) -> Array:
-    """Return the mean of the middle half along ``axis``."""
-    return np.asarray(stats.trim_mean(scores, 0.25, axis=axis))
-
-
-def interval(values: Array) -> tuple[float, float]:
-    """Return the 95% percentile-bootstrap interval of the interquartile mean of ``(runs,)`` values."""
-    if len(values) < 2 or np.ptp(values) == 0:
-        return float(values.mean()), float(values.mean())
-    # The keyword is the one that every SciPy from 1.11 on takes.
-    found = stats.bootstrap((values,), interquartile_mean, method="percentile", n_resamples=2000, random_state=0)
-    return float(found.confidence_interval.low), float(found.confidence_interval.high)
-
-
-def load(folder: Path) -> dict[str, list[Path]]:
-    """Return the finished runs of one game, by agent."""
-    runs = {agent: sorted(folder.glob(f"{agent}/seed-*/summary.json")) for agent in AGENTS}
-    return {agent: [path.parent for path in paths] for agent, paths in runs.items() if paths}
-
-
-def draw_curves(folder: Path, runs: dict[str, list[Path]]) -> None:
-    """Draw evaluation score over frames, one panel a setting, one line an agent, with its interval over seeds."""
-    schedule = json.loads((next(iter(runs.values()))[0] / "config.json").read_text())["schedule"]
-    names = [setting["name"] for setting in schedule["settings"]]
-    figure = Figure(figsize=(11, 6.2), layout="constrained")
-    figure.subplots(2, 3, sharex=True)
-    for agent, paths in runs.items():
-        colour, dashes = AGENTS[agent]
-        loaded = [read_evaluations(path / "evaluations.csv", len(names)) for path in paths]
-        frames, curves = loaded[0][0] / 1000, np.stack([scores for _, scores in loaded])
-        for setting, panel in enumerate(figure.axes):
-            bands = np.array([interval(curves[:, time, setting]) for time in range(len(frames))])
-            label = f"{agent} ({len(paths)} seeds)"
-            panel.plot(frames, interquartile_mean(curves[:, :, setting]), color=colour, linestyle=dashes, label=label)
-            panel.fill_between(frames, *bands.T, color=colour, alpha=0.18, linewidth=0)
-    length = schedule["frames_per_setting"] / 1000
-    for setting, panel in enumerate(figure.axes):
-        panel.set_title(names[setting], fontsize=10)
-        panel.set_ylim(bottom=0)
-        for segment, trained in enumerate(schedule["order"]):
-            panel.axvline(segment * length, color="0.8", linewidth=0.6, zorder=0)
-            if trained == setting:
-                panel.axvspan(segment * length, (segment + 1) * length, color="0.93", zorder=0)
-    figure.axes[0].legend(fontsize=8)
-    figure.supxlabel("thousand training frames (grey: the agent trains on this setting)", fontsize=9)
-    figure.supylabel("evaluation score: interquartile mean, 95% interval over seeds", fontsize=9)
-    figure.suptitle(folder.name.replace("_", " ").title())
-    figure.savefig(folder.parent / f"{folder.name}.png", dpi=110)
-
-
-def table_rows(folder: Path, runs: dict[str, list[Path]]) -> list[list[Any]]:
+def table_rows(observation: str, comparison: Comparison) -> list[list[Any]]:
     """Return one row for each agent: its metrics with intervals over seeds."""
-    rows = []
-    for agent, paths in runs.items():
-        summaries = [json.loads((path / "summary.json").read_text())["metrics"] for path in paths]
-        cells = []
-        for metric in METRICS:
-            values = np.array([summary[metric] for summary in summaries])
-            low, high = interval(values)
-            cells.append(f"{float(interquartile_mean(values)):.1f} [{low:.1f}, {high:.1f}]")
-        rows.append([folder.parent.name, folder.name, agent, len(paths), *cells])
-    return rows
+    estimates = metric_estimates(comparison)
+    return [
+        [observation, comparison.game, group.label, len(group.runs)]
+        + [shown(estimates[group.label][metric], 1) for metric in METRICS]
+        for group in comparison.groups
+    ]
 
 
 def draw_games() -> None:
@@ -133,11 +76,13 @@ def main() -> None:
     draw_games()
     heading = ["observation", "game", "agent", "seeds", *METRICS]
     rows: list[list[Any]] = []
-    for folder in sorted(path for path in RESULTS.glob("*/*") if path.is_dir()):
-        runs = load(folder)
-        if runs:
-            draw_curves(folder, runs)
-            rows += table_rows(folder, runs)
+    os.chdir(RESULTS.parent)  # so that reports name runs as seen from there
+    for observation in ("state", "pixels"):
+        runs = Path("results") / observation
+        if any(runs.glob("*/*/seed-*/summary.json")):
+            out = Path("results") / ("compare" if observation == "state" else "compare-pixels")
+            for comparison in compare(CompareOptions((runs,), out, overwrite=True)):
+                rows += table_rows(observation, comparison)
     with (RESULTS / "summary.csv").open("w", newline="") as file:
         csv.writer(file, lineterminator="\n").writerows([heading, *rows])
     lines = ["| " + " | ".join(str(cell).replace("_", " ") for cell in row) + " |" for row in [heading, *rows]]

@@ -13,10 +13,12 @@ import pytest
 import torch
 
 from dqn_mer.cli import parse_config
+from dqn_mer.compare import CompareOptions
 from dqn_mer.config import Config
-from dqn_mer.flags import parse
+from dqn_mer.flags import parse, parse_known
 from dqn_mer.playing import PlayOptions
 from dqn_mer.saved_agents import EvaluateOptions
+from dqn_mer.sweep import SweepOptions, plan
 from dqn_mer.tags import tags_as_markdown
 from dqn_mer.watching import WatchOptions
 from envs.schedule_files import load_schedule
@@ -55,6 +57,18 @@ def test_playing_commands_are_understood(words: list[str]) -> None:
     assert str(parse(PlayOptions, words, prog="play").against) == "runs/NAME"
 
 
+@pytest.mark.parametrize("words", words_after("python -m dqn_mer sweep "), ids=" ".join)
+def test_sweeps_are_understood(words: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    options, train_flags = parse_known(SweepOptions, words, prog="sweep")
+    assert len(plan(options, train_flags)) == 20
+
+
+@pytest.mark.parametrize("words", words_after("python -m dqn_mer compare "), ids=" ".join)
+def test_comparisons_are_understood(words: list[str]) -> None:
+    assert parse(CompareOptions, words, prog="compare").runs == (Path("runs/sweep"),)
+
+
 def test_the_environments_code_runs() -> None:
     exec(blocks("python")[0], {})
 
@@ -85,6 +99,6 @@ def test_every_tag_is_explained() -> None:
 
 def test_every_flag_named_exists() -> None:
     flags = set(re.findall(r"`(--[a-z-]+)", README)) - {"--build-arg"}
-    kinds = (Config, EvaluateOptions, WatchOptions, PlayOptions)
+    kinds = (Config, EvaluateOptions, WatchOptions, PlayOptions, SweepOptions, CompareOptions)
     fields = {f"--{f.name.replace('_', '-')}" for kind in kinds for f in dataclasses.fields(kind)}
     assert flags <= fields, flags - fields
