@@ -10,6 +10,7 @@ import io
 import itertools
 import os
 import re
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
 from pathlib import Path
@@ -81,12 +82,21 @@ def parse_known(
                 config=(tyro.conf.OmitArgPrefixes,),
                 return_unknown_args=True,
             )
-    except SystemExit as leaving:
-        if leaving.code in (0, None):
-            raise
-        raise UsageError(_one_line(complaint.getvalue())) from None
+    except (SystemExit, BrokenPipeError) as leaving:
+        if isinstance(leaving, SystemExit) and leaving.code not in (0, None):
+            raise UsageError(_one_line(complaint.getvalue())) from None
+        _end_output()
+        raise SystemExit(0) from None
     values, unknown = answer
     return kind(**values), list(unknown)
+
+
+def _end_output() -> None:
+    """Hand out what is left of the help, which its reader, such as `head`, may have had enough of."""
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _registry(kind: type[Any], default: object, notes: Mapping[str, str]) -> ConstructorRegistry:

@@ -107,7 +107,7 @@ def read_evaluations(path: Path, settings: int) -> tuple[IntArray, FloatArray]:
     Raises:
         ValueError: If there is no evaluation, or one that does not hold each setting once.
     """
-    with path.open(newline="") as file:
+    with path.open(newline="", encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
     by_frame: dict[int, dict[int, float]] = {}
     for row in rows:

@@ -118,6 +118,19 @@ def test_help_groups_the_flags_and_tells_range_and_default_of_each(columns: int)
     assert "gravity (0.1 to 4 px/frame²)" in shown["schedule"]
 
 
+@pytest.mark.parametrize("words", ["train", "evaluate"])
+def test_help_may_be_left_unread(words: str) -> None:
+    """As with ``| head``: the reader is gone before anything is written."""
+    reading, writing = os.pipe()
+    os.close(reading)
+    done = subprocess.run(
+        [sys.executable, "-m", "dqn_mer", words, "--help"], stdout=writing, stderr=subprocess.PIPE, cwd=TRAIN.parent,
+        check=False,
+    )  # fmt: skip
+    os.close(writing)
+    assert (done.returncode, done.stderr) == (0, b"")
+
+
 @pytest.mark.parametrize("columns", [80, 120])
 def test_help_of_the_commands(columns: int) -> None:
     text = help_of("-m", "dqn_mer", columns=columns)
