@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
-import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +14,7 @@ import safetensors.torch
 import torch
 from torch import nn
 
+from dqn_mer.files import write_folder
 from dqn_mer.networks import network_from_spec
 
 FORMAT = "dqn-mer checkpoint"
@@ -59,22 +58,12 @@ def save_checkpoint(folder: Path, model: nn.Module, description: Mapping[str, An
     Raises:
         FileExistsError: if the folder exists.
     """
-    if folder.exists():
-        raise FileExistsError(f"{folder}: a checkpoint is there already")
     data = _weights_bytes(model)
     text = json.dumps(
         {"format": FORMAT, "version": VERSION, "weights_sha256": hashlib.sha256(data).hexdigest(), **description},
         indent=2,
     )
-    scratch = folder.with_name(folder.name + ".tmp")
-    shutil.rmtree(scratch, ignore_errors=True)
-    scratch.mkdir(parents=True)
-    for name, content in ((WEIGHTS, data), (DESCRIPTION, text.encode())):
-        with (scratch / name).open("wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-    os.replace(scratch, folder)
+    write_folder(folder, {WEIGHTS: data, DESCRIPTION: text.encode()})
     return folder
 
 

@@ -5,13 +5,17 @@ from __future__ import annotations
 import io
 import sys
 from collections.abc import Callable, Sequence
-from typing import NamedTuple, TypeVar
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from rich.console import Console
 
-from dqn_mer.config import Config
+from dqn_mer.config import Config, ResumeOptions
 from dqn_mer.defaults import default_config
 from dqn_mer.flags import UsageError, parse, parse_known
+from dqn_mer.stopping import RunStopped, how_to_go_on
+
+if TYPE_CHECKING:
+    from dqn_mer.training import Trainer
 
 T = TypeVar("T")
 DECIDES_DEFAULTS = ("preset", "game", "observation", "agent", "schedule")
@@ -47,25 +51,49 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def train_command(arguments: Sequence[str]) -> int:
-    """Train as the flags say, and return the exit code: 0, or 2 after a mistake in them."""
+    """Train as the flags say, or go on with a stopped run.
+
+    Returns:
+        The exit code: 0; 2 after a mistake in the flags; 1 after an error that stopped the run; 128 + the number of the
+        signal that did.
+    """
     _show_anything()
     try:
-        config = parse_config(arguments)
-        from dqn_mer.runfolder import command_line  # after parsing, so that --help and mistakes answer at once
-        from dqn_mer.tasks import game_task
-        from dqn_mer.training import Trainer
-
-        trainer = Trainer(game_task(config), config, Console())
+        trainer = make_trainer(arguments)
+        from dqn_mer.runfolder import command_line
     except (UsageError, ValueError, ImportError) as error:
         return _complain(str(error))
+    except RunStopped as stopped:
+        print(stopped)
+        return stopped.exit_code
     try:  # errors from here on are no mistakes of the user's, and keep their traceback
         with trainer:
             result = trainer.run(command_line())
+    except RunStopped as stopped:
+        print(" ".join(str(stopped).split()), file=sys.stderr)
+        return stopped.exit_code
     except KeyboardInterrupt:
-        print(f"stopped by Ctrl-C; what was logged and saved so far is in {trainer.run_dir}", file=sys.stderr)
+        print(f"stopped at once by Ctrl-C; {how_to_go_on(trainer.run_dir)}", file=sys.stderr)
         return 130
     print(f"results: {result.run_dir}  (tensorboard --logdir {result.run_dir.parent})")
     return 0
+
+
+def make_trainer(arguments: Sequence[str]) -> Trainer:
+    """Return what trains as the flags say, or goes on with a stopped run.
+
+    The flags are parsed first, so that --help and mistakes answer at once: training takes seconds to import.
+    """
+    resume = _peek(arguments, "resume") is not None or arguments[-1:] == ["--resume"]
+    parsed = parse(ResumeOptions, arguments, prog="python train.py") if resume else parse_config(arguments)
+    from dqn_mer.resume import open_run
+    from dqn_mer.tasks import game_task
+    from dqn_mer.training import Trainer
+
+    if isinstance(parsed, Config):
+        return Trainer(game_task(parsed), parsed, Console())
+    stopped = open_run(parsed)
+    return Trainer(game_task(stopped.config, stopped.schedule), stopped.config, Console(), stopped)
 
 
 def evaluate_command(arguments: Sequence[str]) -> int:

@@ -16,6 +16,7 @@ from dqn_mer.fields import Known, Range, allowed_values, bad_value, check_fields
 COUNT = Range(1, 1_000_000_000, whole=True)
 COUNT_OR_0 = Range(0, 1_000_000_000, whole=True)
 RATE = Range(0, 1)
+SAVE_MINUTES = Range(0, 1_000_000)
 
 OPTIONS_OF_AGENTS: dict[str, tuple[str, ...]] = {
     "dqn-mer": ("num_batches", "within_batch_rate", "across_batch_rate", "current_example_boost", "one_big_batch"),
@@ -27,7 +28,7 @@ OPTIONS_OF_AGENTS: dict[str, tuple[str, ...]] = {
 LATER_FIELDS = {
     "reptile_every_updates", "reptile_rate", "tortoise_rate", "hare_reset_updates", "freeze_after_frames",
     "layer_norm", "weight_decay", "interleave_frames", "meter_every",
-    "cuda_graph",
+    "cuda_graph", "save_every", "save_minutes",
 }  # fmt: skip
 """Fields that the first version did not have; a saved run without them had their defaults."""
 
@@ -169,6 +170,10 @@ class RunFields:
     """Frames between rows of metrics.csv and points of the training curves."""
     meter_every: Annotated[int, COUNT_OR_0] = 2_500
     """Frames between measurements of transfer and interference in memory, and of plasticity (0: none)."""
+    save_every: Annotated[int, COUNT_OR_0] = 10_000
+    """Frames between saves of the whole run, to go on from after a stop; the last two are kept (0: by time alone)."""
+    save_minutes: Annotated[float, SAVE_MINUTES] = 10.0
+    """Minutes between them at most (0: by frames alone)."""
     log_dir: Path = Path("runs")
     """Folder in which the run makes a folder of its own."""
     run_dir: Path | None = None
@@ -180,6 +185,8 @@ class Config(RunFields, EvaluationFields, ExplorationFields, AgentFields, Schedu
     """Train a DQN agent on a game that changes as it plays; evaluate it all along.
 
     Defaults shown suit the other flags given: try --game flappy_bird --help.
+
+    A stopped run goes on with --resume RUN, its folder.
     """
 
     # The bases are the groups of the help; a dataclass takes their fields from the last base to the first.
@@ -216,6 +223,25 @@ class Config(RunFields, EvaluationFields, ExplorationFields, AgentFields, Schedu
         for name in sorted((names - LATER_FIELDS) - set(values) | set(values) - names):
             raise ValueError(f"{name}: {'missing' if name in names else 'unknown'}")
         return cls(**{name: ALLOWED[name].from_json(value) for name, value in values.items()})
+
+
+@dataclass(frozen=True)
+class ResumeOptions:
+    """Go on with a stopped run, to the same end as if it had never been stopped.
+
+    The run keeps its own flags; only those that cannot change its results may be given.
+    """
+
+    resume: Path = Path()
+    """Folder of the run."""
+    save_every: Annotated[int | None, COUNT_OR_0] = None
+    """Frames between saves (none: as before)."""
+    save_minutes: Annotated[float | None, SAVE_MINUTES] = None
+    """Minutes between saves (none: as before)."""
+
+    def __post_init__(self) -> None:
+        """Check every value; raises ValueError naming the field."""
+        check_fields(self)
 
 
 ALLOWED = allowed_values(Config)

@@ -85,6 +85,10 @@ class InlineEvaluation:
         done, self._finished = self._finished, []
         return done
 
+    def waiting(self) -> list[tuple[int, bytes]]:
+        """Return frames and weights (float32) that are not evaluated yet: none, ever."""
+        return []
+
     def close(self) -> None:
         """Close the environments."""
         self.evaluator.close()
@@ -141,6 +145,10 @@ class WorkerEvaluation:
             self._busy, self._deaths = False, 0
             self._hand_over()
         return done
+
+    def waiting(self) -> list[tuple[int, bytes]]:
+        """Return frames and weights (float32) whose evaluations `finished` has not returned yet."""
+        return list(self._waiting)
 
     def _hand_over(self) -> None:
         """Give the worker its next job if it has none; it is then reading, so that sending does not block."""

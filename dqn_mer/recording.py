@@ -11,6 +11,7 @@ import numpy as np
 
 from dqn_mer.dqn import DQNAgent, LearningStatistics
 from dqn_mer.meter import Meter
+from dqn_mer.state import SavedState, State
 from dqn_mer.tasks import Task
 from dqn_mer.tracking import Tracker
 
@@ -34,6 +35,17 @@ class RecentEpisodes:
         self.scores.append(self.last_score)
         self.returns.append(float(episode["r"]))
         self.lengths.append(float(episode["l"]))
+
+    def get_state(self) -> State:
+        """Return the numbers as JSON values."""
+        last = [] if self.last_score is None else [self.last_score]
+        return {"scores": self.scores, "returns": self.returns, "lengths": self.lengths, "last_score": last}
+
+    def set_state(self, saved: SavedState) -> None:
+        """Go on from what `get_state` gave."""
+        with saved:
+            self.scores, self.returns, self.lengths = (saved.numbers(name) for name in ("scores", "returns", "lengths"))
+            self.last_score = next(iter(saved.numbers("last_score")), None)
 
     def take(self) -> dict[str, float]:
         """Return the means as tags, nothing if no episode ended, and start anew."""
@@ -77,6 +89,11 @@ class Recorder:
         self.meter = meter
         self.episodes = RecentEpisodes()
         self.clock = RateClock()
+
+    def go_on(self, frame: int, episodes: RecentEpisodes) -> None:
+        """Go on at ``frame`` with episodes that are not logged yet."""
+        self.episodes = episodes
+        self.clock.rate(frame)
 
     def setting(self, frame: int, info: dict[str, Any]) -> None:
         """Log the setting that ``info`` names as in force from ``frame`` on."""

@@ -16,12 +16,15 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from filelock import BaseFileLock, FileLock, Timeout
 
 from dqn_mer.config import Config
 from dqn_mer.files import replace_file
 from envs.settings import Schedule
 
-PACKAGES = ("dqn-mer", "torch", "gymnasium", "numpy", "pygame", "opencv-python-headless", "tensorboard")
+LOCK = ".lock"
+"""Held while a process trains in the folder; it stays, since removing it would let two processes hold it."""
+PACKAGES = ("dqn-mer", "torch", "gymnasium", "numpy", "pygame", "opencv-python-headless", "tensorboard", "numba")
 
 
 def check_run_folder(config: Config) -> None:
@@ -79,6 +82,22 @@ def create_new_folder(field: str, path: Path) -> None:
         raise ValueError(f"{field}={str(path)!r}: cannot be written: {error.strerror}") from None
 
 
+def lock_run(run_dir: Path) -> BaseFileLock:
+    """Take a run folder for this process alone, until it releases the lock or ends, however it ends.
+
+    Raises:
+        ValueError: in one line, if another process has it, or the folder cannot be written.
+    """
+    lock = FileLock(run_dir / LOCK)
+    try:
+        lock.acquire(blocking=False)
+    except Timeout:
+        raise ValueError(f"{run_dir}: another process is training in this folder") from None
+    except OSError as error:
+        raise ValueError(f"{run_dir}: cannot be written: {error.strerror}") from None
+    return lock
+
+
 def describe_run(config: Config, schedule: Schedule, arguments: Sequence[str]) -> dict[str, Any]:
     """Return everything that explains a run: configuration, schedule, command, versions, commit, machine."""
     return {
@@ -86,7 +105,7 @@ def describe_run(config: Config, schedule: Schedule, arguments: Sequence[str]) -
         "schedule": schedule.to_json(),
         "command": shlex.join(arguments),
         "started": datetime.now().astimezone().isoformat(timespec="seconds"),
-        "versions": {"python": platform.python_version(), **_versions()},
+        "versions": {"python": platform.python_version(), **versions()},
         "git_commit": git_commit(),
         "machine": {
             "system": platform.system(),
@@ -132,7 +151,8 @@ def command_line() -> list[str]:
     return ["python", *sys.argv]
 
 
-def _versions() -> dict[str, str]:
+def versions() -> dict[str, str]:
+    """Return the version of each package that results depend on."""
     found = {}
     for name in PACKAGES:
         try:

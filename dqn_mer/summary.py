@@ -14,7 +14,6 @@ from dqn_mer.config import Config
 from dqn_mer.dqn import DQNAgent
 from dqn_mer.metrics import continual_summary
 from dqn_mer.report import read_evaluations, save_learning_curves, score_matrix, summary_table, write_matrix
-from dqn_mer.runfolder import write_json
 from dqn_mer.tasks import Task
 from envs.settings import Schedule
 
@@ -30,7 +29,7 @@ def segment_ends(schedule: Schedule, frames: int) -> list[int]:
 def summarise(
     run_dir: Path, config: Config, task: Task, agent: DQNAgent, random_scores: Sequence[float], wall_s: float
 ) -> tuple[dict[str, Any], Table]:
-    """Write matrix.csv, summary.json and learning_curves.png of a finished run.
+    """Write matrix.csv and learning_curves.png of a finished run.
 
     Args:
         run_dir: with its evaluations.csv.
@@ -41,7 +40,7 @@ def summarise(
         wall_s: time the run took, in seconds.
 
     Returns:
-        The content of summary.json, and the table for the terminal.
+        What belongs into summary.json, and the table for the terminal.
     """
     schedule, parameter = task.schedule, task.parameter
     names = [setting.name for setting in schedule.settings]
@@ -63,7 +62,6 @@ def summarise(
         "wall_s": round(wall_s, 1),
         "frames_per_s": round(agent.frames / wall_s, 1),
     }
-    write_json(run_dir / "summary.json", summary)
     title = f"{config.game.replace('_', ' ').title()}: evaluation score on each setting"
     caption = f"{config.agent}, seed {config.seed}, {config.observation} observations"
     marked = [-1] * len(ends) if order is None else order

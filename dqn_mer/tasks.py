@@ -22,6 +22,7 @@ from envs.settings import (
     SCHEDULE_PARAMETER,
     Schedule,
     Setting,
+    check_schedule,
     schedule_from_values,
     schedule_of_values,
 )
@@ -116,7 +117,7 @@ def game_task(config: Config, schedule: Schedule | None = None) -> Task:
         ValueError: in one line, for a bad schedule or game parameter.
         ImportError: if the ``ple`` backend is asked for and missing.
     """
-    schedule = schedule or game_schedule(config)
+    schedule = check_schedule(schedule or game_schedule(config), config.game)
     varied = schedule.settings[0].parameters
     for name in config.game_parameters:
         if name in varied:

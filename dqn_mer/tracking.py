@@ -200,6 +200,13 @@ def _check_names(setting_names: Sequence[str], parameter_name: str) -> None:
         raise ValueError(f"need a setting's name and a parameter's (not 'index', no '/'), got {parameter_name!r}")
 
 
+def drop_logs(run_dir: Path) -> None:
+    """Remove the logs of a run that was stopped before its first frame."""
+    drop_events(run_dir)
+    for name in TABLES:
+        (run_dir / name).unlink(missing_ok=True)
+
+
 def _append(file: GrowingFile, rows: Sequence[Sequence[object]]) -> None:
     """Write the rows with one call; None becomes an empty cell."""
     text = io.StringIO()

@@ -1,32 +1,31 @@
-"""The training run: play, learn, evaluate on every setting, log, and save."""
+"""The training run, from its folder to its summary: begun or gone on with, saved as it goes, stopped in good order."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 
-from dqn_mer.agents import build_agent, build_exploration, build_meter, choose_device, describe_network
-from dqn_mer.checkpoint import save_checkpoint
-from dqn_mer.config import RANGES, Config
+from dqn_mer.config import Config
+from dqn_mer.course import Course, NotFiniteError
 from dqn_mer.display import ProgressDisplay
 from dqn_mer.dqn import DQNAgent
-from dqn_mer.evaluation import Evaluator, RandomPolicy
-from dqn_mer.evaluation_worker import EvaluationPlan, InlineEvaluation, WorkerEvaluation
 from dqn_mer.processor import default_threads, processor
-from dqn_mer.recording import Recorder, log_frame_strips
-from dqn_mer.replay import Transition, largest_bytes
-from dqn_mer.runfolder import check_run_folder, create_run_folder, describe_run, write_json
-from dqn_mer.streams import spawn_streams
-from dqn_mer.summary import segment_ends, summarise
-from dqn_mer.tags import metric_columns
+from dqn_mer.replay import largest_bytes
+from dqn_mer.resume import Stopped
+from dqn_mer.run_state import drop_states, save_state, set_aside, write_state
+from dqn_mer.runfolder import LOCK, check_run_folder, create_run_folder, describe_run, lock_run, versions, write_json
+from dqn_mer.state import State
+from dqn_mer.stopping import RunStopped, StopRequest, how_to_go_on
+from dqn_mer.summary import summarise
 from dqn_mer.tasks import Task, game_task
-from dqn_mer.tracking import Tracker
+from dqn_mer.tracking import drop_logs
+from envs.wrapped import has_state
 
 
 @dataclass(frozen=True)
@@ -54,6 +53,7 @@ def train(config: Config, arguments: Sequence[str] = (), console: Console | None
 
     Raises:
         ValueError: in one line, before anything is written, if the configuration cannot be run here.
+        RunStopped: if the run ended early; its message says how to go on.
     """
     return train_on(game_task(config), config, arguments, console)
 
@@ -71,132 +71,155 @@ class Trainer(AbstractContextManager["Trainer"]):
         task: what to learn.
         config: of the run.
         console: where progress goes.
+        stopped: the run to go on with, from `dqn_mer.resume.open_run`; None for a new one.
 
     Raises:
         ValueError: in one line, if the run cannot be made; then nothing was written.
     """
 
-    def __init__(self, task: Task, config: Config, console: Console) -> None:
-        check_run_folder(config)
-        self.task = task
-        self.config = config
-        self.console = console
-        self.frames = config.frames if config.frames is not None else task.schedule.total_frames
-        RANGES["frames"].check("frames", self.frames)  # a whole schedule may be longer
-        self.streams = spawn_streams(config.seed)
-        self.device = choose_device(config.device)
-        self.env = task.training_env()
-        self.network = describe_network(config, self.env, task.action_probabilities)
+    def __init__(self, task: Task, config: Config, console: Console, stopped: Stopped | None = None) -> None:
+        if stopped is None:
+            check_run_folder(config)
+        self.config, self.console, self.stopped = config, console, stopped
+        self.threads = (stopped.threads if stopped else 0) or config.threads or default_threads(config.observation)
+        self.saved_frame: int | None = None
+        self.saved_s = self.started_s = time.perf_counter()
+        self.wall_before_s = 0.0
+        self.course = Course(task, config)
+        self.resumable = has_state(self.course.env)
         self._announce_memory()
-        self.agent = build_agent(config, self.env, self.streams, task.action_probabilities)
-        self.exploration = build_exploration(config, task.action_probabilities, self.streams)
-        self.meter = build_meter(config, self.agent, task.schedule, self.streams)
-        plan = EvaluationPlan(
-            task, self.network, config.eval_episodes, config.eval_frame_limit, self.streams.evaluation
-        )
-        self.evaluation = WorkerEvaluation(plan) if config.eval_worker else InlineEvaluation(plan, self.device)
         try:
-            self.run_dir = create_run_folder(config)
-        except ValueError:
-            self.__exit__()
+            self.run_dir = stopped.run_dir if stopped else create_run_folder(config)
+            self.lock = stopped.lock if stopped else lock_run(self.run_dir)
+            if stopped is not None:
+                self._go_on(stopped)
+        except BaseException as error:
+            self.course.__exit__()
+            if isinstance(error, OSError):
+                raise ValueError(f"{error.filename}: {error.strerror}") from None
             raise
 
     def __exit__(self, *error: object) -> None:
-        """Close the environments and end the evaluation."""
-        self.env.close()
-        self.evaluation.close()
+        """Close everything, and let others have the run folder."""
+        self.course.__exit__()
+        self.lock.release()
 
     def run(self, arguments: Sequence[str] = ()) -> RunResult:
-        """Train from the first frame to the last; returns what the run leaves."""
-        with processor(self.config.threads or default_threads(self.config.observation)):
-            return self._run(arguments)
+        """Train from the first frame, or the one that was saved, to the last; returns what the run leaves.
+
+        Raises:
+            RunStopped: if a signal or an error ended it early.
+        """
+        try:
+            with processor(self.threads):
+                return self._run(arguments)
+        except OSError as error:
+            where = f"{error.filename}: " if error.filename else ""
+            raise RunStopped(
+                f"frame {self.course.frame:,}: {where}{error.strerror or error}; {self._last_state()}", 1
+            ) from error
+        except NotFiniteError as error:
+            raise RunStopped(self._diverged(error), 1) from error
 
     def _run(self, arguments: Sequence[str]) -> RunResult:
-        schedule, run_dir = self.task.schedule, self.run_dir
-        description = describe_run(self.config, schedule, arguments)
-        write_json(run_dir / "config.json", description)
+        course, run_dir = self.course, self.run_dir
         self.console.print(f"run folder: {run_dir}", soft_wrap=True, highlight=False, markup=False)
-        names = [setting.name for setting in schedule.settings]
-        with Tracker(run_dir, names, self.task.parameter, metric_columns(names, self.task.parameter)) as tracker:
-            started_s = time.perf_counter()
-            tracker.log_text(_as_markdown(description["config"]))
-            log_frame_strips(self.task, tracker, self.streams.evaluation)
-            random_scores = self._random_scores()
-            with ProgressDisplay(self.frames, console=self.console) as display:
-                self._play(run_dir, tracker, display)
-            wall_s = time.perf_counter() - started_s
-            summary, table = summarise(run_dir, self.config, self.task, self.agent, random_scores, wall_s)
-            tracker.log_hparams(self.config.hyperparameters(), summary["metrics"])
+        with StopRequest() as request:
+            if self.stopped is None or self.stopped.state is None:
+                self._begin(arguments)
+            with ProgressDisplay(course.frames, course.frame, self.console) as display:
+                self._play_on(request, display)
+            course.finish()
+            wall_s = self._wall_s()
+            summary, table = summarise(run_dir, self.config, course.task, course.agent, course.random_scores, wall_s)
+            course.tracker.log_hparams(self.config.hyperparameters(), summary["metrics"])
+            write_json(run_dir / "summary.json", summary)  # the mark of a finished run: nothing comes after it
+        drop_states(run_dir)
+        with suppress(OSError):  # a finished run needs no lock; Windows does not remove an open file
+            (run_dir / LOCK).unlink()
         self.console.print(table)
-        return RunResult(run_dir, summary, self.agent)
+        return RunResult(run_dir, summary, course.agent)
 
-    def _play(self, run_dir: Path, tracker: Tracker, display: ProgressDisplay) -> None:
-        """Play, learn, log and evaluate, frame by frame."""
-        config, env, agent, exploration = self.config, self.env, self.agent, self.exploration
-        recorder = Recorder(self.task, agent, tracker, self.meter)
-        ends = set(segment_ends(self.task.schedule, self.frames))
-        observation, info = env.reset(seed=self.streams.environment)
-        recorder.setting(0, info)
-        self._evaluate(0, tracker)
-        for frame in range(1, self.frames + 1):
-            action = exploration.random_action(frame - 1)
-            if action is None:
-                action = agent.greedy_action(observation)
-            next_observation, reward, terminated, truncated, info = env.step(action)
-            transition = Transition(observation, action, float(reward), next_observation, bool(terminated))
-            logging = frame % config.log_every == 0 or self.meter.due(frame)
-            statistics = agent.observe(transition, measure=logging)
-            observation = next_observation
-            if terminated or truncated:
-                recorder.episodes.add(info)
-            if logging:
-                recorder.metrics(frame, exploration.schedule.at(frame), statistics)
-                self._log_evaluations(tracker)
-            if frame in ends or frame % config.eval_every == 0:
-                self._evaluate(frame, tracker)
-            if frame in ends:
-                self._save(run_dir, frame, info)
-            display.update(frame, info["setting"], recorder.episodes.last_score, exploration.schedule.at(frame))
-            if (terminated or truncated) and frame < self.frames:
-                setting = info["setting_index"]
-                observation, info = env.reset()
-                if info["setting_index"] != setting:
-                    recorder.setting(frame + 1, info)
-        self._log_evaluations(tracker, wait=True)
+    def _begin(self, arguments: Sequence[str]) -> None:
+        if self.stopped is None:
+            write_json(self.run_dir / "config.json", describe_run(self.config, self.course.task.schedule, arguments))
+        drop_logs(self.run_dir)
+        self.course.begin(self.run_dir, _as_markdown(self.config.to_json()))
 
-    def _evaluate(self, frame: int, tracker: Tracker) -> None:
-        self.evaluation.submit(frame, self.agent.online.vector)
-        self._log_evaluations(tracker)
+    def _go_on(self, stopped: Stopped) -> None:
+        """Take up the saved state; the run folder is changed only if all of it fits."""
+        for note in stopped.notes:
+            self.console.print(note, soft_wrap=True, highlight=False, markup=False)
+        if stopped.state is None:
+            return
+        with stopped.state as saved:
+            self.wall_before_s = saved.number("wall_s", 0)
+            course = saved.part("course")
+        with processor(self.threads):
+            self.course.go_on(stopped.run_dir, course)
+        self.saved_frame = self.course.frame
+        set_aside(stopped.run_dir, self.course.frame)
 
-    def _log_evaluations(self, tracker: Tracker, wait: bool = False) -> None:
-        for frame, rows in self.evaluation.finished(wait):
-            tracker.log_evaluation(frame, rows)
+    def _play_on(self, request: StopRequest, display: ProgressDisplay) -> None:
+        course = self.course
+        while True:
+            if self.resumable and (request.signal_number or self._save_is_due()):
+                self._save()
+            if request.signal_number:
+                raise request.stopped(
+                    course.frame, how_to_go_on(self.run_dir) if self.resumable else "nothing was saved"
+                )
+            if course.frame == course.frames:
+                return
+            info = course.frame_on()
+            epsilon = course.exploration.schedule.at(course.frame)
+            display.update(course.frame, info["setting"], course.recorder.episodes.last_score, epsilon)
 
-    def _random_scores(self) -> list[float]:
-        """Return the mean score of random play on each setting: the floor, and the base of forward transfer."""
-        task, config = self.task, self.config
-        evaluator = Evaluator(
-            lambda setting: task.make_env(setting, frame_limit=config.eval_frame_limit),
-            task.schedule.settings,
-            config.eval_episodes,
-            self.streams.evaluation,
-        )
-        results = evaluator.run(RandomPolicy(task.action_probabilities, self.streams.random_policy))
-        evaluator.close()
-        return [result.row().score_mean for result in results]
+    def _save_is_due(self) -> bool:
+        frame, every, minutes = self.course.frame, self.config.save_every, self.config.save_minutes
+        if frame == self.saved_frame:
+            return False
+        due = frame == 0 or (every > 0 and frame % every == 0)
+        return due or (minutes > 0 and time.perf_counter() - self.saved_s >= 60 * minutes)
 
-    def _save(self, run_dir: Path, frame: int, info: dict[str, Any]) -> None:
-        description = {
-            "frame": frame,
-            "trained_on_last": info["setting"],
-            "network": self.network,
+    def _save(self) -> None:
+        self.course.check_finite()
+        save_state(self.run_dir, self.course.frame, self._header(), self._state())
+        self.saved_frame, self.saved_s = self.course.frame, time.perf_counter()
+
+    def _header(self) -> State:
+        return {
             "config": self.config.to_json(),
-            "schedule": self.task.schedule.to_json(),
+            "schedule": self.course.task.schedule.to_json(),
+            "threads": self.threads,
+            "versions": versions(),
         }
-        save_checkpoint(run_dir / "checkpoints" / f"frame-{frame:09d}", self.agent.online.model, description)
+
+    def _state(self) -> State:
+        return {"wall_s": self._wall_s(), "course": self.course.get_state()}
+
+    def _wall_s(self) -> float:
+        return self.wall_before_s + time.perf_counter() - self.started_s
+
+    def _diverged(self, error: NotFiniteError) -> str:
+        """Save the state for inspection, apart from the good ones, and return what to tell."""
+        frame = self.course.frame
+        told = f"frame {frame:,}: {error} is not finite: learning has diverged (a smaller learning_rate may help)"
+        folder = self.run_dir / "diverged" / f"frame-{frame:09d}"
+        try:
+            if self.resumable and not folder.exists():
+                write_state(folder, self._header(), self._state())
+        except OSError as problem:
+            return f"{told}; not saved for inspection: {problem.filename}: {problem.strerror}"
+        return f"{told}; saved for inspection in {folder}; the last good state is that of frame {self.saved_frame}"
+
+    def _last_state(self) -> str:
+        if self.saved_frame is None:
+            return "nothing was saved yet"
+        return f"saved at frame {self.saved_frame:,}; once that is mended, {how_to_go_on(self.run_dir)}"
 
     def _announce_memory(self) -> None:
-        space = self.env.observation_space
+        space = self.course.env.observation_space
         assert space.shape is not None and space.dtype is not None
         size = largest_bytes(self.config.capacity, space.shape, space.dtype)
         self.console.print(

@@ -96,7 +96,7 @@ class NonStationary(gymnasium.Wrapper[Any, Any, Any, Any]):
             ValueError: The schedule has no such place.
         """
         frames, stretch = int(state["frames"]), state["stretch"]
-        if frames < 0 or stretch not in (None, *range(self.schedule.stretch_at(frames) + 1)):
+        if frames < 0 or (stretch is not None and not 0 <= stretch <= self.schedule.stretch_at(frames)):
             raise ValueError(f"frames={frames}, stretch={stretch!r}: not a place in the schedule")
         self.frames, self._stretch = frames, stretch
         if stretch is not None and not hasattr(self.env.unwrapped, "set_state"):

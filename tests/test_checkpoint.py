@@ -40,7 +40,7 @@ def test_a_run_folder_gives_its_latest_checkpoint(tmp_path: Path) -> None:
 
 def test_nothing_is_overwritten(tmp_path: Path) -> None:
     saved(tmp_path)
-    with pytest.raises(FileExistsError, match="a checkpoint is there already"):
+    with pytest.raises(FileExistsError, match="is there already"):
         saved(tmp_path)
 
 

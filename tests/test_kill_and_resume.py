@@ -1,0 +1,75 @@
+"""A run that is killed at random moments, and resumed each time, ends as the run that was left alone, to the bit."""
+
+from __future__ import annotations
+
+import random
+import signal
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.resuming import flags, train_in_a_fork, what_is_left
+
+STATE = {"frames": 1_500, "frames_per_setting": 600, "eval_every": 200, "capacity": 700, "save_every": 40}
+PIXELS = {
+    "observation": "pixels", "frames": 240, "frames_per_setting": 100, "eval_every": 60, "eval_frame_limit": 10,
+    "capacity": 120, "save_every": 15, "meter_every": 0,
+}  # fmt: skip
+
+
+def result_of(log: Path) -> str:
+    """Return the exit code and the hash of the whole state that a run printed at its end."""
+    return log.read_text().splitlines()[-1]
+
+
+def killed_and_resumed(run_dir: Path, log: Path, kills: int, **choices: Any) -> list[str]:
+    """Train, with SIGKILLs on the way; returns how far the run was at each."""
+    chance, told = random.Random(kills), []
+    words = flags(**choices, run_dir=run_dir)
+    while len(told) < kills:
+        log.touch()
+        begun = log.read_text().count("run folder")
+        run = train_in_a_fork(words, log)
+        while run.is_alive() and chance.random() < 0.998 and log.read_text().count("run folder") == begun:
+            time.sleep(0.01)  # mostly until it plays; now and then it is killed while it is being built
+        time.sleep(chance.random() * 1.0)
+        run.kill()
+        run.join()
+        if run.exitcode == 0:
+            return told  # it was faster than the kill
+        assert run.exitcode == -signal.SIGKILL, log.read_text()
+        saved = sorted(path.name for path in run_dir.glob("resume/*"))
+        told.append(f"killed; states on the disk: {', '.join(saved) or 'none'}")
+        if (run_dir / "config.json").exists():
+            words = ["--resume", str(run_dir)]
+    train_in_a_fork(words, log).join()
+    return told
+
+
+def check(tmp_path: Path, kills: int, **choices: Any) -> list[str]:
+    """Compare a run that is killed with one that is not; returns lines to print."""
+    names = ("whole", "killed")
+    logs = [tmp_path / f"{name}.log" for name in names]
+    train_in_a_fork(flags(**choices, run_dir=tmp_path / "whole"), logs[0]).join()
+    told = killed_and_resumed(tmp_path / "killed", logs[1], kills, **choices)
+    results = [result_of(log) for log in logs]
+    assert results[0].startswith("0 ") and results[0] == results[1], [log.read_text() for log in logs]
+    whole, killed = (what_is_left(tmp_path / name) for name in names)
+    for name in whole:
+        assert killed[name] == whole[name], name
+    told += [f"killed {len(told)} times, identical: state {results[1].split()[1]}"]
+    return [*told, f"and {len(whole['metrics'])} rows and {sum(map(len, whole['curves'].values()))} points"]
+
+
+def test_three_kills(tmp_path: Path) -> None:
+    check(tmp_path, 3, **{**STATE, "frames": 600})
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("eval_worker", [False, True], ids=["inline", "worker"])
+@pytest.mark.parametrize("sizes", [STATE, PIXELS], ids=["state", "pixels"])
+@pytest.mark.parametrize("game", ["catcher", "flappy_bird"])
+def test_twenty_kills(game: str, sizes: dict[str, Any], eval_worker: bool, tmp_path: Path) -> None:
+    print(*check(tmp_path, 20, **sizes, game=game, eval_worker=eval_worker), sep="\n")
