@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import matplotlib
+import numpy as np
 from matplotlib.figure import Figure
 from PIL import Image
 from rich import box
@@ -16,6 +17,7 @@ from rich.table import Table
 from rich.text import Text
 
 from dqn_mer.exhibits import EXHIBITS
+from dqn_mer.interference_exhibits import INTERFERENCE_EXHIBITS
 from dqn_mer.intervals import Estimate, interquartile_estimate, probability_of_improvement
 from dqn_mer.runs import Comparison, Group
 
@@ -72,7 +74,7 @@ def improvements(comparison: Comparison) -> dict[str, dict[str, Estimate]]:
 
 def report_files(comparison: Comparison) -> dict[str, bytes]:
     """Return the content of every file of the report, by name."""
-    exhibits = [exhibit for make in EXHIBITS if (exhibit := make(comparison)) is not None]
+    exhibits = [exhibit for make in (*EXHIBITS, *INTERFERENCE_EXHIBITS) if (exhibit := make(comparison)) is not None]
     files = {
         "report.md": _page(comparison, exhibits).encode(),
         "metrics.csv": _csv(_metric_rows(comparison)),
@@ -97,8 +99,7 @@ def comparison_table(comparison: Comparison) -> Table:
 
 def _defined(comparison: Comparison) -> list[Metric]:
     """Return the metrics that are numbers here: with all settings met at once there is no forward transfer."""
-    first = comparison.groups[0].runs[0].metrics
-    return [metric for metric in METRICS if math.isfinite(float(first[metric.name]))]  # type: ignore[arg-type]
+    return [m for m in METRICS if any(np.isfinite(group.metric(m.name)).any() for group in comparison.groups)]
 
 
 def _page(comparison: Comparison, exhibits: Sequence[Any]) -> str:
@@ -162,19 +163,21 @@ def _metric_rows(comparison: Comparison) -> list[dict[str, Any]]:
 def _run_rows(comparison: Comparison) -> list[dict[str, Any]]:
     def row(group: Group, index: int) -> dict[str, Any]:
         run = group.runs[index]
-        metrics = {metric.name: run.metrics[metric.name] for metric in _defined(comparison)}
+        metrics = {metric.name: run.metrics.get(metric.name, "") for metric in _defined(comparison)}
         return {"group": group.label, "seed": run.config["seed"], "run": str(run.path), "commit": run.commit} | metrics
 
     return [row(group, index) for group in comparison.groups for index in range(len(group.runs))]
 
 
 def shown(estimate: Estimate, digits: int) -> str:
-    """Return an estimate as a cell: the value, and its interval if there is one.
+    """Return an estimate as a cell: the value, and its interval if there is one; a dash for what has no meaning.
 
     >>> shown(Estimate(1.25, 1.0, 2.0), 1), shown(Estimate(1.25, math.nan, math.nan), 2)
     ('1.2 [1.0, 2.0]', '1.25')
     """
     value, low, high = map(float, estimate)
+    if math.isnan(value):
+        return "–"  # noqa: RUF001
     interval = "" if math.isnan(low) else f" [{low:.{digits}f}, {high:.{digits}f}]"
     return f"{value:.{digits}f}{interval}"
 

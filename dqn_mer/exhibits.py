@@ -85,7 +85,7 @@ def learning_curves(comparison: Comparison) -> Exhibit:
         estimate = interquartile_estimate(comparison.curves(group))
         for index, (setting, panel) in enumerate(zip(settings, panels, strict=True)):
             here = Estimate(*(part[:, index] for part in estimate))
-            _draw_band(panel, group, times, here)
+            draw_band(panel, group, times, here)
             rows += [
                 {"group": group.label, "setting": setting.name, "frame": int(frame), **_numbers(part, len(group.runs))}
                 for frame, *part in zip(comparison.frames, *here, strict=True)
@@ -97,7 +97,7 @@ def learning_curves(comparison: Comparison) -> Exhibit:
         panel.set_xlim(0, times[-1])
         low, high = panel.get_ylim()
         panel.set_ylim(min(0.0, low + 0.04 * (high - low)), high + 0.06 * (high - low))
-    _legend(figure, panels[0])
+    legend(figure, panels[0])
     figure.supxlabel("training frames (thousands)", fontsize=10)
     figure.supylabel("evaluation score (points an episode)", fontsize=10)
     caption = (
@@ -114,7 +114,7 @@ def score_matrices(comparison: Comparison) -> Exhibit:
     figure, panels = panel_grid(len(comparison.groups), 0.62 * len(settings) + 1.3, 0.42 * len(order) + 1.2)
     estimates = [interquartile_estimate(np.stack([r.matrix for r in group.runs])) for group in comparison.groups]
     lowest, highest = (pick([estimate.value for estimate in estimates]) for pick in (np.min, np.max))
-    ticks = [_short(comparison, setting) for setting in settings]
+    ticks = [short_name(comparison, setting) for setting in settings]
     rows = []
     for group, estimate, panel in zip(comparison.groups, estimates, panels, strict=True):
         image = panel.imshow(
@@ -179,7 +179,7 @@ def score_by_difficulty(comparison: Comparison) -> Exhibit:
     )
     panel.set_ylabel("score after training")
     panel.spines[["top", "right"]].set_visible(False)
-    _legend(figure, panel)
+    legend(figure, panel)
     caption = (
         "Score at the end of training by difficulty, interquartile mean over seeds with its 95% bootstrap interval. "
         "Filled: settings that were trained on; hollow: never met in training."
@@ -204,15 +204,19 @@ def panel_grid(count: int, width: float, height: float) -> tuple[Figure, list[Ax
 
 
 def number_cells(panel: Axes, values: FloatArray, lowest: float, highest: float) -> None:
-    """Write each number into its cell of a viridis heat map from `lowest` to `highest`, unless they are too many."""
+    """Write each number into its cell of a viridis heat map from `lowest` to `highest`, unless they are too many.
+
+    A cell that is NaN stays empty.
+    """
     if values.size > MOST_NUMBERED_CELLS:
         return
     for (i, j), value in np.ndenumerate(values):
         light = value > (lowest + highest) / 2
-        panel.text(j, i, f"{value:.3g}", ha="center", va="center", fontsize=8, color="black" if light else "white")
+        text = "" if math.isnan(value) else f"{value:.3g}"
+        panel.text(j, i, text, ha="center", va="center", fontsize=8, color="black" if light else "white")
 
 
-def _draw_band(panel: Axes, group: Group, times: FloatArray, estimate: Estimate) -> None:
+def draw_band(panel: Axes, group: Group, times: FloatArray, estimate: Estimate) -> None:
     """Draw a curve with its band, whose edges keep it apart from others in grey."""
     look = style(group)
     every = max(1, round(len(times) / MARKERS_PER_CURVE))
@@ -224,12 +228,13 @@ def _draw_band(panel: Axes, group: Group, times: FloatArray, estimate: Estimate)
     panel.spines[["top", "right"]].set_visible(False)
 
 
-def _legend(figure: Figure, panel: Axes) -> None:
+def legend(figure: Figure, panel: Axes) -> None:
+    """Put the legend of a panel above the figure."""
     handles, labels = panel.get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside upper center", ncols=4, fontsize=9, frameon=False, handlelength=3.5)
 
 
-def _short(comparison: Comparison, setting: Setting) -> str:
+def short_name(comparison: Comparison, setting: Setting) -> str:
     """Return what tells a setting from the others in few letters."""
     if set(setting.parameters) == {comparison.parameter}:
         return f"{setting.parameters[comparison.parameter]:g}"

@@ -18,7 +18,10 @@ BATCH_NUMBERS = 4_000_000  # resampled numbers held in memory at a time: 32 MB
 
 
 class Estimate(NamedTuple):
-    """A value with its 95% interval, each a float or an array; NaN bounds where a single run gives none."""
+    """A value with its 95% interval, each a float or an array.
+
+    NaN bounds where a single run gives none; NaN throughout where a run has no value.
+    """
 
     value: FloatArray
     low: FloatArray
@@ -78,6 +81,8 @@ def _interval(strata: Sequence[FloatArray], statistic: Callable[..., FloatArray]
     if min(len(scores) for scores in strata) < 2:
         nothing = np.full(strata[0].shape[1:], np.nan)
         return nothing, nothing
+    unknown = np.any([np.isnan(scores).any(axis=0) for scores in strata], axis=0)
+    strata = [np.where(unknown, 0.0, scores) for scores in strata]  # which has an interval; it is taken away below
     found = stats.bootstrap(
         strata,
         statistic,
@@ -88,4 +93,4 @@ def _interval(strata: Sequence[FloatArray], statistic: Callable[..., FloatArray]
         method="percentile",
         random_state=np.random.default_rng(0),  # the keyword that every SciPy from 1.11 on takes
     ).confidence_interval
-    return np.asarray(found.low), np.asarray(found.high)
+    return np.where(unknown, np.nan, found.low), np.where(unknown, np.nan, found.high)

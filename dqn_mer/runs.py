@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
@@ -71,8 +72,8 @@ class Group:
     style: int
 
     def metric(self, name: str) -> FloatArray:
-        """Return a metric of every run, of shape (runs,)."""
-        return np.array([run.metrics[name] for run in self.runs], dtype=np.float64)
+        """Return a metric of every run, of shape (runs,), NaN where it has no meaning."""
+        return np.array([run.metrics.get(name, np.nan) for run in self.runs], dtype=np.float64)
 
 
 @dataclass(frozen=True)
@@ -166,7 +167,8 @@ def load_run(path: Path) -> Run:
         frames, scores = read_evaluations(path / "evaluations.csv", len(names))
         matrix = score_matrix(frames, scores, segment_ends(schedule, int(frames[-1])))
         random_scores = [summary["random_scores"][name] for name in names]
-        metrics = continual_summary(matrix, schedule.order[: len(matrix)], random_scores, frames, scores)
+        order = None if schedule.interleave_frames else schedule.order[: len(matrix)]
+        metrics = continual_summary(matrix, order, random_scores, frames, scores)
         config = {**Config().to_json(), **told["config"]}
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise ValueError(f"{path}: cannot be read as a finished run: {type(error).__name__}: {error}") from None
@@ -222,11 +224,17 @@ def _comparison(
     first = runs[0]
     frames = first.frames
     for run in runs[1:]:
-        if run.schedule != first.schedule or run.frames[-1] != first.frames[-1]:
-            what = "schedules" if run.schedule != first.schedule else "lengths"
+        alike = _segments(run.schedule) == _segments(first.schedule)
+        if not alike or run.frames[-1] != first.frames[-1]:
+            what = "lengths" if alike else "schedules"
             raise ValueError(f"{game}: {first.path} and {run.path} have different {what}; compare them apart")
         frames = np.intersect1d(frames, run.frames)
     return Comparison(game, made, baseline, frames, tuple(_remarks(made, by)))
+
+
+def _segments(schedule: Schedule) -> Schedule:
+    """Return the schedule as if its settings came one after the other: what an interleaved one is compared with."""
+    return dataclasses.replace(schedule, interleave_frames=0)
 
 
 def _remarks(groups: Sequence[Group], by: Sequence[str]) -> Iterator[str]:
@@ -238,6 +246,9 @@ def _remarks(groups: Sequence[Group], by: Sequence[str]) -> Iterator[str]:
             yield f"{label} has more than one run of seed {_listed(twice)}; intervals take them as independent."
         if len(numbers) < 2:
             yield f"{label} has one run only, so there are no intervals for it."
+    for group in groups:
+        if any(run.schedule.interleave_frames for run in group.runs):
+            yield f"{group.label} trained on all settings in turn all the time: bars, borders and rows are not its own."
     if len({tuple(numbers) for numbers in seeds.values()}) > 1:
         told = "; ".join(f"{label}: {_listed(numbers)}" for label, numbers in seeds.items())
         yield f"Groups have different seeds ({told})."

@@ -211,3 +211,17 @@ def test_unseen_settings_are_played_by_the_saved_agents(tmp_path: Path) -> None:
     assert [(row["pipe_gap"], row["trained_on"], row["runs"]) for row in shown] == [
         ("70.0", "no", "1"), ("90", "yes", "2"), ("100", "yes", "2"), ("150.0", "no", "1"),
     ]  # fmt: skip
+
+
+def test_interleaved_runs_are_compared_as_the_ceiling(runs: Path, tmp_path: Path) -> None:
+    for seed in range(3):
+        run = write_run(runs / f"ceiling-{seed}", [[0.0, 0.0], [8.0, 8.0], [9.0, 9.0]], agent="dqn-mer", seed=seed)
+        for name in ("config", "schedule"):
+            told = json.loads((run / "config.json").read_text())
+            told[name]["interleave_frames"] = 5
+            (run / "config.json").write_text(json.dumps(told))
+    command = ["compare", str(runs), "--by", "agent,interleave_frames", "--out", str(tmp_path / "report")]
+    assert main(command) == 0
+    page = (tmp_path / "report" / "flappy_bird" / "report.md").read_text()
+    assert "| dqn-mer interleave_frames=5 | 3 | – | 9.0 [9.0, 9.0] | – | 0.0 [0.0, 0.0] | – |" in page  # noqa: RUF001
+    assert "dqn-mer interleave_frames=5 trained on all settings in turn" in page
