@@ -47,7 +47,7 @@ class Task:
         parameter: name of the parameter that the settings vary, for charts.
         action_probabilities: of a random action, ``(actions,)``, summing to 1.
         apply: gives the unwrapped environment a setting's parameters, just before a reset.
-        check: raises ValueError for parameters that are not allowed.
+        check: raises ValueError for parameters that are not allowed; ``dict`` allows all.
     """
 
     make_env: MakeEnv
