@@ -12,6 +12,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
+TRAINER = [sys.executable, "-m", "dqn_mer", "train"]
 ENDED = "sweep: exit code "
 _running: set[subprocess.Popen[bytes]] = set()
 _stopping = threading.Event()
@@ -117,7 +118,7 @@ def _train(words: list[str], threads: int, output: int) -> int:
         return -signal.SIGTERM
     environment = {**os.environ, "OMP_NUM_THREADS": str(threads), "NUMBA_NUM_THREADS": str(threads)}
     process = subprocess.Popen(
-        [sys.executable, "-m", "dqn_mer", "train", *words],
+        [*TRAINER, *words],
         stdin=subprocess.DEVNULL,
         stdout=output,
         stderr=subprocess.STDOUT,

@@ -1,0 +1,250 @@
+"""Sweeps: what they start, skip, go on with and report. Most tests put a quick stand-in for the trainer."""
+
+from __future__ import annotations
+
+import fcntl
+import io
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from dqn_mer import sweep_job
+from dqn_mer.cli import main, parse_config
+from dqn_mer.sweep import SweepOptions, plan, sweep
+from dqn_mer.sweep_display import SweepDisplay, frames_done
+from dqn_mer.sweep_job import Job, run_job
+
+ROOT = Path(__file__).parent.parent
+TINY = (
+    "--observation state --frames 120 --frames-per-setting 60 --warmup-frames 20 --capacity 100 --eval-every 60 "
+    "--eval-episodes 1 --eval-frame-limit 30 --hidden-sizes 8 --no-eval-worker --meter-every 0 --log-every 20"
+).split()
+STAND_IN = """
+import json, os, sys
+from pathlib import Path
+from dqn_mer.cli import parse_config
+words = sys.argv[1:]
+print("called with", *words[:2], os.environ["OMP_NUM_THREADS"])
+if words[0] == "--resume":
+    run_dir = Path(words[1])
+else:
+    config = parse_config(words)
+    run_dir = config.run_dir
+    run_dir.mkdir(parents=True)
+    (run_dir / "config.json").write_text(json.dumps({"config": config.to_json()}))
+    if config.seed == 13:
+        sys.exit("no luck")
+(run_dir / "summary.json").write_text("{}")
+"""
+
+
+@pytest.fixture
+def stand_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "stand_in.py").write_text(STAND_IN)
+    monkeypatch.setattr(sweep_job, "TRAINER", [sys.executable, str(tmp_path / "stand_in.py")])
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))
+
+
+def swept(out: Path, **options: object) -> tuple[int, str]:
+    console = Console(file=io.StringIO(), width=300)
+    code = sweep(SweepOptions(out=out, **options), TINY, console)  # type: ignore[arg-type]
+    return code, console.file.getvalue()  # type: ignore[attr-defined]
+
+
+def job(out: Path) -> Job:
+    return plan(SweepOptions(out=out, agents=("dqn",), seeds="0"), TINY)[0]
+
+
+def test_plan_is_every_combination_with_its_own_flags(tmp_path: Path) -> None:
+    options = SweepOptions(("catcher", "flappy_bird"), ("dqn", "dqn-mer"), "0-1,5", tmp_path, jobs=2, threads=7)
+    jobs = plan(options, [*TINY, "--batch-size", "8"])
+    assert len({job.run_dir for job in jobs}) == len(jobs) == 12
+    assert [job.name for job in jobs[:4]] == [
+        "catcher/dqn/seed-0", "catcher/dqn-mer/seed-0", "flappy_bird/dqn/seed-0", "flappy_bird/dqn-mer/seed-0",
+    ]  # fmt: skip
+    config = parse_config(jobs[-1].flags)
+    assert (config.game, config.agent, config.seed, config.batch_size) == ("flappy_bird", "dqn-mer", 5, 8)
+    assert (config.run_dir, config.threads, jobs[-1].frames) == (jobs[-1].run_dir, 3, 120)
+    assert config.learning_rate == 2e-4  # the default that suits the game and the agent
+    assert not list(tmp_path.iterdir())
+
+
+def test_threads_are_divided_but_never_more_than_suit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "cpu_count", lambda: 8)
+    for jobs, observation, threads in ((2, "pixels", 4), (16, "pixels", 1), (2, "state", 1)):
+        options = SweepOptions(seeds="0", out=tmp_path, jobs=jobs)
+        assert {job.threads for job in plan(options, ["--observation", observation])} == {threads}
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        ("--games pong", "games='pong': must be words of catcher, flappy_bird, with commas"),
+        ("--agents dqn,mer", "agents='mer': must be words of dqn"),
+        ("--agents ,", "agents: empty"),
+        ("--seeds 3-1", "seeds='3-1': range 3-1 must rise"),
+        ("--seeds x", "seeds='x': must be numbers and ranges"),
+        ("--seeds 0-9998", "makes 19,998 runs; must be at most 10,000"),
+        ("--jobs 0", "jobs=0: must be a whole number from 1"),
+        ("--engine slurm", "engine='slurm': must be one of local, ray"),
+        ("--engine ray", "jobs=1: must be at least 2 with engine=ray"),
+        ("--seed 3", "--seed: a sweep sets it for each run; give --seeds instead"),
+        ("--run-dir=x", "--run-dir: a sweep sets it for each run; give --out instead"),
+        ("--batch-size x", "batch_size='x': must be"),
+        ("--batchsize 3", "--batchsize"),
+        ("--agents dqn,dqn-mer --across-batch-rate 0.1", "across_batch_rate=0.1"),
+        ("--vary zebra --settings 1,2", "vary='zebra'"),
+        ("--games flappy_bird --settings 1", "pipe_gap"),
+        ("--device cuda", "device='cuda'"),
+        ("--out file/sweep", "cannot be written"),
+    ],
+)
+def test_mistakes_take_one_line_and_start_nothing(
+    words: str, expected: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "file").write_text("")
+    monkeypatch.setattr(sweep_job, "TRAINER", ["/nothing/may/start"])
+    assert main(["sweep", *words.split()]) == 2
+    error = capsys.readouterr().err
+    assert error.startswith("error: ") and error.count("\n") == 1 and expected in error
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
+
+
+@pytest.mark.usefixtures("stand_in")
+def test_a_failed_run_stops_no_other_and_finished_ones_are_skipped(tmp_path: Path) -> None:
+    out = tmp_path / "sweep"
+    code, told = swept(out, agents=("dqn",), seeds="12-14", jobs=2)
+    log = out / "catcher" / "dqn" / "seed-13.log"
+    assert code == 1
+    assert "3 runs: 2 trained, 0 were finished before, 1 failed" in told
+    assert f"failed: catcher/dqn/seed-13: exit code 1, log {log}\n  no luck\n" in told
+    assert "[3/3]" in told and "catcher/dqn/seed-13: failed with exit code 1" in told
+    first = (out / "catcher" / "dqn" / "seed-12.log").read_bytes()
+    code, told = swept(out, agents=("dqn",), seeds="12-14", jobs=2)
+    assert code == 1 and "3 runs: 0 trained, 2 were finished before, 1 failed" in told
+    assert (out / "catcher" / "dqn" / "seed-12.log").read_bytes() == first
+    assert log.read_text().count("no luck") == 2  # the log of the first try is kept
+
+
+@pytest.mark.usefixtures("stand_in")
+def test_a_half_run_is_kept_under_another_name(tmp_path: Path) -> None:
+    half = job(tmp_path)
+    for number in (1, 2):
+        half.run_dir.mkdir(parents=True)
+        (half.run_dir / "metrics.csv").write_text(f"half {number}")
+        assert run_job(half).exit_code == 0
+        (half.run_dir / "summary.json").unlink()
+        half.run_dir.rename(half.run_dir.with_name(f"done-{number}"))
+    kept = [half.run_dir.with_name(f"seed-0.stopped-{number}") / "metrics.csv" for number in (1, 2)]
+    assert [path.read_text() for path in kept] == ["half 1", "half 2"]
+
+
+@pytest.mark.usefixtures("stand_in")
+def test_a_run_that_can_go_on_does(tmp_path: Path) -> None:
+    stopped = job(tmp_path)
+    (stopped.run_dir / "resume" / "frame-000000060").mkdir(parents=True)
+    assert run_job(stopped).exit_code == 0
+    assert f"called with --resume {stopped.run_dir} 1\n" in stopped.log.read_text()
+    assert stopped.finished and not list(tmp_path.rglob("*.stopped-*"))
+
+
+@pytest.mark.usefixtures("stand_in")
+def test_a_run_that_is_still_going_on_is_waited_for(tmp_path: Path) -> None:
+    orphaned = job(tmp_path)
+    orphaned.run_dir.mkdir(parents=True)
+    summary = orphaned.run_dir / "summary.json"
+    wait = f"import time, pathlib; time.sleep(1); pathlib.Path({str(summary)!r}).write_text('')"
+    with orphaned.log.open("ab") as log:
+        fcntl.flock(log, fcntl.LOCK_EX)
+        orphan = subprocess.Popen([sys.executable, "-c", wait], stdout=log)
+    outcome = run_job(orphaned)  # the lock is the orphan's alone now
+    assert outcome.skipped and orphan.wait() == 0
+    assert "called with" not in orphaned.log.read_text()
+
+
+def test_a_folder_with_other_flags_is_refused(tmp_path: Path) -> None:
+    before = job(tmp_path)
+    before.run_dir.mkdir(parents=True)
+    config = parse_config([*before.flags, "--batch-size", "8", "--threads", "4"])
+    (before.run_dir / "config.json").write_text(json.dumps({"config": config.to_json()}))
+    with pytest.raises(ValueError, match=r"batch_size=16: .*seed-0 was run with 8; give another --out"):
+        job(tmp_path)
+
+
+def test_progress_is_read_from_the_folders(tmp_path: Path) -> None:
+    running = job(tmp_path)
+    assert frames_done(running) == 0
+    running.run_dir.mkdir(parents=True)
+    console = Console(file=io.StringIO(), width=200, force_terminal=True)
+    display = SweepDisplay([running], console)
+    for rows, frames in (("frame,a\n", 0), ("frame,a\n20,1\n40,2\n", 40)):
+        (running.run_dir / "metrics.csv").write_text(rows)
+        assert frames_done(running) == frames
+    (running.run_dir / "metrics.csv").write_text("frame,a\n20,1\n40,2\n")
+    with display:
+        display.update()
+    assert "40/120" in console.file.getvalue()  # type: ignore[attr-defined]
+    (running.run_dir / "summary.json").write_text("{}")
+    assert frames_done(running) == 120
+
+
+def start(*words: str) -> subprocess.Popen[str]:
+    command = [sys.executable, "-m", "dqn_mer", "sweep", *words]
+    return subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+
+
+@pytest.mark.slow
+def test_sweep_stop_go_on_and_compare_as_a_user_would(tmp_path: Path) -> None:
+    out = tmp_path / "sweep"
+    words = ["--games", "catcher,flappy_bird", "--agents", "dqn,dqn-mer", "--seeds", "0", "--jobs", "2"]
+    words += ["--out", str(out), *TINY, "--frames", "3000"]
+    sweeping = start(*words)
+    while not any(frames_of(path) > 100 for path in out.rglob("metrics.csv")):
+        assert sweeping.poll() is None
+        time.sleep(0.05)
+    sweeping.send_signal(signal.SIGTERM)
+    told, _ = sweeping.communicate()
+    assert sweeping.returncode == 143, told
+    assert "stopped; the same command goes on" in told and "Traceback" not in told
+    for log in out.rglob("*.log"):  # nothing trains any more
+        with log.open("ab") as file:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    sweeping = start(*words)
+    told, _ = sweeping.communicate()
+    assert sweeping.returncode == 0, told
+    assert "failed" in told and " 0 failed" in told
+    assert len(list(out.rglob("seed-0/summary.json"))) == 4
+    assert main(["compare", str(out), "--out", str(tmp_path / "report")]) == 0
+    assert sorted(path.name for path in (tmp_path / "report").iterdir()) == ["catcher", "flappy_bird"]
+
+
+def frames_of(metrics: Path) -> int:
+    last = metrics.read_text().splitlines()[-1:]
+    return int(last[0].partition(",")[0]) if last and last[0][:1].isdigit() else 0
+
+
+def test_one_real_run(tmp_path: Path) -> None:
+    options = SweepOptions(agents=("dqn",), seeds="0", out=tmp_path)
+    assert sweep(options, TINY, Console(file=io.StringIO())) == 0
+    (summary,) = tmp_path.rglob("summary.json")
+    assert json.loads(summary.read_text())["frames"] == 120
+
+
+@pytest.mark.slow
+def test_ray_runs_the_same_jobs(tmp_path: Path) -> None:
+    pytest.importorskip("ray")
+    sweeping = start(
+        "--agents", "dqn", "--seeds", "0-1", "--jobs", "2", "--engine", "ray", "--out", str(tmp_path), *TINY
+    )
+    told, _ = sweeping.communicate()
+    assert sweeping.returncode == 0, told
+    assert "2 runs: 2 trained, 0 were finished before, 0 failed" in told
+    assert len(list(tmp_path.rglob("seed-*/summary.json"))) == 2
