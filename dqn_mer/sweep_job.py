@@ -12,6 +12,8 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
+from dqn_mer.state import StateError
+
 TRAINER = [sys.executable, "-m", "dqn_mer", "train"]
 ENDED = "sweep: exit code "
 _running: set[subprocess.Popen[bytes]] = set()
@@ -104,8 +106,13 @@ def log_tail(path: Path, size: int = 2_000) -> list[str]:
 
 def _train_words(job: Job) -> list[str]:
     """Return the flags that start the run or go on with it; what cannot be gone on with is kept under a new name."""
-    if any((job.run_dir / "resume").glob("frame-*")):
-        return ["--resume", str(job.run_dir)]
+    from dqn_mer.run_state import find_state  # imports all that trains, which the display has no use for
+
+    try:
+        if find_state(job.run_dir) is not None:
+            return ["--resume", str(job.run_dir)]
+    except StateError:
+        pass  # all that was saved is damaged
     if os.path.lexists(job.run_dir):
         names = (job.run_dir.with_name(f"{job.run_dir.name}.stopped-{number}") for number in range(1, 10_000))
         job.run_dir.rename(next(name for name in names if not os.path.lexists(name)))

@@ -17,6 +17,7 @@ from rich.console import Console
 
 from dqn_mer import sweep_job
 from dqn_mer.cli import main, parse_config
+from dqn_mer.run_state import save_state
 from dqn_mer.sweep import SweepOptions, plan, sweep
 from dqn_mer.sweep_display import SweepDisplay, frames_done
 from dqn_mer.sweep_job import Job, run_job
@@ -150,7 +151,7 @@ def test_a_half_run_is_kept_under_another_name(tmp_path: Path) -> None:
 @pytest.mark.usefixtures("stand_in")
 def test_a_run_that_can_go_on_does(tmp_path: Path) -> None:
     stopped = job(tmp_path)
-    (stopped.run_dir / "resume" / "frame-000000060").mkdir(parents=True)
+    save_state(stopped.run_dir, 60, {}, {})
     assert run_job(stopped).exit_code == 0
     assert f"called with --resume {stopped.run_dir} 1\n" in stopped.log.read_text()
     assert stopped.finished and not list(tmp_path.rglob("*.stopped-*"))
