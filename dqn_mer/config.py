@@ -99,8 +99,8 @@ class AgentFields:
     """dqn-mer: learn all batches of an update as one sequence (Algorithm 6)."""
     reptile_every_updates: Annotated[int, COUNT] = 500
     """efficient-mer: updates between Reptile steps (k of arXiv 2508.01908; its value, not tuned here)."""
-    reptile_rate: Annotated[float, RATE] = 0.1
-    """efficient-mer: Reptile rate, the share of those updates that is kept (its value, not tuned here)."""
+    reptile_rate: Annotated[float, RATE] = 0.5
+    """efficient-mer: Reptile rate, the share of those updates that is kept (there 0.1; hardly tuned here)."""
     tortoise_rate: Annotated[float, RATE] = 0.001
     """hare-tortoise: share of the way that the slow weights follow the fast ones after each update (the value of
     arXiv 2406.02596, not tuned here)."""

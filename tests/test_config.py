@@ -66,7 +66,7 @@ def test_unknown_choice_names_field_value_and_allowed(name: str) -> None:
     [
         ({"agent": "dqn", "across_batch_rate": 0.5}, "across_batch_rate"),
         ({"agent": "dqn-reservoir", "num_batches": 2}, "num_batches"),
-        ({"agent": "dqn-reservoir", "reptile_rate": 0.5}, "reptile_rate"),
+        ({"agent": "dqn-reservoir", "reptile_rate": 0.2}, "reptile_rate"),
         ({"agent": "efficient-mer", "tortoise_rate": 0.5}, "tortoise_rate"),
         ({"agent": "dqn-mer", "hare_reset_updates": 2}, "hare_reset_updates"),
         ({"optimizer": "rmsprop", "weight_decay": 0.1}, "weight_decay"),
