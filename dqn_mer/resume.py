@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -13,7 +15,7 @@ from filelock import BaseFileLock
 from dqn_mer.config import Config, ResumeOptions
 from dqn_mer.run_state import FOLDER, LARGEST_DESCRIPTION_BYTES, find_state
 from dqn_mer.runfolder import lock_run, versions
-from dqn_mer.state import SavedState, StateError
+from dqn_mer.state import SavedState, State, StateError
 from dqn_mer.stopping import RunStopped
 from dqn_mer.tracking import TABLES
 from envs.settings import Schedule
@@ -75,6 +77,8 @@ def _stopped_run(options: ResumeOptions, lock: BaseFileLock) -> Stopped:
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         source = found.folder if found else run_dir / "config.json"
         raise StateError(f"{source}: bad description: {' '.join(str(error).split())}") from None
+    if found is not None:
+        _check_network(config, found.state)
     given = {name: getattr(options, name) for name in ("save_every", "save_minutes")}
     config = replace(config, **{name: value for name, value in given.items() if value is not None})
     if found is None:
@@ -82,6 +86,16 @@ def _stopped_run(options: ResumeOptions, lock: BaseFileLock) -> Stopped:
     notes = [f"passed over: {line}" for line in found.passed_over]
     notes += [f"going on from {found.folder}", *_changed_versions(described.get("versions"))]
     return Stopped(run_dir, lock, config, schedule, threads, SavedState(found.state), tuple(notes))
+
+
+def _check_network(config: Config, state: State) -> None:
+    """Raise StateError if the network would be larger than the one that was saved, before it is built."""
+    weights = state
+    for name in ("course", "agent", "online"):
+        weights = weights.get(name, {}) if isinstance(weights, dict) else {}
+    largest = math.prod(getattr(weights, "shape", (0,)))
+    if sum(above * below for above, below in itertools.pairwise(config.hidden_sizes)) > largest:
+        raise StateError(f"hidden_sizes={config.hidden_sizes}"[:200] + f": more than the {largest:,} weights saved")
 
 
 def _description(run_dir: Path) -> dict[str, Any]:

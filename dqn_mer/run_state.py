@@ -122,6 +122,8 @@ def set_aside(run_dir: Path, frame: int) -> None:
             aside = folder.with_name(f"{folder.name}.damaged")
             shutil.rmtree(aside, ignore_errors=True)
             os.replace(folder, aside)
+    for scratch in run_dir.glob(".*.tmp"):  # of a file that was being replaced
+        scratch.unlink()
     for folder in sorted(run_dir.glob("checkpoints/frame-*")):
         if _NAME.fullmatch(folder.name) and int(folder.name.partition("-")[2]) > frame:
             shutil.rmtree(folder)

@@ -126,7 +126,7 @@ class Trainer(AbstractContextManager["Trainer"]):
         self.console.print(f"run folder: {run_dir}", soft_wrap=True, highlight=False, markup=False)
         with StopRequest() as request:
             if self.stopped is None or self.stopped.state is None:
-                self._begin(arguments)
+                self.begin(arguments)
             with ProgressDisplay(course.frames, course.frame, self.console) as display:
                 self._play_on(request, display)
             course.finish()
@@ -140,7 +140,8 @@ class Trainer(AbstractContextManager["Trainer"]):
         self.console.print(table)
         return RunResult(run_dir, summary, course.agent)
 
-    def _begin(self, arguments: Sequence[str]) -> None:
+    def begin(self, arguments: Sequence[str]) -> None:
+        """Describe the run in its folder, and play up to the first frame."""
         if self.stopped is None:
             write_json(self.run_dir / "config.json", describe_run(self.config, self.course.task.schedule, arguments))
         drop_logs(self.run_dir)
@@ -164,7 +165,7 @@ class Trainer(AbstractContextManager["Trainer"]):
         course = self.course
         while True:
             if self.resumable and (request.signal_number or self._save_is_due()):
-                self._save()
+                self.save()
             if request.signal_number:
                 raise request.stopped(
                     course.frame, how_to_go_on(self.run_dir) if self.resumable else "nothing was saved"
@@ -182,7 +183,8 @@ class Trainer(AbstractContextManager["Trainer"]):
         due = frame == 0 or (every > 0 and frame % every == 0)
         return due or (minutes > 0 and time.perf_counter() - self.saved_s >= 60 * minutes)
 
-    def _save(self) -> None:
+    def save(self) -> None:
+        """Save the state of the run as it is now."""
         self.course.check_finite()
         save_state(self.run_dir, self.course.frame, self._header(), self._state())
         self.saved_frame, self.saved_s = self.course.frame, time.perf_counter()

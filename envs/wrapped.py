@@ -9,11 +9,11 @@ from gymnasium.wrappers import OrderEnforcing, PassiveEnvChecker, RecordEpisodeS
 
 Layer = gymnasium.Env[Any, Any]
 
-STOCK_FIELDS: dict[type[Layer], tuple[str, ...]] = {
-    TimeLimit: ("_elapsed_steps",),
-    OrderEnforcing: ("_has_reset",),
-    PassiveEnvChecker: (),
-    RecordEpisodeStatistics: ("episode_count", "episode_returns", "episode_lengths"),
+STOCK_FIELDS: dict[type[Layer], dict[str, type]] = {
+    TimeLimit: {"_elapsed_steps": int},
+    OrderEnforcing: {"_has_reset": bool},
+    PassiveEnvChecker: {},
+    RecordEpisodeStatistics: {"episode_count": int, "episode_returns": float, "episode_lengths": int},
 }
 """What Gymnasium's own wrappers, which have no `get_state`, keep between steps."""
 QUEUES = ("return_queue", "length_queue", "time_queue")
@@ -30,7 +30,7 @@ def has_state(env: Layer) -> bool:
 
 
 def get_state(env: Layer) -> dict[str, Any]:
-    """Return the state of all layers, by place and class: JSON values and arrays."""
+    """Return the state of all layers, by place and class, once there was a reset: JSON values and arrays."""
     return {name: _layer_state(layer) for name, layer in _named(env).items()}
 
 
@@ -64,9 +64,9 @@ def _layer_state(layer: Layer) -> dict[str, Any]:
     if _own(layer):
         state: dict[str, Any] = layer.get_state()  # type: ignore[attr-defined]
         return state
-    state = {field: getattr(layer, field) for field in STOCK_FIELDS[type(layer)]}
+    state = {field: kind(getattr(layer, field)) for field, kind in STOCK_FIELDS[type(layer)].items()}
     if isinstance(layer, RecordEpisodeStatistics):
-        state |= {queue: list(getattr(layer, queue)) for queue in QUEUES}
+        state |= {queue: [float(value) for value in getattr(layer, queue)] for queue in QUEUES}
     return state
 
 
@@ -74,8 +74,8 @@ def _set_layer_state(layer: Layer, state: Mapping[str, Any]) -> None:
     if _own(layer):
         layer.set_state(state)  # type: ignore[attr-defined]
         return
-    for field in STOCK_FIELDS[type(layer)]:
-        setattr(layer, field, state[field])
+    for field, kind in STOCK_FIELDS[type(layer)].items():
+        setattr(layer, field, kind(state[field]))
     if isinstance(layer, RecordEpisodeStatistics):
         for queue in QUEUES:
             getattr(layer, queue).clear()

@@ -8,17 +8,20 @@ import json
 import multiprocessing
 import multiprocessing.process
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Sequence
 from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import numpy as np
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from dqn_mer.cli import make_trainer
+from dqn_mer.cli import make_trainer, train_command
+from dqn_mer.course import Course
 from dqn_mer.run_state import without_arrays
 from dqn_mer.state import State
 from dqn_mer.stopping import RunStopped
@@ -130,3 +133,16 @@ def what_is_left(run_dir: Path) -> dict[str, Any]:
         "checkpoints": {p.parent.name: hashlib.sha256(p.read_bytes()).hexdigest() for p in checkpoints},
         "curves": curves(run_dir),
     }
+
+
+def stop_after(frame: int, words: Sequence[str]) -> int:
+    """Train in this process as the flags say, until a SIGTERM comes after ``frame`` frames; returns the exit code."""
+    frame_on = Course.frame_on
+
+    def then_stop(course: Course) -> dict[str, Any]:
+        if course.frame == frame:
+            os.kill(os.getpid(), signal.SIGTERM)
+        return frame_on(course)
+
+    with mock.patch.object(Course, "frame_on", then_stop):
+        return train_command(words)

@@ -12,10 +12,10 @@ import pytest
 
 from tests.resuming import flags, train_in_a_fork, what_is_left
 
-STATE = {"frames": 1_500, "frames_per_setting": 600, "eval_every": 200, "capacity": 700, "save_every": 40}
+STATE = {"frames": 1_500, "frames_per_setting": 600, "eval_every": 200, "capacity": 700, "save_every": 30}
 PIXELS = {
     "observation": "pixels", "frames": 240, "frames_per_setting": 100, "eval_every": 60, "eval_frame_limit": 10,
-    "capacity": 120, "save_every": 15, "meter_every": 0,
+    "capacity": 120, "save_every": 8, "meter_every": 0,
 }  # fmt: skip
 
 
@@ -24,24 +24,28 @@ def result_of(log: Path) -> str:
     return log.read_text().splitlines()[-1]
 
 
+def states(run_dir: Path) -> set[str]:
+    """Return the names of the saved states, and of one that is being written."""
+    return {path.name for path in run_dir.glob("resume/*")}
+
+
 def killed_and_resumed(run_dir: Path, log: Path, kills: int, **choices: Any) -> list[str]:
     """Train, with SIGKILLs on the way; returns how far the run was at each."""
     chance, told = random.Random(kills), []
     words = flags(**choices, run_dir=run_dir)
     while len(told) < kills:
-        log.touch()
-        begun = log.read_text().count("run folder")
+        before = states(run_dir)
         run = train_in_a_fork(words, log)
-        while run.is_alive() and chance.random() < 0.998 and log.read_text().count("run folder") == begun:
-            time.sleep(0.01)  # mostly until it plays; now and then it is killed while it is being built
-        time.sleep(chance.random() * 1.0)
+        if chance.random() < 0.8:  # else while it is being built, or plays for the first time
+            while run.is_alive() and states(run_dir) <= before:
+                time.sleep(0.002)
+        time.sleep(chance.random() * 0.4)
         run.kill()
         run.join()
         if run.exitcode == 0:
             return told  # it was faster than the kill
         assert run.exitcode == -signal.SIGKILL, log.read_text()
-        saved = sorted(path.name for path in run_dir.glob("resume/*"))
-        told.append(f"killed; states on the disk: {', '.join(saved) or 'none'}")
+        told.append(f"killed; states on the disk: {', '.join(sorted(states(run_dir))) or 'none'}")
         if (run_dir / "config.json").exists():
             words = ["--resume", str(run_dir)]
     train_in_a_fork(words, log).join()

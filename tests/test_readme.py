@@ -14,7 +14,7 @@ import torch
 
 from dqn_mer.cli import parse_config
 from dqn_mer.compare import CompareOptions
-from dqn_mer.config import Config
+from dqn_mer.config import Config, ResumeOptions
 from dqn_mer.flags import parse, parse_known
 from dqn_mer.playing import PlayOptions
 from dqn_mer.saved_agents import EvaluateOptions
@@ -99,6 +99,6 @@ def test_every_tag_is_explained() -> None:
 
 def test_every_flag_named_exists() -> None:
     flags = set(re.findall(r"`(--[a-z-]+)", README)) - {"--build-arg"}
-    kinds = (Config, EvaluateOptions, WatchOptions, PlayOptions, SweepOptions, CompareOptions)
+    kinds = (Config, EvaluateOptions, WatchOptions, PlayOptions, SweepOptions, CompareOptions, ResumeOptions)
     fields = {f"--{f.name.replace('_', '-')}" for kind in kinds for f in dataclasses.fields(kind)}
     assert flags <= fields, flags - fields

@@ -19,7 +19,7 @@ from dqn_mer.config import AGENTS
 from dqn_mer.course import Course
 from dqn_mer.evaluation_worker import WorkerEvaluation
 from dqn_mer.run_state import find_state
-from tests.resuming import flags, outcome, start, train_and_digest, what_is_left
+from tests.resuming import flags, outcome, start, stop_after, train_and_digest, what_is_left
 
 At = Callable[[int, Callable[[Course], None]], None]
 
@@ -149,16 +149,7 @@ def test_a_damaged_state_is_passed_over(
 def stopped_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return a run that was stopped at frame 151, for tests to copy."""
     run = tmp_path_factory.mktemp("stopped") / "run"
-    with pytest.MonkeyPatch.context() as patch:
-        frame_on = Course.frame_on
-
-        def then_stop(course: Course) -> dict[str, Any]:
-            if course.frame == 150:
-                os.kill(os.getpid(), signal.SIGTERM)
-            return frame_on(course)
-
-        patch.setattr(Course, "frame_on", then_stop)
-        assert train_command(flags(run_dir=run)) == 143
+    assert stop_after(150, flags(run_dir=run)) == 143
     return run
 
 
