@@ -23,7 +23,7 @@ from dqn_mer.files import replace_file
 from envs.settings import Schedule
 
 LOCK = ".lock"
-"""Held while a process trains in the folder; it stays, since removing it would let two processes hold it."""
+"""Held while a process trains in the folder. Only a finished run has none: two processes could hold two of one name."""
 PACKAGES = ("dqn-mer", "torch", "gymnasium", "numpy", "pygame", "opencv-python-headless", "tensorboard", "numba")
 
 
