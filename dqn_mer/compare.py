@@ -12,10 +12,11 @@ from typing import Annotated
 import tyro
 from rich.console import Console
 
+from dqn_mer.comparison import Comparison, compare_runs
 from dqn_mer.comparison_report import comparison_table, report_files
 from dqn_mer.fields import Range, check_fields
 from dqn_mer.files import replace_file
-from dqn_mer.runs import Comparison, Run, compare_runs, find_runs, load_run
+from dqn_mer.runs import Run, find_runs, load_run
 from dqn_mer.streams import spawn_streams
 from envs.catalogue import game_class
 from envs.settings import Setting

@@ -16,10 +16,10 @@ from rich import box
 from rich.table import Table
 from rich.text import Text
 
+from dqn_mer.comparison import Comparison, Group
 from dqn_mer.exhibits import EXHIBITS
 from dqn_mer.interference_exhibits import INTERFERENCE_EXHIBITS
 from dqn_mer.intervals import Estimate, interquartile_estimate, probability_of_improvement
-from dqn_mer.runs import Comparison, Group
 
 DPI = 110
 PNG_COLOURS = 128  # a third of the bytes, and no difference to be seen

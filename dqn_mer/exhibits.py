@@ -15,10 +15,10 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
+from dqn_mer.comparison import Comparison, Group
 from dqn_mer.intervals import Estimate, interquartile_estimate
 from dqn_mer.metrics import FloatArray
 from dqn_mer.report import mark_segments
-from dqn_mer.runs import Comparison, Group
 from envs.settings import Setting
 
 # Okabe and Ito's palette, in an order that alternates dark and light, so that it also works in grey.

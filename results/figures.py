@@ -15,8 +15,8 @@ import gymnasium
 from matplotlib.figure import Figure
 
 from dqn_mer.compare import CompareOptions, compare
+from dqn_mer.comparison import Comparison
 from dqn_mer.comparison_report import metric_estimates, shown
-from dqn_mer.runs import Comparison
 from dqn_mer.tags import tags_as_markdown
 from envs import ENV_IDS
 

@@ -14,8 +14,9 @@ from rich.console import Console
 
 from dqn_mer.cli import main
 from dqn_mer.compare import CompareOptions, compare
+from dqn_mer.comparison import Comparison, compare_runs
 from dqn_mer.exhibits import learning_curves, score_by_difficulty, score_matrices
-from dqn_mer.runs import Comparison, compare_runs, find_runs, load_run
+from dqn_mer.runs import find_runs, load_run
 from tests.runs import write_run
 
 
@@ -140,6 +141,16 @@ def test_unfair_comparisons_are_pointed_out(runs: Path, capsys: pytest.CaptureFi
     told = capsys.readouterr().out
     assert "left out: " + str(runs / "dqn-mer" / "seed-0") + ": not finished" in told
     assert all(f"beware: {remark}" in told for remark in remarks)
+
+
+def test_options_that_an_agent_does_not_read_are_no_difference(runs: Path) -> None:
+    path = runs / "dqn" / "seed-0" / "config.json"
+    told = json.loads(path.read_text())
+    path.write_text(json.dumps({**told, "config": {**told["config"], "across_batch_rate": 0.9}}))
+    assert not [remark for remark in compared(runs).remarks if "across_batch_rate" in remark]
+    write_run(runs / "other", [[0.0, 0.0]] * 3, agent="dqn-mer", seed=3, across_batch_rate=0.5)
+    (remark,) = (remark for remark in compared(runs).remarks if "across_batch_rate" in remark)
+    assert "dqn-mer: 0.3, 0.5" in remark
 
 
 def test_groups_by_other_fields_and_another_baseline(runs: Path) -> None:

@@ -10,8 +10,9 @@ import pytest
 from PIL import Image
 
 from dqn_mer.cli import main
+from dqn_mer.comparison import Comparison, compare_runs
 from dqn_mer.interference_exhibits import interference_curves, interference_matrices, read_interference
-from dqn_mer.runs import Comparison, compare_runs, find_runs, load_run
+from dqn_mer.runs import find_runs, load_run
 from tests.runs import write_run
 
 NAMES = ("0-pipe_gap=100", "1-pipe_gap=90")

@@ -199,7 +199,10 @@ def test_progress_is_read_from_the_folders(tmp_path: Path) -> None:
 
 def start(*words: str) -> subprocess.Popen[str]:
     command = [sys.executable, "-m", "dqn_mer", "sweep", *words]
-    return subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    environment = {**os.environ, "RAY_worker_niceness": "0"}  # by Ray's default other work would starve the runs
+    return subprocess.Popen(
+        command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    )
 
 
 @pytest.mark.slow
