@@ -64,9 +64,6 @@ class GrowingFile:
             os.fsync(self._file.fileno())
         return self._file.tell()
 
-    def flush(self) -> None:
-        """Nothing is ever pending."""
-
     def close(self) -> None:
         """Close the file; a second call does nothing."""
         self._file.close()
