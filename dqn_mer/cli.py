@@ -33,7 +33,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     commands = {
         "train": Command("train an agent on a game that changes (the same as train.py)", train_command),
         "evaluate": Command("play a saved agent and say how well it does on each setting", evaluate_command),
-        "sweep": Command("train every combination of games, agents and seeds, several at a time", sweep_command),
+        "sweep": Command("train all combinations of games, agents and seeds, several at once", sweep_command),
         "compare": Command("compare finished runs: figures, tables and a page for each game", compare_command),
         "watch": Command("watch a saved agent in a window, as clips or in TensorBoard", watch_command),
         "play": Command("play a game yourself, beside a saved agent if you like", play_command),

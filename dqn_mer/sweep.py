@@ -15,7 +15,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, cast
 
 from rich.console import Console
 
@@ -184,10 +184,10 @@ def _engine(options: SweepOptions) -> Any:
 
     if options.engine == "ray":
         try:
-            from ray.util.joblib import register_ray
+            from ray.util import joblib as ray_jobs
         except ImportError:
             raise ImportError("engine='ray': needs Ray: pip install 'dqn-mer[ray]'") from None
-        register_ray()  # type: ignore[no-untyped-call] # Ray lacks types here
+        cast(Any, ray_jobs).register_ray()  # Ray lacks types here
     backend = "ray" if options.engine == "ray" else "threading"  # a thread only waits for its run's own process
 
     def run_all(jobs: Sequence[Job]) -> list[Outcome]:

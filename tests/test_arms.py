@@ -112,7 +112,8 @@ def test_in_a_whole_run_both_are_reservoir_replay_at_rate_1(tmp_path: Path) -> N
         "efficient-mer": {"reptile_every_updates": 10, "reptile_rate": 1.0},
         "hare-tortoise": {"tortoise_rate": 1.0, "hare_reset_updates": 10},
     }
-    runs = {agent: tiny_run(tmp_path / agent, agent=agent, **options) for agent, options in arms.items()}
+    same = {"learning_rate": 1e-3}
+    runs = {agent: tiny_run(tmp_path / agent, agent=agent, **same, **options) for agent, options in arms.items()}
     assert len({run.summary["weights_sha256"] for run in runs.values()}) == 1
 
 
