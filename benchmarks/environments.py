@@ -82,9 +82,9 @@ def sides_of(game: str, steps: int) -> dict[tuple[str, str], Callable[[], None]]
     if importlib.util.find_spec("ple"):
         sides["PLE", "pixels"] = upstream_stepper(game, steps)
     if game == "flappy_bird" and importlib.util.find_spec("flappy_bird_gymnasium"):
-        import flappy_bird_gymnasium  # noqa: F401 - registers its game
-
-        sides["flappy-bird-gymnasium", "state"] = stepper(gymnasium.make("FlappyBird-v0", use_lidar=False), steps)
+        sides["flappy-bird-gymnasium", "state"] = stepper(
+            gymnasium.make("flappy_bird_gymnasium:FlappyBird-v0", use_lidar=False), steps
+        )
     return sides
 
 

@@ -155,7 +155,7 @@ def _metric_rows(comparison: Comparison) -> list[dict[str, Any]]:
         for name, estimate in estimates[group.label].items():
             row = {"group": group.label, "metric": name, "runs": len(group.runs)} | _columns("", estimate)
             row["baseline"] = comparison.baseline if group.label in better else ""
-            nothing = Estimate(*[math.nan] * 3)  # type: ignore[arg-type]
+            nothing = Estimate(*np.full(3, math.nan))
             rows.append(row | _columns("improvement_", better.get(group.label, {}).get(name, nothing)))
     return rows
 
@@ -177,7 +177,7 @@ def shown(estimate: Estimate, digits: int) -> str:
     """
     value, low, high = map(float, estimate)
     if math.isnan(value):
-        return "–"  # noqa: RUF001
+        return "–"  # noqa: RUF001 - a dash for "nothing", which a minus sign would not be
     interval = "" if math.isnan(low) else f" [{low:.{digits}f}, {high:.{digits}f}]"
     return f"{value:.{digits}f}{interval}"
 

@@ -14,7 +14,7 @@ import sys
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
 from pathlib import Path
-from typing import Annotated, Any, TypeVar, get_args, get_type_hints
+from typing import Annotated, Any, TypeVar, cast, get_args, get_type_hints
 
 import docstring_parser
 import tyro
@@ -62,7 +62,8 @@ def parse(
     """
     parsed, unknown = parse_known(kind, arguments, prog, default, notes)
     if unknown:
-        raise UsageError(_not_understood(unknown, [field.name for field in dataclasses.fields(kind)]))  # type: ignore[arg-type]
+        names = [field.name for field in dataclasses.fields(cast(Any, kind))]
+        raise UsageError(_not_understood(unknown, names))
     return parsed
 
 

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, cast
 
 import gymnasium
 from gymnasium.wrappers import OrderEnforcing, PassiveEnvChecker, RecordEpisodeStatistics, TimeLimit
@@ -62,7 +62,7 @@ def _own(layer: Layer) -> bool:
 
 def _layer_state(layer: Layer) -> dict[str, Any]:
     if _own(layer):
-        state: dict[str, Any] = layer.get_state()  # type: ignore[attr-defined]
+        state: dict[str, Any] = cast(Any, layer).get_state()
         return state
     state = {field: kind(getattr(layer, field)) for field, kind in STOCK_FIELDS[type(layer)].items()}
     if isinstance(layer, RecordEpisodeStatistics):
@@ -72,7 +72,7 @@ def _layer_state(layer: Layer) -> dict[str, Any]:
 
 def _set_layer_state(layer: Layer, state: Mapping[str, Any]) -> None:
     if _own(layer):
-        layer.set_state(state)  # type: ignore[attr-defined]
+        cast(Any, layer).set_state(state)
         return
     for field, kind in STOCK_FIELDS[type(layer)].items():
         setattr(layer, field, kind(state[field]))
