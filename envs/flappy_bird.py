@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from envs import flappy_art, flappy_screen
+from envs import flappy_art, flappy_screen, flappy_thumbnail
 from envs.games import REWARD_LOSS, REWARD_POSITIVE, Draws, Game, Image, Parameter
 
 WIDTH, HEIGHT = flappy_art.WIDTH, flappy_art.HEIGHT
@@ -155,7 +155,7 @@ class FlappyBird(Game):
 
         Put together from parts that are already reduced: within one grey level of reducing the drawn screen.
         """
-        return flappy_screen.thumbnail(self._scene(), size)
+        return flappy_thumbnail.thumbnail(self._scene(), size)
 
     def get_state(self) -> dict[str, Any]:
         """Return everything that changes in play as plain JSON values."""

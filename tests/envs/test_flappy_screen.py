@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from envs import flappy_art, flappy_screen
+from envs import flappy_art, flappy_screen, flappy_thumbnail
 from envs.flappy_art import BIRDS, PIPES, SKIES, Look
 from envs.games import luma, shrink
 
@@ -33,7 +33,7 @@ def scenes(draw: st.DrawFn) -> flappy_screen.Scene:
 @settings(deadline=None)
 def test_small_screen_is_the_large_one_reduced(scene: flappy_screen.Scene) -> None:
     """Up to one grey level, where a mean lies so near a half that the order of additions decides its rounding."""
-    fast = flappy_screen.thumbnail(scene, 84).astype(int)
+    fast = flappy_thumbnail.thumbnail(scene, 84).astype(int)
     plain = shrink(luma(flappy_screen.draw(scene)), 84).astype(int)
     assert np.abs(fast - plain).max() <= 1
     assert (fast == plain).mean() > 0.98
