@@ -1,14 +1,18 @@
 """What all tests share."""
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 from rich.console import Console
 from threadpoolctl import threadpool_limits
 
+from dqn_mer.course import Course
 from dqn_mer.defaults import default_config
 from dqn_mer.training import train
+from tests.resuming import At, flags, stop_after, train_and_digest, what_is_left
 
 torch.set_num_threads(1)  # small tests: more threads would only wait for each other
 threadpool_limits(1)
@@ -25,3 +29,36 @@ def flappy_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     )  # fmt: skip
     train(config, console=Console(quiet=True))
     return folder
+
+
+@pytest.fixture
+def at_frame(monkeypatch: pytest.MonkeyPatch) -> At:
+    """Return what lets something happen, once, when so many frames are done."""
+    frame_on = Course.frame_on
+
+    def arrange(frame: int, event: Callable[[Course], None]) -> None:
+        waiting = [event]
+
+        def with_event(course: Course) -> dict[str, Any]:
+            if course.frame == frame and waiting:
+                waiting.pop()(course)
+            return frame_on(course)
+
+        monkeypatch.setattr(Course, "frame_on", with_event)
+
+    return arrange
+
+
+@pytest.fixture(scope="session")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, dict[str, Any]]:
+    """Return the digest, and what is left, of a tiny run that nothing disturbs."""
+    run_dir = tmp_path_factory.mktemp("whole") / "run"
+    return train_and_digest(flags(run_dir=run_dir))[1], what_is_left(run_dir)
+
+
+@pytest.fixture(scope="session")
+def stopped_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a run that was stopped at frame 151, for tests to copy."""
+    run = tmp_path_factory.mktemp("stopped") / "run"
+    assert stop_after(150, flags(run_dir=run)) == 143
+    return run

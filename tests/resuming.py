@@ -11,7 +11,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
 from typing import Any
@@ -25,6 +25,9 @@ from dqn_mer.course import Course
 from dqn_mer.run_state import without_arrays
 from dqn_mer.state import State
 from dqn_mer.stopping import RunStopped
+
+At = Callable[[int, Callable[[Course], None]], None]
+"""What the fixture `at_frame` gives."""
 
 ROOT = Path(__file__).parent.parent
 WALL_TIME_COLUMNS = ("speed/frames_per_s",)
@@ -146,3 +149,14 @@ def stop_after(frame: int, words: Sequence[str]) -> int:
 
     with mock.patch.object(Course, "frame_on", then_stop):
         return train_command(words)
+
+
+def stop(number: int) -> Callable[[Course], None]:
+    return lambda course: os.kill(os.getpid(), number)
+
+
+def check_same(run_dir: Path, whole: tuple[str, dict[str, Any]]) -> None:
+    """Resume, and compare with the run that nothing disturbed."""
+    assert train_and_digest(["--resume", str(run_dir)]) == (0, whole[0])
+    left = what_is_left(run_dir)
+    assert left == whole[1]
