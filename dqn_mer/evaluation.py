@@ -85,8 +85,12 @@ def episode_seeds(seed: int, episodes: int) -> list[int]:
     return [int(word) for word in np.random.SeedSequence(seed).generate_state(episodes)]
 
 
+MOST_AT_ONCE = 512
+"""Environments that are played in lockstep at most, which bounds their memory."""
+
+
 class Evaluator:
-    """Plays the same episodes on every setting each time it is asked, all of them in lockstep.
+    """Plays the same episodes on every setting each time it is asked, hundreds of them in lockstep.
 
     Episode k starts from the same seed on every setting and in every evaluation, so that differences between
     settings and between evaluations are the policy's.
@@ -108,20 +112,28 @@ class Evaluator:
         self.settings = list(settings)
         self.episodes = episodes
         self.seeds = episode_seeds(seed, episodes)
-        self.envs = [make_env(setting) for setting in self.settings for _ in range(episodes)]
+        self.at_once = min(episodes, max(1, MOST_AT_ONCE // len(self.settings)))  # of each setting
+        self.envs = [[make_env(setting) for _ in range(self.at_once)] for setting in self.settings]
 
     def run(self, policy: Policy) -> list[SettingResult]:
         """Play every episode to its end and return one result for each setting, in order."""
-        first = [env.reset(seed=self.seeds[index % self.episodes]) for index, env in enumerate(self.envs)]
+        starts = range(0, self.episodes, self.at_once)
+        played = [self._play(policy, self.seeds[start : start + self.at_once]) for start in starts]
+        parts = zip(*(np.concatenate(part, axis=1) for part in zip(*played, strict=True)), strict=True)
+        return [SettingResult(i, self.settings[i], *part) for i, part in enumerate(parts)]
+
+    def _play(self, policy: Policy, seeds: Sequence[int]) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any]]:
+        """Play the episodes of these seeds, on every setting: scores, returns, lengths, each (settings, seeds)."""
+        envs = [env for row in self.envs for env in row[: len(seeds)]]
+        first = [env.reset(seed=seeds[index % len(seeds)]) for index, env in enumerate(envs)]
         observations = np.stack([observation for observation, _ in first])
-        scores, returns = np.zeros(len(self.envs)), np.zeros(len(self.envs))
-        lengths = np.zeros(len(self.envs), np.int64)
-        running = np.arange(len(self.envs))
+        scores, returns, lengths = np.zeros(len(envs)), np.zeros(len(envs)), np.zeros(len(envs), np.int64)
+        running = np.arange(len(envs))
         while running.size:
             actions = policy(observations[running])
             still = []
             for index, action in zip(running, actions, strict=True):
-                observation, reward, terminated, truncated, info = self.envs[index].step(int(action))
+                observation, reward, terminated, truncated, info = envs[index].step(int(action))
                 observations[index] = observation
                 returns[index] += float(reward)
                 lengths[index] += 1
@@ -130,11 +142,11 @@ class Evaluator:
                 else:
                     scores[index] = info.get("score", returns[index])
             running = np.array(still, np.int64)
-        shape = (len(self.settings), self.episodes)
-        parts = zip(scores.reshape(shape), returns.reshape(shape), lengths.reshape(shape), strict=True)
-        return [SettingResult(i, self.settings[i], *part) for i, part in enumerate(parts)]
+        shape = (len(self.settings), len(seeds))
+        return scores.reshape(shape), returns.reshape(shape), lengths.reshape(shape)
 
     def close(self) -> None:
         """Close the environments."""
-        for env in self.envs:
-            env.close()
+        for row in self.envs:
+            for env in row:
+                env.close()

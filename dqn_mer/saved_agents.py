@@ -147,7 +147,7 @@ def evaluate_checkpoint(
         results = evaluator.run(GreedyPolicy(agent.checkpoint.model.to(device), device))
     played = [
         dict(getattr(env.unwrapped, "parameters", setting.parameters))
-        for env, setting in zip(evaluator.envs[:: options.episodes], settings, strict=True)
+        for (env, *_), setting in zip(evaluator.envs, settings, strict=True)
     ]
     evaluator.close()
     content = {

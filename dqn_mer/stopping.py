@@ -59,3 +59,8 @@ class StopRequest(AbstractContextManager["StopRequest"]):
 def how_to_go_on(run_dir: Path) -> str:
     """Return the command that continues a run, in words."""
     return f"go on with: python train.py --resume {shlex.quote(str(run_dir))}"
+
+
+def is_out_of_memory(error: Exception) -> bool:
+    """Return whether an error is NumPy's or PyTorch's way of saying so."""
+    return isinstance(error, MemoryError) or (isinstance(error, RuntimeError) and "memory" in str(error))

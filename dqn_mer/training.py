@@ -21,7 +21,7 @@ from dqn_mer.resume import Stopped
 from dqn_mer.run_state import drop_states, save_state, set_aside, write_state
 from dqn_mer.runfolder import LOCK, check_run_folder, create_run_folder, describe_run, lock_run, versions, write_json
 from dqn_mer.state import State
-from dqn_mer.stopping import RunStopped, StopRequest, how_to_go_on
+from dqn_mer.stopping import RunStopped, StopRequest, how_to_go_on, is_out_of_memory
 from dqn_mer.summary import summarise
 from dqn_mer.tasks import Task, game_task
 from dqn_mer.tracking import drop_logs
@@ -85,7 +85,7 @@ class Trainer(AbstractContextManager["Trainer"]):
         self.saved_frame: int | None = None
         self.saved_s = self.started_s = time.perf_counter()
         self.wall_before_s = 0.0
-        self.course = Course(task, config)
+        self.course = _course(task, config)
         self.resumable = has_state(self.course.env)
         self._announce_memory()
         try:
@@ -120,6 +120,10 @@ class Trainer(AbstractContextManager["Trainer"]):
             ) from error
         except NotFiniteError as error:
             raise RunStopped(self._diverged(error), 1) from error
+        except (MemoryError, RuntimeError) as error:
+            if not is_out_of_memory(error):
+                raise
+            raise RunStopped(f"frame {self.course.frame:,}: out of memory; {self._last_state()}", 1) from error
 
     def _run(self, arguments: Sequence[str]) -> RunResult:
         course, run_dir = self.course, self.run_dir
@@ -227,6 +231,21 @@ class Trainer(AbstractContextManager["Trainer"]):
         self.console.print(
             f"memory: {self.config.capacity:,} transitions, at most {size / 1e6:,.0f} MB", highlight=False
         )
+
+
+def _course(task: Task, config: Config) -> Course:
+    """Return the course of a run.
+
+    Raises:
+        ValueError: in one line, if it cannot be made, for lack of memory too.
+    """
+    try:
+        return Course(task, config)
+    except (MemoryError, RuntimeError) as error:
+        if not is_out_of_memory(error):
+            raise
+        sizes = f"capacity={config.capacity:,}, hidden_sizes={config.hidden_sizes}"
+        raise ValueError(f"{sizes}: need more memory than there is") from None
 
 
 def _as_markdown(config: dict[str, Any]) -> str:

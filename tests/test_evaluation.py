@@ -157,7 +157,23 @@ def test_episodes_have_seeds_of_their_own_and_the_same_on_every_setting() -> Non
     task = game_task(default_config(game="flappy_bird", observation="state", settings=(100, 99)))
     evaluator = Evaluator(lambda setting: task.make_env(setting, 300), task.schedule.settings, episodes=4, seed=5)
     evaluator.run(lambda observations: np.ones(len(observations), np.int64))  # never flaps
-    starts = [env.reset(seed=evaluator.seeds[i % 4])[0].tolist() for i, env in enumerate(evaluator.envs)]
+    starts = [env.reset(seed=seed)[0].tolist() for seed, env in zip(evaluator.seeds, evaluator.envs[0], strict=True)]
     assert len(set(evaluator.seeds)) == 4
-    assert len({str(start) for start in starts[:4]}) == 4
+    assert len({str(start) for start in starts}) == 4
     evaluator.close()
+
+
+@pytest.mark.parametrize("most", [1, 5, 8, 9])
+def test_more_episodes_than_are_played_at_once_give_the_same(most: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    task = game_task(default_config(game="flappy_bird", observation="state", settings=(100, 99)))
+
+    def play() -> list[tuple[list[float], list[float], list[int]]]:
+        evaluator = Evaluator(lambda setting: task.make_env(setting, 300), task.schedule.settings, episodes=5, seed=5)
+        results = evaluator.run(lambda observations: (observations[:, 0] < observations[:, 4]).astype(np.int64))
+        evaluator.close()
+        return [(part.scores.tolist(), part.returns.tolist(), part.lengths.tolist()) for part in results]
+
+    whole = play()
+    assert len({length for _, _, lengths in whole for length in lengths}) > 2
+    monkeypatch.setattr("dqn_mer.evaluation.MOST_AT_ONCE", most)
+    assert play() == whole

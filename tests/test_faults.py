@@ -6,6 +6,7 @@ import contextlib
 import os
 import shutil
 import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,7 +18,7 @@ from dqn_mer.cli import train_command
 from dqn_mer.course import Course
 from dqn_mer.evaluation_worker import WorkerEvaluation
 from dqn_mer.run_state import find_state
-from tests.resuming import At, check_same, flags, train_and_digest, what_is_left
+from tests.resuming import At, check_same, flags, outcome, start, train_and_digest, what_is_left
 
 
 def damage(path: Path, how: str) -> None:
@@ -150,4 +151,31 @@ def test_a_folder_that_cannot_be_written_any_more(
         unlock()
     told = capsys.readouterr().err
     assert told.count("\n") == 1 and f"{run / 'resume'}" in told and "saved at frame 60" in told
+    check_same(run, whole)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems do not limit the memory of a process this way")
+@pytest.mark.parametrize("choices", [{"capacity": 100_000_000}, {"hidden_sizes": (8192,) * 4}])
+def test_more_than_the_memory_there_is(choices: dict[str, Any], tmp_path: Path) -> None:
+    import resource
+
+    def limit() -> None:
+        resource.setrlimit(resource.RLIMIT_AS, (3 * 2**30,) * 2)
+
+    code, told = outcome(start(*flags(**choices, run_dir=tmp_path / "run"), preexec_fn=limit))
+    assert (code, told.count("\n")) == (2, 1) and "need more memory than there is" in told
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("error", [MemoryError("no more"), RuntimeError("CUDA out of memory.")])
+def test_memory_that_runs_out_in_a_run(
+    error: Exception, at_frame: At, whole: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def fail(course: Course) -> None:
+        raise error
+
+    at_frame(100, fail)
+    run = tmp_path / "run"
+    assert train_command(flags(run_dir=run)) == 1
+    assert capsys.readouterr().err.startswith("frame 100: out of memory; saved at frame 60; once that is mended, go on")
     check_same(run, whole)
