@@ -28,7 +28,7 @@ OPTIONS_OF_AGENTS: dict[str, tuple[str, ...]] = {
 LATER_FIELDS = {
     "reptile_every_updates", "reptile_rate", "tortoise_rate", "hare_reset_updates", "freeze_after_frames",
     "layer_norm", "weight_decay", "interleave_frames", "meter_every",
-    "cuda_graph", "save_every", "save_minutes",
+    "cuda_graph", "save_every", "save_minutes", "standardise_pixels",
 }  # fmt: skip
 """Fields that the first version did not have; a saved run without them had their defaults."""
 
@@ -120,6 +120,9 @@ class AgentFields:
     """Let Q choose, and the target network value, the next action (double Q-learning)."""
     hidden_sizes: Annotated[tuple[int, ...], Range(1, 8_192, whole=True)] = (512,)
     """Widths of the dense hidden layers, as N,N,..."""
+    standardise_pixels: bool = False
+    """Scale each observation of pixels to mean 0 and standard deviation 1 instead of to [0, 1]: a bright sky hides
+    moving things from a young network."""
     layer_norm: bool = False
     """Normalise what goes into every ReLU (with weight decay: the remedy of arXiv 2402.18762; not tuned here)."""
     weight_decay: Annotated[float, Range(0, 100)] = 0.0
@@ -255,21 +258,26 @@ def _check_combinations(config: Config) -> None:
     for agent, options in OPTIONS_OF_AGENTS.items():
         if agent != config.agent:
             _must_be_default(config, options, f"only agent {agent} has it, and agent={config.agent}")
-    if config.optimizer == "rmsprop":
-        _must_be_default(config, ("weight_decay",), "only adam and sgd have it, and optimizer=rmsprop")
+    said = ("settings", "vary", "cycles", "frames_per_setting", "interleave_frames")
+    rules = (
+        (config.optimizer == "rmsprop", ("weight_decay",), "only adam and sgd have it, and optimizer=rmsprop"),
+        (
+            config.observation != "pixels",
+            ("standardise_pixels",),
+            f"needs pixels, and observation={config.observation}",
+        ),
+        (config.one_big_batch, ("within_batch_rate",), "not used with one_big_batch (Algorithm 6)"),
+        (config.game != "flappy_bird", ("flap_probability",), f"only flappy_bird has it, and game={config.game}"),
+        (config.schedule is not None, said, "not used with a schedule file"),
+        (config.backend == "ple", ("rounding",), "the ple backend rounds as the installed pygame does"),
+    )
+    for holds, names, why in rules:
+        if holds:
+            _must_be_default(config, names, why)
     if "/" in config.game or not config.game.isprintable() or not config.game.strip():
         raise bad_value("game", config.game, "one line of text without a slash, since folders are named after it")
-    if config.one_big_batch:
-        _must_be_default(config, ("within_batch_rate",), "not used with one_big_batch (Algorithm 6)")
-    if config.game != "flappy_bird":
-        _must_be_default(config, ("flap_probability",), f"only flappy_bird has it, and game={config.game}")
-    if config.schedule is not None:
-        said = ("settings", "vary", "cycles", "frames_per_setting", "interleave_frames")
-        _must_be_default(config, said, "not used with a schedule file")
     if config.vary and not config.settings:
         raise ValueError(f"vary={config.vary!r}: needs settings, the values to give it")
-    if config.backend == "ple":
-        _must_be_default(config, ("rounding",), "the ple backend rounds as the installed pygame does")
 
 
 def _must_be_default(config: Config, names: Sequence[str], why: str) -> None:
