@@ -25,8 +25,8 @@ quick: $(installed) ## train for about three minutes and show the scores
 	$(python) train.py --preset quick --log-dir runs $(FLAGS)
 	@printf 'learning curves: %s\n' "$$(ls -t runs/*/learning_curves.png | head -n 1)"
 
-test: $(installed) ## run the tests
-	$(python) -m pytest $(FLAGS)
+test: $(installed) ## run the tests, on all cores
+	$(python) -m pytest -n auto --maxprocesses 8 --dist loadfile $(FLAGS)
 
 check: $(installed) ## lint, check the format and the types
 	$(python) -m ruff check .
