@@ -8,11 +8,12 @@ from typing import NamedTuple
 import gymnasium
 from torch.optim import Optimizer
 
+from dqn_mer.batch import make_mini_batch
 from dqn_mer.config import Config
 from dqn_mer.dqn import HuberTDLoss, ReplayUpdate
 from dqn_mer.efficient_mer import EfficientMERUpdate
 from dqn_mer.hare_tortoise import HareTortoiseUpdate
-from dqn_mer.mer import MERParameters, MERUpdate, MiniBatchUpdate
+from dqn_mer.mer import MERParameters, MERUpdate
 from dqn_mer.networks import FlatWeights
 from dqn_mer.replay import FifoMemory, Memory, ReservoirMemory
 from dqn_mer.sequential import make_learner
@@ -45,7 +46,7 @@ def _reservoir(config: Config, space: gymnasium.spaces.Box, streams: Streams) ->
 
 
 def _mini_batch(config: Config, online: FlatWeights, optimizer: Optimizer, streams: Streams) -> ReplayUpdate:
-    return MiniBatchUpdate(online, HuberTDLoss(), optimizer, config.batch_size)
+    return make_mini_batch(online, HuberTDLoss(), optimizer, config.batch_size)
 
 
 def _mer(config: Config, online: FlatWeights, optimizer: Optimizer, streams: Streams) -> ReplayUpdate:

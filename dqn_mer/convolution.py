@@ -9,10 +9,16 @@ from collections.abc import Sequence
 
 import numpy as np
 import torch
-from torch import nn
+from torch import Tensor, nn
 
-from dqn_mer.explicit import Array, shared
+from dqn_mer.explicit import Array, shared, step_product
 from dqn_mer.patches import add_bias_relu, cut_patches, relu_backward, scale_pixels, scatter_patches
+
+
+def kernel_rows(layer: nn.Conv2d) -> tuple[Tensor, Tensor]:
+    """Return channels-last weights and their gradient, a row for each output channel in the order of a patch."""
+    values, gradient = (part.permute(0, 2, 3, 1).view(layer.out_channels, -1) for part in shared(layer.weight))
+    return values, gradient
 
 
 class Convolution:
@@ -31,10 +37,7 @@ class Convolution:
         kernel, self.stride = (layer.kernel_size[0], layer.kernel_size[1]), (layer.stride[0], layer.stride[1])
         height, width = ((n - k) // s + 1 for n, k, s in zip(in_shape, kernel, self.stride, strict=True))
         channels, fan_in = layer.out_channels, layer.in_channels * kernel[0] * kernel[1]
-        # Channels-last weights are one row for each output channel, in the order of a patch.
-        self.matrix, self.matrix_gradient = (
-            part.permute(0, 2, 3, 1).view(channels, fan_in) for part in shared(layer.weight)
-        )
+        self.matrix, self.matrix_gradient = kernel_rows(layer)
         self.bias, self.bias_gradient = (part.numpy() for part in shared(layer.bias))
         self.patches, self.patch_gradient = (self.matrix.new_zeros(height * width, fan_in) for _ in range(2))
         self.patch_map, self.patch_gradient_map = (
@@ -58,10 +61,8 @@ class Convolution:
         if below is not None:
             torch.mm(self.flat_gradient, self.matrix, out=self.patch_gradient)
             scatter_patches(self.patch_gradient_map, below, self.stride)
-        if rate is None:
-            torch.mm(self.flat_gradient.t(), self.patches, out=self.matrix_gradient)
-        else:
-            self.matrix.addmm_(self.flat_gradient.t(), self.patches, alpha=-rate)
+        step_product(self.matrix, self.matrix_gradient, self.flat_gradient, self.patches, rate)
+        if rate is not None:
             self.bias -= rate * self.bias_gradient
 
 

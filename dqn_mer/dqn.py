@@ -11,6 +11,7 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor, autograd
 
+from dqn_mer.batch import make_forward
 from dqn_mer.mer import Examples
 from dqn_mer.networks import FlatWeights
 from dqn_mer.replay import Memory, Transition, TransitionBatch
@@ -113,6 +114,7 @@ class DQNAgent:
         self.settings = settings
         self.loss = HuberTDLoss()
         self.device = online.vector.device
+        self.online_q, self.target_q = make_forward(online), make_forward(target)
         self.frames = 0
         self.updates = 0
         self.target_syncs = 0
@@ -121,7 +123,7 @@ class DQNAgent:
     @torch.inference_mode()
     def greedy_action(self, observation: NDArray[Any]) -> int:
         """Return argmax_a Q(s, a) for one observation."""
-        q = self.online.model(torch.from_numpy(observation).unsqueeze(0).to(self.device))
+        q = self.online_q(torch.from_numpy(observation).unsqueeze(0).to(self.device))
         return int(q.argmax())
 
     def observe(self, transition: Transition, measure: bool = False) -> LearningStatistics | None:
@@ -196,8 +198,8 @@ class DQNAgent:
         observations, actions, rewards, next_observations, terminated = (
             torch.from_numpy(part).to(self.device) for part in batch
         )
-        next_q = self.target.model(next_observations)
-        selecting_q = self.online.model(next_observations) if self.settings.double_q else None
+        next_q = self.target_q(next_observations)
+        selecting_q = self.online_q(next_observations) if self.settings.double_q else None
         return observations, actions, td_targets(rewards, terminated, next_q, self.settings.discount, selecting_q)
 
     def _measured_update(self, examples: Examples) -> LearningStatistics:

@@ -25,6 +25,22 @@ def shared(parameter: Tensor | None) -> tuple[Tensor, Tensor]:
     return parameter.detach(), parameter.grad
 
 
+def step_product(matrix: Tensor, matrix_gradient: Tensor, gradient: Tensor, inputs: Tensor, rate: float | None) -> None:
+    """Take the SGD step of ``matrix`` in ``outputs = inputs @ matrix.t()``; with no rate, write its gradient.
+
+    Args:
+        matrix: ``(outputs, inputs)``.
+        matrix_gradient: same shape.
+        gradient: d loss / d outputs, ``(n, outputs)``.
+        inputs: ``(n, inputs)``.
+        rate: learning rate, or None.
+    """
+    if rate is None:
+        torch.mm(gradient.t(), inputs, out=matrix_gradient)
+    else:
+        matrix.addmm_(gradient.t(), inputs, alpha=-rate)
+
+
 class Dense(Protocol):
     """A fully connected layer, with or without a ReLU behind it."""
 

@@ -47,7 +47,7 @@ def test_mer_parameters() -> None:
 def test_agents(agent: str, memory: type, update: type) -> None:
     made = built(agent=agent, capacity=77, batch_size=5)
     assert type(made.memory) is memory
-    assert type(made.replay) is update
+    assert isinstance(made.replay, update)
     assert (made.memory.capacity, made.replay.num_draws) == (77, 5)
 
 
@@ -57,7 +57,7 @@ def test_options_of_arms() -> None:
     hare = built(agent="hare-tortoise", tortoise_rate=0.3, hare_reset_updates=9).replay
     assert (hare.rate, hare.reset_updates) == (0.3, 9)
     for replay in (efficient, hare):
-        assert type(replay.inner) is MiniBatchUpdate
+        assert isinstance(replay.inner, MiniBatchUpdate)
     assert isinstance(built(layer_norm=True).online.model[1], torch.nn.LayerNorm)
 
 
