@@ -45,6 +45,11 @@ class ScalePixels(nn.Module):
         return f"standardise={self.standardise}"
 
 
+def standardises(model: nn.Module) -> bool:
+    """Whether a network standardises each observation of pixels."""
+    return any(isinstance(layer, ScalePixels) and layer.standardise for layer in model.children())
+
+
 class RandomValues(nn.Module):
     """Q-values drawn anew at every call; the largest is action a's with probability ``odds[a]`` (Gumbel's trick).
 
