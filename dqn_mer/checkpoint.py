@@ -76,7 +76,6 @@ def find_checkpoint(path: Path) -> Path:
     if (path / DESCRIPTION).is_file():
         return path
     found = sorted(entry.parent for entry in path.glob(f"checkpoints/frame-*/{DESCRIPTION}"))
-    found = [folder for folder in found if folder.suffix != ".tmp"]  # left by a killed save
     if not found:
         raise CheckpointError(f"{path}: must be a checkpoint or a run folder with checkpoints/frame-*/{DESCRIPTION}")
     return found[-1]
