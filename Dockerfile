@@ -9,6 +9,9 @@
 #   docker run --rm -v dqn-mer-runs:/runs dqn-mer --preset quick
 #   docker run --rm -v dqn-mer-runs:/runs --gpus all dqn-mer --game flappy_bird --device cuda
 #
+# Go on with a stopped run (a stop saves first: give it more than docker's ten seconds, as `docker stop --time 60 NAME`):
+#   docker run --rm -v dqn-mer-runs:/runs dqn-mer --resume /runs/NAME
+#
 # The same with a folder of the host, which must exist (mkdir -p runs), as its owner:
 #   docker run --rm -v "$PWD/runs:/runs" --user "$(id -u):$(id -g)" dqn-mer --preset quick
 #
@@ -30,7 +33,8 @@ ENV PATH=/opt/venv/bin:$PATH \
 
 RUN python3 -m venv /opt/venv \
     && useradd --create-home --uid 1000 trainer \
-    && install -d -m 1777 /runs
+    && install -d -m 1777 /runs \
+    && mkdir /app && ln -s /runs /app/runs
 
 WORKDIR /app
 
@@ -65,5 +69,5 @@ VOLUME /runs
 EXPOSE 6006
 # Python as the container's first process would ignore the usual SIGTERM of `docker stop`.
 STOPSIGNAL SIGINT
-# A flag given twice takes its last value, so a user's own --log-dir still wins.
-ENTRYPOINT ["python", "train.py", "--log-dir", "/runs"]
+# The default folder of runs is the volume.
+ENTRYPOINT ["python", "train.py"]

@@ -20,15 +20,18 @@ from dqn_mer.streams import Streams
 from envs.settings import Schedule
 
 
-def choose_device(name: str) -> torch.device:
-    """Return the device; ``auto`` takes CUDA, then MPS, then the CPU.
+def choose_device(name: str, observation: str) -> torch.device:
+    """Return the device; ``auto`` takes CUDA, then MPS, then the CPU for pixels, and the CPU for anything smaller.
+
+    One example of a small MLP takes a CPU less time than a GPU takes to start on it.
 
     Raises:
         ValueError: if the device is not there.
     """
     present = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
     if name == "auto":
-        name = next(kind for kind in ("cuda", "mps", "cpu") if present[kind])
+        wanted = ("cuda", "mps", "cpu") if observation == "pixels" else ("cpu",)
+        name = next(kind for kind in wanted if present[kind])
     if not present[name]:
         raise ValueError(
             f"device={name!r}: not available here; must be one of {', '.join(k for k in present if present[k])}"
@@ -93,7 +96,7 @@ def build_agent(
     Raises:
         ValueError: if the spaces are of another kind.
     """
-    device, arm = choose_device(config.device), ARMS[config.agent]
+    device, arm = choose_device(config.device, config.observation), ARMS[config.agent]
     spec = describe_network(config, env, probabilities)
     online, target = (FlatWeights(network_from_spec(spec, streams.network).to(device)) for _ in range(2))
     optimizer = make_optimizer(config.optimizer, online, config.learning_rate, config.weight_decay)

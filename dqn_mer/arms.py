@@ -80,4 +80,4 @@ ARMS: dict[str, Arm] = {
     "hare-tortoise": Arm(_reservoir, _hare_tortoise),
     "random": Arm(_fifo, _mini_batch, learns=False),
 }
-"""By the value of `Config.agent`; which options an agent alone has is in `config.OPTIONS_OF_AGENTS`."""
+"""By the value of `Config.agent`; which options an agent alone has is in `combinations.OPTIONS_OF_AGENTS`."""

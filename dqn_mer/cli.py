@@ -107,6 +107,7 @@ def sweep_command(arguments: Sequence[str]) -> int:
     """Run a sweep as the flags say, and return the exit code: 1 if a run failed, 130 or 143 if it was stopped."""
     from dqn_mer.sweep import SweepOptions, sweep, until_stopped
 
+    _show_anything()
     try:
         options, train_flags = parse_known(SweepOptions, arguments, prog="python -m dqn_mer sweep")
         with until_stopped():

@@ -103,7 +103,7 @@ def _with_unseen(
         if value in trained:
             raise ValueError(f"unseen={value:g}: is one of the values that were trained on")
         game_class(comparison.game).check_parameters({name: value})
-    settings = tuple(Setting(f"{name}={value:g}", {name: value}) for value in values)
+    settings = tuple(Setting(f"{name}={value:.12g}", {name: value}) for value in values)
     groups, missing = [], []
     for group in comparison.groups:
         runs = []

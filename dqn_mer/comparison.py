@@ -73,8 +73,15 @@ class Comparison:
         return wanted if wanted in names else min(names)
 
     @property
+    def trained(self) -> frozenset[str]:
+        """Names of the settings that some of the runs trained on."""
+        runs = [run for group in self.groups for run in group.runs]
+        reached = {i for run in runs for i in (run.schedule.order if run.schedule.interleave_frames else run.order)}
+        return frozenset(self.schedule.settings[index].name for index in reached)
+
+    @property
     def every_setting(self) -> tuple[Setting, ...]:
-        """The settings that were trained on, then the others."""
+        """The settings of the schedule, then the others."""
         return self.schedule.settings + self.unseen
 
     def last_scores(self, group: Group) -> dict[str, FloatArray]:

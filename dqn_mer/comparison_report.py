@@ -125,7 +125,7 @@ def _described(comparison: Comparison) -> str:
     counts = ", ".join(f"{group.label} ({len(group.runs)})" for group in comparison.groups)
     return (
         f"{run.config['observation'].title()} observations, {comparison.frames[-1]:,} frames, "
-        f"{comparison.schedule.frames_per_setting:,} on each setting ({values}). Runs: {counts}."
+        f"{comparison.schedule.frames_per_setting:,} between changes of the setting ({values}). Runs: {counts}."
     )
 
 

@@ -6,24 +6,18 @@ A new field needs a line in its group, with its default, the text of its help, a
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
+from dqn_mer.combinations import check_combinations
 from dqn_mer.fields import Known, Range, allowed_values, bad_value, check_fields
 
 COUNT = Range(1, 1_000_000_000, whole=True)
 COUNT_OR_0 = Range(0, 1_000_000_000, whole=True)
 RATE = Range(0, 1)
 SAVE_MINUTES = Range(0, 1_000_000)
-
-OPTIONS_OF_AGENTS: dict[str, tuple[str, ...]] = {
-    "dqn-mer": ("num_batches", "within_batch_rate", "across_batch_rate", "current_example_boost", "one_big_batch"),
-    "efficient-mer": ("reptile_every_updates", "reptile_rate"),
-    "hare-tortoise": ("tortoise_rate", "hare_reset_updates"),
-}
-"""Fields that only one agent reads; the others must leave them at their defaults."""
 
 LATER_FIELDS = {
     "reptile_every_updates", "reptile_rate", "tortoise_rate", "hare_reset_updates", "freeze_after_frames",
@@ -164,7 +158,7 @@ class RunFields:
     seed: Annotated[int, Range(0, 2**63 - 1, whole=True)] = 0
     """Seed of everything random in the run."""
     device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
-    """Where the networks live."""
+    """Where the networks live (auto: a GPU for pixels if there is one, else the CPU)."""
     cuda_graph: bool = False
     """dqn-mer on CUDA: record the inner loop as a CUDA graph (never run so far; no effect elsewhere)."""
     threads: Annotated[int, Range(0, 1_024, whole=True)] = 0
@@ -201,7 +195,7 @@ class Config(RunFields, EvaluationFields, ExplorationFields, AgentFields, Schedu
             ValueError: in one line, naming the field, its value and what is allowed.
         """
         check_fields(self)
-        _check_combinations(self)
+        check_combinations(self)
 
     def to_json(self) -> dict[str, Any]:
         """Return the values as JSON types, by field name."""
@@ -251,39 +245,6 @@ ALLOWED = allowed_values(Config)
 RANGES = {name: allowed.range for name, allowed in ALLOWED.items() if allowed.range is not None}
 CHOICES = {name: allowed.choices for name, allowed in ALLOWED.items() if allowed.choices}
 AGENTS = CHOICES["agent"]
-
-
-def _check_combinations(config: Config) -> None:
-    """Raise ValueError for values that have no meaning together."""
-    for agent, options in OPTIONS_OF_AGENTS.items():
-        if agent != config.agent:
-            _must_be_default(config, options, f"only agent {agent} has it, and agent={config.agent}")
-    said = ("settings", "vary", "cycles", "frames_per_setting", "interleave_frames")
-    rules = (
-        (config.optimizer == "rmsprop", ("weight_decay",), "only adam and sgd have it, and optimizer=rmsprop"),
-        (
-            config.observation != "pixels",
-            ("standardise_pixels",),
-            f"needs pixels, and observation={config.observation}",
-        ),
-        (config.one_big_batch, ("within_batch_rate",), "not used with one_big_batch (Algorithm 6)"),
-        (config.game != "flappy_bird", ("flap_probability",), f"only flappy_bird has it, and game={config.game}"),
-        (config.schedule is not None, said, "not used with a schedule file"),
-        (config.backend == "ple", ("rounding",), "the ple backend rounds as the installed pygame does"),
-    )
-    for holds, names, why in rules:
-        if holds:
-            _must_be_default(config, names, why)
-    if "/" in config.game or not config.game.isprintable() or not config.game.strip():
-        raise bad_value("game", config.game, "one line of text without a slash, since folders are named after it")
-    if config.vary and not config.settings:
-        raise ValueError(f"vary={config.vary!r}: needs settings, the values to give it")
-
-
-def _must_be_default(config: Config, names: Sequence[str], why: str) -> None:
-    for f in dataclasses.fields(config):
-        if f.name in names and getattr(config, f.name) != f.default:
-            raise ValueError(f"{f.name}={getattr(config, f.name)!r}: {why}; must be left at {f.default!r}")
 
 
 def _plain(value: Any) -> Any:

@@ -54,7 +54,7 @@ class Course(AbstractContextManager["Course"]):
         self.ends = set(segment_ends(task.schedule, self.frames))
         self.random_scores: list[float] = []
         self.streams = spawn_streams(config.seed)
-        device = choose_device(config.device)
+        device = choose_device(config.device, config.observation)
         self.env = task.training_env()
         self.network = describe_network(config, self.env, task.action_probabilities)
         self.agent = build_agent(config, self.env, self.streams, task.action_probabilities)

@@ -144,7 +144,7 @@ def score_matrices(comparison: Comparison) -> Exhibit:
 def score_by_difficulty(comparison: Comparison) -> Exhibit:
     """Draw the score after training against difficulty, on settings never trained on as well."""
     values = {setting.name: setting.parameters[comparison.parameter] for setting in comparison.every_setting}
-    trained = {setting.name for setting in comparison.schedule.settings}
+    trained = comparison.trained
     numeric = len(set(values.values())) == len(values)  # else settings differ in more than the one parameter
     names = sorted(values, key=values.__getitem__) if numeric else list(values)
     figure, (panel,) = panel_grid(1, width=5.4, height=3.2)
@@ -170,13 +170,11 @@ def score_by_difficulty(comparison: Comparison) -> Exhibit:
         ]
     ticks = [values[name] for name in names] if numeric else range(len(names))
     panel.set_xticks(ticks, [f"{values[name]:g}" if numeric else name for name in names], fontsize=9)
-    first, last = (values[comparison.schedule.settings[place].name] for place in (0, -1))
+    first, last = (values[comparison.schedule.settings[comparison.order[place]].name] for place in (0, -1))
     if numeric and last < first:
         panel.invert_xaxis()
     panel.set_ylim(bottom=min(0.0, panel.get_ylim()[0]))
-    panel.set_xlabel(
-        comparison.parameter.replace("_", " ") + " (the setting trained on last is on the right)" * numeric
-    )
+    panel.set_xlabel(comparison.parameter.replace("_", " "))
     panel.set_ylabel("score after training")
     panel.spines[["top", "right"]].set_visible(False)
     legend(figure, panel)

@@ -39,9 +39,9 @@ class Measurement:
 class Meter:
     """Measures the gradients of examples in memory, and the hidden units that they meet.
 
-    Always in the middle between two copies into the target network. Right after one all targets have moved, mostly the
-    same way, and gradients agree because of that: in a run on Catcher their mean cosine was 0.14 to 0.26 right after
-    copies, and 0.00 to 0.05 in the middle.
+    In the middle between two copies into the target network, unless it is to measure more often than there are copies.
+    Right after a copy all targets have moved, mostly the same way, and gradients agree because of that: in a run on
+    Catcher their mean cosine was 0.14 to 0.26 right after copies, and 0.00 to 0.05 in the middle.
 
     Args:
         agent: that learns.

@@ -6,9 +6,10 @@ import itertools
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor, nn
+
+from dqn_mer.random_values import RandomValues
 
 NATURE_HIDDEN_SIZES = (512,)
 """Dense layers of the DQN network of Mnih et al., Nature 2015."""
@@ -48,37 +49,6 @@ class ScalePixels(nn.Module):
 def standardises(model: nn.Module) -> bool:
     """Whether a network standardises each observation of pixels."""
     return any(isinstance(layer, ScalePixels) and layer.standardise for layer in model.children())
-
-
-class RandomValues(nn.Module):
-    """Q-values drawn anew at every call; the largest is action a's with probability ``odds[a]`` (Gumbel's trick).
-
-    Greedy play on it is random play, which so goes wherever a network goes: evaluation, checkpoints, videos. Its
-    weights are the count of its calls and the odds, so that equal weights draw equal numbers.
-
-    Args:
-        odds: of each action, ``(actions,)``, summing to 1.
-        seed: of the draws.
-
-    Raises:
-        ValueError: if the odds are not probabilities that sum to 1.
-    """
-
-    def __init__(self, odds: Sequence[float], seed: int) -> None:
-        super().__init__()
-        if not (min(odds) >= 0 and abs(sum(odds) - 1) < 1e-6):
-            raise ValueError(f"odds={odds}: must be probabilities that sum to 1")
-        self.seed = seed
-        self.calls = nn.Parameter(torch.zeros(1))
-        self.odds = nn.Parameter(torch.tensor(odds))
-
-    def forward(self, observations: Tensor) -> Tensor:
-        """Return Q-values ``(n, actions)`` for ``observations`` ``(n, ...)``, which are not looked at."""
-        rng = np.random.default_rng((self.seed, int(self.calls.detach())))
-        with torch.no_grad():
-            self.calls.copy_((self.calls + 1) % 2**24)  # as far as float32 counts
-        noise = rng.gumbel(size=(len(observations), len(self.odds))).astype(np.float32)
-        return self.odds.log() + torch.from_numpy(noise).to(self.odds.device)
 
 
 def build_network(

@@ -14,14 +14,15 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from dqn_mer.choosing_settings import find_setting
 from dqn_mer.config import COUNT
 from dqn_mer.defaults import default_config
 from dqn_mer.evaluation import episode_seeds
 from dqn_mer.fields import Range, check_fields
 from dqn_mer.overlay import Overlay
 from dqn_mer.processor import processor
-from dqn_mer.saved_agents import AgentFields, find_setting, load_agent
-from dqn_mer.tasks import game_task
+from dqn_mer.saved_agents import AgentFields, load_agent
+from dqn_mer.tasks import check_not_varied, game_task
 from dqn_mer.watching import open_window, overlay
 from envs.settings import Setting
 
@@ -185,8 +186,9 @@ def _set_up(options: PlayOptions) -> tuple[Overlay, Overlay | None]:
         raise ValueError(f"against={str(options.against)!r}: plays {agent.config.game}; must play {options.game}")
     config = default_config(game=options.game, observation="state") if agent is None else agent.config
     task = game_task(config) if agent is None else agent.task
+    check_not_varied(options.game_parameters, task.schedule)
     easiest = task.schedule.settings[0]
-    chosen = find_setting(options.setting, task, easiest) if options.setting else easiest
+    chosen = find_setting(options.setting, task, easiest, field="setting") if options.setting else easiest
     setting = Setting(chosen.name, {**chosen.parameters, **options.game_parameters})
     task.check(setting.parameters)
     env = task.make_env(setting, frame_limit=options.frame_limit, render_mode="rgb_array")

@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from dqn_mer.config import OPTIONS_OF_AGENTS, Config
+from dqn_mer.combinations import OPTIONS_OF_AGENTS
+from dqn_mer.config import Config
 from dqn_mer.metrics import FloatArray, IntArray, continual_summary
 from dqn_mer.report import read_evaluations, score_matrix
 from dqn_mer.summary import segment_ends

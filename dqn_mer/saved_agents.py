@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -16,6 +16,7 @@ from rich.text import Text
 
 from dqn_mer.agents import choose_device
 from dqn_mer.checkpoint import Checkpoint, CheckpointError, load_checkpoint
+from dqn_mer.choosing_settings import choose_settings
 from dqn_mer.config import COUNT, Config
 from dqn_mer.evaluation import Evaluator, GreedyPolicy, SettingResult
 from dqn_mer.fields import Range, check_fields
@@ -23,7 +24,8 @@ from dqn_mer.files import write_new_file
 from dqn_mer.metrics import mean_interval
 from dqn_mer.processor import default_threads, processor
 from dqn_mer.runfolder import as_json
-from dqn_mer.tasks import Task, game_task
+from dqn_mer.tasks import Task, check_not_varied, game_task
+from envs import ENV_IDS
 from envs.settings import Schedule, Setting
 
 
@@ -42,7 +44,7 @@ class AgentFields:
     game_parameters: Mapping[str, float] = field(default_factory=dict)
     """Game parameters to change on every setting, as NAME=VALUE,..."""
     device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
-    """Where the network lives."""
+    """Where the network lives (auto: a GPU for pixels if there is one, else the CPU)."""
 
 
 @dataclass(frozen=True)
@@ -106,9 +108,16 @@ def load_agent(options: AgentFields, task: Task | None = None) -> SavedAgent:
         frame, trained_on_last = description["frame"], description["trained_on_last"]
         Range(0, 1_000_000_000, whole=True).check("frame", frame)
         schedule.easier_than(trained_on_last)
-        task = game_task(config, schedule) if task is None else dataclasses.replace(task, schedule=schedule)
+        if task is not None:
+            task = dataclasses.replace(task, schedule=schedule)
+        elif config.game in ENV_IDS:
+            task = game_task(config, schedule)
     except (KeyError, TypeError, ValueError) as error:
         raise CheckpointError(f"{checkpoint.path}: bad description: {error}") from None
+    if task is None:
+        raise CheckpointError(
+            f"{checkpoint.path}: {config.game} is no game of ours; evaluate it from Python, with `task`"
+        )
     if options.backend is not None and options.backend != config.backend:
         # Upstream rounds as the installed pygame does, whatever the run did.
         config = dataclasses.replace(config, backend=options.backend, rounding="nearest")
@@ -119,6 +128,7 @@ def load_agent(options: AgentFields, task: Task | None = None) -> SavedAgent:
     spec = checkpoint.description["network"]
     if list(seen.shape or ()) != spec["observation_shape"] or getattr(chosen, "n", None) != spec["num_actions"]:
         raise CheckpointError(f"{checkpoint.path}: bad description: the network does not fit {config.game}")
+    check_not_varied(options.game_parameters, schedule)
     task.check(options.game_parameters)
     return SavedAgent(checkpoint, config, task, frame, trained_on_last)
 
@@ -139,7 +149,7 @@ def evaluate_checkpoint(
     agent = load_agent(options, task)
     settings = settings_to_play(options, agent)
     frame_limit = options.frame_limit or agent.config.eval_frame_limit
-    device = choose_device(options.device)
+    device = choose_device(options.device, agent.config.observation)
     evaluator = Evaluator(
         lambda setting: agent.task.make_env(setting, frame_limit=frame_limit), settings, options.episodes, options.seed
     )
@@ -154,6 +164,7 @@ def evaluate_checkpoint(
         "checkpoint": str(agent.checkpoint.path),
         "frame": agent.frame,
         "trained_on_last": agent.trained_on_last,
+        "interleaved": agent.task.schedule.interleave_frames > 0,
         "game": agent.config.game,
         "backend": agent.config.backend,
         "rounding": agent.config.rounding if agent.config.backend == "native" else None,
@@ -173,50 +184,8 @@ def settings_to_play(options: AgentFields, agent: SavedAgent) -> list[Setting]:
     """Return the settings that ``options`` name, with the parameters that they change."""
     return [
         Setting(setting.name, {**setting.parameters, **options.game_parameters})
-        for setting in choose_settings(options.settings, agent)
+        for setting in choose_settings(options.settings, agent.task, agent.trained_on_last)
     ]
-
-
-def choose_settings(words: str, agent: SavedAgent) -> list[Setting]:
-    """Return the settings that ``--settings`` names.
-
-    Args:
-        words: ``all``, ``easier``, or names of settings or values of the varied parameter, with commas. Where the
-            run's settings give several parameters, a value stands for that one of the setting trained on last.
-        agent: that is to play them.
-
-    Raises:
-        ValueError: if a word is neither a name nor an allowed value, or nothing is easier.
-    """
-    schedule = agent.task.schedule
-    if words == "all":
-        return list(schedule.settings)
-    if words == "easier":
-        easier = list(schedule.easier_than(agent.trained_on_last))
-        if not easier:
-            raise ValueError(f"settings='easier': no setting of the run is easier than {agent.trained_on_last}")
-        return easier
-    like = next(setting for setting in schedule.settings if setting.name == agent.trained_on_last)
-    return [find_setting(word, agent.task, like, ("all", "easier")) for word in words.split(",")]
-
-
-def find_setting(word: str, task: Task, like: Setting, groups: Sequence[str] = ()) -> Setting:
-    """Return the setting of a task with this name, or ``like`` with this value of the varied parameter.
-
-    Raises:
-        ValueError: if the word is neither; ``groups`` are further words that the message allows.
-    """
-    by_name = {setting.name: setting for setting in task.schedule.settings}
-    if word in by_name:
-        return by_name[word]
-    try:
-        value = float(word)
-    except ValueError:
-        allowed = ", ".join([*groups, *by_name, f"a value of {task.parameter}"])
-        raise ValueError(f"settings={word!r}: must be one of {allowed}") from None
-    parameters = {**like.parameters, task.parameter: value}
-    task.check(parameters)
-    return Setting(f"{task.parameter}={value:g}", parameters)
 
 
 def _result_json(result: SettingResult, parameters: dict[str, float]) -> dict[str, Any]:
@@ -234,7 +203,8 @@ def _result_json(result: SettingResult, parameters: dict[str, float]) -> dict[st
 
 
 def _table(content: dict[str, Any]) -> Table:
-    title = f"frame {content['frame']:,}, trained on {content['trained_on_last']} last; {content['episodes']} episodes"
+    trained = "all in turn" if content["interleaved"] else f"{content['trained_on_last']} last"
+    title = f"frame {content['frame']:,}, trained on {trained}; {content['episodes']} episodes"
     table = Table(title=Text(title))
     for name in ("setting", "score mean", "95% interval", "best", "return", "frames"):
         table.add_column(name, justify="left" if name == "setting" else "right")

@@ -146,7 +146,7 @@ def plan(options: SweepOptions, train_flags: Sequence[str]) -> list[Job]:
         threads = _share(options, config.observation)
         flags += ["--threads", str(threads), "--run-dir", str(run_dir)]
         task = game_task(config)
-        choose_device(config.device)
+        choose_device(config.device, config.observation)
         if os.path.lexists(run_dir):
             _check_same(run_dir, parse_config(flags))
         else:

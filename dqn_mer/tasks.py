@@ -69,6 +69,7 @@ def own_task(
     values: Sequence[float],
     frames_per_setting: int = FRAMES_PER_SETTING,
     cycles: int = 1,
+    interleave_frames: int = 0,
     apply: Apply = apply_parameters,
     **options: Any,
 ) -> Task:
@@ -80,6 +81,7 @@ def own_task(
         values: of it, in training order; one may return.
         frames_per_setting: length of training on each value.
         cycles: how often to go through the values.
+        interleave_frames: let all settings take turns all through training, so many frames each; 0 for one by one.
         apply: gives the unwrapped environment a setting's parameters; by default through its ``configure()`` if it has
             one, else as attributes.
         options: of `gymnasium.make`.
@@ -88,7 +90,7 @@ def own_task(
         ValueError: for a bad schedule, or actions that are not Discrete.
         AttributeError: if the parameter cannot be given.
     """
-    schedule = schedule_of_values(parameter, values, frames_per_setting, cycles)
+    schedule = schedule_of_values(parameter, values, frames_per_setting, cycles, interleave_frames)
 
     def make_env(
         setting: Setting, frame_limit: int | None = None, render_mode: str | None = None
@@ -118,10 +120,8 @@ def game_task(config: Config, schedule: Schedule | None = None) -> Task:
         ImportError: if the ``ple`` backend is asked for and missing.
     """
     schedule = check_schedule(schedule or game_schedule(config), config.game)
+    check_not_varied(config.game_parameters, schedule)
     varied = schedule.settings[0].parameters
-    for name in config.game_parameters:
-        if name in varied:
-            raise ValueError(f"game_parameters: {name} is what the settings vary; give its values there")
     game_class(config.game).check_parameters(config.game_parameters)
     parameter = config.vary or SCHEDULE_PARAMETER[config.game]
     if parameter not in varied:
@@ -137,6 +137,13 @@ def game_task(config: Config, schedule: Schedule | None = None) -> Task:
     else:
         probabilities = np.full(3, 1 / 3)
     return Task(make_env, schedule, parameter, probabilities, check=game_class(config.game).check_parameters)
+
+
+def check_not_varied(game_parameters: Mapping[str, float], schedule: Schedule) -> None:
+    """Raise ValueError if a game parameter is one that the settings of a schedule vary."""
+    for name in game_parameters:
+        if name in schedule.settings[0].parameters:
+            raise ValueError(f"game_parameters: {name} is what the settings vary; give its values there")
 
 
 def make_game_env(

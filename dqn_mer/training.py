@@ -11,6 +11,7 @@ from typing import Any
 
 from rich.console import Console
 
+from dqn_mer.combinations import check_no_schedule
 from dqn_mer.config import Config
 from dqn_mer.course import Course, NotFiniteError
 from dqn_mer.display import ProgressDisplay
@@ -55,11 +56,21 @@ def train(config: Config, arguments: Sequence[str] = (), console: Console | None
         ValueError: in one line, before anything is written, if the configuration cannot be run here.
         RunStopped: if the run ended early; its message says how to go on.
     """
-    return train_on(game_task(config), config, arguments, console)
+    return _train(game_task(config), config, arguments, console)
 
 
 def train_on(task: Task, config: Config, arguments: Sequence[str] = (), console: Console | None = None) -> RunResult:
-    """Train on any `Task`; of ``config``, what concerns the games is only recorded."""
+    """Train on any `Task`; of ``config``, what concerns the games is only recorded.
+
+    Raises:
+        ValueError: as `train`, and if ``config`` says something of the schedule, which is the task's.
+        RunStopped: as `train`.
+    """
+    check_no_schedule(config)
+    return _train(task, config, arguments, console)
+
+
+def _train(task: Task, config: Config, arguments: Sequence[str], console: Console | None) -> RunResult:
     with Trainer(task, config, console or Console()) as trainer:
         return trainer.run(arguments)
 

@@ -83,7 +83,7 @@ def watch(options: WatchOptions, console: Console | None = None, task: Task | No
 
 def overlay(agent: SavedAgent, setting: Setting, frame_limit: int, device: str = "auto") -> Overlay:
     """Return the agent's environment under a setting, drawn with its Q values."""
-    where = choose_device(device)
+    where = choose_device(device, agent.config.observation)
     policy = GreedyPolicy(agent.checkpoint.model.to(where), where)
 
     def values(observation: NDArray[np.generic]) -> NDArray[np.float32]:

@@ -1,6 +1,6 @@
 """What all tests share."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,15 @@ from tests.resuming import At, flags, stop_after, train_and_digest, what_is_left
 
 torch.set_num_threads(1)  # small tests: more threads would only wait for each other
 threadpool_limits(1)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def no_gpu() -> Iterator[None]:
+    """Let `--device auto` and `cuda` mean the same on every machine; what is for a GPU asks for it by name."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(torch.cuda, "is_available", lambda: False)
+        patch.setattr(torch.backends.mps, "is_available", lambda: False)
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -34,7 +34,7 @@ WALL_TIME_COLUMNS = ("speed/frames_per_s",)
 TINY = {
     "observation": "state", "frames": 300, "frames_per_setting": 120, "warmup_frames": 40, "capacity": 150,
     "target_sync_frames": 50, "eval_every": 70, "eval_episodes": 1, "eval_frame_limit": 30, "hidden_sizes": (8,),
-    "log_every": 30, "meter_every": 90, "threads": 1, "eval_worker": False, "save_every": 60,
+    "log_every": 30, "meter_every": 90, "threads": 1, "device": "cpu", "eval_worker": False, "save_every": 60,
 }  # fmt: skip
 
 

@@ -15,7 +15,8 @@ from dqn_mer.efficient_mer import EfficientMERUpdate
 from dqn_mer.evaluation import GreedyPolicy
 from dqn_mer.hare_tortoise import HareTortoiseUpdate
 from dqn_mer.mer import AutogradLearner, Examples, MiniBatchUpdate
-from dqn_mer.networks import FlatWeights, RandomValues, build_network, network_from_spec, network_spec
+from dqn_mer.networks import FlatWeights, build_network, network_from_spec, network_spec
+from dqn_mer.random_values import RandomValues
 from dqn_mer.sequential import has_explicit_form, make_learner
 from tests.test_training import rows_of, tiny_run
 

@@ -127,6 +127,18 @@ def test_a_schedule_that_comes_back(tmp_path: Path) -> None:
     assert [row["score"] for row in score_by_difficulty(comparison).rows] == [6.0, 5.0]  # gaps 90 and 100
 
 
+def test_settings_that_training_did_not_reach_are_hollow(tmp_path: Path) -> None:
+    write_run(tmp_path / "short", [[0.0, 0.0], [4.0, 1.0]], frames=(0, 50))  # ends before gap 90 is on
+    comparison = compared(tmp_path)
+    assert comparison.trained == {"0-pipe_gap=100"}
+    exhibit = score_by_difficulty(comparison)
+    assert [(row["pipe_gap"], row["trained_on"]) for row in exhibit.rows] == [(90.0, "no"), (100.0, "yes")]
+    (panel,) = exhibit.figure.axes
+    line, hollow = panel.lines
+    assert line.get_markevery() == [False, True]
+    assert hollow.get_markerfacecolor() == "white" and hollow.get_xdata().tolist() == [90.0]
+
+
 def test_unfair_comparisons_are_pointed_out(runs: Path, capsys: pytest.CaptureFixture[str]) -> None:
     write_run(runs / "other", [[0.0, 0.0]] * 3, agent="dqn", seed=2, batch_size=8, threads=2)
     (runs / "dqn-mer" / "seed-0" / "summary.json").unlink()

@@ -11,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dqn_mer.arms import ARMS
-from dqn_mer.config import ALLOWED, CHOICES, LATER_FIELDS, OPTIONS_OF_AGENTS, RANGES, Config
+from dqn_mer.combinations import OPTIONS_OF_AGENTS
+from dqn_mer.config import ALLOWED, CHOICES, LATER_FIELDS, RANGES, Config
 from dqn_mer.defaults import default_config
 from envs.catalogue import GAMES
 

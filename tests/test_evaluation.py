@@ -12,9 +12,10 @@ import torch
 from rich.console import Console
 
 from dqn_mer.checkpoint import CheckpointError
+from dqn_mer.choosing_settings import choose_settings
 from dqn_mer.defaults import default_config
 from dqn_mer.evaluation import Evaluator, GreedyPolicy, RandomPolicy
-from dqn_mer.saved_agents import EvaluateOptions, choose_settings, evaluate_checkpoint, load_agent
+from dqn_mer.saved_agents import EvaluateOptions, evaluate_checkpoint, load_agent
 from dqn_mer.tasks import game_task
 from dqn_mer.training import train
 from tests.chain import LENGTH, chain_task
@@ -97,15 +98,15 @@ def test_game_parameters_change_the_game_that_is_played(run_dir: Path) -> None:
 def test_unknown_or_missing_settings_are_one_line(run_dir: Path) -> None:
     agent = load_agent(EvaluateOptions(run_dir / "checkpoints" / "frame-000000030"))
     with pytest.raises(ValueError, match="settings='zebra': must be one of all, easier, 0-fall_speed="):
-        choose_settings("zebra", agent)
+        choose_settings("zebra", agent.task, agent.trained_on_last)
     with pytest.raises(ValueError, match=r"no setting of the run is easier than 0-fall_speed="):
-        choose_settings("easier", agent)
+        choose_settings("easier", agent.task, agent.trained_on_last)
     with pytest.raises(ValueError, match="fall_speed"):
-        choose_settings("-1", agent)
+        choose_settings("-1", agent.task, agent.trained_on_last)
 
 
 def test_what_was_played_is_what_is_told(run_dir: Path) -> None:
-    options = EvaluateOptions(run_dir, settings="0.06", episodes=1, game_parameters={"fall_speed": 1.5, "lives": 1})
+    options = EvaluateOptions(run_dir, settings="1.5", episodes=1, game_parameters={"lives": 1})
     content = evaluate_checkpoint(options, Console(quiet=True))
     assert content["settings"][0]["parameters"] | {"width": 64, "height": 64} == content["settings"][0]["parameters"]
     assert content["settings"][0]["parameters"]["fall_speed"] == 1.5
@@ -161,6 +162,24 @@ def test_episodes_have_seeds_of_their_own_and_the_same_on_every_setting() -> Non
     assert len(set(evaluator.seeds)) == 4
     assert len({str(start) for start in starts}) == 4
     evaluator.close()
+
+
+def test_what_the_settings_vary_is_not_changed_beside_them(run_dir: Path) -> None:
+    with pytest.raises(ValueError, match=r"^game_parameters: fall_speed is what the settings vary"):
+        load_agent(EvaluateOptions(run_dir, game_parameters={"fall_speed": 0.3}))
+
+
+def test_nothing_is_easier_where_all_settings_took_turns(tmp_path: Path) -> None:
+    task = game_task(default_config(game="flappy_bird", observation="state", interleave_frames=500))
+    assert len(choose_settings("all", task, "2-pipe_gap=90")) == 6
+    with pytest.raises(ValueError, match=r"^settings='easier': the run trained on all settings in turn"):
+        choose_settings("easier", task, "2-pipe_gap=90")
+
+
+def test_settings_named_twice_or_by_close_values_are_told_apart(run_dir: Path) -> None:
+    agent = load_agent(EvaluateOptions(run_dir))
+    chosen = choose_settings("0.12345678,0.12345679,0.12345678", agent.task, agent.trained_on_last)
+    assert [setting.name for setting in chosen] == ["fall_speed=0.12345678", "fall_speed=0.12345679"]
 
 
 @pytest.mark.parametrize("most", [1, 5, 8, 9])

@@ -181,7 +181,9 @@ def test_one_setting_has_nothing_between_settings_and_one_example_no_pair() -> N
         (20, 1, [20, 40, 60]),
     ],
 )
-def test_measurements_are_in_the_middle_between_target_copies(every: int, sync: int, frames: list[int]) -> None:
+def test_measurements_are_in_the_middle_of_target_periods_or_of_their_own_if_shorter(
+    every: int, sync: int, frames: list[int]
+) -> None:
     meter = played(1, target_sync_frames=sync)
     meter.every_frames = every
     assert [frame for frame in range(1, 61) if meter.due(frame)] == frames

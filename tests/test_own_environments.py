@@ -52,8 +52,17 @@ def test_the_example_as_a_whole(cartpole: ModuleType, tmp_path: Path) -> None:
     assert content["trained_on_last"] == names[0]
     watch(WatchOptions(result.run_dir, out=tmp_path / "clips", format="gif", frame_limit=4), QUIET, task)
     assert len(list((tmp_path / "clips").glob("*.gif"))) == 3
-    with pytest.raises(ValueError, match="game='cart_pole': must be one of catcher, flappy_bird"):
+    with pytest.raises(ValueError, match="no game of ours, cart_pole: evaluate it in Python"):
         load_agent(AgentFields(result.run_dir))
+
+
+def test_the_schedule_is_the_tasks_and_may_interleave(cartpole: ModuleType, tmp_path: Path) -> None:
+    task = own_task("CartPole-v1", "length", [0.5, 1.5], 40, interleave_frames=5, apply=cartpole.set_length)
+    assert [int(index) for index in task.schedule.indices_at(np.array([0, 4, 5, 9, 10]))] == [0, 0, 1, 1, 0]
+    config = cartpole.pole_config(run_dir=tmp_path / "run", eval_worker=False, interleave_frames=5, **TINY)
+    with pytest.raises(ValueError, match=r"^interleave_frames=5: the task has its own schedule; must be left at 0$"):
+        train_on(task, config, console=QUIET)
+    assert not (tmp_path / "run").exists()
 
 
 def test_every_environment_plays_under_its_setting(cartpole: ModuleType) -> None:

@@ -23,7 +23,8 @@ from dqn_mer.tags import tags_as_markdown
 from dqn_mer.watching import WatchOptions
 from envs.schedule_files import load_schedule
 
-README = (Path(__file__).parent.parent / "README.md").read_text()
+ROOT = Path(__file__).parent.parent
+README = (ROOT / "README.md").read_text()
 COMMANDS = [line for block in re.findall(r"```sh\n(.*?)```", README, re.S) for line in block.splitlines()]
 
 
@@ -86,6 +87,14 @@ def test_the_code_for_other_models_runs_and_learns() -> None:
     before = [parameter.detach().clone() for parameter in model.parameters()]
     exec(blocks("python")[2], names)
     assert all(not torch.equal(old, new) for old, new in zip(before, model.parameters(), strict=True))
+
+
+def test_a_stopped_run_goes_on_in_a_container() -> None:
+    (entrypoint,) = re.findall(r"^ENTRYPOINT (.*)$", (ROOT / "Dockerfile").read_text(), re.MULTILINE)
+    python, script, *flags = json.loads(entrypoint)
+    assert (python, script) == ("python", "train.py")
+    assert parse(ResumeOptions, [*flags, "--resume", "/runs/NAME"], prog="python train.py").resume == Path("/runs/NAME")
+    assert parse_config([*flags, "--preset", "quick"]).log_dir == Path("runs")  # which is a link to the volume
 
 
 def test_the_schedule_file_is_valid(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from dqn_mer.agents import build_agent, build_exploration
+from dqn_mer.agents import build_agent, build_exploration, choose_device
 from dqn_mer.defaults import default_config
 from dqn_mer.dqn import DQNAgent, DQNSettings
 from dqn_mer.efficient_mer import EfficientMERUpdate
@@ -23,6 +23,14 @@ def built(**choices: Any) -> DQNAgent:
     config = default_config(observation="state", hidden_sizes=(8,), **choices)
     task = game_task(config)
     return build_agent(config, task.training_env(), spawn_streams(config.seed), task.action_probabilities)
+
+
+@pytest.mark.parametrize(("observation", "expected"), [("pixels", "cuda"), ("state", "cpu")])
+def test_auto_takes_a_gpu_for_pixels(observation: str, expected: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert choose_device("auto", observation).type == "cpu"
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    assert choose_device("auto", observation).type == expected
+    assert choose_device("cuda", observation).type == "cuda"
 
 
 def test_mer_parameters() -> None:
