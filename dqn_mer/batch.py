@@ -17,7 +17,7 @@ from dqn_mer.distinct_convolution import DistinctStack
 from dqn_mer.explicit import shared, step_product
 from dqn_mer.kernels import COMPILED
 from dqn_mer.mer import Examples, Loss, MiniBatchUpdate
-from dqn_mer.networks import FlatWeights, standardises
+from dqn_mer.networks import FlatWeights
 from dqn_mer.sequential import has_explicit_form, is_plain_sgd
 
 
@@ -82,7 +82,7 @@ class BatchNetwork:
         layers = list(self.model.children())
         convolutions = [layer for layer in layers if isinstance(layer, nn.Conv2d)]
         linear = [layer for layer in layers if isinstance(layer, nn.Linear)]
-        self.convolutions = DistinctStack(convolutions, standardises(weights.model)) if convolutions else None
+        self.convolutions = DistinctStack(convolutions) if convolutions else None
         self.dense = [BatchDense(layer, relu=layer is not linear[-1]) for layer in linear]
 
     def takes(self, inputs: Tensor) -> bool:

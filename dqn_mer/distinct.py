@@ -14,14 +14,11 @@ import numpy as np
 
 from dqn_mer.kernels import Array, compiled
 
-EXAMPLE_FACTOR = 40503  # spreads the patches of different examples over a hash table
 MAX_CHANNELS = 4
 """Most channels of pixels, whose bytes are one number."""
 
 
-def find_distinct(
-    numbers: Array, kernel: tuple[int, int], stride: tuple[int, int], found: Array, apart: bool = False
-) -> Array:
+def find_distinct(numbers: Array, kernel: tuple[int, int], stride: tuple[int, int], found: Array) -> Array:
     """Number the distinct patches of maps, in the order of their first places.
 
     Args:
@@ -29,7 +26,6 @@ def find_distinct(
         kernel: height and width of a patch.
         stride: between patches.
         found: number of each patch, ``(n, patches down, patches across)`` int32; overwritten.
-        apart: whether patches of different examples are distinct in any case.
 
     Returns:
         First place of each distinct patch, ``(distinct, 3)``: example, top, left.
@@ -44,7 +40,7 @@ def find_distinct(
     _hash(numbers, down_factors, across_factors, stride[0], stride[1], found)
     places, keys = np.empty((found.size, 3), np.int64), np.empty(found.size, np.int32)
     slots = np.full(1 << (2 * found.size).bit_length(), -1, np.int32)
-    return places[: _number(numbers, kernel, stride, apart, found, slots, keys, places)]
+    return places[: _number(numbers, kernel, stride, found, slots, keys, places)]
 
 
 @lru_cache
@@ -78,7 +74,6 @@ def _number(
     numbers: Array,
     kernel: tuple[int, int],
     stride: tuple[int, int],
-    apart: bool,
     found: Array,
     slots: Array,
     keys: Array,
@@ -90,7 +85,6 @@ def _number(
         numbers: of the rows.
         kernel: height and width of a patch.
         stride: between patches.
-        apart: whether patches of different examples are distinct in any case.
         found: keys of the patches; overwritten.
         slots: a hash table of their numbers, all -1, with room for twice as many.
         keys: of the distinct patches; overwritten.
@@ -101,11 +95,11 @@ def _number(
         for y in range(found.shape[1]):
             for x in range(found.shape[2]):
                 key, top, left = found[example, y, x], y * stride[0], x * stride[1]
-                slot = (key ^ (key >> 16) ^ (example * EXAMPLE_FACTOR if apart else 0)) & mask
+                slot = (key ^ (key >> 16)) & mask
                 while slots[slot] >= 0:
                     known = slots[slot]
-                    other, other_top, other_left = places[known, 0], places[known, 1], places[known, 2]
-                    if keys[known] == key and (other == example or not apart):
+                    if keys[known] == key:
+                        other, other_top, other_left = places[known, 0], places[known, 1], places[known, 2]
                         if _equal(numbers[example], top, left, numbers[other], other_top, other_left, kernel):
                             break
                     slot = (slot + 1) & mask
@@ -144,11 +138,10 @@ def number_pixels(pixels: Array, numbers: Array) -> None:
 
 
 @compiled
-def cut_pixels(pixels: Array, tables: Array, places: Array, patches: Array) -> None:
-    """Set ``patches`` ``(distinct, kernel y, kernel x, channels)`` to their example's ``table[pixel]``."""
+def cut_pixels(pixels: Array, table: Array, places: Array, patches: Array) -> None:
+    """Set ``patches`` ``(distinct, kernel y, kernel x, channels)`` to ``table[pixel]`` for the pixels at ``places``."""
     for patch in range(places.shape[0]):
         example, top, left = places[patch, 0], places[patch, 1], places[patch, 2]
-        table = tables[example]
         for a in range(patches.shape[1]):
             for channel in range(patches.shape[3]):
                 source, target = pixels[example, channel, top + a, left:], patches[patch, a, :, channel]

@@ -15,7 +15,7 @@ from torch import nn
 from dqn_mer.convolution import kernel_rows
 from dqn_mer.distinct import add_to_rows, cut_pixels, cut_rows, find_distinct, gather, number_pixels, spread
 from dqn_mer.explicit import Array, shared, step_product
-from dqn_mer.patches import add_bias_relu, relu_backward, scaled_levels
+from dqn_mer.patches import SCALED, add_bias_relu, relu_backward
 
 
 class Buffer:
@@ -59,20 +59,19 @@ class DistinctConvolution:
         )
         self.numbers = self.places = np.empty((0, 3), np.int32)
 
-    def forward(self, numbers: Array, cut: Callable[[Array, Array], None], apart: bool = False) -> Array:
+    def forward(self, numbers: Array, cut: Callable[[Array, Array], None]) -> Array:
         """Fill `outputs`.
 
         Args:
             numbers: of the rows below, at each place of their maps, ``(n, height, width)``.
             cut: ``cut(places, patches)`` copies the patches at these places.
-            apart: whether equal numbers in different examples stand for different rows.
 
         Returns:
             The number of the row of `outputs` at each place of the maps above, ``(n, height, width)``.
         """
         height, width = ((n - k) // s + 1 for n, k, s in zip(numbers.shape[1:], self.kernel, self.stride, strict=True))
         found = np.empty((len(numbers), height, width), np.int32)
-        self.numbers, self.places = numbers, find_distinct(numbers, self.kernel, self.stride, found, apart)
+        self.numbers, self.places = numbers, find_distinct(numbers, self.kernel, self.stride, found)
         self.patches, self.outputs, self.gradient = (
             part.first(len(self.places)) for part in (self._patches, self._outputs, self._gradient)
         )
@@ -99,12 +98,11 @@ class DistinctStack:
 
     Args:
         layers: `torch.nn.Conv2d` layers, each followed by a ReLU; the first with at most `MAX_CHANNELS` channels.
-        standardise: the pixels of each example, as in `ScalePixels`.
     """
 
-    def __init__(self, layers: Sequence[nn.Conv2d], standardise: bool) -> None:
+    def __init__(self, layers: Sequence[nn.Conv2d]) -> None:
         self.layers = [DistinctConvolution(layer) for layer in layers]
-        self.standardise = standardise
+        self.table = SCALED.astype(self.layers[0].bias.dtype)
         self.numbers = self.found = np.empty((0, 0, 0), np.int32)
 
     def forward(self, pixels: Array) -> Array:
@@ -117,9 +115,7 @@ class DistinctStack:
         if self.numbers.shape != shape:
             self.numbers = np.empty(shape, np.int32)
         number_pixels(pixels, self.numbers)
-        tables = np.stack([scaled_levels(one, self.standardise) for one in pixels])
-        cut = partial(cut_pixels, pixels, tables.astype(self.layers[0].bias.dtype, copy=False))
-        self.found = self.layers[0].forward(self.numbers, cut, apart=self.standardise)
+        self.found = self.layers[0].forward(self.numbers, partial(cut_pixels, pixels, self.table))
         for lower, layer in zip(self.layers, self.layers[1:], strict=False):
             self.found = layer.forward(self.found, partial(cut_rows, lower.outputs, self.found))
         top = self.layers[-1].outputs

@@ -46,9 +46,6 @@ class ScalePixels(nn.Module):
         return f"standardise={self.standardise}"
 
 
-def standardises(model: nn.Module) -> bool:
-    """Whether a network standardises each observation of pixels."""
-    return any(isinstance(layer, ScalePixels) and layer.standardise for layer in model.children())
 
 
 def build_network(

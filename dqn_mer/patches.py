@@ -22,17 +22,15 @@ def scale_pixels(pixels: Array, maps: Array, standardise: bool = False) -> None:
         maps: contiguous; overwritten.
         standardise: as in `ScalePixels`.
     """
-    table = scaled_levels(pixels, standardise)
+    table = _standardised(pixels) if standardise else SCALED
     if kernels.COMPILED:
         _look_up(pixels, table.astype(maps.dtype, copy=False), maps)
         return
     np.copyto(maps, table[pixels].transpose(1, 2, 0))
 
 
-def scaled_levels(pixels: Array, standardise: bool) -> Array:
-    """Return what `ScalePixels` makes of each level in ``pixels`` ``(channels, height, width)``: (256,) float32."""
-    if not standardise:
-        return SCALED
+def _standardised(pixels: Array) -> Array:
+    """Return what `ScalePixels` makes of each level, (256,) float32, in an observation."""
     if kernels.COMPILED:
         sums, squares = _sums(pixels.reshape(-1))
     else:

@@ -22,7 +22,7 @@ from dqn_mer.cuda_graph import GraphLearner
 from dqn_mer.explicit import Array, Dense, DirectDense, LargeDense, LazyDense
 from dqn_mer.kernels import COMPILED
 from dqn_mer.mer import NEWEST, AutogradLearner, Examples, Loss, SequentialLearner, step_with_boost
-from dqn_mer.networks import LARGE_WEIGHTS, FlatWeights, ScalePixels, standardises
+from dqn_mer.networks import LARGE_WEIGHTS, FlatWeights, ScalePixels
 
 
 @runtime_checkable
@@ -112,7 +112,7 @@ class ExplicitLearner:
         self.plain_sgd = is_plain_sgd(optimizer)
         self.adam = ExplicitAdam(optimizer, weights) if COMPILED and has_adam_form(optimizer) else None
         self.stacked = [layer for layer in weights.model.children() if isinstance(layer, nn.Conv2d)]
-        self.standardise = standardises(weights.model)
+        self.standardise = any(getattr(layer, "standardise", False) for layer in weights.model.children())
         self.convolutions: ConvolutionStack | None = None
         linear = [layer for layer in weights.model.children() if isinstance(layer, nn.Linear)]
         self.dense: list[Dense] = [self._dense(layer, relu=layer is not linear[-1]) for layer in linear]

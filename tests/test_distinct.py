@@ -19,23 +19,21 @@ def random_maps(seed: int, values: int) -> NDArray[np.int32]:
 
 
 def numbered(
-    maps: NDArray[np.int32], kernel: tuple[int, int], stride: tuple[int, int], apart: bool = False
+    maps: NDArray[np.int32], kernel: tuple[int, int], stride: tuple[int, int]
 ) -> tuple[NDArray[np.int64], NDArray[np.int32], NDArray[np.int32]]:
     """Return places and numbers of the distinct patches, and all patches, ``(n, down, across, kernel y, kernel x)``."""
     patches = sliding_window_view(maps, kernel, axis=(1, 2))[:, :: stride[0], :: stride[1]]
     found = np.full(patches.shape[:3], -1, np.int32)
-    return distinct.find_distinct(maps, kernel, stride, found, apart), found, patches
+    return distinct.find_distinct(maps, kernel, stride, found), found, patches
 
 
 @pytest.mark.parametrize(("kernel", "stride"), KERNELS)
 @pytest.mark.parametrize("values", [1, 2, 2**31 - 1])
 @pytest.mark.parametrize("all_keys_collide", [False, True])
-@pytest.mark.parametrize("apart", [False, True])
 def test_equal_patches_have_one_number(
     kernel: tuple[int, int],
     stride: tuple[int, int],
     values: int,
-    apart: bool,
     all_keys_collide: bool,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -43,14 +41,10 @@ def test_equal_patches_have_one_number(
         monkeypatch.setattr(distinct, "_factors", lambda count: np.zeros(count, np.int32))
     maps = random_maps(0, values)
     maps[2] = maps[0]
-    places, found, patches = numbered(maps, kernel, stride, apart)
-    rows = patches.reshape(found.size, -1)
-    if apart:
-        rows = np.c_[rows, np.repeat(np.arange(3), found[0].size)]
-    assert len(places) == len(np.unique(rows, axis=0)) == found.max() + 1
+    places, found, patches = numbered(maps, kernel, stride)
+    assert len(places) == len(np.unique(patches.reshape(found.size, -1), axis=0)) == found.max() + 1
     for place in np.ndindex(found.shape):
         example, top, left = places[found[place]]
-        assert example == place[0] or not apart
         np.testing.assert_array_equal(maps[example, top : top + kernel[0], left : left + kernel[1]], patches[place])
     _, first = np.unique(found, return_index=True)
     assert (np.diff(first) > 0).all()  # numbered in the order of their first places
@@ -79,13 +73,12 @@ def test_patches_are_cut_and_added_back(kernel: tuple[int, int], stride: tuple[i
     np.testing.assert_allclose(added, slow, rtol=1e-4)
 
 
-def test_pixels_are_cut_through_a_table_of_their_own() -> None:
-    pixels = np.random.default_rng(2).integers(0, 256, (2, 3, 8, 8), np.uint8)
-    tables = np.sqrt(np.arange(512.0)).reshape(2, 256)
+def test_pixels_are_cut_through_a_table() -> None:
+    pixels, table = np.random.default_rng(2).integers(0, 256, (2, 3, 8, 8), np.uint8), np.sqrt(np.arange(256.0))
     places, cut = np.array([[0, 0, 0], [1, 3, 2]]), np.full((2, 4, 5, 3), np.nan)
-    distinct.cut_pixels(pixels, tables, places, cut)
+    distinct.cut_pixels(pixels, table, places, cut)
     for patch, (example, top, left) in enumerate(places):
-        expected = tables[example][pixels[example, :, top : top + 4, left : left + 5]].transpose(1, 2, 0)
+        expected = table[pixels[example, :, top : top + 4, left : left + 5]].transpose(1, 2, 0)
         np.testing.assert_array_equal(cut[patch], expected)
 
 
