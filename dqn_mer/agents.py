@@ -79,7 +79,7 @@ def describe_network(
     count, odds = int(actions.n), None
     if not ARMS[config.agent].learns:
         odds = [1 / count] * count if probabilities is None else probabilities.tolist()
-    return network_spec(space.shape, count, config.hidden_sizes, config.layer_norm, odds, config.standardise_pixels)
+    return network_spec(space.shape, count, config.hidden_sizes, config.layer_norm, odds)
 
 
 def build_agent(

@@ -29,11 +29,6 @@ def check_combinations(config: Config) -> None:
             _must_be_default(config, options, f"only agent {agent} has it, and agent={config.agent}")
     rules = (
         (config.optimizer == "rmsprop", ("weight_decay",), "only adam and sgd have it, and optimizer=rmsprop"),
-        (
-            config.observation != "pixels",
-            ("standardise_pixels",),
-            f"needs pixels, and observation={config.observation}",
-        ),
         (config.one_big_batch, ("within_batch_rate",), "not used with one_big_batch (Algorithm 6)"),
         (config.game != "flappy_bird", ("flap_probability",), f"only flappy_bird has it, and game={config.game}"),
         (config.schedule is not None, SCHEDULE_FLAGS, "not used with a schedule file"),

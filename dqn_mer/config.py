@@ -22,7 +22,7 @@ SAVE_MINUTES = Range(0, 1_000_000)
 LATER_FIELDS = {
     "reptile_every_updates", "reptile_rate", "tortoise_rate", "hare_reset_updates", "freeze_after_frames",
     "layer_norm", "weight_decay", "interleave_frames", "meter_every",
-    "cuda_graph", "save_every", "save_minutes", "standardise_pixels",
+    "cuda_graph", "save_every", "save_minutes",
 }  # fmt: skip
 """Fields that the first version did not have; a saved run without them had their defaults."""
 
@@ -114,9 +114,6 @@ class AgentFields:
     """Let Q choose, and the target network value, the next action (double Q-learning)."""
     hidden_sizes: Annotated[tuple[int, ...], Range(1, 8_192, whole=True)] = (512,)
     """Widths of the dense hidden layers, as N,N,..."""
-    standardise_pixels: bool = False
-    """Scale each observation of pixels to mean 0 and standard deviation 1 instead of to [0, 1]: a bright sky hides
-    moving things from a young network."""
     layer_norm: bool = False
     """Normalise what goes into every ReLU (with weight decay: the remedy of arXiv 2402.18762; not tuned here)."""
     weight_decay: Annotated[float, Range(0, 100)] = 0.0

@@ -72,12 +72,10 @@ class ConvolutionStack:
     Args:
         layers: `torch.nn.Conv2d` layers, each followed by a ReLU.
         input_shape: ``(channels, height, width)`` of the pixels.
-        standardise: the pixels of each example, as in `ScalePixels`.
     """
 
-    def __init__(self, layers: Sequence[nn.Conv2d], input_shape: tuple[int, int, int], standardise: bool) -> None:
+    def __init__(self, layers: Sequence[nn.Conv2d], input_shape: tuple[int, int, int]) -> None:
         channels, *shape = input_shape
-        self.standardise = standardise
         self.maps = np.empty((*shape, channels), shared(layers[0].weight)[0].numpy().dtype)
         self.layers: list[Convolution] = []
         for layer in layers:
@@ -86,7 +84,7 @@ class ConvolutionStack:
 
     def forward(self, pixels: Array) -> Array:
         """Return the features, in the order of `torch.nn.Flatten`, of ``pixels`` ``(channels, height, width)``."""
-        scale_pixels(pixels, self.maps, self.standardise)
+        scale_pixels(pixels, self.maps)
         maps = self.maps
         for layer in self.layers:
             layer.forward(maps)

@@ -20,32 +20,11 @@ LARGE_WEIGHTS = 2**18
 
 
 class ScalePixels(nn.Module):
-    """Turn uint8 pixels (0 to 255) into float32; the one place where pixels are scaled.
-
-    Args:
-        standardise: to mean 0 and standard deviation 1 over each observation, blank ones to 0; else to [0, 1].
-    """
-
-    def __init__(self, standardise: bool = False) -> None:
-        super().__init__()
-        self.standardise = standardise
+    """Turn uint8 pixels (0 to 255) into float32 in [0, 1]; the one place where pixels are scaled."""
 
     def forward(self, pixels: Tensor) -> Tensor:
-        """Scale ``pixels`` ``(n, ...)``."""
-        if not self.standardise:
-            return pixels.to(torch.float32) / 255.0
-        count, over = pixels[0].numel(), tuple(range(1, pixels.dim()))
-        # Sums of whole numbers are exact, so that every device and the explicit inner loop scale the same.
-        sums = pixels.sum(over, keepdim=True, dtype=torch.int64)
-        squares = pixels.to(torch.int32).square().sum(over, keepdim=True, dtype=torch.int64)
-        deviation = (count * squares - sums.square()).to(torch.float32).sqrt() / count
-        return (pixels.to(torch.float32) - sums.to(torch.float32) / count) / deviation.clamp(min=1.0)
-
-    def extra_repr(self) -> str:
-        """Return what PyTorch shows of the layer."""
-        return f"standardise={self.standardise}"
-
-
+        """Scale ``pixels`` of any shape."""
+        return pixels.to(torch.float32) / 255.0
 
 
 def build_network(
@@ -55,7 +34,6 @@ def build_network(
     seed: int,
     layer_norm: bool = False,
     random_odds: Sequence[float] | None = None,
-    standardise_pixels: bool = False,
 ) -> nn.Sequential:
     """Build a Q-network: Mnih et al.'s convolutions for images, a ReLU MLP for vectors.
 
@@ -70,7 +48,6 @@ def build_network(
         layer_norm: normalise what goes into every ReLU, over all units of its layer; convolutions get a gain and a
             bias per channel (Lyle et al., 2024, arXiv 2402.18762). The other initial weights stay the same.
         random_odds: build `RandomValues` with these odds instead.
-        standardise_pixels: scale each observation of pixels to mean 0 and standard deviation 1.
 
     Returns:
         A network from ``(batch, *observation_shape)`` to Q-values ``(batch, num_actions)``.
@@ -103,7 +80,7 @@ def build_network(
         for layer in convolutions:
             height, width = ((side - layer.kernel_size[0]) // layer.stride[0] + 1 for side in (height, width))
         features = 64 * height * width
-        stack: list[nn.Module] = [ScalePixels(standardise_pixels)]
+        stack: list[nn.Module] = [ScalePixels()]
         for layer in convolutions:
             stack += [layer, *([nn.GroupNorm(1, layer.out_channels)] if layer_norm else []), nn.ReLU()]
         return nn.Sequential(*stack, nn.Flatten(), *_dense_layers([features, *hidden_sizes, num_actions], layer_norm))
@@ -220,7 +197,6 @@ def network_spec(
     hidden_sizes: Sequence[int],
     layer_norm: bool = False,
     random_odds: Sequence[float] | None = None,
-    standardise_pixels: bool = False,
 ) -> dict[str, Any]:
     """Describe a network in JSON, so that a checkpoint can build its own; the arguments are `build_network`'s."""
     return {
@@ -229,7 +205,6 @@ def network_spec(
         "hidden_sizes": list(hidden_sizes),
         "layer_norm": layer_norm,
         "random_odds": None if random_odds is None else list(random_odds),
-        "standardise_pixels": standardise_pixels,
     }
 
 
@@ -241,5 +216,5 @@ def network_from_spec(spec: Mapping[str, Any], seed: int = 0) -> nn.Sequential:
         TypeError: if a field is of another kind.
         ValueError: as `build_network`.
     """
-    options = {name: spec[name] for name in ("layer_norm", "random_odds", "standardise_pixels") if name in spec}
+    options = {name: spec[name] for name in ("layer_norm", "random_odds") if name in spec}
     return build_network(spec["observation_shape"], spec["num_actions"], spec["hidden_sizes"], seed, **options)

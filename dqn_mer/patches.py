@@ -2,42 +2,22 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
 from dqn_mer import kernels
 from dqn_mer.kernels import Array, compiled
 
-LEVELS = np.arange(256, dtype=np.float32)
-SCALED = LEVELS / np.float32(255)
+SCALED = np.arange(256, dtype=np.float32) / np.float32(255)
+"""What `ScalePixels` makes of each pixel."""
 
 
-def scale_pixels(pixels: Array, maps: Array, standardise: bool = False) -> None:
-    """Set ``maps`` ``(height, width, channels)`` to what `ScalePixels` makes of ``pixels``.
-
-    Args:
-        pixels: ``(channels, height, width)`` uint8, contiguous.
-        maps: contiguous; overwritten.
-        standardise: as in `ScalePixels`.
-    """
-    table = _standardised(pixels) if standardise else SCALED
+def scale_pixels(pixels: Array, maps: Array) -> None:
+    """Set ``maps`` ``(height, width, channels)`` to ``pixels`` ``(channels, height, width)``, 0 to 255, in [0, 1]."""
     if kernels.COMPILED:
-        _look_up(pixels, table.astype(maps.dtype, copy=False), maps)
+        _look_up(pixels, SCALED.astype(maps.dtype, copy=False), maps)
         return
-    np.copyto(maps, table[pixels].transpose(1, 2, 0))
-
-
-def _standardised(pixels: Array) -> Array:
-    """Return what `ScalePixels` makes of each level, (256,) float32, in an observation."""
-    if kernels.COMPILED:
-        sums, squares = _sums(pixels.reshape(-1))
-    else:
-        sums, squares = int(pixels.sum(dtype=np.int64)), int(np.square(pixels, dtype=np.int64).sum())
-    deviation = np.sqrt(np.float32(pixels.size * squares - sums * sums)) / np.float32(pixels.size)
-    table: Array = (LEVELS - np.float32(sums) / np.float32(pixels.size)) / np.maximum(deviation, np.float32(1))
-    return table
+    np.copyto(maps, SCALED[pixels].transpose(1, 2, 0))
 
 
 def cut_patches(maps: Array, patches: Array, stride: tuple[int, int]) -> None:
@@ -93,17 +73,6 @@ def relu_backward(gradient: Array, outputs: Array, bias_gradient: Array) -> None
         return
     gradient *= outputs > 0
     np.sum(gradient, axis=(0, 1), out=bias_gradient)
-
-
-@compiled
-def _sums(pixels: Array) -> tuple[Any, Any]:
-    """Return the sum of whole numbers and that of their squares."""
-    sums = squares = np.int64(0)
-    for place in range(len(pixels)):
-        level = np.int64(pixels[place])
-        sums += level
-        squares += level * level
-    return sums, squares
 
 
 @compiled

@@ -112,7 +112,6 @@ class ExplicitLearner:
         self.plain_sgd = is_plain_sgd(optimizer)
         self.adam = ExplicitAdam(optimizer, weights) if COMPILED and has_adam_form(optimizer) else None
         self.stacked = [layer for layer in weights.model.children() if isinstance(layer, nn.Conv2d)]
-        self.standardise = any(getattr(layer, "standardise", False) for layer in weights.model.children())
         self.convolutions: ConvolutionStack | None = None
         linear = [layer for layer in weights.model.children() if isinstance(layer, nn.Linear)]
         self.dense: list[Dense] = [self._dense(layer, relu=layer is not linear[-1]) for layer in linear]
@@ -141,7 +140,7 @@ class ExplicitLearner:
         before = [vector[span].clone() for span in self.direct] if reptile_rate != 1.0 else []
         observations, *targets = (part.numpy() for part in examples)
         if self.stacked and self.convolutions is None:
-            self.convolutions = ConvolutionStack(self.stacked, observations.shape[1:], self.standardise)
+            self.convolutions = ConvolutionStack(self.stacked, observations.shape[1:])
         if self.adam is not None:
             self.adam.begin(len(batch))
         for layer in self.dense:

@@ -38,14 +38,12 @@ class CrossEntropy:
 def make_problem(kind: str, count: int, dtype: torch.dtype) -> tuple[nn.Sequential, tuple[torch.Tensor, ...]]:
     shape, hidden = {MLP: ((6,), (16, 12)), CNN: ((2, 36, 40), (20,)), BIG_CNN: ((4, 84, 84), (512,))}[kind]
     generator = torch.Generator().manual_seed(1)
-    model = build_network(shape, 3, hidden, seed=2, standardise_pixels=kind == CNN).to(dtype)
+    model = build_network(shape, 3, hidden, seed=2).to(dtype)
     if kind == MLP:
         inputs = torch.randn(count, *shape, generator=generator, dtype=dtype)
     else:
         inputs = torch.randint(0, 256, (count, *shape), generator=generator, dtype=torch.uint8)
-        inputs[1::2] //= 3  # some examples are darker, with less contrast
-        scale = model[0].forward
-        model[0].forward = lambda pixels: scale(pixels).to(dtype)
+        model[0].forward = lambda pixels: (pixels.to(torch.float32) / 255.0).to(dtype)
     actions = torch.randint(0, 3, (count,), generator=generator)
     targets = 2 * torch.randn(count, generator=generator, dtype=dtype)
     return model, (inputs, actions, targets)
