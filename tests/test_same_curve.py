@@ -1,4 +1,4 @@
-"""The fast inner loop learns what the autograd loop learns, over whole runs and not only over one update."""
+"""The written-out passes learn what autograd learns, over whole runs and not only over one update."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from dqn_mer import agents
+from dqn_mer import arms, dqn
 from dqn_mer.defaults import default_config
-from dqn_mer.mer import AutogradLearner
+from dqn_mer.mer import AutogradLearner, MiniBatchUpdate
 from dqn_mer.sequential import ExplicitLearner
 from dqn_mer.training import RunResult, train
 from tests.test_training import rows_of
@@ -18,9 +18,10 @@ from tests.test_training import rows_of
 COLUMNS = ("train/loss", "train/td_error", "train/q_mean", "train/gradient_norm", "train/update_norm")
 
 
-def run(folder: Path, observation: str, optimizer: str, frames: int) -> RunResult:
+def run(folder: Path, agent: str, observation: str, optimizer: str, frames: int) -> RunResult:
     """Train on random play, so that the two runs see the same frames whatever rounding does to a greedy choice."""
     config = default_config(
+        agent=agent,
         observation=observation,
         optimizer=optimizer,
         learning_rate={"sgd": 1e-2, "adam": 1e-4}[optimizer],
@@ -40,17 +41,28 @@ def run(folder: Path, observation: str, optimizer: str, frames: int) -> RunResul
     return train(config, console=Console(quiet=True))
 
 
+def take_autograd(patch: pytest.MonkeyPatch) -> None:
+    """Leave out all that is written out: the inner loop, mini-batches, targets and greedy actions."""
+    patch.setattr(arms, "make_learner", lambda weights, loss, optimizer, _: AutogradLearner(weights, loss, optimizer))
+    patch.setattr(arms, "make_mini_batch", MiniBatchUpdate)
+    patch.setattr(dqn, "make_forward", lambda weights: weights.model)
+
+
 @pytest.mark.slow
+@pytest.mark.parametrize("agent", ["dqn-mer", "dqn"])
 @pytest.mark.parametrize("optimizer", ["sgd", "adam"])
 @pytest.mark.parametrize(("observation", "frames"), [("state", 2_000), ("pixels", 2_000)])
 def test_two_thousand_frames(
-    observation: str, frames: int, optimizer: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    agent: str, observation: str, frames: int, optimizer: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    fast = run(tmp_path / "fast", observation, optimizer, frames)
-    monkeypatch.setattr(agents, "make_learner", AutogradLearner)
-    slow = run(tmp_path / "slow", observation, optimizer, frames)
-    assert isinstance(fast.agent.replay.learner, ExplicitLearner)
-    assert isinstance(slow.agent.replay.learner, AutogradLearner)
+    fast = run(tmp_path / "fast", agent, observation, optimizer, frames)
+    take_autograd(monkeypatch)
+    slow = run(tmp_path / "slow", agent, observation, optimizer, frames)
+    if agent == "dqn-mer":
+        assert isinstance(fast.agent.replay.learner, ExplicitLearner)
+        assert isinstance(slow.agent.replay.learner, AutogradLearner)
+    else:
+        assert type(fast.agent.replay) is not type(slow.agent.replay) is MiniBatchUpdate
     ours, theirs = (rows_of(tmp_path / name / "metrics.csv")[1:] for name in ("fast", "slow"))
     assert len(ours) == frames // 50 - 1
     for column in COLUMNS:
@@ -59,4 +71,5 @@ def test_two_thousand_frames(
         np.testing.assert_allclose(mine, other, rtol=0, atol=2e-2 * np.abs(other).max(), err_msg=column)
         np.testing.assert_allclose(mine[:2], other[:2], rtol=0, atol=1e-4 * np.abs(other).max(), err_msg=column)
     apart = (fast.agent.online.snapshot() - slow.agent.online.snapshot()).norm()
-    assert apart < 1e-3 * slow.agent.online.snapshot().norm()
+    # A change of the initial weights in their last bit moves autograd's own end as far: 0.4% from state with Adam.
+    assert apart < 1e-2 * slow.agent.online.snapshot().norm()
