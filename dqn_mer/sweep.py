@@ -24,7 +24,7 @@ from dqn_mer.fields import Range, bad_value, check_fields
 from dqn_mer.processor import default_threads
 from dqn_mer.runs import config_differences
 from dqn_mer.sweep_display import SweepDisplay
-from dqn_mer.sweep_job import Job, Outcome, run_job, stop_jobs
+from dqn_mer.sweep_job import Job, Outcome, allow_jobs, check_system, run_job, stop_jobs
 
 OWN_FLAGS = {
     "game": "games", "agent": "agents", "seed": "seeds", "run_dir": "out", "log_dir": "out", "resume": "out",
@@ -97,13 +97,15 @@ def sweep(options: SweepOptions, train_flags: Sequence[str], console: Console | 
 
     Raises:
         ValueError: in one line, before anything starts, if a run would not accept its flags.
-        ImportError: if Ray is asked for and missing.
+        ImportError: if Ray is asked for and missing, or on Windows.
     """
+    check_system()
     shown = console or Console()
     jobs = plan(options, train_flags)
     run_all = _engine(options)
-    with SweepDisplay(jobs, shown):
+    with SweepDisplay(jobs, shown) as display:
         outcomes = run_all(jobs)
+        display.count(outcomes)
     return _report(outcomes, options.out, shown)
 
 
@@ -191,6 +193,7 @@ def _engine(options: SweepOptions) -> Any:
     backend = "ray" if options.engine == "ray" else "threading"  # a thread only waits for its run's own process
 
     def run_all(jobs: Sequence[Job]) -> list[Outcome]:
+        allow_jobs()
         calls = (joblib.delayed(run_job)(job) for job in jobs)
         with joblib.parallel_config(backend=backend):
             try:

@@ -10,7 +10,7 @@ from contextlib import AbstractContextManager
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
-from dqn_mer.sweep_job import ENDED, Job, log_tail
+from dqn_mer.sweep_job import ENDED, Job, Outcome, log_tail
 
 REFRESH_S = 1.0
 
@@ -37,6 +37,7 @@ class SweepDisplay(AbstractContextManager["SweepDisplay"]):
     def __init__(self, jobs: Sequence[Job], console: Console) -> None:
         self.console = console
         self._open = [job for job in jobs if not job.finished]
+        self._failed: dict[str, int] = {}
         self._total = len(jobs)
         self._started = time.time()
         self._stop = threading.Event()
@@ -68,6 +69,10 @@ class SweepDisplay(AbstractContextManager["SweepDisplay"]):
         self._stop.set()
         self._thread.join()
         self._progress.stop()
+
+    def count(self, outcomes: Sequence[Outcome]) -> None:
+        """Count runs as ended that could not even write so into their logs."""
+        self._failed = {outcome.name: outcome.exit_code for outcome in outcomes if outcome.exit_code}
 
     def _watch(self) -> None:
         while not self._stop.wait(REFRESH_S):
@@ -101,7 +106,7 @@ class SweepDisplay(AbstractContextManager["SweepDisplay"]):
         tail = log_tail(job.log)
         if tail and tail[-1].startswith(ENDED) and job.log.stat().st_mtime >= self._started:
             return f"failed with exit code {tail[-1].removeprefix(ENDED)}"
-        return None
+        return f"failed with exit code {self._failed[job.name]}" if job.name in self._failed else None
 
     def _say(self, text: str) -> None:
         self.console.print(text, markup=False, highlight=False, soft_wrap=True)

@@ -1,14 +1,18 @@
-"""One run of a sweep: the ordinary trainer in a process of its own, on any machine that sees the folder."""
+"""One run of a sweep: the ordinary trainer in a process of its own, on any machine that sees the folder.
+
+The process inherits the lock on its log, and so holds it even if the sweep is killed. Windows has no such lock.
+"""
 
 from __future__ import annotations
 
-import fcntl
+import importlib.util
 import os
 import signal
 import subprocess
 import sys
 import threading
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -68,8 +72,26 @@ class Outcome:
     last_line: str = ""
 
 
+def check_system() -> None:
+    """Raise ImportError, in one line, where runs cannot hold a lock on their logs."""
+    if importlib.util.find_spec("fcntl") is None:
+        raise ImportError("sweep: needs Linux or macOS; here, start runs one by one with `train`")
+
+
 def run_job(job: Job) -> Outcome:
     """Bring a run to its end, whatever there is of it; its failure is an outcome, not an exception."""
+    try:
+        return _run_alone(job)
+    except OSError as error:
+        with suppress(OSError), job.log.open("a") as log:
+            log.write(f"{error}\n{ENDED}1\n")
+        return Outcome(job.name, job.log, 1, last_line=str(error))
+
+
+def _run_alone(job: Job) -> Outcome:
+    """Bring a run to its end as the only one that does."""
+    import fcntl  # here, because Windows has none
+
     if job.finished:
         return Outcome(job.name, job.log, 0, skipped=True)
     job.log.parent.mkdir(parents=True, exist_ok=True)
@@ -83,6 +105,11 @@ def run_job(job: Job) -> Outcome:
         code = _train(words, job.threads, log.fileno())
         log.write(f"{ENDED}{code}\n".encode())
     return Outcome(job.name, job.log, code, last_line=_last_line(job.log) if code else "")
+
+
+def allow_jobs() -> None:
+    """Let runs start again after an earlier `stop_jobs`."""
+    _stopping.clear()
 
 
 def stop_jobs() -> None:

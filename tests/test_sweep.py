@@ -136,6 +136,36 @@ def test_a_failed_run_stops_no_other_and_finished_ones_are_skipped(tmp_path: Pat
 
 
 @pytest.mark.usefixtures("stand_in")
+def test_a_run_that_cannot_start_stops_no_other(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    out = tmp_path / "sweep"
+    log = out / "catcher" / "dqn" / "seed-13.log"
+    log.mkdir(parents=True)
+    code, told = swept(out, agents=("dqn",), seeds="12-14", jobs=2)
+    assert code == 1 and "3 runs: 2 trained, 0 were finished before, 1 failed" in told
+    assert f"failed: catcher/dqn/seed-13: exit code 1, log {log}\n  [Errno 21] Is a directory: '{log}'\n" in told
+    assert "[3/3]" in told and "catcher/dqn/seed-13: failed with exit code 1" in told
+    monkeypatch.setattr(sweep_job, "TRAINER", ["/no/such/program"])
+    code, told = swept(out, agents=("dqn",), seeds="15")
+    assert code == 1 and "[1/1] catcher/dqn/seed-15: failed with exit code 1" in told
+    assert "No such file or directory: '/no/such/program'" in log.with_name("seed-15.log").read_text()
+
+
+@pytest.mark.usefixtures("stand_in")
+def test_a_sweep_after_a_stopped_one_runs(tmp_path: Path) -> None:
+    sweep_job.stop_jobs()
+    code, told = swept(tmp_path, agents=("dqn",), seeds="0")
+    assert code == 0 and "1 runs: 1 trained" in told
+
+
+def test_windows_is_told_in_one_line(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setitem(sys.modules, "fcntl", None)  # as where there is none
+    script = "import sys; sys.modules['fcntl'] = None; import dqn_mer.sweep"
+    subprocess.run([sys.executable, "-c", script], check=True, cwd=ROOT)
+    assert main(["sweep", *TINY]) == 2
+    assert capsys.readouterr().err.startswith("error: sweep: needs Linux or macOS")
+
+
+@pytest.mark.usefixtures("stand_in")
 def test_a_half_run_is_kept_under_another_name(tmp_path: Path) -> None:
     half = job(tmp_path)
     for number in (1, 2):
