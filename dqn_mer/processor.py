@@ -11,9 +11,14 @@ import torch
 from threadpoolctl import threadpool_limits
 
 
+def usable_cores() -> int:
+    """Return the cores that this process may use, which a cluster or a container may have limited."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
 def default_threads(observation: str) -> int:
     """Return the threads that suit an observation: one for vectors, where more only wait, all cores for pixels."""
-    return 1 if observation == "state" else os.cpu_count() or 1
+    return 1 if observation == "state" else usable_cores()
 
 
 @contextmanager

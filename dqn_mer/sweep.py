@@ -9,11 +9,13 @@ from __future__ import annotations
 import itertools
 import json
 import os
+import shlex
 import signal
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
 from typing import Annotated, Any, Literal, cast
 
@@ -21,7 +23,7 @@ from rich.console import Console
 
 from dqn_mer.config import CHOICES, Config
 from dqn_mer.fields import Range, bad_value, check_fields
-from dqn_mer.processor import default_threads
+from dqn_mer.processor import default_threads, usable_cores
 from dqn_mer.runs import config_differences
 from dqn_mer.sweep_display import SweepDisplay
 from dqn_mer.sweep_job import Job, Outcome, allow_jobs, check_system, run_job, stop_jobs
@@ -134,33 +136,45 @@ def plan(options: SweepOptions, train_flags: Sequence[str]) -> list[Job]:
     from dqn_mer.runfolder import check_run_folder
     from dqn_mer.tasks import game_task
 
+    _refuse_own(train_flags)
+    seeds = read_seeds(options.seeds)
+
+    @cache
+    def parsed(game: str, agent: str) -> tuple[Config, int]:
+        """Return what all seeds share, and the frames that it takes."""
+        config = parse_config(["--game", game, "--agent", agent, "--seed", str(seeds[0]), *train_flags])
+        task = game_task(config)
+        choose_device(config.device, config.observation)
+        return config, config.frames if config.frames is not None else task.schedule.total_frames
+
+    jobs = []
+    for seed, game, agent in itertools.product(seeds, options.games, options.agents):
+        config, frames = parsed(game, agent)
+        run_dir = options.out.absolute() / game / agent / f"seed-{seed}"
+        config = replace(config, seed=seed, threads=_share(options, config.observation), run_dir=run_dir)
+        if os.path.lexists(run_dir):
+            _check_same(run_dir, config)
+        else:
+            check_run_folder(config)
+        own = ["--game", game, "--agent", agent, "--seed", str(seed)]
+        last = ["--threads", str(config.threads), "--run-dir", str(run_dir)]
+        jobs.append(Job(f"{game}/{agent}/seed-{seed}", run_dir, (*own, *train_flags, *last), frames, config.threads))
+    return jobs
+
+
+def _refuse_own(train_flags: Sequence[str]) -> None:
+    """Raise ValueError for a flag whose value the sweep itself gives to each run."""
     for word in train_flags:
         name = word.partition("=")[0].lstrip("-").replace("-", "_")
         if word.startswith("--") and name in OWN_FLAGS:
             raise ValueError(
                 f"{word.partition('=')[0]}: a sweep sets it for each run; give --{OWN_FLAGS[name]} instead"
             )
-    jobs = []
-    for seed, game, agent in itertools.product(read_seeds(options.seeds), options.games, options.agents):
-        run_dir = options.out.absolute() / game / agent / f"seed-{seed}"
-        flags = ["--game", game, "--agent", agent, "--seed", str(seed), *train_flags]
-        config = parse_config(flags)
-        threads = _share(options, config.observation)
-        flags += ["--threads", str(threads), "--run-dir", str(run_dir)]
-        task = game_task(config)
-        choose_device(config.device, config.observation)
-        if os.path.lexists(run_dir):
-            _check_same(run_dir, parse_config(flags))
-        else:
-            check_run_folder(parse_config(flags))
-        frames = config.frames if config.frames is not None else task.schedule.total_frames
-        jobs.append(Job(f"{game}/{agent}/seed-{seed}", run_dir, tuple(flags), frames, threads))
-    return jobs
 
 
 def _share(options: SweepOptions, observation: str) -> int:
     """Return the threads of one job: its share, but of its own accord no more than suit the observation."""
-    total = options.threads or os.cpu_count() or 1
+    total = options.threads or usable_cores()
     share = max(1, total // options.jobs)
     return share if options.threads else min(share, default_threads(observation))
 
@@ -217,7 +231,8 @@ def _report(outcomes: Sequence[Outcome], out: Path, console: Console) -> int:
     line(f"{len(outcomes)} runs: {len(outcomes) - skipped - len(failed)} trained, {skipped} were finished before, "
          f"{len(failed)} failed")  # fmt: skip
     if len(failed) < len(outcomes):
-        line(f"compare them: {Path(sys.executable).name} -m dqn_mer compare {out} --out {out}-report")
+        words = [Path(sys.executable).name, "-m", "dqn_mer", "compare", str(out), "--out", f"{out}-report"]
+        line(f"compare them: {shlex.join(words)}")
     for outcome in failed:
         line(f"failed: {outcome.name}: exit code {outcome.exit_code}, log {outcome.log}", "red")
         line(f"  {outcome.last_line}")

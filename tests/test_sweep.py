@@ -6,10 +6,8 @@ import fcntl
 import io
 import json
 import os
-import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -77,8 +75,17 @@ def test_plan_is_every_combination_with_its_own_flags(tmp_path: Path) -> None:
     assert not list(tmp_path.iterdir())
 
 
+def test_flags_are_parsed_once_for_all_seeds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    parsed: list[list[str]] = []
+    monkeypatch.setattr("dqn_mer.cli.parse_config", lambda flags: parsed.append(flags) or parse_config(flags))
+    jobs = plan(SweepOptions(agents=("dqn", "dqn-mer"), seeds="3-9", out=tmp_path), TINY)
+    assert len(parsed) == 2
+    assert [parse_config(job.flags).seed for job in jobs[::2]] == list(range(3, 10))
+
+
 def test_threads_are_divided_but_never_more_than_suit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(os, "cpu_count", lambda: 8)
+    monkeypatch.setattr(os, "sched_getaffinity", lambda process: set(range(8)), raising=False)
+    monkeypatch.setattr(os, "cpu_count", lambda: 64)  # of which this process may not use all
     for jobs, observation, threads in ((2, "pixels", 4), (16, "pixels", 1), (2, "state", 1)):
         options = SweepOptions(seeds="0", out=tmp_path, jobs=jobs)
         assert {job.threads for job in plan(options, ["--observation", observation])} == {threads}
@@ -153,8 +160,10 @@ def test_a_run_that_cannot_start_stops_no_other(tmp_path: Path, monkeypatch: pyt
 @pytest.mark.usefixtures("stand_in")
 def test_a_sweep_after_a_stopped_one_runs(tmp_path: Path) -> None:
     sweep_job.stop_jobs()
-    code, told = swept(tmp_path, agents=("dqn",), seeds="0")
+    out = tmp_path / "my sweep"
+    code, told = swept(out, agents=("dqn",), seeds="0")
     assert code == 0 and "1 runs: 1 trained" in told
+    assert f"compare '{out}' --out '{out}-report'\n" in told  # as a shell takes it
 
 
 def test_windows_is_told_in_one_line(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
@@ -225,60 +234,3 @@ def test_progress_is_read_from_the_folders(tmp_path: Path) -> None:
     assert "40/120" in console.file.getvalue()  # type: ignore[attr-defined]
     (running.run_dir / "summary.json").write_text("{}")
     assert frames_done(running) == 120
-
-
-def start(*words: str) -> subprocess.Popen[str]:
-    command = [sys.executable, "-m", "dqn_mer", "sweep", *words]
-    environment = {**os.environ, "RAY_worker_niceness": "0"}  # by Ray's default other work would starve the runs
-    return subprocess.Popen(
-        command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
-    )
-
-
-@pytest.mark.slow
-def test_sweep_stop_go_on_and_compare_as_a_user_would(tmp_path: Path) -> None:
-    out = tmp_path / "sweep"
-    words = ["--games", "catcher,flappy_bird", "--agents", "dqn,dqn-mer", "--seeds", "0", "--jobs", "2"]
-    words += ["--out", str(out), *TINY, "--frames", "3000"]
-    sweeping = start(*words)
-    while not any(frames_of(path) > 100 for path in out.rglob("metrics.csv")):
-        assert sweeping.poll() is None
-        time.sleep(0.05)
-    sweeping.send_signal(signal.SIGTERM)
-    told, _ = sweeping.communicate()
-    assert sweeping.returncode == 143, told
-    assert "stopped; the same command goes on" in told and "Traceback" not in told
-    for log in out.rglob("*.log"):  # nothing trains any more
-        with log.open("ab") as file:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    sweeping = start(*words)
-    told, _ = sweeping.communicate()
-    assert sweeping.returncode == 0, told
-    assert "failed" in told and " 0 failed" in told
-    assert len(list(out.rglob("seed-0/summary.json"))) == 4
-    assert main(["compare", str(out), "--out", str(tmp_path / "report")]) == 0
-    assert sorted(path.name for path in (tmp_path / "report").iterdir()) == ["catcher", "flappy_bird"]
-
-
-def frames_of(metrics: Path) -> int:
-    last = metrics.read_text().splitlines()[-1:]
-    return int(last[0].partition(",")[0]) if last and last[0][:1].isdigit() else 0
-
-
-def test_one_real_run(tmp_path: Path) -> None:
-    options = SweepOptions(agents=("dqn",), seeds="0", out=tmp_path)
-    assert sweep(options, TINY, Console(file=io.StringIO())) == 0
-    (summary,) = tmp_path.rglob("summary.json")
-    assert json.loads(summary.read_text())["frames"] == 120
-
-
-@pytest.mark.slow
-def test_ray_runs_the_same_jobs(tmp_path: Path) -> None:
-    pytest.importorskip("ray")
-    sweeping = start(
-        "--agents", "dqn", "--seeds", "0-1", "--jobs", "2", "--engine", "ray", "--out", str(tmp_path), *TINY
-    )
-    told, _ = sweeping.communicate()
-    assert sweeping.returncode == 0, told
-    assert "2 runs: 2 trained, 0 were finished before, 0 failed" in told
-    assert len(list(tmp_path.rglob("seed-*/summary.json"))) == 2
