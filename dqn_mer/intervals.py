@@ -31,10 +31,13 @@ class Estimate(NamedTuple):
 def interquartile_mean(scores: ArrayLike, axis: int = 0) -> FloatArray:
     """Mean of the middle half along `axis`: a quarter of the runs, rounded down, is left out at each end.
 
+    NaN where any of the runs is.
+
     >>> float(interquartile_mean([0.0, 1.0, 2.0, 6.0, 100.0]))
     3.0
     """
-    return np.asarray(stats.trim_mean(scores, 0.25, axis=axis))
+    unknown = np.isnan(scores).any(axis=axis)  # which SciPy 1.11 takes for the largest number, and leaves out
+    return np.where(unknown, np.nan, stats.trim_mean(scores, 0.25, axis=axis))
 
 
 def interquartile_estimate(scores: ArrayLike) -> Estimate:

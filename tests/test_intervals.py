@@ -14,6 +14,20 @@ def test_interquartile_mean_leaves_out_a_quarter_at_each_end() -> None:
     assert interquartile_mean([[1.0, 2.0], [3.0, 4.0]]).tolist() == [2.0, 3.0]
 
 
+def test_a_run_without_a_value_leaves_no_mean(monkeypatch: pytest.MonkeyPatch) -> None:
+    def trimmed(scores: np.ndarray, share: float, axis: int) -> np.ndarray:
+        """SciPy 1.11's, for shares of a quarter: NaN is sorted last, and cut."""
+        cut = int(share * np.shape(scores)[axis])
+        return np.mean(np.take(np.sort(scores, axis), range(cut, np.shape(scores)[axis] - cut), axis), axis)
+
+    for version in (stats.trim_mean, trimmed):
+        monkeypatch.setattr(stats, "trim_mean", version)
+        rows = [[1.0, 1.0], [2.0, np.nan], [3.0, 3.0], [4.0, 4.0]]
+        assert interquartile_mean(rows) == pytest.approx([2.5, np.nan], nan_ok=True)
+        assert interquartile_mean(np.transpose(rows), axis=1) == pytest.approx([2.5, np.nan], nan_ok=True)
+        assert np.isnan(interquartile_mean([0.0, 1.0, 2.0, np.nan]))
+
+
 def test_interval_of_two_runs_is_that_of_all_four_resamples() -> None:
     # Means of resamples of (0, 1): 0, 0.5, 0.5, 1, each with probability 1/4, so that the 2.5% and 97.5% ends are 0, 1.
     assert [float(part) for part in interquartile_estimate([0.0, 1.0])] == [0.5, 0.0, 1.0]
