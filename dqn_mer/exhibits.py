@@ -239,6 +239,7 @@ def short_name(comparison: Comparison, setting: Setting) -> str:
     return setting.name
 
 
-def _numbers(estimate: Iterable[Any], runs: int) -> dict[str, Any]:
-    value, low, high = (round(float(part), 4) for part in estimate)
-    return {"runs": runs, "score": value, "low": low, "high": high}
+def _numbers(estimate: Iterable[Any], runs: int, of: str = "score", digits: int = 4) -> dict[str, Any]:
+    """Return an estimate of something, over so many runs, as columns of an exhibit's rows."""
+    value, low, high = (round(float(part), digits) for part in estimate)
+    return {"runs": runs, of: value, "low": low, "high": high}

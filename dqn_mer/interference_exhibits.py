@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from dqn_mer.comparison import Comparison, Group
-from dqn_mer.exhibits import Exhibit, draw_band, legend, number_cells, panel_grid, short_name
+from dqn_mer.exhibits import Exhibit, _numbers, draw_band, legend, number_cells, panel_grid, short_name
 from dqn_mer.intervals import interquartile_estimate
 from dqn_mer.metrics import FloatArray, IntArray
 from dqn_mer.report import mark_segments
@@ -87,7 +87,8 @@ def interference_curves(comparison: Comparison) -> Exhibit | None:
                 estimate = interquartile_estimate(curves[:, there])
                 draw_band(panel, group, frames[there] / 1000, estimate)
                 rows += [
-                    {"group": group.label, "pairs": pairs, "frame": int(frame), **_numbers(part, group)}
+                    {"group": group.label, "pairs": pairs, "frame": int(frame)}
+                    | _numbers(part, len(group.runs), "cosine", 6)
                     for frame, *part in zip(frames[there], *estimate, strict=True)
                 ]
         end, length = float(comparison.frames[-1]), comparison.schedule.frames_per_setting
@@ -128,7 +129,7 @@ def interference_matrices(comparison: Comparison) -> Exhibit | None:
         panel.set_title(group.label, fontsize=10, loc="left", parse_math=False)
         rows += [
             {"group": group.label, "setting": settings[i].name, "other_setting": settings[j].name}
-            | _numbers([part[i, j] for part in estimate], group)
+            | _numbers([part[i, j] for part in estimate], len(group.runs), "cosine", 6)
             for i, j in zip(*np.triu_indices(len(settings)), strict=True)
         ]
     figure.colorbar(image, ax=panels, label="cosine between gradients", shrink=0.9)
@@ -151,8 +152,3 @@ def _mean(values: FloatArray) -> FloatArray:
     there = ~np.isnan(values)
     sums, counts = np.where(there, values, 0.0).sum(axis=-1), there.sum(axis=-1)
     return np.asarray(np.divide(sums, counts, out=np.full_like(sums, np.nan), where=counts > 0))
-
-
-def _numbers(estimate: Iterable[float], group: Group) -> dict[str, Any]:
-    cosine, low, high = (round(float(part), 6) for part in estimate)
-    return {"runs": len(group.runs), "cosine": cosine, "low": low, "high": high}

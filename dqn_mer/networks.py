@@ -11,10 +11,6 @@ from torch import Tensor, nn
 
 from dqn_mer.random_values import RandomValues
 
-NATURE_HIDDEN_SIZES = (512,)
-"""Dense layers of the DQN network of Mnih et al., Nature 2015."""
-
-
 LARGE_WEIGHTS = 2**18
 """Dense layers with at least this many weights (1 MB) are bound by memory, and are laid out and stepped apart."""
 

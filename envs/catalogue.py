@@ -7,7 +7,6 @@ from envs.catcher import Catcher
 from envs.flappy_bird import FlappyBird
 from envs.games import Game, one_of
 
-GameName = Literal["catcher", "flappy_bird"]
 Backend = Literal["native", "ple"]
 
 GAMES: dict[str, type[Game]] = {game.name: game for game in (Catcher, FlappyBird)}

@@ -132,10 +132,6 @@ class Schedule:
         """Return the index in `settings` of the one that is in force in a stretch."""
         return stretch % len(self.settings) if self.interleave_frames else self.order[stretch]
 
-    def setting_at(self, frame: int) -> Setting:
-        """Return the setting under which environment frame `frame` (counted from 0) is played."""
-        return self.settings[self.index_in(self.stretch_at(frame))]
-
     def indices_at(self, frames: NDArray[np.int64]) -> NDArray[np.int64]:
         """Return the indices in `settings` of those under which `frames` (counted from 0) are played."""
         if self.interleave_frames:

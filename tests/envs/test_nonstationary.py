@@ -132,7 +132,7 @@ def test_default_schedules_on_the_games(game: str) -> None:
     for frame in range(1000):
         in_force = env.unwrapped.parameters
         _, _, terminated, truncated, info = env.step(frame % 2)
-        setting = schedule.setting_at(frame)
+        setting = schedule.settings[schedule.indices_at(np.array([frame]))[0]]
         assert info["setting"] == setting.name
         assert in_force.items() >= setting.parameters.items()
         assert truncated == (frame + 1 in schedule.borders)
