@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import importlib.util
 import io
-from collections.abc import Iterator, Sequence
+import itertools
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import zstandard
 from PIL import Image, ImageDraw
 from tensorboard.compat.proto.summary_pb2 import Summary
 
@@ -21,20 +23,50 @@ LAST_PICTURE_FRAMES = 30  # how it ended stays to be seen
 SHEET_COLUMNS, SHEET_ROW_HEIGHT, SHEET_GAP, SHEET_LABEL_WIDTH = 8, 160, 6, 190
 
 
+class Film:
+    """Pictures of one shape in a row, held compressed without loss.
+
+    600 frames of Catcher take 5 MB instead of 633, of Flappy Bird 10 instead of 434.
+
+    Args:
+        pictures: at least one, each ``(height, width, 3)`` uint8.
+    """
+
+    def __init__(self, pictures: Iterable[Picture]) -> None:
+        compressor = zstandard.ZstdCompressor(level=1)
+        self._blocks: list[bytes] = []
+        for picture in pictures:
+            self._shape = picture.shape
+            block = compressor.compress(picture.tobytes())
+            self._blocks.append(bytes(memoryview(block)))  # a copy, because the block was cut from a larger piece
+
+    def __len__(self) -> int:
+        """Return the number of pictures."""
+        return len(self._blocks)
+
+    def __getitem__(self, index: int) -> Picture:
+        """Return a picture; it cannot be written to."""
+        return np.frombuffer(zstandard.decompress(self._blocks[index]), np.uint8).reshape(self._shape)
+
+    def __iter__(self) -> Iterator[Picture]:
+        """Yield each picture."""
+        return (self[index] for index in range(len(self)))
+
+
 @dataclass(frozen=True)
 class Clip:
     """A recorded episode.
 
     Attributes:
         setting: name of the setting.
-        pictures: one a frame, each ``(height, width, 3)`` uint8, the first that of the reset.
+        pictures: one a frame, the first that of the reset.
         screen_width: part of each picture, from the left, that is the environment's own.
         score: of the episode.
         truncated: whether the episode was cut at the frame limit.
     """
 
     setting: str
-    pictures: list[Picture]
+    pictures: Film
     screen_width: int
     score: float
     truncated: bool
@@ -51,7 +83,7 @@ def play_greedily(env: Overlay, seed: int) -> Iterator[Picture]:
 
 def record(env: Overlay, seed: int) -> Clip:
     """Record an episode played by the overlay's own Q values."""
-    pictures = list(play_greedily(env, seed))
+    pictures = Film(play_greedily(env, seed))
     return Clip(env.setting, pictures, env.screen_width, env.score, env.truncated)
 
 
@@ -67,39 +99,36 @@ def save_clip(clip: Clip, folder: Path, form: str, episode: int) -> Path:
     if form == "gif":
         path.write_bytes(gif(clip.pictures))
         return path
-    from gymnasium.utils.save_video import save_video  # here, because it needs moviepy
+    from moviepy.video.io.ffmpeg_writer import FFMPEG_VideoWriter  # here, because only mp4 needs it
 
-    save_video(
-        [*clip.pictures, *clip.pictures[-1:] * LAST_PICTURE_FRAMES],
-        str(folder),
-        episode_trigger=lambda index: True,
-        episode_index=episode,
-        name_prefix=clip.setting,
-        fps=FRAMES_PER_SECOND,
-    )
+    height, width = clip.pictures[0].shape[:2]
+    with FFMPEG_VideoWriter(str(path.absolute()), (width, height), FRAMES_PER_SECOND) as writer:
+        for picture in itertools.chain(clip.pictures, [clip.pictures[-1]] * LAST_PICTURE_FRAMES):
+            writer.write_frame(picture)
     return path
 
 
-def gif(pictures: Sequence[Picture], reduce: int = 1) -> bytes:
+def gif(pictures: Film, reduce: int = 1) -> bytes:
     """Return an animation that repeats for ever, with every second frame.
 
     Args:
-        pictures: each ``(height, width, 3)`` uint8.
+        pictures: to show.
         reduce: whole factor by which sides are made smaller.
     """
     # Counted from the end, so that the last picture is among them.
-    images = [Image.fromarray(picture).reduce(reduce) for picture in pictures[::-GIF_EVERY_FRAMES]][::-1]
-    width, height = images[0].size
-    samples = images[:: max(1, len(images) // 8)]
+    shown = range((len(pictures) - 1) % GIF_EVERY_FRAMES, len(pictures), GIF_EVERY_FRAMES)
+    images = (Image.fromarray(pictures[index]).reduce(reduce) for index in shown)
+    samples = [Image.fromarray(pictures[index]).reduce(reduce) for index in shown[:: max(1, len(shown) // 8)]]
+    width, height = samples[0].size
     montage = Image.new("RGB", (width, height * len(samples)))
     for row, sample in enumerate(samples):
         montage.paste(sample, (0, row * height))
     # One palette for all frames: what does not change between two frames then takes no space.
     palette = montage.quantize(GIF_COLOURS)
-    frames = [image.quantize(palette=palette, dither=Image.Dither.NONE) for image in images]
+    frames = (image.quantize(palette=palette, dither=Image.Dither.NONE) for image in images)
     data = io.BytesIO()
-    durations = [GIF_FRAME_MS] * (len(frames) - 1) + [LAST_PICTURE_FRAMES * 1000 // FRAMES_PER_SECOND]
-    frames[0].save(data, "GIF", save_all=True, append_images=frames[1:], duration=durations, loop=0)
+    durations = [GIF_FRAME_MS] * (len(shown) - 1) + [LAST_PICTURE_FRAMES * 1000 // FRAMES_PER_SECOND]
+    next(frames).save(data, "GIF", save_all=True, append_images=frames, duration=durations, loop=0)
     return data.getvalue()
 
 

@@ -80,7 +80,7 @@ class Overlay(gymnasium.Wrapper[Any, Any, Any, Any]):
         score: of the running episode: the game's own points, or the return where it counts none.
         frame: of the running episode.
         running: whether the episode goes on.
-        truncated: whether it was cut at its frame limit.
+        truncated: whether it was cut at its frame limit, and had not ended in that frame by itself.
         q: Q values of the newest observation, ``(actions,)``, or None.
         screen_width: of the part of `render` that is the environment's.
     """
@@ -110,7 +110,7 @@ class Overlay(gymnasium.Wrapper[Any, Any, Any, Any]):
         observation, reward, terminated, truncated, info = self.env.step(action)
         self.score = float(info.get("score", self.score + float(reward)))
         self.frame += 1
-        self.running, self.truncated = not (terminated or truncated), bool(truncated)
+        self.running, self.truncated = not (terminated or truncated), bool(truncated and not terminated)
         self._judge(observation)
         return observation, reward, terminated, truncated, info
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -122,14 +122,13 @@ def open_window(title: str) -> Iterator[Window]:
 def _show(options: WatchOptions, agent: SavedAgent, settings: list[Setting]) -> None:
     with open_window(f"{agent.config.game}: {agent.checkpoint.path}") as window:
         for setting in settings:
-            env = overlay(agent, setting, options.frame_limit, options.device)
-            for seed in episode_seeds(options.seed, options.episodes):
-                for picture in play_greedily(env, seed):
-                    for _ in range(1 if env.running else PAUSE_FRAMES):
-                        window.show(picture)
-                        if any(window.closes(event) for event in window.events()):
-                            return
-            env.close()
+            with closing(overlay(agent, setting, options.frame_limit, options.device)) as env:
+                for seed in episode_seeds(options.seed, options.episodes):
+                    for picture in play_greedily(env, seed):
+                        for _ in range(1 if env.running else PAUSE_FRAMES):
+                            window.show(picture)
+                            if any(window.closes(event) for event in window.events()):
+                                return
 
 
 def _record(
@@ -137,18 +136,17 @@ def _record(
 ) -> None:
     rows, summaries = [], []
     for setting in settings:
-        env = overlay(agent, setting, options.frame_limit, options.device)
-        for episode, seed in enumerate(episode_seeds(options.seed, options.episodes)):
-            clip = record(env, seed)
-            said = f"{clip.setting}: score {clip.score:g} in {len(clip.pictures) - 1:,} frames"
-            if options.out is not None:
-                said += f", {save_clip(clip, options.out, options.format, episode)}"
-            console.print(said, highlight=False, markup=False, soft_wrap=True)
-            if episode == 0:  # clips are large: what is kept of them is made here
-                rows.append(sheet_row(clip))
-                if run_dir is not None:
-                    summaries.append(gif_summary(clip))
-        env.close()
+        with closing(overlay(agent, setting, options.frame_limit, options.device)) as env:
+            for episode, seed in enumerate(episode_seeds(options.seed, options.episodes)):
+                clip = record(env, seed)
+                said = f"{clip.setting}: score {clip.score:g} in {len(clip.pictures) - 1:,} frames"
+                if options.out is not None:
+                    said += f", {save_clip(clip, options.out, options.format, episode)}"
+                console.print(said, highlight=False, markup=False, soft_wrap=True)
+                if episode == 0:  # clips are large: what is kept of them is made here
+                    rows.append(sheet_row(clip))
+                    if run_dir is not None:
+                        summaries.append(gif_summary(clip))
     if options.out is not None:
         contact_sheet(rows).save(options.out / "contact_sheet.png")
     if run_dir is not None:

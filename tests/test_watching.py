@@ -4,21 +4,23 @@ from __future__ import annotations
 
 import io
 import shutil
+import tracemalloc
 from pathlib import Path
 
 import cv2
+import gymnasium
 import numpy as np
 import pytest
 from PIL import Image
 from rich.console import Console
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from dqn_mer.clips import LAST_PICTURE_FRAMES, gif
+from dqn_mer.clips import LAST_PICTURE_FRAMES, Film, gif, record, save_clip
 from dqn_mer.overlay import PANEL_WIDTH, Overlay
 from dqn_mer.saved_agents import AgentFields, EvaluateOptions, evaluate_checkpoint, load_agent
 from dqn_mer.watching import WatchOptions, overlay, watch
 from envs.window import Window
-from tests.chain import Chain
+from tests.chain import LENGTH, Chain
 
 QUIET = Console(quiet=True)
 
@@ -49,7 +51,7 @@ def test_mp4(flappy_run: Path, tmp_path: Path) -> None:
     frames = [frame for more, frame in iter(video.read, (False, None)) if more]
     video.release()
     assert frames[0].shape == (512, 288 + PANEL_WIDTH, 3)
-    assert len(frames) >= 6 + LAST_PICTURE_FRAMES - 1  # moviepy's rounding of times may lose one
+    assert len(frames) == 6 + LAST_PICTURE_FRAMES
     blurred = [cv2.blur(frame, (9, 9)).astype(int) for frame in frames]
     assert np.abs(blurred[5] - blurred[-1]).max() < 20 < np.abs(blurred[0] - blurred[-1]).max()
 
@@ -112,8 +114,10 @@ def test_a_window_shows_every_setting_and_closes_at_escape(flappy_run: Path, mon
     assert len({picture.tobytes() for picture in shown}) == 2 * (3 + 1)
     shown.clear()
     stop_at = 2
+    closed = []
+    monkeypatch.setattr(Overlay, "close", lambda env: closed.append(env.setting))
     watch(WatchOptions(flappy_run, frame_limit=3), QUIET)
-    assert len(shown) == 2
+    assert len(shown) == 2 and closed == ["0-pipe_gap=100"]
 
 
 def test_the_panel_shows_the_q_values_of_the_picture_beside_it(flappy_run: Path) -> None:
@@ -138,11 +142,62 @@ def test_an_environment_without_score_counts_its_return() -> None:
     assert (env.score, env.truncated, env.action_names) == (2.0, False, ["action 0", "action 1"])
 
 
+@pytest.mark.parametrize(("action", "cut"), [(0, True), (1, False)])
+def test_an_end_in_the_last_frame_is_no_cut(action: int, cut: bool) -> None:
+    env = Overlay(gymnasium.wrappers.TimeLimit(Chain(), LENGTH - 1), "someone", "any")
+    env.reset(seed=0)
+    while env.running:
+        _, _, terminated, truncated, _ = env.step(action)
+    assert (terminated, truncated, env.truncated) == (not cut, True, cut)
+
+
+class Screens(gymnasium.Env):
+    """Shows so many different screens of 512 x 512 pixels."""
+
+    observation_space, action_space = gymnasium.spaces.Box(0, 1, (1,)), gymnasium.spaces.Discrete(2)
+
+    def __init__(self, frames: int) -> None:
+        self.frames, self.frame = frames, 0
+
+    def reset(self, **options: object) -> tuple:
+        self.frame = 0
+        return np.zeros(1, np.float32), {}
+
+    def step(self, action: int) -> tuple:
+        self.frame += 1
+        return np.zeros(1, np.float32), 0.0, False, self.frame == self.frames, {}
+
+    def render(self) -> np.ndarray:
+        screen = np.zeros((512, 512, 3), np.uint8)
+        screen[:, : 5 * self.frame] = 255
+        return screen
+
+
+def test_a_clip_takes_little_memory() -> None:
+    env = Overlay(Screens(100), "someone", "any", lambda observation: np.zeros(2, np.float32))
+    tracemalloc.start()
+    clip = record(env, 0)
+    size, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    pictures = sum(picture.nbytes for picture in clip.pictures)
+    assert pictures > 100_000_000 and size < 2_000_000 and peak < 20_000_000
+
+
+def test_mp4_shows_every_picture_once(tmp_path: Path) -> None:
+    pytest.importorskip("moviepy")
+    env = Overlay(Screens(100), "someone", "any", lambda observation: np.zeros(2, np.float32))
+    video = cv2.VideoCapture(str(save_clip(record(env, 0), tmp_path, "mp4", 0)))
+    widths = [int((frame[256, :512] > 127).all(axis=-1).sum()) for more, frame in iter(video.read, (False, None))]
+    video.release()
+    expected = [5 * min(frame, 100) for frame in range(101 + LAST_PICTURE_FRAMES)]
+    assert np.abs(np.subtract(widths, expected)).max() <= 2  # colours are coarser than pixels
+
+
 def test_a_gif_keeps_colours_that_come_late() -> None:
     pictures = [np.zeros((16, 16, 3), np.uint8) for _ in range(40)]
     for picture in pictures[20:]:
         picture[4:, 4:] = (200, 30, 60)
-    with Image.open(io.BytesIO(gif(pictures, reduce=2))) as animation:
+    with Image.open(io.BytesIO(gif(Film(pictures), reduce=2))) as animation:
         assert animation.size == (8, 8)
         animation.seek(animation.n_frames - 1)
         assert np.abs(np.array(animation.convert("RGB"))[6, 6].astype(int) - (200, 30, 60)).max() < 16
