@@ -13,7 +13,7 @@ import tyro
 from rich.console import Console
 
 from dqn_mer.comparison import Comparison, compare_runs
-from dqn_mer.comparison_report import comparison_table, report_files
+from dqn_mer.comparison_report import REPORT_FILES, comparison_table, report_files
 from dqn_mer.fields import Range, check_fields
 from dqn_mer.files import replace_file
 from dqn_mer.runs import Run, find_runs, load_run
@@ -70,6 +70,10 @@ def compare(options: CompareOptions, console: Console | None = None) -> tuple[Co
     for path, content in files.items():  # all is drawn before anything is written
         path.parent.mkdir(parents=True, exist_ok=True)
         replace_file(path, content)
+    for comparison in comparisons:
+        for path in (options.out / comparison.game / name for name in REPORT_FILES):
+            if path not in files:  # a figure of an earlier report that this one does not have
+                path.unlink(missing_ok=True)
     for comparison in comparisons:
         shown.print(comparison_table(comparison))
         for remark in comparison.remarks:

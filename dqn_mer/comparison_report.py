@@ -21,6 +21,11 @@ from dqn_mer.exhibits import EXHIBITS
 from dqn_mer.interference_exhibits import INTERFERENCE_EXHIBITS
 from dqn_mer.intervals import Estimate, interquartile_estimate, probability_of_improvement
 
+EXHIBIT_NAMES = ("curves", "matrices", "difficulty", "interference", "interference_matrices")
+REPORT_FILES = {"report.md", "metrics.csv", "runs.csv"} | {
+    f"{name}.{kind}" for name in EXHIBIT_NAMES for kind in ("csv", "png", "svg")
+}
+"""All files that the report of a comparison may have."""
 DPI = 110
 PNG_COLOURS = 128  # a third of the bytes, and no difference to be seen
 

@@ -102,7 +102,7 @@ def interference_curves(comparison: Comparison) -> Exhibit | None:
     caption = (
         "Mean cosine between the loss gradients of two examples in memory: interquartile mean over seeds, with its 95% "
         "bootstrap band. Above 0 learning one helps the other, below 0 it harms it. Dashed: the setting changes."
-    )
+    ) + _left_out(comparison, [group for group, _, _ in found])
     return Exhibit("interference", "Transfer and interference over training", caption, figure, rows)
 
 
@@ -140,11 +140,19 @@ def interference_matrices(comparison: Comparison) -> Exhibit | None:
         "Mean cosine between the loss gradients of two examples in memory, by the settings that they come from, over "
         f"the last {length:,} frames: interquartile mean over seeds. Above 0 they transfer, below 0 they interfere. A "
         "cell is empty if the memory held no such pair."
-    )
+    ) + _left_out(comparison, [group for group, _ in found])
     return Exhibit("interference_matrices", "Transfer and interference between settings", caption, figure, rows)
 
 
 INTERFERENCE_EXHIBITS = (interference_curves, interference_matrices)
+
+
+def _left_out(comparison: Comparison, shown: Sequence[Group]) -> str:
+    """Return what a caption says of the groups that are not shown."""
+    there = {group.label for group in shown}
+    missing = [group.label for group in comparison.groups if group.label not in there]
+    reason = "since not all of their runs were measured at the same frames"
+    return f" Left out, {reason}: {', '.join(missing)}." if missing else ""
 
 
 def _mean(values: FloatArray) -> FloatArray:

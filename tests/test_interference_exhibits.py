@@ -11,6 +11,7 @@ from PIL import Image
 
 from dqn_mer.cli import main
 from dqn_mer.comparison import Comparison, compare_runs
+from dqn_mer.comparison_report import REPORT_FILES
 from dqn_mer.interference_exhibits import interference_curves, interference_matrices, read_interference
 from dqn_mer.runs import find_runs, load_run
 from tests.runs import write_run
@@ -91,8 +92,29 @@ def test_a_damaged_file_is_named(tmp_path: Path) -> None:
 def test_they_are_part_of_the_report(runs: Path, tmp_path: Path) -> None:
     assert main(["compare", str(runs), "--out", str(tmp_path / "report")]) == 0
     page = (tmp_path / "report" / "flappy_bird" / "report.md").read_text()
+    assert "Left out" not in page
     for name in ("interference", "interference_matrices"):
         assert f"({name}.png)" in page
         with Image.open(tmp_path / "report" / "flappy_bird" / f"{name}.png") as picture:
             assert picture.size[0] > 300
         assert (tmp_path / "report" / "flappy_bird" / f"{name}.csv").read_text().count("\n") > 5
+
+
+def test_a_group_without_measurements_is_named_on_the_page(runs: Path, tmp_path: Path) -> None:
+    (runs / "dqn" / "seed-1" / "interference.csv").unlink()
+    assert main(["compare", str(runs), "--out", str(tmp_path / "report")]) == 0
+    page = (tmp_path / "report" / "flappy_bird" / "report.md").read_text()
+    assert page.count("Left out, since not all of their runs were measured at the same frames: dqn.") == 2
+
+
+def test_an_overwritten_report_leaves_no_figure_that_the_new_one_lacks(runs: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "report" / "flappy_bird"
+    command = ["compare", str(runs), "--out", str(tmp_path / "report"), "--overwrite"]
+    assert main(command) == 0
+    assert {path.name for path in folder.iterdir()} == REPORT_FILES
+    (folder / "my_curves.png").write_text("mine")
+    for path in runs.rglob("interference.csv"):
+        path.unlink()
+    assert main(command) == 0
+    left = {path.name for path in folder.iterdir()}
+    assert left == {name for name in REPORT_FILES if "interference" not in name} | {"my_curves.png"}
