@@ -87,7 +87,12 @@ def learning_curves(comparison: Comparison) -> Exhibit:
             here = Estimate(*(part[:, index] for part in estimate))
             draw_band(panel, group, times, here)
             rows += [
-                {"group": group.label, "setting": setting.name, "frame": int(frame), **_numbers(part, len(group.runs))}
+                {
+                    "group": group.label,
+                    "setting": setting.name,
+                    "frame": int(frame),
+                    **estimate_columns(part, len(group.runs)),
+                }
                 for frame, *part in zip(comparison.frames, *here, strict=True)
             ]
     for index, (setting, panel) in enumerate(zip(settings, panels, strict=True)):
@@ -126,7 +131,7 @@ def score_matrices(comparison: Comparison) -> Exhibit:
         panel.set_title(group.label, fontsize=10, loc="left", parse_math=False)
         rows += [
             {"group": group.label, "segment": i, "trained_on": settings[trained].name, "setting": settings[j].name}
-            | _numbers([part[i, j] for part in estimate], len(group.runs))
+            | estimate_columns([part[i, j] for part in estimate], len(group.runs))
             for i, trained in enumerate(order)
             for j in range(len(settings))
         ]
@@ -165,7 +170,7 @@ def score_by_difficulty(comparison: Comparison) -> Exhibit:
         panel.plot(x[new], middle[new], **{**look, "linestyle": "", "markerfacecolor": "white"})
         rows += [
             {"group": group.label, "setting": name, comparison.parameter: values[name]}
-            | {"trained_on": "yes" if name in trained else "no", **_numbers(estimates[name], len(scores[name]))}
+            | {"trained_on": "yes" if name in trained else "no", **estimate_columns(estimates[name], len(scores[name]))}
             for name in shown
         ]
     ticks = [values[name] for name in names] if numeric else range(len(names))
@@ -239,7 +244,7 @@ def short_name(comparison: Comparison, setting: Setting) -> str:
     return setting.name
 
 
-def _numbers(estimate: Iterable[Any], runs: int, of: str = "score", digits: int = 4) -> dict[str, Any]:
+def estimate_columns(estimate: Iterable[Any], runs: int, of: str = "score", digits: int = 4) -> dict[str, Any]:
     """Return an estimate of something, over so many runs, as columns of an exhibit's rows."""
     value, low, high = (round(float(part), digits) for part in estimate)
     return {"runs": runs, of: value, "low": low, "high": high}

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from dqn_mer.comparison import Comparison, Group
-from dqn_mer.exhibits import Exhibit, _numbers, draw_band, legend, number_cells, panel_grid, short_name
+from dqn_mer.exhibits import Exhibit, estimate_columns, draw_band, legend, number_cells, panel_grid, short_name
 from dqn_mer.intervals import interquartile_estimate
 from dqn_mer.metrics import FloatArray, IntArray
 from dqn_mer.report import mark_segments
@@ -88,7 +88,7 @@ def interference_curves(comparison: Comparison) -> Exhibit | None:
                 draw_band(panel, group, frames[there] / 1000, estimate)
                 rows += [
                     {"group": group.label, "pairs": pairs, "frame": int(frame)}
-                    | _numbers(part, len(group.runs), "cosine", 6)
+                    | estimate_columns(part, len(group.runs), "cosine", 6)
                     for frame, *part in zip(frames[there], *estimate, strict=True)
                 ]
         end, length = float(comparison.frames[-1]), comparison.schedule.frames_per_setting
@@ -129,7 +129,7 @@ def interference_matrices(comparison: Comparison) -> Exhibit | None:
         panel.set_title(group.label, fontsize=10, loc="left", parse_math=False)
         rows += [
             {"group": group.label, "setting": settings[i].name, "other_setting": settings[j].name}
-            | _numbers([part[i, j] for part in estimate], len(group.runs), "cosine", 6)
+            | estimate_columns([part[i, j] for part in estimate], len(group.runs), "cosine", 6)
             for i, j in zip(*np.triu_indices(len(settings)), strict=True)
         ]
     figure.colorbar(image, ax=panels, label="cosine between gradients", shrink=0.9)
