@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from dqn_mer.comparison import Comparison, Group
-from dqn_mer.exhibits import Exhibit, estimate_columns, draw_band, legend, number_cells, panel_grid, short_name
+from dqn_mer.exhibits import Exhibit, draw_band, estimate_columns, legend, number_cells, panel_grid, short_name
 from dqn_mer.intervals import interquartile_estimate
 from dqn_mer.metrics import FloatArray, IntArray
 from dqn_mer.report import mark_segments
