@@ -52,7 +52,7 @@ def test_the_example_as_a_whole(cartpole: ModuleType, tmp_path: Path) -> None:
     assert content["trained_on_last"] == names[0]
     watch(WatchOptions(result.run_dir, out=tmp_path / "clips", format="gif", frame_limit=4), QUIET, task)
     assert len(list((tmp_path / "clips").glob("*.gif"))) == 3
-    with pytest.raises(ValueError, match="no game of ours, cart_pole: evaluate it in Python"):
+    with pytest.raises(ValueError, match="cart_pole is no game of ours; evaluate it from Python"):
         load_agent(AgentFields(result.run_dir))
 
 

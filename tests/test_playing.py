@@ -98,7 +98,7 @@ def test_an_agent_plays_beside_on_the_same_seed(screen: list[np.ndarray], flappy
 @pytest.mark.parametrize(
     ("choices", "expected"),
     [
-        ({"setting": "zebra"}, "settings='zebra': must be one of 0-fall_speed="),
+        ({"setting": "zebra"}, "setting='zebra': must be one of 0-fall_speed="),
         ({"setting": "99"}, "fall_speed=99"),
         ({"game_parameters": {"zebra": 1.0}}, "zebra"),
     ],
