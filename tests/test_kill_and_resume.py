@@ -12,9 +12,9 @@ import pytest
 
 from tests.resuming import flags, train_in_a_fork, what_is_left
 
-STATE = {"frames": 1_500, "frames_per_setting": 600, "eval_every": 200, "capacity": 700, "save_every": 30}
+STATE = {"frames": 6_000, "frames_per_setting": 2_400, "eval_every": 800, "capacity": 700, "save_every": 30}
 PIXELS = {
-    "observation": "pixels", "frames": 240, "frames_per_setting": 100, "eval_every": 60, "eval_frame_limit": 10,
+    "observation": "pixels", "frames": 480, "frames_per_setting": 200, "eval_every": 120, "eval_frame_limit": 10,
     "capacity": 120, "save_every": 8, "meter_every": 0,
 }  # fmt: skip
 
@@ -39,7 +39,7 @@ def killed_and_resumed(run_dir: Path, log: Path, kills: int, **choices: Any) -> 
         if chance.random() < 0.8:  # else while it is being built, or plays for the first time
             while run.is_alive() and states(run_dir) <= before:
                 time.sleep(0.002)
-        time.sleep(chance.random() * 0.4)
+        time.sleep(chance.random() * 0.15)
         run.kill()
         run.join()
         if run.exitcode == 0:
@@ -68,7 +68,7 @@ def check(tmp_path: Path, kills: int, **choices: Any) -> list[str]:
 
 
 def test_three_kills(tmp_path: Path) -> None:
-    check(tmp_path, 3, **{**STATE, "frames": 600})
+    check(tmp_path, 3, **{**STATE, "frames": 600, "frames_per_setting": 240, "eval_every": 200})
 
 
 @pytest.mark.slow
@@ -76,4 +76,6 @@ def test_three_kills(tmp_path: Path) -> None:
 @pytest.mark.parametrize("sizes", [STATE, PIXELS], ids=["state", "pixels"])
 @pytest.mark.parametrize("game", ["catcher", "flappy_bird"])
 def test_twenty_kills(game: str, sizes: dict[str, Any], eval_worker: bool, tmp_path: Path) -> None:
-    print(*check(tmp_path, 20, **sizes, game=game, eval_worker=eval_worker), sep="\n")
+    told = check(tmp_path, 20, **sizes, game=game, eval_worker=eval_worker)
+    print(*told, sep="\n")
+    assert "killed 20 times" in told[-2]
