@@ -175,14 +175,14 @@ def _run_rows(comparison: Comparison) -> list[dict[str, Any]]:
 
 
 def shown(estimate: Estimate, digits: int) -> str:
-    """Return an estimate as a cell: the value, and its interval if there is one; a dash for what has no meaning.
+    """Return an estimate as a cell: the value, and its interval if there is one; "none" for what has no meaning.
 
     >>> shown(Estimate(1.25, 1.0, 2.0), 1), shown(Estimate(1.25, math.nan, math.nan), 2)
     ('1.2 [1.0, 2.0]', '1.25')
     """
     value, low, high = map(float, estimate)
     if math.isnan(value):
-        return "–"  # noqa: RUF001 - a dash for "nothing", which a minus sign would not be
+        return "none"
     interval = "" if math.isnan(low) else f" [{low:.{digits}f}, {high:.{digits}f}]"
     return f"{value:.{digits}f}{interval}"
 

@@ -18,8 +18,6 @@ DISCOUNT = 0.8
 class Chain(gymnasium.Env[np.ndarray, np.int64]):
     """Walk left or right from the first state; reaching the last one pays `prize` and terminates."""
 
-    metadata = {"render_modes": []}  # noqa: RUF012 - Gymnasium's own way to say it
-
     def __init__(self, prize: float = 1.0) -> None:
         self.prize = prize
         self.place = 0

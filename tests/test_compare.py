@@ -246,5 +246,5 @@ def test_interleaved_runs_are_compared_as_the_ceiling(runs: Path, tmp_path: Path
     command = ["compare", str(runs), "--by", "agent,interleave_frames", "--out", str(tmp_path / "report")]
     assert main(command) == 0
     page = (tmp_path / "report" / "flappy_bird" / "report.md").read_text()
-    assert "| dqn-mer interleave_frames=5 | 3 | – | 9.0 [9.0, 9.0] | – | 0.0 [0.0, 0.0] | – |" in page  # noqa: RUF001
+    assert "| dqn-mer interleave_frames=5 | 3 | none | 9.0 [9.0, 9.0] | none | 0.0 [0.0, 0.0] | none |" in page
     assert "dqn-mer interleave_frames=5 trained on all settings in turn" in page
