@@ -31,7 +31,7 @@ def runs(tmp_path: Path) -> Path:
 
 
 def compared(folder: Path, **options: object) -> Comparison:
-    (comparison,) = compare_runs([load_run(path) for path in find_runs([folder])[0]], **options)  # type: ignore[arg-type]
+    (comparison,) = compare_runs([load_run(path) for path in find_runs([folder])[0]], **options)
     return comparison
 
 
