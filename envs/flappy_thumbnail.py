@@ -116,7 +116,7 @@ def _add_pipe(columns: npt.NDArray[np.float32], reduction: Reduction, scene: Sce
     """Put the bodies of a pair of pipes, which are the same in every row, into `columns`."""
     start, stop = left + LIP_OVERHANG, left + PIPE_WIDTH - LIP_OVERHANG
     body = _pipe_body(scene.look.pipe)[max(-start, 0) : max(WIDTH - start, 0)]
-    start, stop = max(start, 0), min(stop, WIDTH)
+    start, stop = max(start, 0), max(min(stop, WIDTH), 0)  # a lip can be in sight alone: it is wider than the body
     upper, lower = reduction.small_rows(gap_start, gap_start + scene.gap)
     columns[:upper, start:stop] = body
     columns[lower:, start:stop] = reduction.above_floor[lower:] * body

@@ -1,4 +1,4 @@
-"""Train DQN-MER on CartPole while its pole gets longer: ``python examples/cartpole.py``, a few minutes.
+"""Train DQN-MER on CartPole while its pole gets longer: ``python examples/cartpole.py``, about a minute.
 
 The same lines train any Gymnasium environment with Box observations and Discrete actions.
 """

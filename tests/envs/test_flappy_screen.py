@@ -29,14 +29,23 @@ def scenes(draw: st.DrawFn) -> flappy_screen.Scene:
     )
 
 
-@given(scenes())
-@settings(deadline=None)
-def test_small_screen_is_the_large_one_reduced(scene: flappy_screen.Scene) -> None:
+def check_small_screen(scene: flappy_screen.Scene) -> None:
     """Up to one grey level, where a mean lies so near a half that the order of additions decides its rounding."""
     fast = flappy_thumbnail.thumbnail(scene, 84).astype(int)
     plain = shrink(luma(flappy_screen.draw(scene)), 84).astype(int)
     assert np.abs(fast - plain).max() <= 1
     assert (fast == plain).mean() > 0.98
+
+
+@given(scenes())
+@settings(deadline=None)
+def test_small_screen_is_the_large_one_reduced(scene: flappy_screen.Scene) -> None:
+    check_small_screen(scene)
+
+
+@pytest.mark.parametrize("left", [*range(-54, 3), *range(230, 291)])
+def test_a_pipe_leaves_and_enters_the_small_screen_by_every_pixel(left: int) -> None:
+    check_small_screen(flappy_screen.Scene(Look(0, 0, 0), ((left, 100),), 100, 200, 0, 0))
 
 
 @given(scenes(), st.data())
