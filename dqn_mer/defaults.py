@@ -10,17 +10,17 @@ from dqn_mer.config import AGENTS, CHOICES, Config
 
 # How the tuned defaults were found, on seeds that are not the reported ones, is told in results/README.md.
 STATE = {"hidden_sizes": (128, 128)}
-FLAPPY_PIXELS = {"learning_rate": 3e-4, "target_sync_frames": 100}
+FLAPPY = {"learning_rate": 3e-4, "target_sync_frames": 100}
 TUNED: dict[tuple[str, str, str], dict[str, Any]] = {
     **{("catcher", "state", agent): STATE for agent in AGENTS},
-    **{("flappy_bird", "state", agent): {**STATE, "learning_rate": 3e-4} for agent in AGENTS},
-    ("flappy_bird", "state", "dqn-mer"): {**STATE, "learning_rate": 2e-4},
+    **{("flappy_bird", "state", agent): {**STATE, **FLAPPY} for agent in AGENTS},
+    **{("flappy_bird", "pixels", agent): FLAPPY for agent in AGENTS},
+    ("flappy_bird", "state", "dqn-mer"): {**STATE, **FLAPPY, "learning_rate": 2e-4},
+    ("flappy_bird", "pixels", "dqn-mer"): {**FLAPPY, "learning_rate": 2e-4},
     ("catcher", "state", "efficient-mer"): {**STATE, "learning_rate": 2e-4},
-    ("flappy_bird", "state", "efficient-mer"): {**STATE, "learning_rate": 6e-4},
     ("catcher", "pixels", "efficient-mer"): {"learning_rate": 2e-4},
-    **{("flappy_bird", "pixels", agent): FLAPPY_PIXELS for agent in AGENTS},
-    ("flappy_bird", "pixels", "dqn-mer"): {**FLAPPY_PIXELS, "learning_rate": 2e-4},
-    ("flappy_bird", "pixels", "efficient-mer"): {**FLAPPY_PIXELS, "learning_rate": 6e-4},
+    ("flappy_bird", "state", "efficient-mer"): {**STATE, **FLAPPY, "learning_rate": 6e-4},
+    ("flappy_bird", "pixels", "efficient-mer"): {**FLAPPY, "learning_rate": 6e-4},
 }
 """By game, observation and agent. Only dqn and dqn-mer were tuned. The others replay mini-batches and take dqn's
 values, efficient-mer with twice the learning rate, because it keeps half of what it learns."""
