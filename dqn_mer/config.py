@@ -158,8 +158,8 @@ class RunFields:
     """Where the networks live (auto: a GPU for pixels if there is one, else the CPU)."""
     cuda_graph: bool = False
     """dqn-mer on CUDA: record the inner loop as a CUDA graph (never run so far; no effect elsewhere)."""
-    threads: Annotated[int, Range(0, 1_024, whole=True)] = 0
-    """CPU threads of PyTorch (0: one for state observations, all cores for pixels)."""
+    threads: Annotated[int, Range(0, 1_024, whole=True)] = 1
+    """CPU threads of PyTorch (0: all cores); more than one mostly wait for each other."""
     log_every: Annotated[int, COUNT] = 250
     """Frames between rows of metrics.csv and points of the training curves."""
     meter_every: Annotated[int, COUNT_OR_0] = 2_500

@@ -16,11 +16,6 @@ def usable_cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def default_threads(observation: str) -> int:
-    """Return the threads that suit an observation: one for vectors, where more only wait, all cores for pixels."""
-    return 1 if observation == "state" else usable_cores()
-
-
 @contextmanager
 def processor(threads: int) -> Iterator[None]:
     """Give PyTorch so many threads and NumPy one, and treat denormals as zero; all is put back at the end.

@@ -22,7 +22,7 @@ from dqn_mer.evaluation import Evaluator, GreedyPolicy, SettingResult
 from dqn_mer.fields import Range, check_fields
 from dqn_mer.files import write_new_file
 from dqn_mer.metrics import mean_interval
-from dqn_mer.processor import default_threads, processor
+from dqn_mer.processor import processor, usable_cores
 from dqn_mer.runfolder import as_json
 from dqn_mer.tasks import Task, check_not_varied, game_task
 from envs import ENV_IDS
@@ -153,7 +153,7 @@ def evaluate_checkpoint(
     evaluator = Evaluator(
         lambda setting: agent.task.make_env(setting, frame_limit=frame_limit), settings, options.episodes, options.seed
     )
-    with processor(agent.config.threads or default_threads(agent.config.observation)):
+    with processor(agent.config.threads or usable_cores()):
         results = evaluator.run(GreedyPolicy(agent.checkpoint.model.to(device), device))
     played = [
         dict(getattr(env.unwrapped, "parameters", setting.parameters))

@@ -23,7 +23,6 @@ from rich.console import Console
 
 from dqn_mer.config import CHOICES, Config
 from dqn_mer.fields import Range, bad_value, check_fields
-from dqn_mer.processor import default_threads, usable_cores
 from dqn_mer.runs import config_differences
 from dqn_mer.sweep_display import SweepDisplay
 from dqn_mer.sweep_job import Job, Outcome, allow_jobs, check_system, run_job, stop_jobs
@@ -52,7 +51,7 @@ class SweepOptions:
     jobs: Annotated[int, Range(1, 10_000, whole=True)] = 1
     """Runs at a time."""
     threads: Annotated[int, Range(0, 100_000, whole=True)] = 0
-    """CPU threads of all jobs together (0: all cores); each job gets an equal share, at least one."""
+    """CPU threads of all jobs together (0: one each); each job gets an equal share, at least one."""
     engine: Literal["local", "ray"] = "local"
     """Where jobs run: on this machine, or on the Ray cluster that RAY_ADDRESS names (none: a new one here)."""
 
@@ -147,11 +146,12 @@ def plan(options: SweepOptions, train_flags: Sequence[str]) -> list[Job]:
         choose_device(config.device, config.observation)
         return config, config.frames if config.frames is not None else task.schedule.total_frames
 
+    threads = max(1, options.threads // options.jobs)
     jobs = []
     for seed, game, agent in itertools.product(seeds, options.games, options.agents):
         config, frames = parsed(game, agent)
         run_dir = options.out.absolute() / game / agent / f"seed-{seed}"
-        config = replace(config, seed=seed, threads=_share(options, config.observation), run_dir=run_dir)
+        config = replace(config, seed=seed, threads=threads, run_dir=run_dir)
         if os.path.lexists(run_dir):
             _check_same(run_dir, config)
         else:
@@ -170,13 +170,6 @@ def _refuse_own(train_flags: Sequence[str]) -> None:
             raise ValueError(
                 f"{word.partition('=')[0]}: a sweep sets it for each run; give --{OWN_FLAGS[name]} instead"
             )
-
-
-def _share(options: SweepOptions, observation: str) -> int:
-    """Return the threads of one job: its share, but of its own accord no more than suit the observation."""
-    total = options.threads or usable_cores()
-    share = max(1, total // options.jobs)
-    return share if options.threads else min(share, default_threads(observation))
 
 
 def _check_same(run_dir: Path, config: Config) -> None:

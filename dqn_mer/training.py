@@ -16,7 +16,7 @@ from dqn_mer.config import Config
 from dqn_mer.course import Course, NotFiniteError
 from dqn_mer.display import ProgressDisplay
 from dqn_mer.dqn import DQNAgent
-from dqn_mer.processor import default_threads, processor
+from dqn_mer.processor import processor, usable_cores
 from dqn_mer.replay import largest_bytes
 from dqn_mer.resume import Stopped
 from dqn_mer.run_state import drop_states, save_state, set_aside, write_state
@@ -92,7 +92,7 @@ class Trainer(AbstractContextManager["Trainer"]):
         if stopped is None:
             check_run_folder(config)
         self.config, self.console, self.stopped = config, console, stopped
-        self.threads = (stopped.threads if stopped else 0) or config.threads or default_threads(config.observation)
+        self.threads = (stopped.threads if stopped else 0) or config.threads or usable_cores()
         self.saved_frame: int | None = None
         self.saved_s = self.started_s = time.perf_counter()
         self.wall_before_s = 0.0

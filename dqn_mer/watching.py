@@ -18,7 +18,7 @@ from dqn_mer.clips import check_format, contact_sheet, gif_summary, play_greedil
 from dqn_mer.evaluation import GreedyPolicy, episode_seeds
 from dqn_mer.fields import Range, check_fields
 from dqn_mer.overlay import Overlay
-from dqn_mer.processor import default_threads, processor
+from dqn_mer.processor import processor, usable_cores
 from dqn_mer.runfolder import create_new_folder
 from dqn_mer.saved_agents import AgentFields, SavedAgent, load_agent, settings_to_play
 from dqn_mer.tasks import Task
@@ -74,7 +74,7 @@ def watch(options: WatchOptions, console: Console | None = None, task: Task | No
     if options.out is not None:
         check_format(options.format)
         create_new_folder("out", options.out)
-    with processor(agent.config.threads or default_threads(agent.config.observation)):
+    with processor(agent.config.threads or usable_cores()):
         if options.out is None and run_dir is None:
             _show(options, agent, settings)
         else:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import fcntl
 import io
 import json
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -83,12 +82,10 @@ def test_flags_are_parsed_once_for_all_seeds(tmp_path: Path, monkeypatch: pytest
     assert [parse_config(job.flags).seed for job in jobs[::2]] == list(range(3, 10))
 
 
-def test_threads_are_divided_but_never_more_than_suit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(os, "sched_getaffinity", lambda process: set(range(8)), raising=False)
-    monkeypatch.setattr(os, "cpu_count", lambda: 64)  # of which this process may not use all
-    for jobs, observation, threads in ((2, "pixels", 4), (16, "pixels", 1), (2, "state", 1)):
-        options = SweepOptions(seeds="0", out=tmp_path, jobs=jobs)
-        assert {job.threads for job in plan(options, ["--observation", observation])} == {threads}
+@pytest.mark.parametrize(("jobs", "threads", "each"), [(2, 8, 4), (3, 8, 2), (16, 8, 1), (2, 0, 1)])
+def test_threads_are_divided(tmp_path: Path, jobs: int, threads: int, each: int) -> None:
+    options = SweepOptions(seeds="0", out=tmp_path, jobs=jobs, threads=threads)
+    assert {job.threads for job in plan(options, TINY)} == {each}
 
 
 @pytest.mark.parametrize(
