@@ -14,7 +14,8 @@ import signal
 import threading
 import traceback
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from multiprocessing.connection import Connection
 from typing import Any, NamedTuple
 
@@ -114,7 +115,8 @@ class WorkerEvaluation:
         context = multiprocessing.get_context("spawn")
         self._connection, theirs = context.Pipe()
         self.process = context.Process(target=_serve, args=(theirs, self._plan), name="evaluation", daemon=True)
-        self.process.start()
+        with _blocked_ctrl_c():
+            self.process.start()
         theirs.close()  # so that the death of the worker is the end of the connection
         self._busy = False
 
@@ -181,9 +183,22 @@ class WorkerEvaluation:
         self._stop()
 
 
+@contextmanager
+def _blocked_ctrl_c() -> Iterator[None]:
+    """Hold Ctrl-C back, for good in a process that is started meanwhile: it reaches both, and the parent decides."""
+    if not hasattr(signal, "pthread_sigmask"):  # Windows
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
 def _serve(connection: Connection, pickled: bytes) -> None:
     """Evaluate what comes through ``connection`` until it ends."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches both; the parent decides
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # where it could not be blocked from the start
     threading.Thread(target=_end_with_parent, daemon=True).start()
     with processor(1):
         _answer(connection, pickled)

@@ -61,6 +61,14 @@ def test_a_killed_worker_is_replaced_and_nothing_is_lost(worker: WorkerEvaluatio
     assert later[0][1] == first[0][1]
 
 
+def test_ctrl_c_while_the_worker_starts_is_for_the_parent(worker: WorkerEvaluation) -> None:
+    started = worker.process
+    os.kill(started.pid, signal.SIGINT)
+    worker.submit(100, weights(0))
+    assert [frame for frame, _ in worker.finished(wait=True)] == [100]
+    assert worker.process is started and signal.SIGINT not in signal.pthread_sigmask(signal.SIG_BLOCK, set())
+
+
 def test_workers_that_keep_dying_end_the_run(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(evaluation_worker, "MAX_DEATHS", 1)
     worker = WorkerEvaluation(make_plan())
