@@ -148,7 +148,7 @@ def git_commit() -> str | None:
 
 def command_line() -> list[str]:
     """Return the command that started this process, as a user would type it."""
-    return ["python", *sys.argv]
+    return ["python", *sys.orig_argv[1:]]
 
 
 def versions() -> dict[str, str]:

@@ -6,6 +6,9 @@ import csv
 import dataclasses
 import json
 import random
+import shlex
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -166,6 +169,12 @@ def test_training_leaves_the_global_generators_alone(tmp_path: Path) -> None:
     assert random.getstate() == before[0]
     assert np.random.get_state()[1].tolist() == before[1]  # noqa: NPY002
     assert torch.equal(torch.get_rng_state(), before[2])
+
+
+def test_the_command_is_the_one_that_was_typed() -> None:
+    words = ["-c", "import dqn_mer.runfolder as r, shlex; print(shlex.join(r.command_line()))", "train", "--seed", "0"]
+    done = subprocess.run([sys.executable, *words], capture_output=True, text=True, check=True)
+    assert shlex.split(done.stdout) == ["python", *words]
 
 
 def test_the_run_explains_itself(tmp_path: Path) -> None:
