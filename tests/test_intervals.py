@@ -72,6 +72,6 @@ def test_probability_of_improvement_is_averaged_over_games_and_resampled_within_
 @pytest.mark.parametrize("scores", [[], 3.0])
 def test_no_runs(scores: object) -> None:
     with pytest.raises(ValueError, match="at least one run"):
-        interquartile_estimate(scores)  # type: ignore[arg-type]
+        interquartile_estimate(scores)
     with pytest.raises(ValueError, match="at least one run"):
         probability_of_improvement([([1.0], [])])
