@@ -15,7 +15,7 @@ from torch.optim import Optimizer
 from dqn_mer.distinct import MAX_CHANNELS
 from dqn_mer.distinct_convolution import DistinctStack
 from dqn_mer.explicit import shared, step_product
-from dqn_mer.kernels import COMPILED
+from dqn_mer.kernels import COMPILED, product
 from dqn_mer.mer import Examples, Loss, MiniBatchUpdate
 from dqn_mer.networks import FlatWeights
 from dqn_mer.sequential import has_explicit_form, is_plain_sgd
@@ -31,7 +31,7 @@ def has_batch_form(weights: FlatWeights) -> bool:
 
 def make_forward(weights: FlatWeights) -> Callable[[Tensor], Tensor]:
     """Return the fastest exact forward pass from ``(n, ...)`` to ``(n, outputs)``, to be called without gradients."""
-    return BatchNetwork(weights).forward if has_batch_form(weights) else weights.model
+    return BatchNetwork(weights).values if has_batch_form(weights) else weights.model
 
 
 def make_mini_batch(weights: FlatWeights, loss: Loss, optimizer: Optimizer, batch_size: int) -> MiniBatchUpdate:
@@ -90,13 +90,22 @@ class BatchNetwork:
         return self.convolutions is None or inputs.dtype == torch.uint8
 
     @torch.no_grad()
-    def forward(self, inputs: Tensor) -> Tensor:
-        """Return the outputs ``(n, outputs)`` of ``inputs`` ``(n, ...)``."""
+    def values(self, inputs: Tensor) -> Tensor:
+        """Return the outputs ``(n, outputs)`` of ``inputs`` ``(n, ...)``, and keep nothing for `backward`."""
         if not self.takes(inputs):
             return torch.as_tensor(self.model(inputs))
-        outputs = inputs
-        if self.convolutions is not None:
-            outputs = torch.from_numpy(self.convolutions.forward(inputs.contiguous().numpy()))
+        if self.convolutions is None:
+            return self._dense_forward(inputs)
+        return self._dense_forward(torch.from_numpy(self.convolutions.features(inputs.contiguous().numpy())))
+
+    @torch.no_grad()
+    def forward(self, inputs: Tensor) -> Tensor:
+        """Return the outputs ``(n, outputs)`` of ``inputs`` ``(n, ...)``, of a kind that `takes` them."""
+        if self.convolutions is None:
+            return self._dense_forward(inputs)
+        return self._dense_forward(torch.from_numpy(self.convolutions.forward(inputs.contiguous().numpy())))
+
+    def _dense_forward(self, outputs: Tensor) -> Tensor:
         for layer in self.dense:
             outputs = layer.forward(outputs)
         return outputs
@@ -122,7 +131,11 @@ class BatchDense:
     def forward(self, inputs: Tensor) -> Tensor:
         """Return the outputs ``(n, outputs)`` of ``inputs`` ``(n, inputs)``."""
         self.inputs = inputs
-        self.outputs = torch.addmm(self.bias, inputs, self.matrix.t())
+        by_input = self.matrix.t()
+        if len(inputs) == 1 and by_input.is_contiguous():  # a large layer, of which inputs of zero need no weights
+            self.outputs = self.bias + torch.from_numpy(product(by_input.numpy(), inputs[0].numpy())).unsqueeze(0)
+        else:
+            self.outputs = torch.addmm(self.bias, inputs, by_input)
         return self.outputs.clamp_(min=0) if self.relu else self.outputs
 
     def backward(self, gradient: Tensor, rate: float | None, pass_on: bool) -> Tensor:

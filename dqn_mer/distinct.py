@@ -8,44 +8,55 @@ the row at each place, and patches are equal if their numbers are.
 
 from __future__ import annotations
 
-from functools import lru_cache
+from functools import lru_cache, partial
 
 import numpy as np
+import scipy.linalg  # noqa: F401  its BLAS is that of np.dot in compiled code, and `processor` limits what is loaded
 
 from dqn_mer.kernels import Array, compiled
+from dqn_mer.patches import add_bias_relu_kernel
 
 MAX_CHANNELS = 4
 """Most channels of pixels, whose bytes are one number."""
 
 
-def find_distinct(numbers: Array, kernel: tuple[int, int], stride: tuple[int, int], found: Array) -> Array:
+@lru_cache
+def hash_factors(kernel: tuple[int, int]) -> tuple[Array, Array]:
+    """Return random int32 factors for the lines and for the columns of a patch."""
+    down, across = (np.random.default_rng(n).integers(1 << 31, size=n, dtype=np.int32) for n in kernel)
+    return down, across
+
+
+@compiled
+def find_distinct(
+    numbers: Array, kernel: tuple[int, int], stride: tuple[int, int], factors: tuple[Array, Array]
+) -> tuple[Array, Array]:
     """Number the distinct patches of maps, in the order of their first places.
 
     Args:
         numbers: of each place's row, ``(n, height, width)`` int32.
         kernel: height and width of a patch.
         stride: between patches.
-        found: number of each patch, ``(n, patches down, patches across)`` int32; overwritten.
+        factors: `hash_factors` of the kernel.
 
     Returns:
-        First place of each distinct patch, ``(distinct, 3)``: example, top, left.
+        Number of each patch, ``(n, patches down, patches across)`` int32, and the first place of each distinct patch,
+        ``(distinct, 3)``: example, top, left.
 
-    >>> found = np.zeros((1, 1, 4), np.int32)
-    >>> find_distinct(np.array([[[5, 5, 5, 7, 7]]], np.int32), (1, 2), (1, 1), found).tolist()
-    [[0, 0, 0], [0, 0, 2], [0, 0, 3]]
-    >>> found.tolist()
-    [[[0, 0, 1, 2]]]
+    >>> found, places = find_distinct(np.array([[[5, 5, 5, 7, 7]]], np.int32), (1, 2), (1, 1), hash_factors((1, 2)))
+    >>> found.tolist(), places.tolist()
+    ([[[0, 0, 1, 2]]], [[0, 0, 0], [0, 0, 2], [0, 0, 3]])
     """
-    down_factors, across_factors = (_factors(size) for size in kernel)
-    _hash(numbers, down_factors, across_factors, stride[0], stride[1], found)
+    down = (numbers.shape[1] - kernel[0]) // stride[0] + 1
+    across = (numbers.shape[2] - kernel[1]) // stride[1] + 1
+    found = np.empty((numbers.shape[0], down, across), np.int32)
+    _hash(numbers, factors[0], factors[1], stride[0], stride[1], found)
     places, keys = np.empty((found.size, 3), np.int64), np.empty(found.size, np.int32)
-    slots = np.full(1 << (2 * found.size).bit_length(), -1, np.int32)
-    return places[: _number(numbers, kernel, stride, found, slots, keys, places)]
-
-
-@lru_cache
-def _factors(count: int) -> Array:
-    return np.random.default_rng(count).integers(1 << 31, size=count, dtype=np.int32)
+    room = 1
+    while room < 2 * found.size:
+        room *= 2
+    count = _number(numbers, kernel, stride, found, np.full(room, -1, np.int32), keys, places)
+    return found, places[:count]
 
 
 @compiled
@@ -86,7 +97,7 @@ def _number(
         kernel: height and width of a patch.
         stride: between patches.
         found: keys of the patches; overwritten.
-        slots: a hash table of their numbers, all -1, with room for twice as many.
+        slots: a hash table of their numbers, all -1, with room for twice as many; its length a power of two.
         keys: of the distinct patches; overwritten.
         places: of the distinct patches; overwritten.
     """
@@ -195,3 +206,46 @@ def gather(maps: Array, numbers: Array, rows: Array) -> None:
                 target = rows[numbers[example, y, x]]
                 for channel in range(target.shape[0]):
                     target[channel] += maps[example, channel, y, x]
+
+
+@partial(compiled, nogil=True)
+def features(
+    pixels: Array,
+    table: Array,
+    kernels: tuple[tuple[int, int], ...],
+    strides: tuple[tuple[int, int], ...],
+    factors: tuple[tuple[Array, Array], ...],
+    matrices: tuple[Array, ...],
+    biases: tuple[Array, ...],
+) -> Array:
+    """Return what convolutions with a ReLU behind each make of pixels, all in one call that other threads run beside.
+
+    Args:
+        pixels: ``(n, channels, height, width)`` uint8.
+        table: what each byte counts for, ``(256,)``.
+        kernels: height and width of each layer's patches.
+        strides: of each layer.
+        factors: `hash_factors` of each layer's kernel.
+        matrices: weights of each layer, ``(channels, patch)``, in the order in which `cut_rows` lays out a patch.
+        biases: of each layer, ``(channels,)``.
+
+    Returns:
+        ``(n, channels, height, width)``.
+    """
+    numbers = np.empty((pixels.shape[0], pixels.shape[2], pixels.shape[3]), np.int32)
+    number_pixels(pixels, numbers)
+    rows = np.empty((0, pixels.shape[1]), table.dtype)
+    for layer in range(len(kernels)):
+        kernel = kernels[layer]
+        found, places = find_distinct(numbers, kernel, strides[layer], factors[layer])
+        patches = np.empty((len(places), kernel[0], kernel[1], rows.shape[1]), table.dtype)
+        if layer == 0:
+            cut_pixels(pixels, table, places, patches)
+        else:
+            cut_rows(rows, numbers, places, patches)
+        rows = np.dot(patches.reshape(len(places), -1), matrices[layer].T)
+        add_bias_relu_kernel(rows.reshape((1, *rows.shape)), biases[layer])
+        numbers = found
+    maps = np.empty((numbers.shape[0], rows.shape[1], numbers.shape[1], numbers.shape[2]), table.dtype)
+    spread(rows, numbers, maps)
+    return maps

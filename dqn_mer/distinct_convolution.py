@@ -13,7 +13,17 @@ import torch
 from torch import nn
 
 from dqn_mer.convolution import kernel_rows
-from dqn_mer.distinct import add_to_rows, cut_pixels, cut_rows, find_distinct, gather, number_pixels, spread
+from dqn_mer.distinct import (
+    add_to_rows,
+    cut_pixels,
+    cut_rows,
+    features,
+    find_distinct,
+    gather,
+    hash_factors,
+    number_pixels,
+    spread,
+)
 from dqn_mer.explicit import Array, shared, step_product
 from dqn_mer.patches import SCALED, add_bias_relu, relu_backward
 
@@ -51,6 +61,7 @@ class DistinctConvolution:
         self.kernel, self.stride = (layer.kernel_size[0], layer.kernel_size[1]), (layer.stride[0], layer.stride[1])
         self.matrix, self.matrix_gradient = kernel_rows(layer)
         self.bias, self.bias_gradient = (part.numpy() for part in shared(layer.bias))
+        self.factors = hash_factors(self.kernel)
         patch, dtype = (*self.kernel, layer.in_channels), self.bias.dtype
         self._patches, self._patch_gradient = Buffer(patch, dtype), Buffer(patch, dtype)
         self._outputs, self._gradient = (Buffer((layer.out_channels,), dtype) for _ in range(2))
@@ -69,9 +80,8 @@ class DistinctConvolution:
         Returns:
             The number of the row of `outputs` at each place of the maps above, ``(n, height, width)``.
         """
-        height, width = ((n - k) // s + 1 for n, k, s in zip(numbers.shape[1:], self.kernel, self.stride, strict=True))
-        found = np.empty((len(numbers), height, width), np.int32)
-        self.numbers, self.places = numbers, find_distinct(numbers, self.kernel, self.stride, found)
+        found, self.places = find_distinct(numbers, self.kernel, self.stride, self.factors)
+        self.numbers = numbers
         self.patches, self.outputs, self.gradient = (
             part.first(len(self.places)) for part in (self._patches, self._outputs, self._gradient)
         )
@@ -104,6 +114,13 @@ class DistinctStack:
         self.layers = [DistinctConvolution(layer) for layer in layers]
         self.table = SCALED.astype(self.layers[0].bias.dtype)
         self.numbers = self.found = np.empty((0, 0, 0), np.int32)
+        columns = zip(*((d.kernel, d.stride, d.factors, d.matrix.numpy(), d.bias) for d in self.layers), strict=True)
+        self.kernels, self.strides, self.factors, self.matrices, self.biases = columns
+
+    def features(self, pixels: Array) -> Array:
+        """Return what `forward` does, and keep nothing for `backward`."""
+        maps = features(pixels, self.table, self.kernels, self.strides, self.factors, self.matrices, self.biases)
+        return maps.reshape(len(maps), -1)
 
     def forward(self, pixels: Array) -> Array:
         """Return features ``(n, features)``, in the order of `torch.nn.Flatten`.

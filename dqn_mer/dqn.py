@@ -11,6 +11,7 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor, autograd
 
+from dqn_mer.ahead import DrawsAhead, pays_ahead
 from dqn_mer.batch import make_forward
 from dqn_mer.mer import Examples
 from dqn_mer.networks import FlatWeights
@@ -115,6 +116,7 @@ class DQNAgent:
         self.loss = HuberTDLoss()
         self.device = online.vector.device
         self.online_q, self.target_q = make_forward(online), make_forward(target)
+        self.ahead = DrawsAhead(target) if pays_ahead(target) else None
         self.frames = 0
         self.updates = 0
         self.target_syncs = 0
@@ -138,28 +140,33 @@ class DQNAgent:
         """
         self.frames += 1
         statistics = None
-        if self.settings.learns_at(self.frames):
-            examples = self._examples(transition)
+        examples = self._examples(transition) if self.settings.learns_at(self.frames) else None
+        self.memory.add(transition)
+        syncs = self.frames % self.settings.target_sync_frames == 0
+        if not syncs:
+            self._draw_ahead()
+        if examples is not None:
             if measure:
                 statistics = self._measured_update(examples)
             else:
                 self.replay.update(examples)
             self.updates += 1
-        self.memory.add(transition)
-        if self.frames % self.settings.target_sync_frames == 0:
+        if syncs:
             self.target.load(self.online.vector)
             self.target_syncs += 1
+            self._draw_ahead()
         return statistics
 
     def get_state(self) -> State:
         """Return everything that changes while the agent learns."""
+        waiting = self.ahead.rng_state if self.ahead else None  # draws that wait are made again, from the same memory
         return {
             "online": self.online.vector.detach(),
             "target": self.target.vector.detach(),
             "frames": self.frames,
             "updates": self.updates,
             "target_syncs": self.target_syncs,
-            "rng": self.rng.bit_generator.state,
+            "rng": waiting or self.rng.bit_generator.state,
             "replay": self.replay.get_state(),
             "memory": self.memory.get_state(),
         }
@@ -185,20 +192,37 @@ class DQNAgent:
 
     def _examples(self, newest: Transition) -> Examples:
         """Return the examples of one update, the newest transition in row 0."""
-        draws = self.replay.num_draws if len(self.memory) else 0
-        return self.examples_of(self.memory.sample(draws, self.rng, newest))
+        drawn = self.ahead.take() if self.ahead else None
+        if drawn is None:
+            draws = self.replay.num_draws if len(self.memory) else 0
+            return self.examples_of(self.memory.sample(draws, self.rng, newest))
+        batch, drawn_q = drawn
+        batch.set_row(0, newest)
+        newest_q = self.target_q(torch.from_numpy(batch.next_observations[:1]))
+        return self.examples_of(batch, torch.cat([newest_q, drawn_q]))
+
+    def _draw_ahead(self) -> None:
+        """Make the draws of the next frame's update, if there is to be one."""
+        if self.ahead and self.settings.learns_at(self.frames + 1):
+            rng_state = self.rng.bit_generator.state
+            self.ahead.start(self.memory.draw(self.replay.num_draws, self.rng), rng_state)
 
     @torch.no_grad()
-    def examples_of(self, batch: TransitionBatch) -> Examples:
+    def examples_of(self, batch: TransitionBatch, next_q: Tensor | None = None) -> Examples:
         """Return (observations, actions, TD targets) of transitions.
 
         The targets of one update are computed once: Q̂ does not move during it. With double Q-learning the
         greedy actions are those of the weights before the update.
+
+        Args:
+            batch: the transitions.
+            next_q: Q̂(s', ·) of them, if it is known.
         """
         observations, actions, rewards, next_observations, terminated = (
             torch.from_numpy(part).to(self.device) for part in batch
         )
-        next_q = self.target_q(next_observations)
+        if next_q is None:
+            next_q = self.target_q(next_observations)
         selecting_q = self.online_q(next_observations) if self.settings.double_q else None
         return observations, actions, td_targets(rewards, terminated, next_q, self.settings.discount, selecting_q)
 

@@ -23,14 +23,19 @@ COMPILED = importlib.util.find_spec("numba") is not None
 """Whether Numba is there."""
 
 
-def compiled(function: Function) -> Function:
-    """Have Numba compile ``function`` at its first call; without Numba it must not be called."""
+def compiled(function: Function, nogil: bool = False) -> Function:
+    """Have Numba compile ``function`` at its first call; without Numba it must not be called.
+
+    Args:
+        function: to compile.
+        nogil: whether other threads may run Python during it.
+    """
     if not COMPILED:
         return function
     from numba import njit
 
     # Sums may be reordered and contracted; NaN and infinity stay what they are, and division by zero gives them.
-    compile_: Any = partial(njit, fastmath={"reassoc", "contract", "nsz"}, error_model="numpy")
+    compile_: Any = partial(njit, fastmath={"reassoc", "contract", "nsz"}, error_model="numpy", nogil=nogil)
     try:
         made: Function = compile_(function, cache=True)
     except RuntimeError:  # nowhere to keep the machine code: each process makes it anew

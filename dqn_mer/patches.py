@@ -60,7 +60,7 @@ def scatter_patches(patches: Array, below: Array, stride: tuple[int, int]) -> No
 def add_bias_relu(outputs: Array, bias: Array) -> None:
     """Set ``outputs`` ``(height, width, channels)`` to ``max(outputs + bias, 0)``."""
     if kernels.COMPILED:
-        _add_bias_relu(outputs, bias)
+        add_bias_relu_kernel(outputs, bias)
         return
     outputs += bias
     np.maximum(outputs, 0, out=outputs)
@@ -108,7 +108,8 @@ def _add_patch_rows(patches: Array, below: Array, down: int, right: int) -> None
 
 
 @compiled
-def _add_bias_relu(outputs: Array, bias: Array) -> None:
+def add_bias_relu_kernel(outputs: Array, bias: Array) -> None:
+    """`add_bias_relu` for compiled code."""
     zero = bias.dtype.type(0)
     height, width, channels = outputs.shape
     for y in range(height):

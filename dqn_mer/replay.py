@@ -34,6 +34,11 @@ class TransitionBatch(NamedTuple):
     next_observations: NDArray[Any]
     terminated: NDArray[np.bool_]
 
+    def set_row(self, row: int, transition: Transition) -> None:
+        """Put a transition into a row, over what was there."""
+        for column, value in zip(self, transition, strict=True):
+            column[row] = value
+
 
 class Memory:
     """Transitions in slots: typed arrays, and an `ObservationStore`; what happens when full is for the subclass to say.
@@ -89,29 +94,32 @@ class Memory:
         Raises:
             ValueError: if transitions are to be drawn from an empty memory.
         """
+        batch = self.draw(draws, rng)
+        batch.set_row(0, newest)
+        return batch
+
+    def draw(self, draws: int, rng: np.random.Generator) -> TransitionBatch:
+        """Return a batch like that of `sample` whose row 0 is still to be set."""
         if draws and not len(self):
             raise ValueError(f"draws={draws}: must be 0 while the memory is empty")
         slots = rng.integers(len(self), size=draws) if draws else np.zeros(0, np.int64)
-        observations = np.empty((draws + 1, *self.shape), self.dtype)
-        next_observations = np.empty_like(observations)
-        self.store.read(slots, observations[1:], next_observations[1:])
-        observations[0] = newest.observation
-        next_observations[0] = newest.next_observation
-        return TransitionBatch(
-            observations,
-            np.append(np.int64(newest.action), self.actions[slots]),
-            np.append(np.float32(newest.reward), self.rewards[slots]),
-            next_observations,
-            np.append(np.bool_(newest.terminated), self.terminated[slots]),
-        )
+        return self._read(slots, free_rows=1)
 
     def read(self, slots: NDArray[np.int64]) -> TransitionBatch:
         """Return the transitions that are kept in ``slots`` ``(n,)``, each from 0 to ``len(self) - 1``."""
-        observations = np.empty((len(slots), *self.shape), self.dtype)
-        next_observations = np.empty_like(observations)
-        self.store.read(slots, observations, next_observations)
+        return self._read(slots, free_rows=0)
+
+    def _read(self, slots: NDArray[np.int64], free_rows: int) -> TransitionBatch:
+        rows = free_rows + len(slots)
+        observations, next_observations = (np.empty((rows, *self.shape), self.dtype) for _ in range(2))
+        self.store.read(slots, observations[free_rows:], next_observations[free_rows:])
+        free = np.zeros(free_rows, np.int64)
         return TransitionBatch(
-            observations, self.actions[slots], self.rewards[slots], next_observations, self.terminated[slots]
+            observations,
+            np.append(free, self.actions[slots]),
+            np.append(free.astype(np.float32), self.rewards[slots]),
+            next_observations,
+            np.append(free.astype(np.bool_), self.terminated[slots]),
         )
 
     @property

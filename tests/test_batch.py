@@ -57,6 +57,7 @@ def test_outputs_and_gradient_are_those_of_autograd(kind: str, count: int, dtype
     network.backward(*autograd.grad(HuberTDLoss()(outputs, *targets).mean(), outputs), rate=None)
     tolerance = 1e-5 if dtype == torch.float32 else 1e-13
     torch.testing.assert_close(outputs, expected, rtol=tolerance, atol=tolerance)
+    torch.testing.assert_close(network.values(inputs), expected, rtol=tolerance, atol=tolerance)
     assert slow.norm() > 0
     assert (gradient_of(weights) - slow).norm() <= tolerance * slow.norm()
 

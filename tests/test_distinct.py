@@ -11,6 +11,7 @@ pytest.importorskip("numba")
 
 from dqn_mer import distinct
 
+Factors = tuple[NDArray[np.int32], NDArray[np.int32]]
 KERNELS = [((8, 8), (4, 4)), ((3, 2), (1, 3)), ((1, 1), (1, 1))]
 
 
@@ -19,29 +20,25 @@ def random_maps(seed: int, values: int) -> NDArray[np.int32]:
 
 
 def numbered(
-    maps: NDArray[np.int32], kernel: tuple[int, int], stride: tuple[int, int]
+    maps: NDArray[np.int32], kernel: tuple[int, int], stride: tuple[int, int], factors: Factors | None = None
 ) -> tuple[NDArray[np.int64], NDArray[np.int32], NDArray[np.int32]]:
     """Return places and numbers of the distinct patches, and all patches, ``(n, down, across, kernel y, kernel x)``."""
     patches = sliding_window_view(maps, kernel, axis=(1, 2))[:, :: stride[0], :: stride[1]]
-    found = np.full(patches.shape[:3], -1, np.int32)
-    return distinct.find_distinct(maps, kernel, stride, found), found, patches
+    found, places = distinct.find_distinct(maps, kernel, stride, factors or distinct.hash_factors(kernel))
+    assert found.shape == patches.shape[:3]
+    return places, found, patches
 
 
 @pytest.mark.parametrize(("kernel", "stride"), KERNELS)
 @pytest.mark.parametrize("values", [1, 2, 2**31 - 1])
 @pytest.mark.parametrize("all_keys_collide", [False, True])
 def test_equal_patches_have_one_number(
-    kernel: tuple[int, int],
-    stride: tuple[int, int],
-    values: int,
-    all_keys_collide: bool,
-    monkeypatch: pytest.MonkeyPatch,
+    kernel: tuple[int, int], stride: tuple[int, int], values: int, all_keys_collide: bool
 ) -> None:
-    if all_keys_collide:
-        monkeypatch.setattr(distinct, "_factors", lambda count: np.zeros(count, np.int32))
+    zeros = np.zeros(kernel[0], np.int32), np.zeros(kernel[1], np.int32)
     maps = random_maps(0, values)
     maps[2] = maps[0]
-    places, found, patches = numbered(maps, kernel, stride)
+    places, found, patches = numbered(maps, kernel, stride, zeros if all_keys_collide else None)
     assert len(places) == len(np.unique(patches.reshape(found.size, -1), axis=0)) == found.max() + 1
     for place in np.ndindex(found.shape):
         example, top, left = places[found[place]]
