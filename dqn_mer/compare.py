@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
@@ -13,7 +13,7 @@ import tyro
 from rich.console import Console
 
 from dqn_mer.comparison import Comparison, compare_runs
-from dqn_mer.comparison_report import REPORT_FILES, comparison_table, report_files
+from dqn_mer.comparison_report import ALWAYS, REPORT_FILES, comparison_table, report_files
 from dqn_mer.fields import Range, check_fields
 from dqn_mer.files import replace_file
 from dqn_mer.runs import Run, find_runs, load_run
@@ -70,10 +70,7 @@ def compare(options: CompareOptions, console: Console | None = None) -> tuple[Co
     for path, content in files.items():  # all is drawn before anything is written
         path.parent.mkdir(parents=True, exist_ok=True)
         replace_file(path, content)
-    for comparison in comparisons:
-        for path in (options.out / comparison.game / name for name in REPORT_FILES):
-            if path not in files:  # a figure of an earlier report that this one does not have
-                path.unlink(missing_ok=True)
+    _drop_old_files(options.out, files)
     for comparison in comparisons:
         shown.print(comparison_table(comparison))
         for remark in comparison.remarks:
@@ -91,6 +88,16 @@ def _check_out(options: CompareOptions) -> None:
         raise ValueError(f"out={str(out)!r}: {above} must be a folder that may be written to")
     if out.exists() and any(out.iterdir()) and not options.overwrite:
         raise ValueError(f"out={str(out)!r}: is not empty; must be a new folder, or give --overwrite")
+
+
+def _drop_old_files(out: Path, files: Collection[Path]) -> None:
+    """Remove what an earlier report in ``out`` had and this one does not: a figure, or a whole game."""
+    for folder in (path for path in out.iterdir() if all((path / name).is_file() for name in ALWAYS)):
+        for path in (folder / name for name in REPORT_FILES):
+            if path not in files:
+                path.unlink(missing_ok=True)
+        if not any(folder.iterdir()):
+            folder.rmdir()
 
 
 def _with_unseen(

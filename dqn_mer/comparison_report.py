@@ -22,7 +22,9 @@ from dqn_mer.interference_exhibits import INTERFERENCE_EXHIBITS
 from dqn_mer.intervals import Estimate, interquartile_estimate, probability_of_improvement
 
 EXHIBIT_NAMES = ("curves", "matrices", "difficulty", "interference", "interference_matrices")
-REPORT_FILES = {"report.md", "metrics.csv", "runs.csv"} | {
+ALWAYS = {"report.md", "metrics.csv", "runs.csv"}
+"""Files that the report of every comparison has."""
+REPORT_FILES = ALWAYS | {
     f"{name}.{kind}" for name in EXHIBIT_NAMES for kind in ("csv", "png", "svg")
 }
 """All files that the report of a comparison may have."""

@@ -86,6 +86,22 @@ def test_the_same_report_byte_for_byte_and_only_when_asked(
     assert {path: path.read_bytes() for path in (tmp_path / "report").rglob("*.*")} == files
 
 
+def test_a_game_that_is_no_longer_compared_leaves_the_report_and_what_else_is_there_stays(
+    runs: Path, tmp_path: Path
+) -> None:
+    out, others = tmp_path / "report", tmp_path / "others"
+    write_run(others / "catcher", [[0.0, 0.0], [1.0, 1.0], [2.0, 2.0]], game="catcher", settings=(0.06, 0.09))
+    assert main(["compare", str(runs), str(others), "--out", str(out)]) == 0
+    assert {path.name for path in out.iterdir()} == {"catcher", "flappy_bird"}
+    (out / "mine").mkdir()
+    kept = [out / "notes.md", out / "mine" / "report.md", out / "mine" / "metrics.csv"]
+    for path in kept:
+        path.write_text("mine")
+    assert main(["compare", str(runs), "--out", str(out), "--overwrite"]) == 0
+    assert {path.name for path in out.iterdir()} == {"flappy_bird", "mine", "notes.md"}
+    assert {path.read_text() for path in kept} == {"mine"}
+
+
 def test_curves_and_bands_are_what_is_drawn(runs: Path) -> None:
     exhibit = learning_curves(compared(runs))
     first, second = exhibit.figure.axes
