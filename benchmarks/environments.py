@@ -14,8 +14,7 @@ import gymnasium
 import numpy as np
 import tyro
 
-from benchmarks.harness import interleave, report, spread
-from dqn_mer.processor import processor
+from benchmarks.harness import cores, interleave, report, spread
 from envs import ENV_IDS
 
 
@@ -92,7 +91,7 @@ def main() -> None:
     """Measure every game, observation and peer; one game after the other, since upstream's share one window."""
     options = tyro.cli(Options)
     rows = []
-    with processor(1):
+    with cores(1):
         for game in ENV_IDS:
             for (who, observation), seconds in interleave(sides_of(game, options.steps), options.repeats).items():
                 middle, low, high = spread([options.steps / value for value in seconds])

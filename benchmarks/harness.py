@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import csv
+import os
 import platform
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -14,7 +16,23 @@ import torch
 from rich.console import Console
 from rich.table import Table
 
+from dqn_mer.processor import processor
+
 RESULTS = Path(__file__).parent.parent / "results" / "benchmarks"
+
+
+@contextmanager
+def cores(count: int) -> Iterator[None]:
+    """Keep this process to so many cores, where the system can, with as many PyTorch threads."""
+    allowed = os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else set()
+    if allowed:
+        os.sched_setaffinity(0, sorted(allowed)[:count])
+    try:
+        with processor(count):
+            yield
+    finally:
+        if allowed:
+            os.sched_setaffinity(0, allowed)
 
 
 def interleave(sides: Mapping[str, Callable[[], Any]], repeats: int, inner: int = 1) -> dict[str, list[float]]:

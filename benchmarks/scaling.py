@@ -7,10 +7,9 @@ from typing import Any
 
 import tyro
 
-from benchmarks.harness import interleave, report, spread
+from benchmarks.harness import cores, interleave, report, spread
 from benchmarks.training import our_side_of
 from dqn_mer.defaults import default_config
-from dqn_mer.processor import processor
 
 AXES: dict[str, tuple[Any, ...]] = {
     "batch_size": (4, 16, 64, 256),
@@ -55,7 +54,7 @@ def measure(axis: str, values: tuple[Any, ...], options: Options) -> list[dict[s
 def main() -> None:
     """Measure every axis."""
     options = tyro.cli(Options)
-    with processor(1):
+    with cores(1):
         report("scaling", [row for axis, values in AXES.items() for row in measure(axis, values, options)])
 
 

@@ -18,11 +18,10 @@ import tyro
 from stable_baselines3 import DQN
 from stable_baselines3.common.callbacks import BaseCallback
 
-from benchmarks.harness import report, spread
+from benchmarks.harness import cores, report, spread
 from dqn_mer.agents import build_agent, build_exploration
 from dqn_mer.config import Config
 from dqn_mer.defaults import default_config
-from dqn_mer.processor import processor
 from dqn_mer.replay import Transition
 from dqn_mer.streams import spawn_streams
 from dqn_mer.tasks import game_task
@@ -35,7 +34,7 @@ class Options:
     """Time whole training, frame by frame."""
 
     threads: int = 1
-    """PyTorch's threads."""
+    """Cores to run on, each with a PyTorch thread."""
     repeats: int = 3
     """Measurements of each side, in turn."""
     pixel_frames: int = 200
@@ -134,7 +133,7 @@ def main() -> None:
     """Measure both observations and optimizers."""
     options = tyro.cli(Options)
     lengths = {"pixels": options.pixel_frames, "state": options.state_frames}
-    with processor(options.threads):
+    with cores(options.threads):
         rows = [
             row
             for observation, frames in lengths.items()

@@ -15,12 +15,11 @@ import numpy as np
 import torch
 import tyro
 
-from benchmarks.harness import interleave, report, spread
+from benchmarks.harness import cores, interleave, report, spread
 from dqn_mer.agents import make_optimizer
 from dqn_mer.dqn import HuberTDLoss
 from dqn_mer.mer import Examples, MERParameters, MERUpdate, MiniBatchUpdate
 from dqn_mer.networks import FlatWeights, build_network
-from dqn_mer.processor import processor
 from dqn_mer.sequential import make_learner
 from envs import ENV_IDS
 
@@ -39,7 +38,7 @@ class Options:
     """Time one update of 17 examples."""
 
     threads: int = 1
-    """PyTorch's threads."""
+    """Cores to run on, each with a PyTorch thread."""
     repeats: int = 15
     """Measurements of each side."""
     batch_size: int = 16
@@ -109,7 +108,7 @@ def measure(network: str, optimizer: str, options: Options) -> dict[str, Any]:
 def main() -> None:
     """Measure all networks and optimizers."""
     options = tyro.cli(Options)
-    with processor(options.threads):
+    with cores(options.threads):
         report("update", [measure(network, optimizer, options) for network in NETWORKS for optimizer in RATES])
 
 

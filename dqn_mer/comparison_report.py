@@ -24,9 +24,7 @@ from dqn_mer.intervals import Estimate, interquartile_estimate, probability_of_i
 EXHIBIT_NAMES = ("curves", "matrices", "difficulty", "interference", "interference_matrices")
 ALWAYS = {"report.md", "metrics.csv", "runs.csv"}
 """Files that the report of every comparison has."""
-REPORT_FILES = ALWAYS | {
-    f"{name}.{kind}" for name in EXHIBIT_NAMES for kind in ("csv", "png", "svg")
-}
+REPORT_FILES = ALWAYS | {f"{name}.{kind}" for name in EXHIBIT_NAMES for kind in ("csv", "png", "svg")}
 """All files that the report of a comparison may have."""
 DPI = 110
 PNG_COLOURS = 128  # a third of the bytes, and no difference to be seen
