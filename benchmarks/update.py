@@ -17,10 +17,10 @@ import tyro
 
 from benchmarks.harness import cores, interleave, report, spread
 from dqn_mer.agents import make_optimizer
-from dqn_mer.dqn import HuberTDLoss
 from dqn_mer.mer import Examples, MERParameters, MERUpdate, MiniBatchUpdate
 from dqn_mer.networks import FlatWeights, build_network
 from dqn_mer.sequential import make_learner
+from dqn_mer.td import HuberTDLoss
 from envs import ENV_IDS
 
 NETWORKS: dict[str, tuple[tuple[int, ...], tuple[int, ...]]] = {

@@ -10,7 +10,7 @@ from torch.optim import Optimizer
 
 from dqn_mer.batch import make_mini_batch
 from dqn_mer.config import Config
-from dqn_mer.dqn import HuberTDLoss, ReplayUpdate
+from dqn_mer.dqn import ReplayUpdate
 from dqn_mer.efficient_mer import EfficientMERUpdate
 from dqn_mer.hare_tortoise import HareTortoiseUpdate
 from dqn_mer.mer import MERParameters, MERUpdate
@@ -18,6 +18,7 @@ from dqn_mer.networks import FlatWeights
 from dqn_mer.replay import FifoMemory, Memory, ReservoirMemory
 from dqn_mer.sequential import make_learner
 from dqn_mer.streams import Streams
+from dqn_mer.td import HuberTDLoss
 
 MakeMemory = Callable[[Config, gymnasium.spaces.Box, Streams], Memory]
 MakeReplay = Callable[[Config, FlatWeights, Optimizer, Streams], ReplayUpdate]

@@ -7,10 +7,10 @@ import torch
 from torch import nn
 
 from dqn_mer.agents import make_optimizer
-from dqn_mer.dqn import HuberTDLoss
 from dqn_mer.mer import AutogradLearner, MERParameters, MERUpdate
 from dqn_mer.networks import FlatWeights, build_network
 from dqn_mer.sequential import ExplicitLearner
+from dqn_mer.td import HuberTDLoss
 
 MLP, CNN, BIG_CNN = "mlp", "cnn", "nature-cnn"
 ALGORITHMS = {

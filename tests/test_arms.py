@@ -10,7 +10,6 @@ import torch
 
 from dqn_mer.agents import make_optimizer
 from dqn_mer.checkpoint import load_checkpoint, save_checkpoint
-from dqn_mer.dqn import HuberTDLoss
 from dqn_mer.efficient_mer import EfficientMERUpdate
 from dqn_mer.evaluation import GreedyPolicy
 from dqn_mer.hare_tortoise import HareTortoiseUpdate
@@ -18,6 +17,7 @@ from dqn_mer.mer import AutogradLearner, Examples, MiniBatchUpdate
 from dqn_mer.networks import FlatWeights, build_network, network_from_spec, network_spec
 from dqn_mer.random_values import RandomValues
 from dqn_mer.sequential import has_explicit_form, make_learner
+from dqn_mer.td import HuberTDLoss
 from tests.test_training import rows_of, tiny_run
 
 EXAMPLES = (torch.randn(5, 4, generator=torch.Generator().manual_seed(1)), torch.arange(5) % 2, torch.ones(5))

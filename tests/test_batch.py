@@ -10,9 +10,9 @@ from torch import Tensor, autograd, nn
 from dqn_mer import batch
 from dqn_mer.agents import make_optimizer
 from dqn_mer.batch import BatchNetwork, ExplicitMiniBatchUpdate, has_batch_form, make_forward, make_mini_batch
-from dqn_mer.dqn import HuberTDLoss
 from dqn_mer.mer import Examples, MiniBatchUpdate
 from dqn_mer.networks import FlatWeights, build_network
+from dqn_mer.td import HuberTDLoss
 from tests.mer_problems import BIG_CNN, CNN, MLP, CrossEntropy, make_problem
 
 pytest.importorskip("numba")

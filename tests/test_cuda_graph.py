@@ -8,9 +8,9 @@ import torch
 
 from dqn_mer.agents import make_optimizer
 from dqn_mer.cuda_graph import GraphLearner
-from dqn_mer.dqn import HuberTDLoss
 from dqn_mer.mer import AutogradLearner, Examples, MERParameters, MERUpdate
 from dqn_mer.networks import FlatWeights
+from dqn_mer.td import HuberTDLoss
 from tests.mer_problems import CNN, MLP, make_problem
 
 needs_cuda = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")

@@ -7,13 +7,14 @@ import pytest
 import torch
 
 from dqn_mer.agents import make_optimizer
-from dqn_mer.dqn import DQNAgent, DQNSettings, HuberTDLoss, td_targets
+from dqn_mer.dqn import DQNAgent, DQNSettings
 from dqn_mer.exploration import EpsilonSchedule, Exploration
 from dqn_mer.mer import Examples, MERParameters, MERUpdate
 from dqn_mer.networks import FlatWeights, build_network
 from dqn_mer.replay import ReservoirMemory, Transition
 from dqn_mer.sequential import make_learner
 from dqn_mer.streams import spawn_streams
+from dqn_mer.td import HuberTDLoss, td_targets
 
 
 def test_targets_by_hand() -> None:

@@ -10,9 +10,9 @@ import torch
 
 from dqn_mer import kernels, sequential
 from dqn_mer.agents import make_optimizer
-from dqn_mer.dqn import HuberTDLoss
 from dqn_mer.mer import MERParameters, MERUpdate, arrange_batches
 from dqn_mer.networks import FlatWeights
+from dqn_mer.td import HuberTDLoss
 from tests.mer_problems import (
     ALGORITHMS,
     BIG_CNN,

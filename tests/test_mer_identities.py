@@ -9,10 +9,10 @@ import pytest
 import torch
 
 from dqn_mer.agents import make_optimizer
-from dqn_mer.dqn import HuberTDLoss
 from dqn_mer.mer import MERParameters, MERUpdate, MiniBatchUpdate, arrange_batches
 from dqn_mer.networks import FlatWeights
 from dqn_mer.sequential import make_learner
+from dqn_mer.td import HuberTDLoss
 from tests.mer_problems import (
     ALGORITHMS,
     CNN,

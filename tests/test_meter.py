@@ -13,7 +13,6 @@ from torch import Tensor, nn
 
 from dqn_mer.agents import build_agent, build_meter
 from dqn_mer.defaults import default_config
-from dqn_mer.dqn import HuberTDLoss
 from dqn_mer.interference import cosines, gradient_dots, pair_means
 from dqn_mer.meter import EXAMPLES, Meter
 from dqn_mer.networks import FlatWeights, build_network
@@ -22,6 +21,7 @@ from dqn_mer.replay import Transition
 from dqn_mer.state import SavedState
 from dqn_mer.streams import Streams, spawn_streams
 from dqn_mer.tasks import game_task
+from dqn_mer.td import HuberTDLoss
 from tests.test_training import rows_of, tiny_run
 
 
