@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from dqn_mer.fields import bad_value
+from dqn_mer.fields import allowed_values, bad_value
 
 if TYPE_CHECKING:
     from dqn_mer.config import Config
@@ -38,7 +38,8 @@ def check_combinations(config: Config) -> None:
         if holds:
             _must_be_default(config, names, why)
     if "/" in config.game or not config.game.isprintable() or not config.game.strip():
-        raise bad_value("game", config.game, "one line of text without a slash, since folders are named after it")
+        games = ", ".join(allowed_values(type(config))["game"].choices)
+        raise bad_value("game", config.game, f"one of {games}, or the name of a task of yours: one line, no slash")
     if config.vary and not config.settings:
         raise ValueError(f"vary={config.vary!r}: needs settings, the values to give it")
 

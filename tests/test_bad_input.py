@@ -113,6 +113,12 @@ def test_any_flags_are_a_configuration_or_one_line(words: list[str]) -> None:
         assert Config.from_json(json.loads(json.dumps(config.to_json()))) == config
 
 
+def test_no_game_is_answered_with_the_games() -> None:
+    for name in ("", " ", "a/b"):
+        with pytest.raises(ValueError, match=f"^game='{name}': must be one of catcher, flappy_bird, or"):
+            parse_config(["--game", name])
+
+
 @settings(deadline=None, max_examples=50)
 @given(st.data())
 def test_one_bad_flag_is_named_with_its_value_and_what_is_allowed(data: st.DataObject) -> None:
