@@ -10,25 +10,23 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-import gymnasium
 import numpy as np
 import torch
 import tyro
 
 from benchmarks.harness import cores, interleave, report, spread
 from dqn_mer.agents import make_optimizer
+from dqn_mer.defaults import default_config
 from dqn_mer.mer import Examples, MERParameters, MERUpdate, MiniBatchUpdate
 from dqn_mer.networks import FlatWeights, build_network
 from dqn_mer.sequential import make_learner
+from dqn_mer.tasks import game_task
 from dqn_mer.td import HuberTDLoss
-from envs import ENV_IDS
 
-NETWORKS: dict[str, tuple[tuple[int, ...], tuple[int, ...]]] = {
-    "Nature CNN": ((4, 84, 84), (512,)),
-    "MLP 128-128": ((4,), (128, 128)),
-}
+HIDDEN_SIZES = {"Nature CNN": (512,), "MLP 128-128": (128, 128)}
+CASES = [("Nature CNN", "catcher"), ("Nature CNN", "flappy_bird"), ("MLP 128-128", "catcher")]
+"""Networks and the games whose observations they learn from; of pixels it matters how often a patch repeats."""
 RATES = {"sgd": 1e-3, "adam": 1e-4}
-ACTIONS = 3
 WARM_UP_UPDATES = 50
 """More than Adam's first 540 steps of all, in which ours puts off less (see `dqn_mer.adam`)."""
 
@@ -45,19 +43,19 @@ class Options:
     """Replayed examples; the newest is one more."""
 
 
-def make_examples(shape: tuple[int, ...], count: int) -> Examples:
-    """Return observations of Catcher under random play, with random actions and targets."""
+def make_examples(game: str, observation: str, count: int) -> tuple[Examples, int]:
+    """Return observations of random play, random actions and targets; and how many actions there are."""
     rng = np.random.default_rng(0)
-    env = gymnasium.make(ENV_IDS["catcher"], observation="pixels" if len(shape) == 3 else "state")
-    env.action_space.seed(0)
+    task = game_task(default_config(game=game, observation=observation))
+    env, odds = task.make_env(task.schedule.settings[0]), task.action_probabilities
     seen = [env.reset(seed=0)[0]]
     while len(seen) < 1_000:
-        observation, _, terminated, truncated, _ = env.step(env.action_space.sample())
-        seen.append(env.reset()[0] if terminated or truncated else observation)
+        following, _, terminated, truncated, _ = env.step(rng.choice(len(odds), p=odds))
+        seen.append(env.reset()[0] if terminated or truncated else following)
     env.close()
     inputs = torch.from_numpy(np.stack([seen[place] for place in rng.integers(len(seen), size=count)]))
-    actions = torch.from_numpy(rng.integers(ACTIONS, size=count))
-    return inputs, actions, torch.from_numpy(rng.standard_normal(count, np.float32))
+    actions = torch.from_numpy(rng.integers(len(odds), size=count))
+    return (inputs, actions, torch.from_numpy(rng.standard_normal(count, np.float32))), len(odds)
 
 
 def make_naive(model: torch.nn.Module, optimizer: str, parameters: MERParameters) -> Callable[[Examples], None]:
@@ -79,23 +77,24 @@ def make_naive(model: torch.nn.Module, optimizer: str, parameters: MERParameters
     return update
 
 
-def measure(network: str, optimizer: str, options: Options) -> dict[str, Any]:
+def measure(network: str, game: str, optimizer: str, options: Options) -> dict[str, Any]:
     """Return one row of the table."""
-    shape, hidden = NETWORKS[network]
+    pixels, hidden = network == "Nature CNN", HIDDEN_SIZES[network]
     parameters = MERParameters(options.batch_size, across_batch_rate=0.3)
-    examples = make_examples(shape, options.batch_size + 1)
+    examples, actions = make_examples(game, "pixels" if pixels else "state", options.batch_size + 1)
+    shape = tuple(examples[0].shape[1:])
     loss = HuberTDLoss()
-    ours, batch = (FlatWeights(build_network(shape, ACTIONS, hidden, 0)) for _ in range(2))
+    ours, batch = (FlatWeights(build_network(shape, actions, hidden, 0)) for _ in range(2))
     learner = make_learner(ours, loss, make_optimizer(optimizer, ours, RATES[optimizer]))
     mer = MERUpdate(ours, learner, parameters, np.random.default_rng(0))
     mini = MiniBatchUpdate(batch, loss, make_optimizer(optimizer, batch, RATES[optimizer]), options.batch_size)
-    naive = make_naive(build_network(shape, ACTIONS, hidden, 0), optimizer, parameters)
+    naive = make_naive(build_network(shape, actions, hidden, 0), optimizer, parameters)
     sides = {"ours": lambda: mer.update(examples), "mini-batch": lambda: mini.update(examples)}
     sides["naive"] = lambda: naive(examples)
     for _ in range(WARM_UP_UPDATES):
         mer.update(examples)
-    times = interleave(sides, options.repeats, inner=5 if len(shape) == 3 else 50)
-    row: dict[str, Any] = {"network": network, "optimizer": optimizer}
+    times = interleave(sides, options.repeats, inner=5 if pixels else 50)
+    row: dict[str, Any] = {"network": network, "game": game, "optimizer": optimizer}
     for side, seconds in times.items():
         middle, low, high = (1e3 * value for value in spread(seconds))
         row[f"{side} ms"] = middle
@@ -109,7 +108,7 @@ def main() -> None:
     """Measure all networks and optimizers."""
     options = tyro.cli(Options)
     with cores(options.threads):
-        report("update", [measure(network, optimizer, options) for network in NETWORKS for optimizer in RATES])
+        report("update", [measure(*case, optimizer, options) for case in CASES for optimizer in RATES])
 
 
 if __name__ == "__main__":

@@ -236,14 +236,17 @@ def _advance(
                 if at_once:
                     size, scale, keep1, keep2, small = coasting[done[row]]
                     add1, add2 = zero, zero
+                share = value if step == count - 1 else zero
                 for i in range(columns):
                     slope = last * gradient[i]
                     mean = keep1 * means[i] + add1 * slope
                     square = keep2 * squares[i] + add2 * slope * slope
                     means[i], squares[i] = mean, square
-                    weights[i] -= size * mean / (np.sqrt(square) * scale + small)
+                    weight = weights[i] - size * mean / (np.sqrt(square) * scale + small)
+                    weights[i] = weight
+                    outputs[i] += share * weight
             done[row] = count
-        if value != 0:
+        elif value != 0:
             for i in range(columns):
                 outputs[i] += value * weights[i]
 

@@ -83,16 +83,20 @@ class ConvolutionStack:
             shape = list(self.layers[-1].outputs.shape[:2])
 
     def forward(self, pixels: Array) -> Array:
-        """Return the features, in the order of `torch.nn.Flatten`, of ``pixels`` ``(channels, height, width)``."""
-        scale_pixels(pixels, self.maps)
+        """Return features ``(1, features)``, in the order of `torch.nn.Flatten`.
+
+        Args:
+            pixels: ``(1, channels, height, width)`` uint8.
+        """
+        scale_pixels(pixels[0], self.maps)
         maps = self.maps
         for layer in self.layers:
             layer.forward(maps)
             maps = layer.outputs
-        return maps.transpose(2, 0, 1).reshape(-1)
+        return maps.transpose(2, 0, 1).reshape(1, -1)
 
     def backward(self, gradient: Array, rate: float | None) -> None:
-        """Take the step for d loss / d features."""
+        """Take the step for d loss / d features of the last forward pass, ``(1, features)``."""
         top = self.layers[-1]
         height, width, channels = top.outputs.shape
         top.gradient[...] = gradient.reshape(channels, height, width).transpose(1, 2, 0)

@@ -117,6 +117,13 @@ class DistinctStack:
         columns = zip(*((d.kernel, d.stride, d.factors, d.matrix.numpy(), d.bias) for d in self.layers), strict=True)
         self.kernels, self.strides, self.factors, self.matrices, self.biases = columns
 
+    def distinct_share(self, pixels: Array) -> float:
+        """Return the share of distinct patches among those that the first layer cuts from ``pixels``, in (0, 1]."""
+        numbers = np.empty((len(pixels), *pixels.shape[2:]), np.int32)
+        number_pixels(pixels, numbers)
+        found, places = find_distinct(numbers, self.kernels[0], self.strides[0], self.factors[0])
+        return len(places) / found.size
+
     def features(self, pixels: Array) -> Array:
         """Return what `forward` does, and keep nothing for `backward`."""
         maps = features(pixels, self.table, self.kernels, self.strides, self.factors, self.matrices, self.biases)

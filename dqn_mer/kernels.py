@@ -80,7 +80,7 @@ def dense_step(matrix: Array, inputs: Array, gradient: Array, rate: float) -> Ar
         below: Array = gradient @ matrix
         matrix -= np.multiply.outer(rate * gradient, inputs)
         return below
-    found = np.zeros_like(inputs)
+    found = np.zeros(inputs.shape, inputs.dtype)
     _dense_step(matrix, inputs, gradient, matrix.dtype.type(rate), found)
     return found
 
@@ -91,7 +91,7 @@ def dense_gradient(matrix: Array, inputs: Array, gradient: Array, into: Array) -
         np.multiply.outer(gradient, inputs, out=into)
         below: Array = gradient @ matrix
         return below
-    found = np.zeros_like(inputs)
+    found = np.zeros(inputs.shape, inputs.dtype)
     _dense_gradient(matrix, inputs, gradient, into, found)
     return found
 
@@ -115,7 +115,7 @@ def _add_rows(matrix: Array, inputs: Array, outputs: Array) -> None:
 
 @compiled
 def _dot_rows(matrix: Array, gradient: Array, inputs: Array, below: Array) -> None:
-    active = np.flatnonzero(inputs)
+    active = np.flatnonzero(inputs)[::-1]
     paired = active.shape[0] // 4 * 4
     zero = gradient.dtype.type(0)
     for place in range(0, paired, 4):

@@ -42,6 +42,6 @@ class HuberTDLoss:
 
     def output_gradient(self, q: NDArray[Any], action: np.int64, target: np.floating[Any]) -> NDArray[Any]:
         """Return d loss / d q, shape ``(actions,)``: the TD error clipped to [-1, 1] at the action taken."""
-        gradient = np.zeros_like(q)
+        gradient = np.zeros(q.shape, q.dtype)  # zeros_like takes three times as long
         gradient[action] = min(max(q[action] - target, -1.0), 1.0)
         return gradient

@@ -104,7 +104,7 @@ def benchmark_table() -> str:
             f"{float(row['ours ms']):.3g} ms; {float(row['ours / mini-batch']):.2f} times a mini-batch of the same 17"
         )
         versus = f"1/{float(row['naive / ours']):.1f} of a naive loop"
-        lines.append(f"| MER update, {row['network']}, {row['optimizer']} | {times}; {versus} |")
+        lines.append(f"| MER update, {row['network']}, {row['game']}, {row['optimizer']} | {times}; {versus} |")
     for row in rows("training"):
         if row["agent"].startswith("dqn"):
             rate = f"{float(row['frames/s']):.0f} frames/s"

@@ -13,23 +13,12 @@ from dqn_mer.batch import BatchNetwork, ExplicitMiniBatchUpdate, has_batch_form,
 from dqn_mer.mer import Examples, MiniBatchUpdate
 from dqn_mer.networks import FlatWeights, build_network
 from dqn_mer.td import HuberTDLoss
-from tests.mer_problems import BIG_CNN, CNN, MLP, CrossEntropy, make_problem
+from tests.mer_problems import BIG_CNN, CNN, MLP, CrossEntropy, make_problem, sparse
 
 pytest.importorskip("numba")
 
 KINDS = [MLP, CNN, BIG_CNN]
 DTYPES = [torch.float32, torch.float64]
-
-
-def sparse(inputs: Tensor) -> Tensor:
-    """Return a game's screens, or vectors as they are: black but for a square in each frame."""
-    if inputs.dim() == 2:
-        return inputs
-    screens = torch.zeros_like(inputs)
-    for row, screen in enumerate(screens):
-        for frame in range(len(screen)):
-            screen[frame, 5 + row : 9 + row, 3 + frame : 7 + frame] = 200
-    return screens
 
 
 def problem(kind: str, count: int, dtype: torch.dtype, game: bool) -> tuple[FlatWeights, Examples]:

@@ -10,6 +10,7 @@ import torch
 
 from dqn_mer import kernels, sequential
 from dqn_mer.agents import make_optimizer
+from dqn_mer.distinct_convolution import DistinctStack
 from dqn_mer.mer import MERParameters, MERUpdate, arrange_batches
 from dqn_mer.networks import FlatWeights
 from dqn_mer.td import HuberTDLoss
@@ -24,6 +25,7 @@ from tests.mer_problems import (
     make_problem,
     make_update,
     named,
+    sparse,
 )
 from tests.oracle import naive_mer
 
@@ -73,6 +75,26 @@ def test_explicit_loop_equals_autograd_in_float32(kind: str, rate: float, optimi
     assert results[0].abs().max() > 1e-5
     # Adam divides by the square root of tiny gradients, so single weights may differ; the movement may not.
     assert (results[0] - results[1]).norm() <= 2e-3 * results[0].norm()
+
+
+@pytest.mark.parametrize("optimizer", ["sgd", "adam"])
+@pytest.mark.parametrize("kind", [CNN, BIG_CNN])
+def test_screens_of_few_patches_are_learned_by_patch(kind: str, optimizer: str) -> None:
+    pytest.importorskip("numba")
+    parameters = MERParameters(batch_size=4, num_batches=2, within_batch_rate=0.6, across_batch_rate=0.3)
+    results = []
+    for learner in LEARNERS:
+        model, (dense, *targets) = make_problem(kind, 9, torch.float64)
+        weights = FlatWeights(model)
+        start = weights.snapshot()
+        update = make_update(weights, learner, parameters, optimizer, rate=0.01)
+        for inputs in (sparse(dense), dense, sparse(dense)):  # it may change from update to update
+            update.update((inputs, *targets))
+            if isinstance(update.learner, sequential.ExplicitLearner):
+                by_patch = isinstance(update.learner.convolutions, DistinctStack)
+                assert by_patch is (inputs is not dense)
+        results.append(weights.snapshot() - start)
+    assert (results[0] - results[1]).norm() <= 1e-9 * results[0].norm()
 
 
 @pytest.mark.parametrize("optimizer", ["sgd", "adam"])
