@@ -117,6 +117,12 @@ def benchmark_table() -> str:
             f"{float(row['MB']):,.0f} MB; memory of the process grew by {float(row['peak RSS grown by, MB']):,.0f} MB"
         )
         lines.append(f"| {row['who']}: 50,000 pixel transitions of {row['game']} | {size} |")
+    grown: dict[str, list[str]] = {}
+    for row in rows("scaling"):
+        grown.setdefault(row["changed"], []).append(f"{float(row['ms per frame']):.2g} ({row['value'].split()[0]})")
+    for changed, times in grown.items():
+        what = f"ms a frame of dqn-mer, catcher from state, by {changed.replace('_', ' ')}"
+        lines.append(f"| {what} | {', '.join(times)} |")
     return "\n".join(lines) + "\n"
 
 

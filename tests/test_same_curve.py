@@ -25,19 +25,20 @@ FRAMES = 2_000
 COLUMNS = ("train/loss", "train/td_error", "train/q_mean", "train/gradient_norm", "train/update_norm")
 
 
-def run(folder: Path, agent: str, observation: str, optimizer: str, frames: int) -> RunResult:
+def run(folder: Path, agent: str, observation: str, optimizer: str, game: str = "catcher") -> RunResult:
     """Train on random play, so that the two runs see the same frames whatever rounding does to a greedy choice."""
     config = default_config(
+        game=game,
         agent=agent,
         observation=observation,
         optimizer=optimizer,
         learning_rate={"sgd": 1e-2, "adam": 1e-4}[optimizer],
-        frames=frames,
-        frames_per_setting=frames // 2,
+        frames=FRAMES,
+        frames_per_setting=FRAMES // 2,
         warmup_frames=50,
         target_sync_frames=200,
         epsilon_end=1.0,
-        eval_every=frames,
+        eval_every=FRAMES,
         eval_episodes=1,
         eval_frame_limit=50,
         eval_worker=False,
@@ -105,13 +106,21 @@ def nudge(model: nn.Sequential) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("agent", ["dqn-mer", "dqn"])
-@pytest.mark.parametrize(("observation", "optimizer"), [("state", "sgd"), ("state", "adam"), ("pixels", "sgd")])
+@pytest.mark.parametrize(
+    ("game", "observation", "optimizer"),
+    [
+        ("catcher", "state", "sgd"),
+        ("catcher", "state", "adam"),
+        ("catcher", "pixels", "sgd"),  # few of its patches are distinct, in Flappy Bird most: two ways to learn
+        ("flappy_bird", "pixels", "sgd"),
+    ],
+)
 def test_two_thousand_frames(
-    agent: str, observation: str, optimizer: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    agent: str, game: str, observation: str, optimizer: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    fast = run(tmp_path / "fast", agent, observation, optimizer, FRAMES)
+    fast = run(tmp_path / "fast", agent, observation, optimizer, game=game)
     take_autograd(monkeypatch)
-    slow = run(tmp_path / "slow", agent, observation, optimizer, FRAMES)
+    slow = run(tmp_path / "slow", agent, observation, optimizer, game=game)
     check_paths(fast, slow)
     for column in COLUMNS:
         mine, other = (curve(tmp_path / name, column) for name in ("fast", "slow"))
@@ -132,9 +141,9 @@ def test_adam_from_pixels_in_float64(agent: str, tmp_path: Path, monkeypatch: py
     """
     monkeypatch.setattr(adam, "MAX_EPSILON_DRIFT", -1.0)
     initial_weights(monkeypatch, make_double)
-    fast = run(tmp_path / "fast", agent, "pixels", "adam", FRAMES)
+    fast = run(tmp_path / "fast", agent, "pixels", "adam")
     take_autograd(monkeypatch)
-    slow = run(tmp_path / "slow", agent, "pixels", "adam", FRAMES)
+    slow = run(tmp_path / "slow", agent, "pixels", "adam")
     check_paths(fast, slow)
     assert slow.agent.online.vector.dtype == torch.float64
     for column in COLUMNS:
@@ -149,11 +158,11 @@ def test_adam_from_pixels_in_float32_is_as_far_off_as_rounding_alone(
     agent: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Autograd itself, from initial weights moved by their last bit, ends 30 to 40% away: the measure of the rest."""
-    fast = run(tmp_path / "fast", agent, "pixels", "adam", FRAMES)
+    fast = run(tmp_path / "fast", agent, "pixels", "adam")
     take_autograd(monkeypatch)
-    slow = run(tmp_path / "slow", agent, "pixels", "adam", FRAMES)
+    slow = run(tmp_path / "slow", agent, "pixels", "adam")
     initial_weights(monkeypatch, nudge)
-    nudged = run(tmp_path / "nudged", agent, "pixels", "adam", FRAMES)
+    nudged = run(tmp_path / "nudged", agent, "pixels", "adam")
     check_paths(fast, slow)
     for column in COLUMNS:
         mine, other, moved = (curve(tmp_path / name, column) for name in ("fast", "slow", "nudged"))
