@@ -108,7 +108,7 @@ class Allowed:
 
 
 KINDS: dict[Any, str] = {
-    bool: "true or false", int: "a whole number", float: "a finite number", str: "text", Path: "a path",
+    bool: "true or false", int: "a whole number", float: "a finite number", str: "text", Path: "a pathlib.Path",
 }  # fmt: skip
 
 
