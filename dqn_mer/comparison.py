@@ -166,6 +166,8 @@ def _remarks(groups: Sequence[Group], by: Sequence[str]) -> Iterator[str]:
             yield f"{label} has more than one run of seed {_listed(twice)}; intervals take them as independent."
         if len(numbers) < 2:
             yield f"{label} has one run only, so there are no intervals for it."
+        elif len(numbers) == 2:
+            yield f"{label} has two runs only; its intervals are no more than the range of the two."
     for group in groups:
         if any(run.schedule.interleave_frames for run in group.runs):
             yield f"{group.label} trained on all settings in turn all the time: bars, borders and rows are not its own."

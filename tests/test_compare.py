@@ -15,6 +15,7 @@ from rich.console import Console
 from dqn_mer.cli import main
 from dqn_mer.compare import CompareOptions, compare
 from dqn_mer.comparison import Comparison, compare_runs
+from dqn_mer.comparison_report import metric_estimates
 from dqn_mer.exhibits import learning_curves, score_by_difficulty, score_matrices
 from dqn_mer.runs import find_runs, load_run
 from tests.runs import write_run
@@ -161,6 +162,7 @@ def test_unfair_comparisons_are_pointed_out(runs: Path, capsys: pytest.CaptureFi
     remarks = compared(runs).remarks
     assert remarks == (
         "dqn has more than one run of seed 2; intervals take them as independent.",
+        "dqn-mer has two runs only; its intervals are no more than the range of the two.",
         "Groups have different seeds (dqn: 0, 1, 2, 2; dqn-mer: 1, 2).",
         "Runs differ in batch_size: dqn: 16, 8; dqn-mer: 16",
         "Runs differ in learning_rate: dqn: 0.0003; dqn-mer: 0.0002",
@@ -179,6 +181,15 @@ def test_options_that_an_agent_does_not_read_are_no_difference(runs: Path) -> No
     write_run(runs / "other", [[0.0, 0.0]] * 3, agent="dqn-mer", seed=3, across_batch_rate=0.5)
     (remark,) = (remark for remark in compared(runs).remarks if "across_batch_rate" in remark)
     assert "dqn-mer: 0.3, 0.5" in remark
+
+
+def test_intervals_of_two_runs_are_their_range_and_said_to_be(tmp_path: Path) -> None:
+    for seed, last in enumerate((1.0, 4.0)):
+        write_run(tmp_path / f"seed-{seed}", [[0.0, 0.0], [1.0, 1.0], [last, last]], agent="dqn", seed=seed)
+    comparison = compared(tmp_path)
+    assert comparison.remarks == ("dqn has two runs only; its intervals are no more than the range of the two.",)
+    estimate = metric_estimates(comparison)["dqn"]["retained_accuracy"]
+    assert (estimate.value, estimate.low, estimate.high) == (2.5, 1.0, 4.0)
 
 
 def test_groups_by_other_fields_and_another_baseline(runs: Path) -> None:
@@ -245,7 +256,7 @@ def test_unseen_settings_are_played_by_the_saved_agents(tmp_path: Path) -> None:
     path.write_text(json.dumps({**told, "config": {**told["config"], "seed": 1}}))
     options = CompareOptions((tmp_path / "runs",), tmp_path / "report", unseen=(150.0, 70.0))
     (comparison,) = compare(options, Console(file=io.StringIO()))
-    assert comparison.remarks == (f"No saved agent, so no scores on unseen settings: {tmp_path / 'runs' / 'b'}.",)
+    assert comparison.remarks[-1] == f"No saved agent, so no scores on unseen settings: {tmp_path / 'runs' / 'b'}."
     shown = rows(tmp_path / "report" / "flappy_bird" / "difficulty.csv")
     assert [(row["pipe_gap"], row["trained_on"], row["runs"]) for row in shown] == [
         ("70.0", "no", "1"), ("90", "yes", "2"), ("100", "yes", "2"), ("150.0", "no", "1"),
