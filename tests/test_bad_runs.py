@@ -19,6 +19,7 @@ from hypothesis import strategies as st
 from dqn_mer.cli import main
 from dqn_mer.config import ALLOWED
 from dqn_mer.fields import Allowed, allowed_values
+from dqn_mer.flags import NONE
 from dqn_mer.saved_agents import EvaluateOptions
 from tests.test_bad_input import NASTY, WORDS, asks_for_help, flag, one_line
 
@@ -94,15 +95,15 @@ def command(words: Sequence[str]) -> tuple[int, str]:
 
 @contextlib.contextmanager
 def home(monkeypatch: pytest.MonkeyPatch, parent: Path):
-    """Enter a new folder with things of the user's own."""
-    folder = Path(tempfile.mkdtemp(dir=parent))
-    (folder / "old").mkdir()
+    """Enter a new folder, in a new folder, with things of the user's own."""
+    folder = Path(tempfile.mkdtemp(dir=parent)) / "home"
+    (folder / "old").mkdir(parents=True)
     (folder / "old" / "mine").write_text("{}")
     (folder / "good.json").write_text(json.dumps(SCHEDULE))
     (folder / "link").symlink_to("nowhere")
     monkeypatch.chdir(folder)
     yield folder
-    shutil.rmtree(folder)
+    shutil.rmtree(folder.parent)
 
 
 @EXAMPLES
@@ -144,16 +145,17 @@ def test_any_evaluation_answers_or_leaves_no_trace(
 ) -> None:
     with home(monkeypatch, tmp_path) as folder:
         shutil.copytree(run, folder / "run")
-        before = contents(folder)
+        before = contents(folder.parent)
         if asks_for_help(words):
             return
         code, said = command(["evaluate", "--episodes=1", "--frame-limit=5", *words, path])
         event(f"exit code {code}")
-        after = contents(folder)
+        after = contents(folder.parent)
         assert {name: after.get(name) for name in before} == before
         new = sorted(set(after) - set(before))
         if code == 0:
-            assert said == "" and len(new) == any(word.startswith("--json=") for word in words)
+            asked = [word for word in words if word.startswith("--json=") and word != f"--json={NONE}"]
+            assert said == "" and len(new) == len(asked)
             assert all(json.loads(after[name])["settings"] for name in new)
         else:
             assert (code, one_line(said), said[:7], new) == (2, True, "error: ", [])
