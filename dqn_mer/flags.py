@@ -127,7 +127,7 @@ def _merged(**groups: dict[str, Any]) -> dict[str, Any]:
 def _flags(kind: type[Any], default: object, notes: Mapping[str, str]) -> Iterator[StructFieldSpec]:
     """Yield a flag for each field of a dataclass."""
     allowed, hints = allowed_values(kind), get_type_hints(kind, include_extras=True)
-    texts = _texts(kind)  # type: ignore[arg-type] # types are hashable
+    texts = _texts(kind)  # type: ignore[arg-type] # mypy does not see that a class is hashable
     annotated: Any = Annotated  # which a type checker wants spelt out
     for field in dataclasses.fields(kind):
         name = field.name

@@ -115,7 +115,7 @@ def _add_rows(matrix: Array, inputs: Array, outputs: Array) -> None:
 
 @compiled
 def _dot_rows(matrix: Array, gradient: Array, inputs: Array, below: Array) -> None:
-    active = np.flatnonzero(inputs)[::-1]
+    active = np.flatnonzero(inputs)[::-1]  # the pass before this one left the last rows in the cache
     paired = active.shape[0] // 4 * 4
     zero = gradient.dtype.type(0)
     for place in range(0, paired, 4):

@@ -1,9 +1,9 @@
 """MER's inner loop without autograd, for ReLU MLPs and CNNs on a CPU: the same weights in a fraction of the time.
 
 For one example at a time autograd spends most of its time on bookkeeping, and SGD on reading and writing every
-weight. Here both passes are written out (`explicit`, `convolution`), the first layer's patches are cut out once for all
-examples, and a large dense layer takes the steps of a batch together. `AutogradLearner` is the oracle, and the
-way for every other model, loss and device.
+weight. Here both passes are written out (`explicit`, `convolution`), patches that an example repeats are computed once
+(`distinct_convolution`), and a large dense layer takes the steps of a batch together. `AutogradLearner` is the
+oracle, and the way for every other model, loss and device.
 """
 
 from __future__ import annotations
@@ -167,7 +167,7 @@ class ExplicitLearner:
             vector[span] = torch.lerp(start, vector[span], reptile_rate)
 
     def _convolutions(self, pixels: Array) -> ConvolutionStack | DistinctStack:
-        """Return the quicker form of the convolutions, by the first screen."""
+        """Return the quicker form of the convolutions, by the newest example's screen."""
         if self.by_patch is not None and pixels.dtype == np.uint8:
             if self.by_patch.distinct_share(pixels[:1]) <= MAX_DISTINCT_SHARE:
                 return self.by_patch
