@@ -1,0 +1,170 @@
+"""Run the tuning trials, equal in number for every agent, and collect them into ``trials.csv``.
+
+``python results/tuning.py run --observation state --seeds 101 --out OUT`` runs what is missing, trial by trial over all
+agents, each on one thread, and resumes what was stopped; ``python results/tuning.py collect OUT`` writes the table.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import json
+import os
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from itertools import zip_longest
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+FRAMES = {
+    ("catcher", "pixels"): 40_000,
+    ("flappy_bird", "pixels"): 60_000,
+    ("catcher", "state"): 60_000,
+    ("flappy_bird", "state"): 60_000,
+}
+"""Length of a trial, by game and observation."""
+
+REPLAY = [
+    {"learning_rate": rate, "target_sync_frames": period} for rate in (1e-4, 3e-4, 1e-3) for period in (100, 1_000)
+]
+TRIALS: dict[str, tuple[dict[str, Any], list[dict[str, Any]]]] = {
+    "dqn": ({"agent": "dqn"}, REPLAY),
+    "dqn-reservoir": ({"agent": "dqn-reservoir"}, REPLAY),
+    "dqn-mer": (
+        {"agent": "dqn-mer", "optimizer": "adam"},
+        [
+            {"learning_rate": 2e-4, "across_batch_rate": 0.3, "target_sync_frames": 100},
+            {"learning_rate": 2e-4, "across_batch_rate": 0.3, "target_sync_frames": 1_000},
+            {"learning_rate": 6e-5, "across_batch_rate": 1.0, "target_sync_frames": 100},
+            {"learning_rate": 6e-5, "across_batch_rate": 0.3, "target_sync_frames": 100},
+            {"learning_rate": 6e-4, "across_batch_rate": 0.3, "target_sync_frames": 100},
+            {"learning_rate": 6e-4, "across_batch_rate": 0.1, "target_sync_frames": 100},
+        ],
+    ),
+    "dqn-mer-sgd": (
+        {"agent": "dqn-mer", "optimizer": "sgd"},
+        [
+            *(
+                {"learning_rate": 6e-3 / rate, "across_batch_rate": rate, "target_sync_frames": 100}
+                for rate in (0.3, 1.0, 0.1, 0.03)
+            ),
+            {"learning_rate": 2e-2, "across_batch_rate": 0.3, "target_sync_frames": 1_000},
+            {"learning_rate": 6e-3, "across_batch_rate": 0.3, "target_sync_frames": 100},
+        ],
+    ),
+}
+"""By name: what all trials of an agent share, and what each adds. All agents have as many."""
+
+COLUMNS = ("game", "observation", "agent", "optimizer", "learning_rate", "across_batch_rate", "target_sync_frames")
+FIGURES = ("mean_score", "mean_score_last_30k", "best_score_on_first_setting", "frames_per_s")
+
+
+def flags(values: dict[str, Any]) -> list[str]:
+    """Return command-line flags for field values.
+
+    >>> flags({"learning_rate": 1e-4, "double_q": True})
+    ['--learning-rate', '0.0001', '--double-q']
+    """
+    made = []
+    for name, value in values.items():
+        made += [f"--{name.replace('_', '-')}"] + (
+            [] if value is True else [f"{value:.6g}" if isinstance(value, float) else str(value)]
+        )
+    return made
+
+
+def folder_name(name: str, values: dict[str, Any]) -> str:
+    """Return the name of a trial's folder: its agent and what it changes."""
+    return "-".join([name, *(f"{key.replace('_', '')}{value:g}" for key, value in values.items())])
+
+
+def trials(games: list[str], observation: str, seeds: list[int], out: Path) -> list[tuple[Path, list[str]]]:
+    """Return each trial's folder and flags: seed by seed, the first of every agent and game before any second."""
+    made = []
+    for seed in seeds:
+        for row in zip_longest(*([(name, shared, own) for own in rows] for name, (shared, rows) in TRIALS.items())):
+            for name, shared, own in filter(None, row):
+                for game in games:
+                    common = {"game": game, "observation": observation, "seed": seed}
+                    length = {"frames": FRAMES[game, observation]}
+                    folder = out / game / observation / folder_name(name, own) / f"seed-{seed}"
+                    made.append((folder, flags({**common, **shared, **own, **length})))
+    return made
+
+
+def run_trial(trial: tuple[Path, list[str]]) -> None:
+    """Run one trial, or resume it; a finished one is left alone."""
+    folder, arguments = trial
+    if (folder / "summary.json").exists():
+        return
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    started = (folder / "config.json").exists()
+    more = ["--resume", str(folder)] if started else [*arguments, "--no-eval-worker", "--run-dir", str(folder)]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    with (folder.parent / f"{folder.name}.log").open("a") as log:
+        code = subprocess.call(
+            [sys.executable, "-m", "dqn_mer", "train", *more], stdout=log, stderr=log, env=environment
+        )
+    print(f"{'done' if code == 0 else f'exit code {code}'}: {folder}", flush=True)
+
+
+def figures(folder: Path) -> dict[str, Any]:
+    """Return what a finished trial is judged by: mean scores over all settings, as its evaluations give them."""
+    with (folder / "evaluations.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    frames = np.array([int(row["frame"]) for row in rows])
+    scores = np.array([float(row["score_mean"]) for row in rows])
+    first = np.array([row["setting_index"] == "0" for row in rows])
+    summary = json.loads((folder / "summary.json").read_text())
+    wall_s = summary.get("wall_s")
+    return {
+        "mean_score": round(float(scores[frames > 0].mean()), 2),
+        "mean_score_last_30k": round(float(scores[frames > frames.max() - 30_000].mean()), 2),
+        "best_score_on_first_setting": round(float(scores[first].max()), 2),
+        "frames_per_s": round(float(frames.max()) / wall_s, 1) if wall_s else None,
+    }
+
+
+def collect(out: Path, table: Path) -> None:
+    """Write one row for every finished trial below a folder."""
+    rows = []
+    for path in sorted(out.glob("**/summary.json")):
+        saved = json.loads((path.parent / "config.json").read_text())
+        config = saved["config"]
+        command = saved["command"].split(" --no-eval-worker")[0]
+        row = {name: config[name] for name in (*COLUMNS, "seed", "frames")}
+        rows.append({**row, **figures(path.parent), "git_commit": saved["git_commit"], "command": command})
+    with table.open("w", newline="") as file:
+        writer = csv.DictWriter(file, list(rows[0]), lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)
+    print(f"{len(rows)} trials: {table}")
+
+
+def main() -> None:
+    """Run or collect, as the command line says."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    commands = parser.add_subparsers(dest="command", required=True)
+    run = commands.add_parser("run", help="run what is missing")
+    run.add_argument("--games", default="flappy_bird,catcher")
+    run.add_argument("--observation", choices=["state", "pixels"], required=True)
+    run.add_argument("--seeds", default="101")
+    run.add_argument("--jobs", type=int, default=2)
+    run.add_argument("--out", type=Path, required=True)
+    gather = commands.add_parser("collect", help="write the table")
+    gather.add_argument("out", type=Path)
+    gather.add_argument("--table", type=Path, default=Path(__file__).parent / "trials.csv")
+    options = parser.parse_args()
+    if options.command == "collect":
+        collect(options.out, options.table)
+        return
+    seeds = [int(seed) for seed in options.seeds.split(",")]
+    with ThreadPoolExecutor(options.jobs) as pool:
+        list(pool.map(run_trial, trials(options.games.split(","), options.observation, seeds, options.out)))
+
+
+if __name__ == "__main__":
+    main()
