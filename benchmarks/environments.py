@@ -15,7 +15,7 @@ import numpy as np
 import tyro
 
 from benchmarks.harness import cores, interleave, report, spread
-from envs import ENV_IDS
+from continual_ple import ENV_IDS
 
 
 @dataclass

@@ -19,8 +19,8 @@ import numpy as np
 import tyro
 
 from benchmarks.harness import report
+from continual_ple import ENV_IDS
 from dqn_mer.replay import FifoMemory, Transition
-from envs import ENV_IDS
 
 
 @dataclass

@@ -10,6 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch.optim import Optimizer
 
+from continual_ple.settings import Schedule
 from dqn_mer.arms import ARMS
 from dqn_mer.config import Config
 from dqn_mer.dqn import DQNAgent, DQNSettings
@@ -17,7 +18,6 @@ from dqn_mer.exploration import EpsilonSchedule, Exploration
 from dqn_mer.meter import Meter
 from dqn_mer.networks import FlatWeights, network_from_spec, network_spec
 from dqn_mer.streams import Streams
-from envs.settings import Schedule
 
 
 def choose_device(name: str, observation: str) -> torch.device:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from continual_ple.settings import Setting
 from dqn_mer.tasks import Task
-from envs.settings import Setting
 
 
 def choose_settings(words: str, task: Task, trained_on_last: str) -> list[Setting]:

@@ -177,7 +177,7 @@ def parse_config(arguments: Sequence[str]) -> Config:
 
 def _parameters(game: str) -> str:
     """Return what can be varied in a game, for the help."""
-    from envs.catalogue import game_class
+    from continual_ple.catalogue import game_class
 
     table = [
         f"{entry.name} ({entry.low:g} to {entry.high:g} {entry.unit})" for entry in game_class(game).parameter_table

@@ -12,14 +12,14 @@ from typing import Annotated
 import tyro
 from rich.console import Console
 
+from continual_ple.catalogue import game_class
+from continual_ple.settings import Setting
 from dqn_mer.comparison import Comparison, compare_runs
 from dqn_mer.comparison_report import ALWAYS, REPORT_FILES, comparison_table, report_files
 from dqn_mer.fields import Range, check_fields
 from dqn_mer.files import replace_file
 from dqn_mer.runs import Run, find_runs, load_run
 from dqn_mer.streams import spawn_streams
-from envs.catalogue import game_class
-from envs.settings import Setting
 
 
 @dataclass(frozen=True)

@@ -10,9 +10,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from continual_ple.settings import SCHEDULE_PARAMETER, Schedule, Setting
 from dqn_mer.metrics import FloatArray, IntArray
 from dqn_mer.runs import Run, config_differences
-from envs.settings import SCHEDULE_PARAMETER, Schedule, Setting
 
 
 @dataclass(frozen=True)

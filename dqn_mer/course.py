@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from continual_ple import wrapped
 from dqn_mer.agents import build_agent, build_exploration, build_meter, choose_device, describe_network
 from dqn_mer.checkpoint import save_checkpoint
 from dqn_mer.config import RANGES, Config
@@ -23,7 +24,6 @@ from dqn_mer.summary import segment_ends
 from dqn_mer.tags import metric_columns
 from dqn_mer.tasks import Task
 from dqn_mer.tracking import Tracker
-from envs import wrapped
 
 
 class NotFiniteError(ArithmeticError):

@@ -12,8 +12,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from continual_ple.settings import Setting
 from dqn_mer.metrics import EvaluationRow
-from envs.settings import Setting
 
 Policy = Callable[[NDArray[Any]], NDArray[np.int64]]
 """From observations ``(n, ...)`` to actions ``(n,)``."""

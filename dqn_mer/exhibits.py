@@ -15,11 +15,11 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
+from continual_ple.settings import Setting
 from dqn_mer.comparison import Comparison, Group
 from dqn_mer.intervals import Estimate, interquartile_estimate
 from dqn_mer.metrics import FloatArray
 from dqn_mer.report import mark_segments
-from envs.settings import Setting
 
 # Okabe and Ito's palette, in an order that alternates dark and light, so that it also works in grey.
 COLOURS = ("#0072B2", "#E69F00", "#000000", "#CC79A7", "#009E73", "#56B4E9", "#D55E00")

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
 
-from envs.games import shown
+from continual_ple.games import shown
 
 
 @dataclass(frozen=True)

@@ -26,8 +26,8 @@ from tyro.constructors import (
     StructTypeInfo,
 )
 
+from continual_ple.games import shown
 from dqn_mer.fields import Allowed, allowed_values, bad_value
-from envs.games import shown
 
 T = TypeVar("T")
 NONE = "none"  # how None is written

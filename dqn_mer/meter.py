@@ -13,11 +13,11 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import nn
 
+from continual_ple.settings import Schedule
 from dqn_mer.dqn import DQNAgent
 from dqn_mer.interference import InterferenceRow, cosines, gradient_dots, pair_means
 from dqn_mer.plasticity import activations, dormant_share, effective_rank
 from dqn_mer.state import SavedState, State
-from envs.settings import Schedule
 
 EXAMPLES = 128
 """Examples of one measurement: 8,128 pairs."""

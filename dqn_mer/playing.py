@@ -14,6 +14,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from continual_ple.settings import Setting
 from dqn_mer.choosing_settings import find_setting
 from dqn_mer.config import COUNT
 from dqn_mer.defaults import default_config
@@ -24,12 +25,11 @@ from dqn_mer.processor import processor
 from dqn_mer.saved_agents import AgentFields, load_agent
 from dqn_mer.tasks import check_not_varied, game_task
 from dqn_mer.watching import open_window, overlay
-from envs.settings import Setting
 
 if TYPE_CHECKING:
     import pygame
 
-    from envs.window import Window
+    from continual_ple.window import Window
 
 MAX_EPISODES = 1_000
 DEAF_FRAMES = 15  # after a game's end, for keys still being hit

@@ -12,13 +12,13 @@ from typing import Any
 
 from filelock import BaseFileLock
 
+from continual_ple.settings import Schedule
 from dqn_mer.config import Config, ResumeOptions
 from dqn_mer.run_state import FOLDER, LARGEST_DESCRIPTION_BYTES, find_state
 from dqn_mer.runfolder import lock_run, versions
 from dqn_mer.state import SavedState, State, StateError
 from dqn_mer.stopping import RunStopped
 from dqn_mer.tracking import TABLES
-from envs.settings import Schedule
 
 
 @dataclass(frozen=True)

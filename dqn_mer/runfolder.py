@@ -18,9 +18,9 @@ from typing import Any
 import torch
 from filelock import BaseFileLock, FileLock, Timeout
 
+from continual_ple.settings import Schedule
 from dqn_mer.config import Config
 from dqn_mer.files import replace_file
-from envs.settings import Schedule
 
 LOCK = ".lock"
 """Held while a process trains in the folder. Only a finished run has none: two processes could hold two of one name."""

@@ -8,12 +8,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from continual_ple.settings import Schedule
 from dqn_mer.combinations import OPTIONS_OF_AGENTS
 from dqn_mer.config import Config
 from dqn_mer.metrics import FloatArray, IntArray, continual_summary
 from dqn_mer.report import read_evaluations, score_matrix
 from dqn_mer.summary import segment_ends
-from envs.settings import Schedule
 
 # Fields that do not change what is learned or measured: where a run is kept, and how fast it gets there.
 INCIDENTAL = {

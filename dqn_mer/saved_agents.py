@@ -14,6 +14,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from continual_ple import ENV_IDS
+from continual_ple.settings import Schedule, Setting
 from dqn_mer.agents import choose_device
 from dqn_mer.checkpoint import Checkpoint, CheckpointError, load_checkpoint
 from dqn_mer.choosing_settings import choose_settings
@@ -25,8 +27,6 @@ from dqn_mer.metrics import mean_interval
 from dqn_mer.processor import processor, usable_cores
 from dqn_mer.runfolder import as_json
 from dqn_mer.tasks import Task, check_not_varied, game_task
-from envs import ENV_IDS
-from envs.settings import Schedule, Setting
 
 
 @dataclass(frozen=True)

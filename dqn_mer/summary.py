@@ -9,13 +9,13 @@ from typing import Any
 from rich.table import Table
 from rich.text import Text
 
+from continual_ple.settings import Schedule
 from dqn_mer.checkpoint import weights_digest
 from dqn_mer.config import Config
 from dqn_mer.dqn import DQNAgent
 from dqn_mer.metrics import continual_summary
 from dqn_mer.report import read_evaluations, save_learning_curves, score_matrix, summary_table, write_matrix
 from dqn_mer.tasks import Task
-from envs.settings import Schedule
 
 
 def segment_ends(schedule: Schedule, frames: int) -> list[int]:

@@ -11,12 +11,11 @@ import numpy as np
 from gymnasium.wrappers import RecordEpisodeStatistics
 from numpy.typing import NDArray
 
-from dqn_mer.config import Config
-from envs import ENV_IDS
-from envs.catalogue import game_class
-from envs.nonstationary import Apply, NonStationary, apply_parameters
-from envs.schedule_files import load_schedule
-from envs.settings import (
+from continual_ple import ENV_IDS
+from continual_ple.catalogue import game_class
+from continual_ple.nonstationary import Apply, NonStationary, apply_parameters
+from continual_ple.schedule_files import load_schedule
+from continual_ple.settings import (
     DEFAULT_VALUES,
     FRAMES_PER_SETTING,
     SCHEDULE_PARAMETER,
@@ -26,6 +25,7 @@ from envs.settings import (
     schedule_from_values,
     schedule_of_values,
 )
+from dqn_mer.config import Config
 
 
 class MakeEnv(Protocol):

@@ -11,6 +11,7 @@ from typing import Any
 
 from rich.console import Console
 
+from continual_ple.wrapped import has_state
 from dqn_mer.combinations import check_no_schedule
 from dqn_mer.config import Config
 from dqn_mer.course import Course, NotFiniteError
@@ -26,7 +27,6 @@ from dqn_mer.stopping import RunStopped, StopRequest, how_to_go_on, is_out_of_me
 from dqn_mer.summary import summarise
 from dqn_mer.tasks import Task, game_task
 from dqn_mer.tracking import drop_logs
-from envs.wrapped import has_state
 
 
 @dataclass(frozen=True)

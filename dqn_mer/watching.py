@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from rich.console import Console
 from torch.utils.tensorboard import SummaryWriter
 
+from continual_ple.settings import Setting
 from dqn_mer.agents import choose_device
 from dqn_mer.clips import check_format, contact_sheet, gif_summary, play_greedily, record, save_clip, sheet_row
 from dqn_mer.evaluation import GreedyPolicy, episode_seeds
@@ -22,10 +23,9 @@ from dqn_mer.processor import processor, usable_cores
 from dqn_mer.runfolder import create_new_folder
 from dqn_mer.saved_agents import AgentFields, SavedAgent, load_agent, settings_to_play
 from dqn_mer.tasks import Task
-from envs.settings import Setting
 
 if TYPE_CHECKING:
-    from envs.window import Window
+    from continual_ple.window import Window
 
 UNSEEN_DRIVERS = ("dummy", "offscreen")
 PAUSE_FRAMES = 30  # the last picture of an episode stays for a second
@@ -103,7 +103,7 @@ def open_window(title: str) -> Iterator[Window]:
     """
     import pygame  # here, because nothing but a window needs it
 
-    from envs.window import Window
+    from continual_ple.window import Window
 
     try:
         window = Window(title)

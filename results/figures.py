@@ -14,11 +14,11 @@ from typing import Any
 import gymnasium
 from matplotlib.figure import Figure
 
+from continual_ple import ENV_IDS
 from dqn_mer.compare import CompareOptions, compare
 from dqn_mer.comparison import Comparison
 from dqn_mer.comparison_report import metric_estimates, shown
 from dqn_mer.tags import tags_as_markdown
-from envs import ENV_IDS
 
 RESULTS = Path(__file__).parent
 METRICS = ("learning_accuracy", "retained_accuracy", "backward_transfer_interference", "area_under_curve")

@@ -8,8 +8,8 @@ import gymnasium
 import numpy as np
 from gymnasium.wrappers import TimeLimit
 
+from continual_ple.settings import Schedule, Setting
 from dqn_mer.tasks import Task
-from envs.settings import Schedule, Setting
 
 LENGTH = 6
 DISCOUNT = 0.8

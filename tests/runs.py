@@ -7,8 +7,8 @@ import json
 from pathlib import Path
 from typing import Any
 
+from continual_ple.settings import schedule_from_values
 from dqn_mer.defaults import default_config
-from envs.settings import schedule_from_values
 
 BORDER = 50
 VALUES = (100.0, 90.0)

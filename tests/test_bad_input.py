@@ -13,7 +13,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-import envs
+import continual_ple
+from continual_ple.catalogue import GAMES
+from continual_ple.schedule_files import load_schedule
 from dqn_mer.cli import parse_config
 from dqn_mer.config import ALLOWED, Config
 from dqn_mer.fields import Allowed, allowed_values
@@ -21,8 +23,6 @@ from dqn_mer.flags import UsageError, parse
 from dqn_mer.saved_agents import EvaluateOptions
 from dqn_mer.tasks import game_task
 from dqn_mer.watching import WatchOptions
-from envs.catalogue import GAMES
-from envs.schedule_files import load_schedule
 
 SAME_FOLDER = settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 # No NUL: a word of a command line cannot hold one. Surrogates stand for bytes that are not UTF-8.
@@ -207,7 +207,7 @@ def test_any_parameters_are_an_environment_or_one_line(game: str, data: st.DataO
     for name in data.draw(st.lists(st.sampled_from(sorted(choices)), unique=True, max_size=3)):
         arguments[name] = data.draw(choices[name] | choices[name] | others)
     try:
-        env = gymnasium.make(envs.ENV_IDS[game], **arguments)
+        env = gymnasium.make(continual_ple.ENV_IDS[game], **arguments)
     except ValueError as error:
         message = str(error)
         assert one_line(message) and any(name in message for name in arguments)

@@ -10,11 +10,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from continual_ple.catalogue import GAMES
 from dqn_mer.arms import ARMS
 from dqn_mer.combinations import OPTIONS_OF_AGENTS
 from dqn_mer.config import ALLOWED, CHOICES, LATER_FIELDS, RANGES, Config
 from dqn_mer.defaults import default_config
-from envs.catalogue import GAMES
 
 
 def test_every_field_has_a_range_or_choices_or_is_free_on_purpose() -> None:

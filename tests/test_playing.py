@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 from rich.console import Console
 
+from continual_ple.window import Window
 from dqn_mer.defaults import default_config
 from dqn_mer.evaluation import episode_seeds
 from dqn_mer.playing import Keyboard, PlayOptions, play
 from dqn_mer.saved_agents import EvaluateOptions, evaluate_checkpoint
 from dqn_mer.tasks import game_task
-from envs.window import Window
 
 pygame = pytest.importorskip("pygame")
 QUIET = Console(quiet=True)

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 import torch
 
+from continual_ple.schedule_files import load_schedule
 from dqn_mer.cli import parse_config
 from dqn_mer.compare import CompareOptions
 from dqn_mer.config import Config, ResumeOptions
@@ -21,7 +22,6 @@ from dqn_mer.saved_agents import EvaluateOptions
 from dqn_mer.sweep import SweepOptions, plan
 from dqn_mer.tags import tags_as_markdown
 from dqn_mer.watching import WatchOptions
-from envs.schedule_files import load_schedule
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()

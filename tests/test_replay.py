@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-import envs  # noqa: F401 - registers the games
+import continual_ple  # noqa: F401 - registers the games
 from dqn_mer.replay import FifoMemory, Memory, ReservoirMemory, Transition, largest_bytes
 
 FLOAT = np.dtype(np.float32)

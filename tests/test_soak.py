@@ -15,7 +15,7 @@ import pytest
 from gymnasium.utils import seeding
 from rich.console import Console
 
-import envs
+import continual_ple
 from dqn_mer.defaults import default_config
 from dqn_mer.recording import Recorder
 from dqn_mer.training import train
@@ -31,7 +31,7 @@ FLOOR = Fraction(79, 100) * HEIGHT
 class ExactFlappyBird:
     """The rules of PLE's Flappy Bird in whole numbers: pixels for the bird, fifths of a pixel for the pipes.
 
-    Written apart from `envs.flappy_bird` and without a rounding: what it says is exact after any number of frames.
+    Written apart from `continual_ple` and without a rounding: what it says is exact after any number of frames.
     """
 
     random: np.random.Generator
@@ -111,7 +111,7 @@ def test_a_long_flight_stays_exact(frames: int) -> None:
     Bird, gaps, scores and the frame of its death are equal. 57.6 has no exact double: a distance may be off by half a
     unit in the last place of 397.6 px, where a pipe comes back, and by no more however long the episode.
     """
-    env = gymnasium.make(envs.ENV_IDS["flappy_bird"], observation="state", max_episode_steps=frames + 1)
+    env = gymnasium.make(continual_ple.ENV_IDS["flappy_bird"], observation="state", max_episode_steps=frames + 1)
     env.reset(seed=7)
     exact = ExactFlappyBird(seeding.np_random(7)[0])
     allowed = Fraction(np.spacing(397.6)) / 2

@@ -15,11 +15,11 @@ from PIL import Image
 from rich.console import Console
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
+from continual_ple.window import Window
 from dqn_mer.clips import LAST_PICTURE_FRAMES, Film, gif, record, save_clip
 from dqn_mer.overlay import PANEL_WIDTH, Overlay
 from dqn_mer.saved_agents import AgentFields, EvaluateOptions, evaluate_checkpoint, load_agent
 from dqn_mer.watching import WatchOptions, overlay, watch
-from envs.window import Window
 from tests.chain import LENGTH, Chain
 
 QUIET = Console(quiet=True)

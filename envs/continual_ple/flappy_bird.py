@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from envs import flappy_art, flappy_screen, flappy_thumbnail
-from envs.games import REWARD_LOSS, REWARD_POSITIVE, Draws, Game, Image, Parameter
+from continual_ple import flappy_art, flappy_screen, flappy_thumbnail
+from continual_ple.games import REWARD_LOSS, REWARD_POSITIVE, Draws, Game, Image, Parameter
 
 WIDTH, HEIGHT = flappy_art.WIDTH, flappy_art.HEIGHT
 FLOOR = 0.79 * HEIGHT  # px from the top

@@ -7,9 +7,9 @@ import gymnasium
 import numpy as np
 import pytest
 
-from envs import ArcadeEnv
-from envs.games import luma, shrink
-from tests.envs.test_arcade import EACH_GAME, EACH_ID
+from continual_ple import ArcadeEnv
+from continual_ple.games import luma, shrink
+from tests.continual_ple.test_arcade import EACH_GAME, EACH_ID
 
 
 @EACH_GAME
@@ -54,8 +54,8 @@ def test_fixed_looks() -> None:
 
 
 HEADLESS = """
-import sys, gymnasium, envs
-for env_id in envs.ENV_IDS.values():
+import sys, gymnasium, continual_ple
+for env_id in continual_ple.ENV_IDS.values():
     env = gymnasium.make(env_id, render_mode="rgb_array")
     env.reset(seed=0), env.step(0), env.render(), env.close()
 assert "pygame" not in sys.modules

@@ -7,7 +7,7 @@ from typing import Any
 
 import pygame
 
-from envs.games import Draws, FirstDraws
+from continual_ple.games import Draws, FirstDraws
 
 SCREEN_BITS = 32  # a pixel
 

@@ -11,8 +11,8 @@ import numpy.typing as npt
 from gymnasium import spaces
 from gymnasium.error import ResetNeeded
 
-from envs.catalogue import game_class, make_game
-from envs.games import FRAMES_PER_SECOND, FirstDraws, Game, GeneratorDraws, Parameter, one_of
+from continual_ple.catalogue import game_class, make_game
+from continual_ple.games import FRAMES_PER_SECOND, FirstDraws, Game, GeneratorDraws, Parameter, one_of
 
 SCREEN_SIZE = 84  # px, of Mnih et al. 2015
 FRAME_STACK = Parameter("frame_stack", "frames", 4, 1, 64, "frames in an observation of pixels", whole=True)
@@ -192,7 +192,7 @@ class ArcadeEnv(gymnasium.Env[npt.NDArray[Any], np.int64]):
             raise ResetNeeded("there is nothing to show yet: call reset() before render()")
         if self.render_mode == "rgb_array":
             return self._game.draw()
-        from envs.window import Window  # here, because nothing but a window needs a display
+        from continual_ple.window import Window  # here, because nothing but a window needs a display
 
         if self._window is None:
             self._window = Window(self.game_name)

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from envs.games import (
+from continual_ple.games import (
     FRAME_MS,
     REWARD_LOSS,
     REWARD_NEGATIVE,

@@ -14,8 +14,8 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from envs import flappy_art, flappy_screen
-from envs.flappy_art import (
+from continual_ple import flappy_art, flappy_screen
+from continual_ple.flappy_art import (
     BIRD_HEIGHT,
     BIRD_WIDTH,
     BIRD_X,
@@ -26,8 +26,8 @@ from envs.flappy_art import (
     PIPE_WIDTH,
     WIDTH,
 )
-from envs.flappy_screen import Box, Scene
-from envs.games import Image, luma
+from continual_ple.flappy_screen import Box, Scene
+from continual_ple.games import Image, luma
 
 LIP_ROWS = LIP_HEIGHT + flappy_art.LIP_SHADOW  # what differs from a pipe's body, next to the gap
 

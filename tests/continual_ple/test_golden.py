@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from envs.catalogue import make_game
-from envs.games import FirstDraws
-from envs.settings import SCHEDULE_PARAMETER
+from continual_ple.catalogue import make_game
+from continual_ple.games import FirstDraws
+from continual_ple.settings import SCHEDULE_PARAMETER
 
 RECORDINGS = sorted((Path(__file__).parent.parent / "golden").glob("*.npz"))
 

@@ -1,5 +1,8 @@
 """Gymnasium environments around the games Catcher and Flappy Bird, and how their difficulty changes in time.
 
+Importing the package registers its environments. ``gymnasium.make`` imports it too where the id names it:
+``gymnasium.make("continual_ple:ContinualPLE/Catcher-v0")``.
+
 >>> import gymnasium
 >>> env = gymnasium.make("ContinualPLE/Catcher-v0", observation="pixels", fall_speed=0.0908)
 >>> env.observation_space.shape
@@ -8,13 +11,12 @@
 
 import os
 
-import gymnasium
-
-from envs.arcade import ArcadeEnv
-from envs.catalogue import ENV_IDS, GAMES
-from envs.nonstationary import NonStationary
-from envs.schedule_files import load_schedule
-from envs.settings import Schedule, Setting, default_schedule, schedule_from_values
+from continual_ple.arcade import ArcadeEnv
+from continual_ple.catalogue import ENV_IDS, GAMES
+from continual_ple.nonstationary import NonStationary
+from continual_ple.registration import register_games
+from continual_ple.schedule_files import load_schedule
+from continual_ple.settings import Schedule, Setting, default_schedule, schedule_from_values
 
 __all__ = [
     "ENV_IDS",
@@ -29,10 +31,4 @@ __all__ = [
 ]
 
 os.environ.setdefault("PYGAME_HIDE_SUPPORT_PROMPT", "1")  # pygame, imported only where needed, greets on stdout
-
-MAX_EPISODE_FRAMES = 10_000  # good play never ends by itself
-
-for _game, _id in ENV_IDS.items():
-    gymnasium.register(
-        _id, entry_point="envs.arcade:ArcadeEnv", max_episode_steps=MAX_EPISODE_FRAMES, kwargs={"game": _game}
-    )
+register_games()

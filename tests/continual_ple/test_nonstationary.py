@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from gymnasium.wrappers import RecordEpisodeStatistics, TimeLimit
 
-from envs import NonStationary, Schedule, Setting, default_schedule, schedule_from_values
+from continual_ple import NonStationary, Schedule, Setting, default_schedule, schedule_from_values
 
 
 class Counter(gymnasium.Env[np.ndarray[Any, Any], np.int64]):

@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from envs.games import Image
+from continual_ple.games import Image
 
 Colour: TypeAlias = tuple[int, int, int]
 

@@ -9,13 +9,13 @@ import numpy as np
 import pytest
 from gymnasium.utils.env_checker import check_env
 
-from envs import ENV_IDS, ArcadeEnv
-from envs.catalogue import make_game
-from envs.games import FirstDraws, Game, GeneratorDraws
+from continual_ple import ENV_IDS, ArcadeEnv
+from continual_ple.catalogue import make_game
+from continual_ple.games import FirstDraws, Game, GeneratorDraws
 
 
 def installed_rounding() -> str:
-    from envs.upstream_stand_ins import installed_rounding
+    from continual_ple.upstream_stand_ins import installed_rounding
 
     return installed_rounding()
 

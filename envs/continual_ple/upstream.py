@@ -17,10 +17,10 @@ import numpy as np
 import numpy.typing as npt
 import pygame
 
-from envs.catcher import Catcher
-from envs.flappy_bird import FlappyBird
-from envs.games import FRAME_MS, REWARD_LOSS, Draws, FirstDraws, Game, Image
-from envs.upstream_stand_ins import SCREEN_BITS, UpstreamRandom, installed_rounding, load_pictures
+from continual_ple.catcher import Catcher
+from continual_ple.flappy_bird import FlappyBird
+from continual_ple.games import FRAME_MS, REWARD_LOSS, Draws, FirstDraws, Game, Image
+from continual_ple.upstream_stand_ins import SCREEN_BITS, UpstreamRandom, installed_rounding, load_pictures
 
 HOW_TO_GET = (
     "backend='ple' needs the upstream package, which is on no registry: "

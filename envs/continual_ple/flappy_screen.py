@@ -6,9 +6,9 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from envs import flappy_art
-from envs.flappy_art import BIRD_X, FLOOR_Y, HEIGHT, PIPE_WIDTH, WIDTH
-from envs.games import Image, luma
+from continual_ple import flappy_art
+from continual_ple.flappy_art import BIRD_X, FLOOR_Y, HEIGHT, PIPE_WIDTH, WIDTH
+from continual_ple.games import Image, luma
 
 FRAMES_PER_WING_POSITION = 3
 

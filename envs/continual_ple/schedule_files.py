@@ -4,8 +4,8 @@ import json
 from pathlib import Path
 from typing import Any
 
-from envs.games import shown
-from envs.settings import Schedule, check_schedule
+from continual_ple.games import shown
+from continual_ple.settings import Schedule, check_schedule
 
 MAX_FILE_BYTES = 1_000_000
 

@@ -11,11 +11,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from envs.catalogue import GAMES, game_class, make_game
-from envs.catcher import Catcher
-from envs.flappy_bird import FlappyBird
-from envs.games import FirstDraws, Game, GeneratorDraws, Parameter, round_half_away, shown
-from envs.settings import DEFAULT_VALUES, SCHEDULE_PARAMETER
+from continual_ple.catalogue import GAMES, game_class, make_game
+from continual_ple.catcher import Catcher
+from continual_ple.flappy_bird import FlappyBird
+from continual_ple.games import FirstDraws, Game, GeneratorDraws, Parameter, round_half_away, shown
+from continual_ple.settings import DEFAULT_VALUES, SCHEDULE_PARAMETER
 
 PARAMETERS = [(name, parameter) for name, game in GAMES.items() for parameter in game.parameter_table]
 LEFT, RIGHT, NOOP = range(3)

@@ -10,7 +10,8 @@ import pytest
 from gymnasium.error import ResetNeeded
 from gymnasium.utils.env_checker import check_env
 
-from envs import ENV_IDS, MAX_EPISODE_FRAMES, ArcadeEnv
+from continual_ple import ENV_IDS, ArcadeEnv
+from continual_ple.registration import MAX_EPISODE_FRAMES
 
 EACH_ID = pytest.mark.parametrize("env_id", ENV_IDS.values())
 EACH_OBSERVATION = pytest.mark.parametrize("observation", ["pixels", "state"])
@@ -101,7 +102,7 @@ def test_observations_may_be_kept_and_written_to(game: str, observation: str) ->
 @EACH_GAME
 def test_state_is_normalised_and_does_not_tell_the_setting(game: str) -> None:
     """The scale of the input is the same under all settings; all of an episode fits in [−1, 1]."""
-    from envs.settings import default_schedule
+    from continual_ple.settings import default_schedule
 
     seen, scales = [], []
     for setting in default_schedule(game).settings:

@@ -5,7 +5,7 @@ from typing import Any, SupportsFloat
 
 import gymnasium
 
-from envs.settings import Schedule
+from continual_ple.settings import Schedule
 
 Apply = Callable[[gymnasium.Env[Any, Any], Mapping[str, float]], None]
 

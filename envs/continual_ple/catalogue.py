@@ -3,9 +3,9 @@
 from collections.abc import Mapping
 from typing import Literal
 
-from envs.catcher import Catcher
-from envs.flappy_bird import FlappyBird
-from envs.games import Game, one_of
+from continual_ple.catcher import Catcher
+from continual_ple.flappy_bird import FlappyBird
+from continual_ple.games import Game, one_of
 
 Backend = Literal["native", "ple"]
 
@@ -42,6 +42,8 @@ def make_game(
     native = game_class(name)
     if one_of("backend", backend, BACKENDS) == "native":
         return native(rounding="nearest" if rounding is None else rounding, **parameters)
-    from envs.upstream import make_game as make_upstream  # here, because only this backend needs pygame and ple
+    from continual_ple.upstream import (
+        make_game as make_upstream,  # here, because only this backend needs pygame and ple
+    )
 
     return make_upstream(name, parameters, rounding)
