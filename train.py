@@ -2,7 +2,7 @@
 
 import sys
 
-from dqn_mer.cli import train_command
+from dqn_mer.commands.cli import train_command
 
 if __name__ == "__main__":
     sys.exit(train_command(sys.argv[1:]))

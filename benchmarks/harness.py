@@ -16,7 +16,7 @@ import torch
 from rich.console import Console
 from rich.table import Table
 
-from dqn_mer.processor import processor
+from dqn_mer.networks.device import processor
 
 RESULTS = Path(__file__).parent.parent / "results" / "benchmarks"
 

@@ -20,7 +20,7 @@ import tyro
 
 from benchmarks.harness import report
 from continual_ple import ENV_IDS
-from dqn_mer.replay import FifoMemory, Transition
+from dqn_mer.agents.memory import FifoMemory, Transition
 
 
 @dataclass

@@ -17,11 +17,11 @@ import tyro
 from rich.console import Console
 
 from benchmarks.harness import report
-from dqn_mer.config import ResumeOptions
-from dqn_mer.defaults import default_config
-from dqn_mer.resume import open_run
-from dqn_mer.tasks import game_task
-from dqn_mer.training import Trainer
+from dqn_mer.config.config import ResumeOptions
+from dqn_mer.config.defaults import default_config
+from dqn_mer.config.task import game_task
+from dqn_mer.training.resume import open_run
+from dqn_mer.training.trainer import Trainer
 
 
 @dataclass

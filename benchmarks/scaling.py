@@ -9,7 +9,7 @@ import tyro
 
 from benchmarks.harness import cores, interleave, report, spread
 from benchmarks.training import our_side_of
-from dqn_mer.defaults import default_config
+from dqn_mer.config.defaults import default_config
 
 AXES: dict[str, tuple[Any, ...]] = {
     "batch_size": (4, 16, 64, 256),

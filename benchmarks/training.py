@@ -19,12 +19,12 @@ from stable_baselines3 import DQN
 from stable_baselines3.common.callbacks import BaseCallback
 
 from benchmarks.harness import cores, report, spread
-from dqn_mer.agents import build_agent, build_exploration
-from dqn_mer.config import Config
-from dqn_mer.defaults import default_config
-from dqn_mer.replay import Transition
-from dqn_mer.streams import spawn_streams
-from dqn_mer.tasks import game_task
+from dqn_mer.agents.build import build_agent, build_exploration
+from dqn_mer.agents.memory import Transition
+from dqn_mer.config.config import Config
+from dqn_mer.config.defaults import default_config
+from dqn_mer.config.seeds import spawn_streams
+from dqn_mer.config.task import game_task
 
 WARMUP = 200
 

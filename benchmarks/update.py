@@ -15,20 +15,20 @@ import torch
 import tyro
 
 from benchmarks.harness import cores, interleave, report, spread
-from dqn_mer.agents import make_optimizer
-from dqn_mer.defaults import default_config
+from dqn_mer.agents.build import make_optimizer
+from dqn_mer.agents.targets import HuberTDLoss
+from dqn_mer.config.defaults import default_config
+from dqn_mer.config.task import game_task
+from dqn_mer.fast.sequential import make_learner
 from dqn_mer.mer import Examples, MERParameters, MERUpdate, MiniBatchUpdate
-from dqn_mer.networks import FlatWeights, build_network
-from dqn_mer.sequential import make_learner
-from dqn_mer.tasks import game_task
-from dqn_mer.td import HuberTDLoss
+from dqn_mer.networks.q_network import FlatWeights, build_network
 
 HIDDEN_SIZES = {"Nature CNN": (512,), "MLP 128-128": (128, 128)}
 CASES = [("Nature CNN", "catcher"), ("Nature CNN", "flappy_bird"), ("MLP 128-128", "catcher")]
 """Networks and the games whose observations they learn from; of pixels it matters how often a patch repeats."""
 RATES = {"sgd": 1e-3, "adam": 1e-4}
 WARM_UP_UPDATES = 50
-"""More than Adam's first 540 steps of all, in which ours puts off less (see `dqn_mer.adam`)."""
+"""More than Adam's first 540 steps of all, in which ours puts off less (see `dqn_mer.fast.adam`)."""
 
 
 @dataclass

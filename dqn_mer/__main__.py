@@ -2,7 +2,7 @@
 
 import sys
 
-from dqn_mer.cli import main
+from dqn_mer.commands.cli import main
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 from torch import Tensor, autograd
 from torch.optim import Optimizer
 
-from dqn_mer.networks import FlatWeights
-from dqn_mer.state import SavedState, State, optimizer_state, set_optimizer_state
+from dqn_mer.networks.q_network import FlatWeights
+from dqn_mer.storage.state import SavedState, State, optimizer_state, set_optimizer_state
 
 NEWEST = 0
 """Row of the newest example among the examples of one update."""

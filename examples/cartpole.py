@@ -6,12 +6,12 @@ The same lines train any Gymnasium environment with Box observations and Discret
 from collections.abc import Mapping
 from typing import Any
 
-from dqn_mer.config import Config
-from dqn_mer.defaults import default_config
-from dqn_mer.runfolder import command_line
-from dqn_mer.saved_agents import EvaluateOptions, evaluate_checkpoint
-from dqn_mer.tasks import Task, own_task
-from dqn_mer.training import train_on
+from dqn_mer.config.config import Config
+from dqn_mer.config.defaults import default_config
+from dqn_mer.config.task import Task, own_task
+from dqn_mer.evaluation.saved_agent import EvaluateOptions, evaluate_checkpoint
+from dqn_mer.training.folder import command_line
+from dqn_mer.training.trainer import train_on
 
 
 def set_length(env: Any, parameters: Mapping[str, float]) -> None:

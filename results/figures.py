@@ -15,10 +15,10 @@ import gymnasium
 from matplotlib.figure import Figure
 
 from continual_ple import ENV_IDS
-from dqn_mer.compare import CompareOptions, compare
-from dqn_mer.comparison import Comparison
-from dqn_mer.comparison_report import metric_estimates, shown
-from dqn_mer.tags import tags_as_markdown
+from dqn_mer.analysis.comparison import Comparison
+from dqn_mer.analysis.report import metric_estimates, shown
+from dqn_mer.commands.compare import CompareOptions, compare
+from dqn_mer.training.tags import tags_as_markdown
 
 RESULTS = Path(__file__).parent
 METRICS = ("learning_accuracy", "retained_accuracy", "backward_transfer_interference", "area_under_curve")

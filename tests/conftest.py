@@ -9,10 +9,10 @@ import torch
 from rich.console import Console
 from threadpoolctl import threadpool_limits
 
-from dqn_mer.course import Course
-from dqn_mer.defaults import default_config
-from dqn_mer.training import train
-from tests.resuming import At, flags, stop_after, train_and_digest, what_is_left
+from dqn_mer.config.defaults import default_config
+from dqn_mer.training.loop import Course
+from dqn_mer.training.trainer import train
+from tests.helpers.resuming import At, flags, stop_after, train_and_digest, what_is_left
 
 torch.set_num_threads(1)  # small tests: more threads would only wait for each other
 threadpool_limits(1)

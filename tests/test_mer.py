@@ -8,13 +8,14 @@ import numpy as np
 import pytest
 import torch
 
-from dqn_mer import kernels, sequential
-from dqn_mer.agents import make_optimizer
-from dqn_mer.distinct_convolution import DistinctStack
+from dqn_mer.agents.build import make_optimizer
+from dqn_mer.agents.targets import HuberTDLoss
+from dqn_mer.fast import sequential
+from dqn_mer.fast.dedup_convolution import DistinctStack
+from dqn_mer.fast.kernels import dense
 from dqn_mer.mer import MERParameters, MERUpdate, arrange_batches
-from dqn_mer.networks import FlatWeights
-from dqn_mer.td import HuberTDLoss
-from tests.mer_problems import (
+from dqn_mer.networks.q_network import FlatWeights
+from tests.helpers.mer_problems import (
     ALGORITHMS,
     BIG_CNN,
     CNN,
@@ -27,7 +28,7 @@ from tests.mer_problems import (
     named,
     sparse,
 )
-from tests.oracle import naive_mer
+from tests.helpers.oracle import naive_mer
 
 
 @pytest.mark.parametrize("learner", LEARNERS)
@@ -104,7 +105,7 @@ def test_large_layers_equal_autograd_in_float64(
 ) -> None:
     if compiled:
         pytest.importorskip("numba")
-    for module in (kernels, sequential):
+    for module in (dense, sequential):
         monkeypatch.setattr(module, "COMPILED", compiled)
     parameters = MERParameters(
         batch_size=8, num_batches=2, within_batch_rate=0.6, across_batch_rate=0.3, current_example_boost=1.5

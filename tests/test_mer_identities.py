@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 import torch
 
-from dqn_mer.agents import make_optimizer
+from dqn_mer.agents.build import make_optimizer
+from dqn_mer.agents.targets import HuberTDLoss
+from dqn_mer.fast.sequential import make_learner
 from dqn_mer.mer import MERParameters, MERUpdate, MiniBatchUpdate, arrange_batches
-from dqn_mer.networks import FlatWeights
-from dqn_mer.sequential import make_learner
-from dqn_mer.td import HuberTDLoss
-from tests.mer_problems import (
+from dqn_mer.networks.q_network import FlatWeights
+from tests.helpers.mer_problems import (
     ALGORITHMS,
     CNN,
     LEARNERS,

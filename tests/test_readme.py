@@ -13,15 +13,15 @@ import pytest
 import torch
 
 from continual_ple.schedule_files import load_schedule
-from dqn_mer.cli import parse_config
-from dqn_mer.compare import CompareOptions
-from dqn_mer.config import Config, ResumeOptions
-from dqn_mer.flags import parse, parse_known
-from dqn_mer.playing import PlayOptions
-from dqn_mer.saved_agents import EvaluateOptions
-from dqn_mer.sweep import SweepOptions, plan
-from dqn_mer.tags import tags_as_markdown
-from dqn_mer.watching import WatchOptions
+from dqn_mer.commands.cli import parse_config
+from dqn_mer.commands.compare import CompareOptions
+from dqn_mer.commands.play import PlayOptions
+from dqn_mer.commands.sweep import SweepOptions, plan
+from dqn_mer.commands.watch import WatchOptions
+from dqn_mer.config.config import Config, ResumeOptions
+from dqn_mer.config.flags import parse, parse_known
+from dqn_mer.evaluation.saved_agent import EvaluateOptions
+from dqn_mer.training.tags import tags_as_markdown
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()

@@ -12,7 +12,7 @@ Importing the package registers its environments. ``gymnasium.make`` imports it 
 import os
 
 from continual_ple.arcade import ArcadeEnv
-from continual_ple.catalogue import ENV_IDS, GAMES
+from continual_ple.games.catalogue import ENV_IDS, GAMES
 from continual_ple.nonstationary import NonStationary
 from continual_ple.registration import register_games
 from continual_ple.schedule_files import load_schedule

@@ -11,8 +11,8 @@ import numpy.typing as npt
 from gymnasium import spaces
 from gymnasium.error import ResetNeeded
 
-from continual_ple.catalogue import game_class, make_game
-from continual_ple.games import FRAMES_PER_SECOND, FirstDraws, Game, GeneratorDraws, Parameter, one_of
+from continual_ple.games.base import FRAMES_PER_SECOND, FirstDraws, Game, GeneratorDraws, Parameter, one_of
+from continual_ple.games.catalogue import game_class, make_game
 
 SCREEN_SIZE = 84  # px, of Mnih et al. 2015
 FRAME_STACK = Parameter("frame_stack", "frames", 4, 1, 64, "frames in an observation of pixels", whole=True)

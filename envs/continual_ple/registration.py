@@ -8,7 +8,7 @@ from typing import Any
 import gymnasium
 
 from continual_ple.arcade import ArcadeEnv
-from continual_ple.catalogue import ENV_IDS
+from continual_ple.games.catalogue import ENV_IDS
 from continual_ple.nonstationary import NonStationary
 from continual_ple.settings import DEFAULT_VALUES, FRAMES_PER_SETTING, schedule_from_values
 

@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from continual_ple.games import shown
+from continual_ple.games.base import shown
 from continual_ple.settings import Schedule, check_schedule
 
 MAX_FILE_BYTES = 1_000_000

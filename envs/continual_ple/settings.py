@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from continual_ple.catalogue import game_class
-from continual_ple.games import shown
+from continual_ple.games.base import shown
+from continual_ple.games.catalogue import game_class
 
 SCHEDULE_PARAMETER = {"catcher": "fall_speed", "flappy_bird": "pipe_gap"}
 DEFAULT_VALUES: dict[str, tuple[float, ...]] = {  # the paper's six (Riemer et al. 2019, section 6)

@@ -2,7 +2,7 @@
 
 import pygame
 
-from continual_ple.games import FRAMES_PER_SECOND, Image
+from continual_ple.games.base import FRAMES_PER_SECOND, Image
 
 SMALLEST_HEIGHT = 512  # px: small screens are enlarged by a whole factor to about this
 

@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from continual_ple import flappy_art, flappy_screen, flappy_thumbnail
-from continual_ple.flappy_art import BIRDS, PIPES, SKIES, Look
-from continual_ple.games import luma, shrink
+from continual_ple.games import flappy_art, flappy_screen, flappy_thumbnail
+from continual_ple.games.base import luma, shrink
+from continual_ple.games.flappy_art import BIRDS, PIPES, SKIES, Look
 
 LOOKS = [Look(*indices) for indices in itertools.product(range(len(SKIES)), range(len(BIRDS)), range(len(PIPES)))]
 

@@ -11,10 +11,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from continual_ple.catalogue import GAMES, game_class, make_game
-from continual_ple.catcher import Catcher
-from continual_ple.flappy_bird import FlappyBird
-from continual_ple.games import FirstDraws, Game, GeneratorDraws, Parameter, round_half_away, shown
+from continual_ple.games.base import FirstDraws, Game, GeneratorDraws, Parameter, round_half_away, shown
+from continual_ple.games.catalogue import GAMES, game_class, make_game
+from continual_ple.games.catcher import Catcher
+from continual_ple.games.flappy_bird import FlappyBird
 from continual_ple.settings import DEFAULT_VALUES, SCHEDULE_PARAMETER
 
 PARAMETERS = [(name, parameter) for name, game in GAMES.items() for parameter in game.parameter_table]

@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from continual_ple.catalogue import make_game
-from continual_ple.games import FirstDraws
+from continual_ple.games.base import FirstDraws
+from continual_ple.games.catalogue import make_game
 from continual_ple.settings import SCHEDULE_PARAMETER
 
-RECORDINGS = sorted((Path(__file__).parent.parent / "golden").glob("*.npz"))
+RECORDINGS = sorted((Path(__file__).parents[1] / "golden").glob("*.npz"))
 
 
 class RecordedDraws:

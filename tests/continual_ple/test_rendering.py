@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from continual_ple import ArcadeEnv
-from continual_ple.games import luma, shrink
+from continual_ple.games.base import luma, shrink
 from tests.continual_ple.test_arcade import EACH_GAME, EACH_ID
 
 

@@ -10,12 +10,12 @@ import pytest
 from gymnasium.utils.env_checker import check_env
 
 from continual_ple import ENV_IDS, ArcadeEnv
-from continual_ple.catalogue import make_game
-from continual_ple.games import FirstDraws, Game, GeneratorDraws
+from continual_ple.games.base import FirstDraws, Game, GeneratorDraws
+from continual_ple.games.catalogue import make_game
 
 
 def installed_rounding() -> str:
-    from continual_ple.upstream_stand_ins import installed_rounding
+    from continual_ple.upstream.stand_ins import installed_rounding
 
     return installed_rounding()
 

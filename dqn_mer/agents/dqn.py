@@ -1,0 +1,241 @@
+"""Deep Q-learning: the agent whose replay step is handed in."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, NamedTuple, Protocol
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, autograd
+
+from dqn_mer.agents.memory import Memory, Transition, TransitionBatch
+from dqn_mer.agents.prefetch import DrawsAhead, pays_ahead
+from dqn_mer.agents.targets import HuberTDLoss, td_targets
+from dqn_mer.fast.mini_batch import make_forward
+from dqn_mer.mer import Examples
+from dqn_mer.networks.q_network import FlatWeights
+from dqn_mer.storage.state import SavedState, State, StateError
+
+
+class ReplayUpdate(Protocol):
+    """The replay step: what makes an agent DQN or DQN-MER."""
+
+    num_draws: int
+    """Transitions to draw from memory for one update."""
+
+    def update(self, examples: Examples) -> None:
+        """Learn from the newest example (row 0) and the draws, in place."""
+
+    def get_state(self) -> State:
+        """Return what is kept from update to update, without the weights."""
+
+    def set_state(self, saved: SavedState) -> None:
+        """Go on from what `get_state` gave."""
+
+
+class LearningStatistics(NamedTuple):
+    """What one update looked like, measured on its examples with the weights before it."""
+
+    loss: float
+    td_error: float
+    q_mean: float
+    q_max: float
+    gradient_norm: float
+    update_norm: float
+
+
+class DQNAgent:
+    """DQN (Mnih et al., 2015) with one update per frame, from the newest transition and draws from memory.
+
+    With `MERUpdate` over a reservoir this is Algorithm 8, DQN-MER; with `MiniBatchUpdate` it is DQN with
+    ordinary replay. Nothing else differs, and the agent is never told which setting is on.
+
+    Args:
+        online: weights of the network that acts and learns.
+        target: weights of a network of the same form; overwritten with the online weights at once, and
+            after that only every ``target_sync_frames``.
+        replay: the replay step, on the online weights.
+        memory: drawn from before each update; the newest transition is added after it.
+        rng: draws from memory.
+        settings: discount and periods.
+    """
+
+    def __init__(
+        self,
+        online: FlatWeights,
+        target: FlatWeights,
+        replay: ReplayUpdate,
+        memory: Memory,
+        rng: np.random.Generator,
+        settings: DQNSettings,
+    ) -> None:
+        self.online = online
+        self.target = target
+        self.replay = replay
+        self.memory = memory
+        self.rng = rng
+        self.settings = settings
+        self.loss = HuberTDLoss()
+        self.device = online.vector.device
+        self.online_q, self.target_q = make_forward(online), make_forward(target)
+        self.ahead = DrawsAhead(target) if pays_ahead(target) else None
+        self.frames = 0
+        self.updates = 0
+        self.target_syncs = 0
+        target.load(online.vector)
+
+    @torch.inference_mode()
+    def greedy_action(self, observation: NDArray[Any]) -> int:
+        """Return argmax_a Q(s, a) for one observation."""
+        q = self.online_q(torch.from_numpy(observation).unsqueeze(0).to(self.device))
+        return int(q.argmax())
+
+    def observe(self, transition: Transition, measure: bool = False) -> LearningStatistics | None:
+        """Learn from the newest transition, then remember it.
+
+        Args:
+            transition: what the environment just did.
+            measure: also return statistics of the update; costs about one more mini-batch.
+
+        Returns:
+            Statistics if they were asked for and an update was made, else None.
+        """
+        self.frames += 1
+        statistics = None
+        examples = self._examples(transition) if self.settings.learns_at(self.frames) else None
+        self.memory.add(transition)
+        syncs = self.frames % self.settings.target_sync_frames == 0
+        if not syncs:
+            self._draw_ahead()
+        if examples is not None:
+            if measure:
+                statistics = self._measured_update(examples)
+            else:
+                self.replay.update(examples)
+            self.updates += 1
+        if syncs:
+            self.target.load(self.online.vector)
+            self.target_syncs += 1
+            self._draw_ahead()
+        return statistics
+
+    def get_state(self) -> State:
+        """Return everything that changes while the agent learns."""
+        waiting = self.ahead.rng_state if self.ahead else None  # draws that wait are made again, from the same memory
+        return {
+            "online": self.online.vector.detach(),
+            "target": self.target.vector.detach(),
+            "frames": self.frames,
+            "updates": self.updates,
+            "target_syncs": self.target_syncs,
+            "rng": waiting or self.rng.bit_generator.state,
+            "replay": self.replay.get_state(),
+            "memory": self.memory.get_state(),
+        }
+
+    def set_state(self, saved: SavedState) -> None:
+        """Go on from what `get_state` of an agent made the same way gave.
+
+        Raises:
+            StateError: if it does not fit; then the agent is of no more use.
+        """
+        with saved:
+            for name, weights in (("online", self.online), ("target", self.target)):
+                weights.load(torch.from_numpy(saved.array(name, np.float32, tuple(weights.vector.shape))))
+            self.frames = saved.whole("frames")
+            self.updates = saved.whole("updates", high=self.frames)
+            self.target_syncs = saved.whole("target_syncs", high=self.frames)
+            saved.generator("rng", self.rng)
+            self.replay.set_state(saved.part("replay"))
+            self.memory.set_state(saved.part("memory"))
+        actions = list(self.online.model.parameters())[-1].shape[0]
+        if not ((self.memory.actions >= 0) & (self.memory.actions < actions)).all():
+            raise StateError(f"{saved.path}.memory.actions: must be from 0 to {actions - 1}")
+
+    def _examples(self, newest: Transition) -> Examples:
+        """Return the examples of one update, the newest transition in row 0."""
+        drawn = self.ahead.take() if self.ahead else None
+        if drawn is None:
+            draws = self.replay.num_draws if len(self.memory) else 0
+            return self.examples_of(self.memory.sample(draws, self.rng, newest))
+        batch, drawn_q = drawn
+        batch.set_row(0, newest)
+        newest_q = self.target_q(torch.from_numpy(batch.next_observations[:1]))
+        return self.examples_of(batch, torch.cat([newest_q, drawn_q]))
+
+    def _draw_ahead(self) -> None:
+        """Make the draws of the next frame's update, if there is to be one."""
+        if self.ahead and self.settings.learns_at(self.frames + 1):
+            rng_state = self.rng.bit_generator.state
+            self.ahead.start(self.memory.draw(self.replay.num_draws, self.rng), rng_state)
+
+    @torch.no_grad()
+    def examples_of(self, batch: TransitionBatch, next_q: Tensor | None = None) -> Examples:
+        """Return (observations, actions, TD targets) of transitions.
+
+        The targets of one update are computed once: Q̂ does not move during it. With double Q-learning the
+        greedy actions are those of the weights before the update.
+
+        Args:
+            batch: the transitions.
+            next_q: Q̂(s', ·) of them, if it is known.
+        """
+        observations, actions, rewards, next_observations, terminated = (
+            torch.from_numpy(part).to(self.device) for part in batch
+        )
+        if next_q is None:
+            next_q = self.target_q(next_observations)
+        selecting_q = self.online_q(next_observations) if self.settings.double_q else None
+        return observations, actions, td_targets(rewards, terminated, next_q, self.settings.discount, selecting_q)
+
+    def _measured_update(self, examples: Examples) -> LearningStatistics:
+        observations, actions, targets = examples
+        before = self.online.snapshot()
+        gradient = self.online.vector.grad
+        assert gradient is not None  # FlatWeights gave it one
+        gradient.zero_()
+        q = self.online.model(observations)
+        loss = self.loss(q, actions, targets).mean()
+        autograd.backward([loss])
+        gradient_norm = float(gradient.norm())
+        with torch.no_grad():
+            td_error = (q.gather(1, actions.unsqueeze(1)).squeeze(1) - targets).abs().mean()
+        self.replay.update(examples)
+        update_norm = float((self.online.snapshot() - before).norm())
+        return LearningStatistics(
+            float(loss.detach()),
+            float(td_error),
+            float(q.detach().mean()),
+            float(q.detach().max()),
+            gradient_norm,
+            update_norm,
+        )
+
+
+@dataclass(frozen=True)
+class DQNSettings:
+    """Numbers of a DQN agent.
+
+    Attributes:
+        discount: γ of reinforcement learning, in [0, 1].
+        target_sync_frames: frames between copies of the online weights into the target network.
+        warmup_frames: frames that are only remembered before the first update.
+        double_q: choose the target's action with the online network (van Hasselt et al., 2016).
+        freeze_after_frames: frames after which nothing more is learned; None to learn on.
+    """
+
+    discount: float = 0.99
+    target_sync_frames: int = 1000
+    warmup_frames: int = 1000
+    double_q: bool = False
+    freeze_after_frames: int | None = None
+
+    def learns_at(self, frame: int) -> bool:
+        """Return whether an update is made on ``frame``, counted from 1.
+
+        >>> [frame for frame in range(1, 9) if DQNSettings(warmup_frames=2, freeze_after_frames=5).learns_at(frame)]
+        [3, 4, 5]
+        """
+        return self.warmup_frames < frame and (self.freeze_after_frames is None or frame <= self.freeze_after_frames)

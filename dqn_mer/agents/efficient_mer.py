@@ -1,0 +1,54 @@
+"""Efficient MER (Abbes et al., 2025, arXiv 2508.01908): a Reptile step every k updates of any replay step."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+
+from dqn_mer.agents.dqn import ReplayUpdate
+from dqn_mer.mer import Examples
+from dqn_mer.networks.q_network import FlatWeights
+from dqn_mer.storage.state import SavedState, State
+
+
+class EfficientMERUpdate:
+    """Every ``period_updates`` updates, go back to ``before + rate * (now - before)``.
+
+    ``before`` is what the last such step left, at first the initial weights. Between the steps the inner updates go on
+    undisturbed, so that this costs next to nothing; over mini-batch replay it is the published algorithm. An
+    optimizer's moments are left as they are, as in the authors' code.
+
+    Args:
+        weights: of the model that learns.
+        inner: the replay step, on the same weights.
+        period_updates: k, at least 1.
+        rate: Reptile's, in [0, 1]; 1 is ``inner`` alone, to the bit.
+    """
+
+    def __init__(self, weights: FlatWeights, inner: ReplayUpdate, period_updates: int, rate: float) -> None:
+        self.weights = weights
+        self.inner = inner
+        self.period_updates = period_updates
+        self.rate = rate
+        self.num_draws = inner.num_draws
+        self.before = weights.snapshot()
+        self.updates = 0
+
+    def update(self, examples: Examples) -> None:
+        """Take the inner update, and the Reptile step if it is due."""
+        self.inner.update(examples)
+        self.updates += 1
+        if self.updates % self.period_updates == 0:
+            self.weights.interpolate_from(self.before, self.rate)
+            self.before = self.weights.snapshot()
+
+    def get_state(self) -> State:
+        """Return what is kept from update to update, without the weights."""
+        return {"inner": self.inner.get_state(), "before": self.before, "updates": self.updates}
+
+    def set_state(self, saved: SavedState) -> None:
+        """Go on from what `get_state` gave."""
+        with saved:
+            self.inner.set_state(saved.part("inner"))
+            self.before.copy_(torch.from_numpy(saved.array("before", np.float32, tuple(self.before.shape))))
+            self.updates = saved.whole("updates")

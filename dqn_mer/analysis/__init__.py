@@ -1,0 +1,1 @@
+"""What finished runs show: metrics, statistics, figures and reports."""

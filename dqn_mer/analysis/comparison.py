@@ -1,0 +1,200 @@
+"""Groups of runs, and what there is to compare between them."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from continual_ple.settings import SCHEDULE_PARAMETER, Schedule, Setting
+from dqn_mer.analysis.metrics import FloatArray, IntArray
+from dqn_mer.analysis.runs import Run, config_differences
+
+
+@dataclass(frozen=True)
+class Group:
+    """Runs that are alike in everything but the seed, under one name.
+
+    Attributes:
+        label: its name.
+        runs: at least one, in order of their seeds.
+        style: place in the list of styles, the same in all figures.
+    """
+
+    label: str
+    runs: tuple[Run, ...]
+    style: int
+
+    def metric(self, name: str) -> FloatArray:
+        """Return a metric of every run, of shape (runs,), NaN where it has no meaning."""
+        return np.array([run.metrics.get(name, np.nan) for run in self.runs], dtype=np.float64)
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Groups of runs on the same schedule of one game.
+
+    Attributes:
+        game: its name.
+        groups: at least one; the baseline, if it is there, comes first.
+        baseline: label of the group that others are measured against.
+        frames: of the evaluations that all runs have, of shape (n,).
+        remarks: what a reader must know before comparing, a sentence each.
+        unseen: settings never trained on that the trained agents were evaluated on.
+    """
+
+    game: str
+    groups: tuple[Group, ...]
+    baseline: str
+    frames: IntArray
+    remarks: tuple[str, ...]
+    unseen: tuple[Setting, ...] = ()
+
+    @property
+    def schedule(self) -> Schedule:
+        """The schedule that all runs were trained on."""
+        return self.groups[0].runs[0].schedule
+
+    @property
+    def order(self) -> tuple[int, ...]:
+        """The setting trained on in each segment that the runs reached."""
+        return self.groups[0].runs[0].order
+
+    @property
+    def parameter(self) -> str:
+        """The game parameter that the settings vary."""
+        run = self.groups[0].runs[0]
+        names = run.schedule.settings[0].parameters
+        wanted = run.config["vary"] or SCHEDULE_PARAMETER.get(self.game, "")
+        return wanted if wanted in names else min(names)
+
+    @property
+    def trained(self) -> frozenset[str]:
+        """Names of the settings that some of the runs trained on."""
+        runs = [run for group in self.groups for run in group.runs]
+        reached = {i for run in runs for i in (run.schedule.order if run.schedule.interleave_frames else run.order)}
+        return frozenset(self.schedule.settings[index].name for index in reached)
+
+    @property
+    def every_setting(self) -> tuple[Setting, ...]:
+        """The settings of the schedule, then the others."""
+        return self.schedule.settings + self.unseen
+
+    def last_scores(self, group: Group) -> dict[str, FloatArray]:
+        """Return a group's scores after training, of shape (runs,), by setting; those that no run has are left out."""
+        scores = {
+            setting.name: np.array([run.matrix[-1, index] for run in group.runs])
+            for index, setting in enumerate(self.schedule.settings)
+        }
+        for setting in self.unseen:
+            found = [run.unseen[setting.name] for run in group.runs if setting.name in run.unseen]
+            if found:
+                scores[setting.name] = np.array(found)
+        return scores
+
+    def curves(self, group: Group) -> FloatArray:
+        """Return the evaluation scores of a group, of shape (runs, n, settings)."""
+        return np.stack([run.scores[np.isin(run.frames, self.frames)] for run in group.runs])
+
+
+def compare_runs(
+    runs: Sequence[Run], by: Sequence[str] = ("agent",), baseline: str | None = None
+) -> tuple[Comparison, ...]:
+    """Group the runs of each game.
+
+    Args:
+        runs: to compare.
+        by: config fields that make the groups.
+        baseline: label of the group to measure against; ``None`` takes dqn, or else the first.
+
+    Raises:
+        ValueError: if the runs of a game have different schedules or lengths, or no group has the baseline's label.
+    """
+    games: dict[str, dict[str, list[Run]]] = defaultdict(lambda: defaultdict(list))
+    for run in runs:
+        games[run.config["game"]][_label(run, by)].append(run)
+    labels = sorted({label for groups in games.values() for label in groups})
+    if baseline is not None and baseline not in labels:
+        raise ValueError(f"baseline={baseline!r}: must be one of {', '.join(labels)}")
+    reference = baseline or ("dqn" if "dqn" in labels else labels[0])
+    labels.sort(key=lambda label: label != reference)
+    return tuple(_comparison(game, groups, labels, reference, by) for game, groups in sorted(games.items()))
+
+
+def _label(run: Run, by: Sequence[str]) -> str:
+    for name in by:
+        if name not in run.config:
+            raise ValueError(f"by={name!r}: must be config fields, such as agent or learning_rate")
+    return " ".join(str(run.config[name]) if name == "agent" else f"{name}={run.config[name]}" for name in by)
+
+
+def _comparison(
+    game: str, groups: dict[str, list[Run]], labels: Sequence[str], baseline: str, by: Sequence[str]
+) -> Comparison:
+    made = tuple(
+        Group(label, tuple(sorted(groups[label], key=lambda run: int(run.config["seed"]))), style)
+        for style, label in enumerate(labels)
+        if label in groups
+    )
+    runs = [run for group in made for run in group.runs]
+    first = runs[0]
+    frames = first.frames
+    for run in runs[1:]:
+        alike = _segments(run.schedule) == _segments(first.schedule)
+        if not alike or run.frames[-1] != first.frames[-1]:
+            what = "lengths" if alike else "schedules"
+            raise ValueError(f"{game}: {first.path} and {run.path} have different {what}; compare them apart")
+        frames = np.intersect1d(frames, run.frames)
+    return Comparison(game, made, baseline, frames, tuple(_remarks(made, by)))
+
+
+def _segments(schedule: Schedule) -> Schedule:
+    """Return the schedule as if its settings came one after the other: what an interleaved one is compared with."""
+    return dataclasses.replace(schedule, interleave_frames=0)
+
+
+def _remarks(groups: Sequence[Group], by: Sequence[str]) -> Iterator[str]:
+    """Yield what makes the groups no fair comparison."""
+    seeds = {group.label: [int(run.config["seed"]) for run in group.runs] for group in groups}
+    for label, numbers in seeds.items():
+        twice = sorted(seed for seed, count in Counter(numbers).items() if count > 1)
+        if twice:
+            yield f"{label} has more than one run of seed {_listed(twice)}; intervals take them as independent."
+        if len(numbers) < 2:
+            yield f"{label} has one run only, so there are no intervals for it."
+        elif len(numbers) == 2:
+            yield f"{label} has two runs only; its intervals are no more than the range of the two."
+    for group in groups:
+        if any(run.schedule.interleave_frames for run in group.runs):
+            yield f"{group.label} trained on all settings in turn all the time: bars, borders and rows are not its own."
+    if len({tuple(numbers) for numbers in seeds.values()}) > 1:
+        told = "; ".join(f"{label}: {_listed(numbers)}" for label, numbers in seeds.items())
+        yield f"Groups have different seeds ({told})."
+    yield from _field_remarks(groups, {*by, "seed", "game"})
+
+
+def _field_remarks(groups: Sequence[Group], expected: set[str]) -> Iterator[str]:
+    """Yield the fields, and the commits, in which runs differ beyond what makes the groups."""
+    told = {group.label: [{**run.config, "commit": run.commit} for run in group.runs] for group in groups}
+    everything = [config for configs in told.values() for config in configs]
+    names = {
+        name
+        for configs in told.values()
+        for config in configs
+        for other in (everything[0], configs[0])  # of the own agent too, whose options the first may not read
+        for name in config_differences(other, config, expected)
+    }
+    for name in sorted(names):
+        values = {
+            label: list(dict.fromkeys(json.dumps(config.get(name)).strip('"') for config in configs))
+            for label, configs in told.items()
+        }
+        yield f"Runs differ in {name}: " + "; ".join(f"{label}: {', '.join(has)}" for label, has in values.items())
+
+
+def _listed(numbers: Iterable[int]) -> str:
+    return ", ".join(str(number) for number in numbers)

@@ -1,0 +1,170 @@
+"""The transfer-interference meter of many runs: whether the gradients of examples agree, over time and by setting."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from dqn_mer.analysis.comparison import Comparison, Group
+from dqn_mer.analysis.metrics import FloatArray, IntArray
+from dqn_mer.analysis.run_report import mark_segments
+from dqn_mer.analysis.score_figures import (
+    Exhibit,
+    draw_band,
+    estimate_columns,
+    legend,
+    number_cells,
+    panel_grid,
+    short_name,
+)
+from dqn_mer.analysis.statistics import interquartile_estimate
+
+FILE = "interference.csv"
+NO_SETTING = -1
+
+
+class Measured(NamedTuple):
+    """What the meter found in all runs of a group.
+
+    Attributes:
+        group: the runs.
+        frames: at which all of them were measured, of shape (n,), at least one.
+        cosines: mean cosine between the gradients of two examples, by their settings, of shape (runs, n, settings,
+            settings); NaN where the memory held no such pair.
+    """
+
+    group: Group
+    frames: IntArray
+    cosines: FloatArray
+
+
+def read_interference(path: Path, names: Sequence[str]) -> tuple[IntArray, FloatArray]:
+    """Read a run's interference.csv: frames, of shape (n,), and cosines, of shape (n, settings, settings).
+
+    Raises:
+        ValueError: in one line that names the file, if it is not one of these settings' measurements.
+    """
+    try:
+        with path.open(newline="") as file:
+            rows = list(csv.DictReader(file))
+        frames = np.unique(np.array([int(row["frame"]) for row in rows], np.int64))
+        cosines = np.full((len(frames), len(names), len(names)), np.nan)
+        for row in rows:
+            at = np.searchsorted(frames, int(row["frame"]))
+            i, j = names.index(row["setting"]), names.index(row["other_setting"])
+            cosines[at, i, j] = cosines[at, j, i] = float(row["cosine_mean"])
+    except (KeyError, TypeError, ValueError) as error:
+        raise ValueError(f"{path}: cannot be read: {type(error).__name__}: {error}") from None
+    return frames, cosines
+
+
+def measured(comparison: Comparison) -> list[Measured]:
+    """Return the measurements of every group whose runs have some at the same frames."""
+    names = [setting.name for setting in comparison.schedule.settings]
+    found = []
+    for group in comparison.groups:
+        paths = [run.path / FILE for run in group.runs]
+        if not all(path.is_file() for path in paths):
+            continue  # of an earlier version, or brought here without it
+        runs = [read_interference(path, names) for path in paths]
+        common = runs[0][0]
+        for frames, _ in runs[1:]:
+            common = np.intersect1d(common, frames)
+        if common.size:
+            found.append(Measured(group, common, np.stack([c[np.isin(f, common)] for f, c in runs])))
+    return found
+
+
+def interference_curves(comparison: Comparison) -> Exhibit | None:
+    """Draw the cosine between two examples' gradients over training, within a setting and between settings."""
+    found = measured(comparison)
+    if not found:
+        return None
+    own = np.eye(len(comparison.schedule.settings), dtype=bool)
+    figure, panels = panel_grid(2, width=5.2, height=2.6)
+    rows: list[dict[str, Any]] = []
+    for panel, pairs, cells in zip(panels, ("of one setting", "of two settings"), (own, ~own), strict=True):
+        for group, frames, cosines in found:
+            curves = _mean(cosines[..., cells])
+            there = ~np.isnan(curves).any(axis=0)
+            if there.any():
+                estimate = interquartile_estimate(curves[:, there])
+                draw_band(panel, group, frames[there] / 1000, estimate)
+                rows += [
+                    {"group": group.label, "pairs": pairs, "frame": int(frame)}
+                    | estimate_columns(part, len(group.runs), "cosine", 6)
+                    for frame, *part in zip(frames[there], *estimate, strict=True)
+                ]
+        end, length = float(comparison.frames[-1]), comparison.schedule.frames_per_setting
+        mark_segments(panel, end, NO_SETTING, comparison.order, length)
+        panel.axhline(0, color="0.3", linewidth=0.8)
+        panel.set_xlim(0, end / 1000)
+        panel.set_title(f"two examples {pairs}", fontsize=10, loc="left")
+    legend(figure, panels[0])
+    figure.supxlabel("training frames (thousands)", fontsize=10)
+    figure.supylabel("cosine between gradients", fontsize=10)
+    caption = (
+        "Mean cosine between the loss gradients of two examples in memory: interquartile mean over seeds, with its 95% "
+        "bootstrap band. Above 0 learning one helps the other, below 0 it harms it. Dashed: the setting changes."
+    ) + _left_out(comparison, [group for group, _, _ in found])
+    return Exhibit("interference", "Transfer and interference over training", caption, figure, rows)
+
+
+def interference_matrices(comparison: Comparison) -> Exhibit | None:
+    """Draw the cosine between the gradients of examples of each two settings, late in training, as heat maps."""
+    settings, length = comparison.schedule.settings, comparison.schedule.frames_per_setting
+    late = comparison.frames[-1] - length
+    found = [
+        (group, interquartile_estimate(_mean(np.moveaxis(cosines[:, frames > late], 1, -1))))
+        for group, frames, cosines in measured(comparison)
+        if (frames > late).any()
+    ]
+    if not found:
+        return None
+    figure, panels = panel_grid(len(found), 0.62 * len(settings) + 1.3, 0.5 * len(settings) + 1.2)
+    lowest, highest = (float(pick([pick(estimate.value) for _, estimate in found])) for pick in (np.nanmin, np.nanmax))
+    ticks = [short_name(comparison, setting) for setting in settings]
+    rows: list[dict[str, Any]] = []
+    for (group, estimate), panel in zip(found, panels, strict=True):
+        image = panel.imshow(estimate.value, cmap="viridis", vmin=lowest, vmax=max(highest, lowest + 1e-9))
+        number_cells(panel, estimate.value, lowest, highest)
+        panel.set_xticks(range(len(settings)), ticks, fontsize=8)
+        panel.set_yticks(range(len(settings)), ticks, fontsize=8)
+        panel.set_title(group.label, fontsize=10, loc="left", parse_math=False)
+        rows += [
+            {"group": group.label, "setting": settings[i].name, "other_setting": settings[j].name}
+            | estimate_columns([part[i, j] for part in estimate], len(group.runs), "cosine", 6)
+            for i, j in zip(*np.triu_indices(len(settings)), strict=True)
+        ]
+    figure.colorbar(image, ax=panels, label="cosine between gradients", shrink=0.9)
+    parameter = comparison.parameter.replace("_", " ")
+    figure.supxlabel(f"{parameter} of one example", fontsize=10)
+    figure.supylabel(f"{parameter} of the other", fontsize=10)
+    caption = (
+        "Mean cosine between the loss gradients of two examples in memory, by the settings that they come from, over "
+        f"the last {length:,} frames: interquartile mean over seeds. Above 0 they transfer, below 0 they interfere. A "
+        "cell is empty if the memory held no such pair."
+    ) + _left_out(comparison, [group for group, _ in found])
+    return Exhibit("interference_matrices", "Transfer and interference between settings", caption, figure, rows)
+
+
+INTERFERENCE_EXHIBITS = (interference_curves, interference_matrices)
+
+
+def _left_out(comparison: Comparison, shown: Sequence[Group]) -> str:
+    """Return what a caption says of the groups that are not shown."""
+    there = {group.label for group in shown}
+    missing = [group.label for group in comparison.groups if group.label not in there]
+    reason = "since not all of their runs were measured at the same frames"
+    return f" Left out, {reason}: {', '.join(missing)}." if missing else ""
+
+
+def _mean(values: FloatArray) -> FloatArray:
+    """Mean over the last axis of what is there, NaN where nothing is."""
+    there = ~np.isnan(values)
+    sums, counts = np.where(there, values, 0.0).sum(axis=-1), there.sum(axis=-1)
+    return np.asarray(np.divide(sums, counts, out=np.full_like(sums, np.nan), where=counts > 0))

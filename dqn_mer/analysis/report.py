@@ -1,0 +1,218 @@
+"""A comparison as files: one page of Markdown, its figures as PNG and SVG, and all numbers as CSV."""
+
+from __future__ import annotations
+
+import csv
+import io
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+import matplotlib
+import numpy as np
+from matplotlib.figure import Figure
+from PIL import Image
+from rich import box
+from rich.table import Table
+from rich.text import Text
+
+from dqn_mer.analysis.comparison import Comparison, Group
+from dqn_mer.analysis.meter_figures import INTERFERENCE_EXHIBITS
+from dqn_mer.analysis.score_figures import EXHIBITS
+from dqn_mer.analysis.statistics import Estimate, interquartile_estimate, probability_of_improvement
+
+EXHIBIT_NAMES = ("curves", "matrices", "difficulty", "interference", "interference_matrices")
+ALWAYS = {"report.md", "metrics.csv", "runs.csv"}
+"""Files that the report of every comparison has."""
+REPORT_FILES = ALWAYS | {f"{name}.{kind}" for name in EXHIBIT_NAMES for kind in ("csv", "png", "svg")}
+"""All files that the report of a comparison may have."""
+DPI = 110
+PNG_COLOURS = 128  # a third of the bytes, and no difference to be seen
+
+
+class Metric(NamedTuple):
+    """A column of the table: its name in summary.json, its heading, and 1 if more is better or -1 if less is."""
+
+    name: str
+    heading: str
+    better: int = 1
+
+
+METRICS = (
+    Metric("learning_accuracy", "learning accuracy"),
+    Metric("retained_accuracy", "retained accuracy"),
+    Metric("backward_transfer_interference", "backward transfer and interference"),
+    Metric("forgetting_mean", "forgetting (less is better)", -1),
+    Metric("zero_shot_forward_transfer", "zero-shot forward transfer"),
+    Metric("area_under_curve", "area under curve"),
+)
+MEANING = """Learning accuracy: score on a setting right after training on it. Retained accuracy: score on all settings
+after training. Backward transfer and interference: retained less learning accuracy. Forgetting: best score after any
+setting less the last, mean over settings. Zero-shot forward transfer: score above random play on settings not met yet.
+Area under curve: score over all settings and the whole of training. All are interquartile means over seeds with 95%
+stratified bootstrap intervals; the probability of improvement is that of a run scoring better than one of the baseline,
+ties counting half."""
+
+
+def metric_estimates(comparison: Comparison) -> dict[str, dict[str, Estimate]]:
+    """Return the estimate of each metric, by group and by name."""
+    return {
+        group.label: {metric.name: interquartile_estimate(group.metric(metric.name)) for metric in _defined(comparison)}
+        for group in comparison.groups
+    }
+
+
+def improvements(comparison: Comparison) -> dict[str, dict[str, Estimate]]:
+    """Return the probability of improvement over the baseline, by every other group and by metric."""
+    baseline = {group.label: group for group in comparison.groups}.get(comparison.baseline)
+    if baseline is None:
+        return {}
+    return {
+        group.label: {
+            m.name: probability_of_improvement([(m.better * group.metric(m.name), m.better * baseline.metric(m.name))])
+            for m in _defined(comparison)
+        }
+        for group in comparison.groups
+        if group is not baseline
+    }
+
+
+def report_files(comparison: Comparison) -> dict[str, bytes]:
+    """Return the content of every file of the report, by name."""
+    exhibits = [exhibit for make in (*EXHIBITS, *INTERFERENCE_EXHIBITS) if (exhibit := make(comparison)) is not None]
+    files = {
+        "report.md": _page(comparison, exhibits).encode(),
+        "metrics.csv": _csv(_metric_rows(comparison)),
+        "runs.csv": _csv(_run_rows(comparison)),
+    }
+    for exhibit in exhibits:
+        files[f"{exhibit.name}.csv"] = _csv(exhibit.rows)
+        files |= {f"{exhibit.name}.{kind}": _picture(exhibit.figure, kind) for kind in ("png", "svg")}
+    return files
+
+
+def comparison_table(comparison: Comparison) -> Table:
+    """Return the metrics of every group for the terminal."""
+    table = Table(title=Text(f"{comparison.game}: interquartile mean over seeds [95% interval]"), box=box.SIMPLE_HEAD)
+    headings, *lines = zip(*_metric_table(comparison), *_improvement_table(comparison)[1:], strict=True)
+    for heading in headings:  # groups as columns, metrics as rows: narrower than the page's
+        table.add_column(Text(heading), overflow="fold", justify="left" if heading == "group" else "right")
+    for line in lines:
+        table.add_row(*map(Text, line))
+    return table
+
+
+def _defined(comparison: Comparison) -> list[Metric]:
+    """Return the metrics that are numbers here: with all settings met at once there is no forward transfer."""
+    return [m for m in METRICS if any(np.isfinite(group.metric(m.name)).any() for group in comparison.groups)]
+
+
+def _page(comparison: Comparison, exhibits: Sequence[Any]) -> str:
+    """Return the page of Markdown."""
+    title = comparison.game.replace("_", " ").title()
+    lines = [f"# {title}", "", f"{_described(comparison)}", ""]
+    if comparison.remarks:
+        lines += ["**Beware:**", "", *(f"- {remark}" for remark in comparison.remarks), ""]
+    lines += ["## Metrics", "", _markdown(_metric_table(comparison)), "", MEANING, ""]
+    if len(improved := _improvement_table(comparison)) > 1:
+        lines += [f"### Probability of improvement over {comparison.baseline}", "", _markdown(improved), ""]
+    lines += ["Numbers: [metrics.csv](metrics.csv); each run: [runs.csv](runs.csv).", ""]
+    for exhibit in exhibits:
+        files = f"[SVG]({exhibit.name}.svg), [numbers]({exhibit.name}.csv)"
+        lines += [f"## {exhibit.title}", "", f"![{exhibit.title}]({exhibit.name}.png)", ""]
+        lines += [f"{exhibit.caption} {files}", ""]
+    return "\n".join(lines)
+
+
+def _described(comparison: Comparison) -> str:
+    run = comparison.groups[0].runs[0]
+    values = ", ".join(setting.name for setting in comparison.schedule.settings)
+    counts = ", ".join(f"{group.label} ({len(group.runs)})" for group in comparison.groups)
+    return (
+        f"{run.config['observation'].title()} observations, {comparison.frames[-1]:,} frames, "
+        f"{comparison.schedule.frames_per_setting:,} between changes of the setting ({values}). Runs: {counts}."
+    )
+
+
+def _metric_table(comparison: Comparison) -> list[list[str]]:
+    """Return the heading, and a row for each group."""
+    estimates = metric_estimates(comparison)
+    rows = [
+        [group.label, str(len(group.runs)), *(shown(estimate, 1) for estimate in estimates[group.label].values())]
+        for group in comparison.groups
+    ]
+    return [["group", "seeds", *(metric.heading for metric in _defined(comparison))], *rows]
+
+
+def _improvement_table(comparison: Comparison) -> list[list[str]]:
+    """Return the heading, and a row for each group but the baseline."""
+    rows = [
+        [f"P({label} > {comparison.baseline})", "", *(shown(estimate, 2) for estimate in estimates.values())]
+        for label, estimates in improvements(comparison).items()
+    ]
+    return [["group", "", *(metric.heading for metric in _defined(comparison))], *rows]
+
+
+def _metric_rows(comparison: Comparison) -> list[dict[str, Any]]:
+    estimates, better = metric_estimates(comparison), improvements(comparison)
+    rows = []
+    for group in comparison.groups:
+        for name, estimate in estimates[group.label].items():
+            row = {"group": group.label, "metric": name, "runs": len(group.runs)} | _columns("", estimate)
+            row["baseline"] = comparison.baseline if group.label in better else ""
+            nothing = Estimate(*np.full(3, math.nan))
+            rows.append(row | _columns("improvement_", better.get(group.label, {}).get(name, nothing)))
+    return rows
+
+
+def _run_rows(comparison: Comparison) -> list[dict[str, Any]]:
+    def row(group: Group, index: int) -> dict[str, Any]:
+        run = group.runs[index]
+        metrics = {metric.name: run.metrics.get(metric.name, "") for metric in _defined(comparison)}
+        return {"group": group.label, "seed": run.config["seed"], "run": str(run.path), "commit": run.commit} | metrics
+
+    return [row(group, index) for group in comparison.groups for index in range(len(group.runs))]
+
+
+def shown(estimate: Estimate, digits: int) -> str:
+    """Return an estimate as a cell: the value, and its interval if there is one; "none" for what has no meaning.
+
+    >>> shown(Estimate(1.25, 1.0, 2.0), 1), shown(Estimate(1.25, math.nan, math.nan), 2)
+    ('1.2 [1.0, 2.0]', '1.25')
+    """
+    value, low, high = map(float, estimate)
+    if math.isnan(value):
+        return "none"
+    interval = "" if math.isnan(low) else f" [{low:.{digits}f}, {high:.{digits}f}]"
+    return f"{value:.{digits}f}{interval}"
+
+
+def _columns(prefix: str, estimate: Estimate) -> dict[str, float | str]:
+    numbers = zip(("value", "low", "high"), map(float, estimate), strict=True)
+    return {prefix + name: "" if math.isnan(number) else round(number, 6) for name, number in numbers}
+
+
+def _markdown(table: Sequence[Sequence[str]]) -> str:
+    lines = ["| " + " | ".join(cell.replace("|", r"\|") for cell in row) + " |" for row in table]
+    return "\n".join([lines[0], "|---" * len(table[0]) + "|", *lines[1:]])
+
+
+def _csv(rows: Sequence[Mapping[str, Any]]) -> bytes:
+    text = io.StringIO()
+    writer = csv.DictWriter(text, list(rows[0]), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    return text.getvalue().encode()
+
+
+def _picture(figure: Figure, kind: str) -> bytes:
+    """Return the figure as a file that is the same byte for byte when it is made again."""
+    content = io.BytesIO()
+    metadata = {"Date": None} if kind == "svg" else {"Software": None}
+    with matplotlib.rc_context({"svg.hashsalt": "dqn-mer", "svg.fonttype": "none"}):
+        figure.savefig(content, format=kind, dpi=DPI, metadata=metadata)
+    if kind == "svg":
+        return content.getvalue()
+    small = io.BytesIO()
+    Image.open(content).convert("RGB").quantize(PNG_COLOURS).save(small, format="png", optimize=True)
+    return small.getvalue()

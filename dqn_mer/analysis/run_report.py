@@ -1,0 +1,254 @@
+"""What a run leaves to look at: learning curves, the matrix R as CSV, and a table for the terminal."""
+
+import csv
+import io
+import math
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from numpy.typing import ArrayLike
+from rich import box
+from rich.table import Table
+from rich.text import Text
+
+from dqn_mer.analysis.metrics import FloatArray, IntArray, checked_curves
+from dqn_mer.storage.files import replace_file
+
+# Okabe and Ito's palette, told apart by all common kinds of colour blindness.
+CURVE_COLOUR = "#0072B2"
+TRAINED_COLOUR = "#E69F00"
+DPI = 130
+MIN_PANEL_SHARE = 0.25  # a panel's axis reaches at least this share of the best score, so that noise looks small
+
+
+def learning_curves(
+    frames: ArrayLike,
+    scores: ArrayLike,
+    setting_names: Sequence[str],
+    order: Sequence[int] | IntArray,
+    frames_per_setting: int,
+    title: str,
+    caption: str = "",
+) -> Figure:
+    """Draw the evaluation score over training, one panel for each setting.
+
+    Dashed: the setting changes. Shaded: training on the panel's setting; the last segment goes on to the run's end.
+
+    Args:
+        frames: Frames of the evaluations, strictly increasing, of shape (n,).
+        scores: Evaluation scores in points, of shape (n, settings).
+        setting_names: Names of the settings, used as headings.
+        order: Setting trained on in each segment, of shape (segments,); -1 for all of them.
+        frames_per_setting: Length of a segment in frames.
+        title: Heading of the figure.
+        caption: Line below it, such as agent, game and seed.
+
+    Raises:
+        ValueError: If the shapes do not fit, or frames do not increase.
+    """
+    times, curves = checked_curves(frames, scores)
+    if curves.shape[1] != len(setting_names):
+        raise ValueError(f"scores have {curves.shape[1]} settings, but there are {len(setting_names)} names")
+    if frames_per_setting < 1:
+        raise ValueError(f"frames_per_setting must be at least 1, got {frames_per_setting}")
+    columns = 1 if len(setting_names) == 1 else 2
+    rows = math.ceil(len(setting_names) / columns)
+    figure = Figure(figsize=(5.6 * columns, 1.9 * rows + 1.1), layout="constrained")
+    FigureCanvasAgg(figure)
+    panels = list(figure.subplots(rows, columns, sharex=True, squeeze=False).flat)
+    for setting, panel in enumerate(panels[: len(setting_names)]):
+        _draw_panel(panel, times, curves[:, setting], setting, order, frames_per_setting)
+        panel.set_ylim(*_score_range(curves, setting))
+        panel.set_title(setting_names[setting], fontsize=10, loc="left", parse_math=False)
+        if setting >= len(setting_names) - columns:  # the lowest panel of its column
+            panel.tick_params(labelbottom=True)
+            panel.set_xlabel("training frames (thousands)")
+    for panel in panels[len(setting_names) :]:
+        panel.set_visible(False)
+    figure.suptitle(title, fontsize=13)
+    figure.supylabel("evaluation score (points an episode)", fontsize=10)
+    legend = "shaded: the agent is training on this setting; dashed: the setting changes; each panel has its own scale"
+    figure.supxlabel(f"{caption}\n{legend}" if caption else legend, fontsize=9, color="0.3")
+    return figure
+
+
+def save_learning_curves(
+    run_dir: Path,
+    setting_names: Sequence[str],
+    order: Sequence[int] | IntArray,
+    frames_per_setting: int,
+    title: str,
+    caption: str = "",
+) -> Path:
+    """Draw `learning_curves` of a run folder's evaluations.csv, write learning_curves.png there, return its path.
+
+    Raises:
+        FileNotFoundError: If there is no evaluations.csv.
+        ValueError: If it does not hold one score for each frame and setting.
+    """
+    frames, scores = read_evaluations(run_dir / "evaluations.csv", len(setting_names))
+    picture = io.BytesIO()
+    figure = learning_curves(frames, scores, setting_names, order, frames_per_setting, title, caption)
+    figure.savefig(picture, format="png", dpi=DPI)
+    path = run_dir / "learning_curves.png"
+    replace_file(path, picture.getvalue())
+    return path
+
+
+def read_evaluations(path: Path, settings: int) -> tuple[IntArray, FloatArray]:
+    """Read frames, int64 of shape (n,), and mean scores, float64 of shape (n, settings), from evaluations.csv.
+
+    Raises:
+        ValueError: If there is no evaluation, or one that does not hold each setting once.
+    """
+    with path.open(newline="", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    by_frame: dict[int, dict[int, float]] = {}
+    for row in rows:
+        by_frame.setdefault(int(row["frame"]), {})[int(row["setting_index"])] = float(row["score_mean"])
+    if not by_frame:
+        raise ValueError(f"{path} holds no evaluation")
+    if len(rows) != settings * len(by_frame) or any(set(row) != set(range(settings)) for row in by_frame.values()):
+        raise ValueError(f"{path} does not hold each of {settings} settings once for every frame")
+    frames = sorted(by_frame)
+    scores = [[by_frame[frame][setting] for setting in range(settings)] for frame in frames]
+    return np.array(frames, dtype=np.int64), np.array(scores, dtype=np.float64)
+
+
+def mark_segments(
+    panel: Axes, end: float, setting: int, order: Sequence[int] | IntArray, length: int, **look: Any
+) -> None:
+    """Draw the borders of the segments, `length` frames each, up to frame `end`; shade those that train on `setting`.
+
+    `look` changes the shade: Matplotlib's arguments of a span.
+    """
+    shade = {"color": TRAINED_COLOUR, "alpha": 0.28, "lw": 0, "zorder": 0, **look}
+    for segment, trained in enumerate(order):
+        start = segment * length
+        if start >= end:
+            break
+        if segment:
+            panel.axvline(start / 1000, color="0.45", ls="--", lw=0.8, zorder=1)
+        if trained == setting:
+            stop = end if segment == len(order) - 1 else min(start + length, end)
+            panel.axvspan(start / 1000, stop / 1000, **shade)
+
+
+def score_matrix(frames: ArrayLike, scores: ArrayLike, segment_ends: Sequence[int] | IntArray) -> FloatArray:
+    """Pick R from the evaluations: row i is the last evaluation inside segment i, its last frame included.
+
+    Args:
+        frames: Frames of the evaluations, strictly increasing, of shape (n,).
+        scores: Scores, of shape (n, settings).
+        segment_ends: Frame at which each segment ends, strictly increasing, of shape (segments,).
+
+    Returns:
+        R, float64 of shape (segments, settings).
+
+    Raises:
+        ValueError: If the shapes do not fit, or a segment holds no evaluation.
+
+    >>> score_matrix([5, 10, 20], [[1.0], [2.0], [3.0]], [10, 20]).tolist()
+    [[2.0], [3.0]]
+    """
+    times, curves = checked_curves(frames, scores)
+    ends = np.asarray(segment_ends, dtype=np.float64)
+    starts = np.concatenate([[0.0], ends[:-1]]) if ends.ndim == 1 and ends.size else np.zeros(0)
+    if not starts.size or (ends <= starts).any():
+        raise ValueError(f"segment_ends must be positive and strictly increase, got {segment_ends}")
+    last = np.searchsorted(times, ends, side="right") - 1
+    for segment, (index, start, end) in enumerate(zip(last, starts, ends, strict=True)):
+        if index < 0 or times[index] <= start:
+            raise ValueError(f"segment {segment} (frames {start:.0f} to {end:.0f}) holds no evaluation")
+    return np.asarray(curves[last])
+
+
+def write_matrix(path: Path, matrix: ArrayLike, setting_names: Sequence[str], segment_names: Sequence[str]) -> None:
+    """Write R as CSV, atomically: one row for each segment, one column for each setting.
+
+    Raises:
+        ValueError: If the names do not fit the matrix.
+    """
+    scores = _named_matrix(matrix, setting_names, segment_names)
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(["trained_on", *setting_names])
+    writer.writerows([name, *row] for name, row in zip(segment_names, scores.tolist(), strict=True))
+    replace_file(path, text.getvalue().encode())
+
+
+def summary_table(
+    matrix: ArrayLike,
+    setting_names: Sequence[str],
+    segment_names: Sequence[str],
+    order: Sequence[int] | IntArray,
+    metrics: Mapping[str, float | list[float]],
+) -> Table:
+    """Lay out R for the terminal, with the score on the setting just trained in bold, and the metrics below.
+
+    Args:
+        matrix: R, of shape (segments, settings).
+        setting_names: Names of the columns.
+        segment_names: Names of the rows.
+        order: Setting trained on in each segment, of shape (segments,); -1 for all of them.
+        metrics: Metric name -> value, such as `continual_summary` gives; lists are shown as their values.
+
+    Raises:
+        ValueError: If the names or `order` do not fit the matrix.
+    """
+    scores = _named_matrix(matrix, setting_names, segment_names)
+    if len(order) != len(scores):
+        raise ValueError(f"order names {len(order)} segments, the matrix has {len(scores)}")
+    lines = []
+    for name, value in metrics.items():
+        numbers = value if isinstance(value, list) else [value]
+        lines.append(f"{name.replace('_', ' ')}: {' '.join(f'{number:.2f}' for number in numbers)}")
+    table = Table(
+        title="Score on each setting (columns) after training on each setting in turn (rows)",
+        caption=Text("\n".join(lines), justify="left"),
+        caption_justify="left",
+        caption_style="none",
+        box=box.SIMPLE_HEAD,
+    )
+    table.add_column("trained on", overflow="fold")
+    for name in setting_names:
+        heading = re.sub(r"^(\d+)-", r"\1\n", name).replace("=", "\n=")  # three short lines fit a narrow terminal
+        table.add_column(Text(heading), justify="right", overflow="fold")
+    for name, row, trained in zip(segment_names, scores, order, strict=True):
+        cells = [Text(f"{score:.1f}", style="bold" if j == trained else "") for j, score in enumerate(row)]
+        table.add_row(Text(name), *cells)
+    return table
+
+
+def _draw_panel(
+    panel: Axes, times: FloatArray, curve: FloatArray, setting: int, order: Sequence[int] | IntArray, length: int
+) -> None:
+    """Draw a setting's curve over its segments."""
+    end = float(times[-1])
+    mark_segments(panel, end, setting, order, length)
+    panel.plot(times / 1000, curve, color=CURVE_COLOUR, lw=1.6, marker="o", ms=3, clip_on=False)
+    panel.set_xlim(0, end / 1000)
+    panel.spines[["top", "right"]].set_visible(False)
+
+
+def _score_range(curves: FloatArray, setting: int) -> tuple[float, float]:
+    """Return the limits of a panel's axis: from 0, or the worst score below it, to a little above the best."""
+    top = max(float(curves[:, setting].max()), MIN_PANEL_SHARE * float(curves.max()))
+    bottom = min(0.0, float(curves[:, setting].min()))
+    return bottom, (top + 0.08 * (top - bottom) if top > bottom else bottom + 1.0)
+
+
+def _named_matrix(matrix: ArrayLike, setting_names: Sequence[str], segment_names: Sequence[str]) -> FloatArray:
+    """Return the matrix as float64, or raise ValueError when the names do not fit it."""
+    scores = np.asarray(matrix, dtype=np.float64)
+    if scores.shape != (len(segment_names), len(setting_names)):
+        raise ValueError(
+            f"matrix of shape {scores.shape} does not fit {len(segment_names)} segments, {len(setting_names)} settings"
+        )
+    return scores

@@ -1,0 +1,101 @@
+"""Finished runs read back from their folders."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from continual_ple.settings import Schedule
+from dqn_mer.analysis.metrics import FloatArray, IntArray, continual_summary
+from dqn_mer.analysis.run_report import read_evaluations, score_matrix
+from dqn_mer.config.combinations import OPTIONS_OF_AGENTS
+from dqn_mer.config.config import Config
+from dqn_mer.training.summary import segment_ends
+
+# Fields that do not change what is learned or measured: where a run is kept, and how fast it gets there.
+INCIDENTAL = {
+    "preset", "eval_worker", "device", "cuda_graph", "threads", "log_every", "meter_every", "save_every",
+    "save_minutes", "log_dir", "run_dir",
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Run:
+    """A finished run.
+
+    Attributes:
+        path: its folder.
+        config: values by field; one that the run's version did not know yet has today's default.
+        commit: of the source tree it ran from, if known.
+        schedule: that it was trained on.
+        frames: of its evaluations, of shape (n,).
+        scores: of its evaluations, of shape (n, settings).
+        matrix: R, of shape (segments, settings).
+        metrics: of `continual_summary`.
+        unseen: mean score of the trained agent on settings never trained on, as far as they were evaluated.
+    """
+
+    path: Path
+    config: dict[str, Any]
+    commit: str | None
+    schedule: Schedule
+    frames: IntArray
+    scores: FloatArray
+    matrix: FloatArray
+    metrics: dict[str, float | list[float]]
+    unseen: dict[str, float] = field(default_factory=dict)
+
+    @property
+    def order(self) -> tuple[int, ...]:
+        """The setting trained on in each segment that the run reached."""
+        return self.schedule.order[: len(self.matrix)]
+
+
+def find_runs(paths: Sequence[Path]) -> tuple[list[Path], list[Path]]:
+    """Return the finished and the unfinished run folders at or below the paths, each once.
+
+    Raises:
+        ValueError: if there is nothing finished at or below one of the paths.
+    """
+    finished: dict[Path, Path] = {}
+    unfinished: dict[Path, Path] = {}
+    for path in paths:
+        folders = [path] if (path / "config.json").is_file() else sorted(f.parent for f in path.rglob("config.json"))
+        done = {folder.resolve(): folder for folder in folders if (folder / "summary.json").is_file()}
+        if not done:
+            raise ValueError(f"runs={str(path)!r}: must be a run folder, or hold some, with a summary.json")
+        finished |= done
+        unfinished |= {folder.resolve(): folder for folder in folders if folder.resolve() not in done}
+    return list(finished.values()), list(unfinished.values())
+
+
+def load_run(path: Path) -> Run:
+    """Read a finished run from its folder.
+
+    Raises:
+        ValueError: in one line that names the folder, if a file in it is missing or damaged.
+    """
+    try:
+        told, summary = (json.loads((path / name).read_text()) for name in ("config.json", "summary.json"))
+        schedule = Schedule.from_json(told["schedule"])
+        names = [setting.name for setting in schedule.settings]
+        frames, scores = read_evaluations(path / "evaluations.csv", len(names))
+        matrix = score_matrix(frames, scores, segment_ends(schedule, int(frames[-1])))
+        random_scores = [summary["random_scores"][name] for name in names]
+        order = None if schedule.interleave_frames else schedule.order[: len(matrix)]
+        metrics = continual_summary(matrix, order, random_scores, frames, scores)
+        config = {**Config().to_json(), **told["config"]}
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise ValueError(f"{path}: cannot be read as a finished run: {type(error).__name__}: {error}") from None
+    return Run(path, config, told.get("git_commit"), schedule, frames, scores, matrix, metrics)
+
+
+def config_differences(ours: dict[str, Any], theirs: dict[str, Any], ignored: Iterable[str] = ()) -> list[str]:
+    """Return the fields with different values, unless they are incidental, ignored, or not read by both agents."""
+    of_one = {name for options in OPTIONS_OF_AGENTS.values() for name in options}
+    read = [set(OPTIONS_OF_AGENTS.get(config.get("agent", ""), ())) for config in (ours, theirs)]
+    names = sorted((ours.keys() | theirs.keys()) - INCIDENTAL - set(ignored) - (of_one - (read[0] & read[1])))
+    return [name for name in names if ours.get(name) != theirs.get(name)]

@@ -1,0 +1,99 @@
+"""Statistics across seeds: interquartile means, stratified bootstrap intervals, probability of improvement.
+
+After Agarwal et al., "Deep Reinforcement Learning at the Edge of the Statistical Precipice" (arXiv 2108.13264). A
+stratum is what is resampled by itself, with replacement: the runs of one agent on one game.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike
+from scipy import stats
+
+from dqn_mer.analysis.metrics import FloatArray
+
+RESAMPLES = 2_000
+BATCH_NUMBERS = 4_000_000  # resampled numbers held in memory at a time: 32 MB
+
+
+class Estimate(NamedTuple):
+    """A value with its 95% interval, each a float or an array.
+
+    NaN bounds where a single run gives none; NaN throughout where a run has no value.
+    """
+
+    value: FloatArray
+    low: FloatArray
+    high: FloatArray
+
+
+def interquartile_mean(scores: ArrayLike, axis: int = 0) -> FloatArray:
+    """Mean of the middle half along `axis`: a quarter of the runs, rounded down, is left out at each end.
+
+    NaN where any of the runs is.
+
+    >>> float(interquartile_mean([0.0, 1.0, 2.0, 6.0, 100.0]))
+    3.0
+    """
+    unknown = np.isnan(scores).any(axis=axis)  # which SciPy 1.11 takes for the largest number, and leaves out
+    return np.where(unknown, np.nan, stats.trim_mean(scores, 0.25, axis=axis))
+
+
+def interquartile_estimate(scores: ArrayLike) -> Estimate:
+    """Interquartile mean over runs with its interval, from scores of shape (runs, ...); runs are resampled whole.
+
+    Raises:
+        ValueError: If there is no run.
+    """
+    values = np.asarray(scores, dtype=np.float64)
+    if values.ndim == 0 or len(values) == 0:
+        raise ValueError(f"scores must hold at least one run, got shape {values.shape}")
+    return Estimate(interquartile_mean(values), *_interval([values], interquartile_mean))
+
+
+def probability_of_improvement(pairs: Sequence[tuple[ArrayLike, ArrayLike]]) -> Estimate:
+    """Probability that a run of X scores above a run of Y, ties counting half, averaged over games, with its interval.
+
+    Args:
+        pairs: For each game the scores of X, of shape (n,), and of Y, of shape (m,); each is a stratum.
+
+    Raises:
+        ValueError: If there is no game, or a game without runs.
+
+    >>> float(probability_of_improvement([([3.0, 1.0], [0.0, 1.0])]).value)
+    0.875
+    """
+    strata = [np.asarray(scores, dtype=np.float64) for pair in pairs for scores in pair]
+    if not strata or any(scores.ndim != 1 or scores.size == 0 for scores in strata):
+        raise ValueError("every game needs scores of shape (runs,) for both, at least one run each")
+    return Estimate(_mean_superiority(*strata), *_interval(strata, _mean_superiority))
+
+
+def _mean_superiority(*strata: FloatArray, axis: int = -1) -> FloatArray:
+    """Return the mean over games of P(X > Y) + P(X = Y) / 2; `strata` are X, Y of each game in turn."""
+    shares = []
+    for ours, theirs in zip(strata[::2], strata[1::2], strict=True):
+        difference = np.moveaxis(ours, axis, -1)[..., :, None] - np.moveaxis(theirs, axis, -1)[..., None, :]
+        shares.append((np.sign(difference).mean(axis=(-2, -1)) + 1) / 2)
+    return np.asarray(np.mean(shares, axis=0))
+
+
+def _interval(strata: Sequence[FloatArray], statistic: Callable[..., FloatArray]) -> tuple[FloatArray, FloatArray]:
+    """Return the 95% percentile bootstrap interval; runs are on axis 0 and resampled within each stratum."""
+    if min(len(scores) for scores in strata) < 2:
+        nothing = np.full(strata[0].shape[1:], np.nan)
+        return nothing, nothing
+    unknown = np.any([np.isnan(scores).any(axis=0) for scores in strata], axis=0)
+    strata = [np.where(unknown, 0.0, scores) for scores in strata]  # which has an interval; it is taken away below
+    found = stats.bootstrap(
+        strata,
+        statistic,
+        axis=0,
+        n_resamples=RESAMPLES,
+        batch=max(1, min(RESAMPLES, BATCH_NUMBERS // sum(scores.size for scores in strata))),
+        vectorized=True,
+        method="percentile",
+        random_state=np.random.default_rng(0),  # the keyword that every SciPy from 1.11 on takes
+    ).confidence_interval
+    return np.where(unknown, np.nan, found.low), np.where(unknown, np.nan, found.high)

@@ -1,0 +1,145 @@
+"""``compare``: groups of runs side by side, as figures, tables and one page of Markdown."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+from rich.console import Console
+
+from continual_ple.games.catalogue import game_class
+from continual_ple.settings import Setting
+from dqn_mer.analysis.comparison import Comparison, compare_runs
+from dqn_mer.analysis.report import ALWAYS, REPORT_FILES, comparison_table, report_files
+from dqn_mer.analysis.runs import Run, find_runs, load_run
+from dqn_mer.config.fields import Range, check_fields
+from dqn_mer.config.seeds import spawn_streams
+from dqn_mer.storage.files import replace_file
+
+
+@dataclass(frozen=True)
+class CompareOptions:
+    """Compare finished runs, by agent: figures, tables and a page of Markdown for each game."""
+
+    runs: tyro.conf.Positional[tuple[Path, ...]]
+    """Run folders, or folders that hold some, such as that of a sweep."""
+    out: Path
+    """Folder for the report, with a folder inside it for each game."""
+    baseline: str = ""
+    """Group that the others are measured against (empty: dqn, or else the first by name)."""
+    by: str = "agent"
+    """Config fields that make the groups, as A,B,...; for example agent,learning_rate."""
+    unseen: Annotated[tuple[float, ...], Range(-1e9, 1e9)] = ()
+    """Values of the varied game parameter, never trained on, that the saved agents also play, as V,V,..."""
+    overwrite: bool = False
+    """Replace the files of an earlier report in the folder."""
+
+    def __post_init__(self) -> None:
+        """Check the values; raises ValueError naming the field."""
+        check_fields(self)
+        if not self.runs:
+            raise ValueError("runs: none given; must be run folders, or folders that hold some")
+
+
+def compare(options: CompareOptions, console: Console | None = None) -> tuple[Comparison, ...]:
+    """Compare as ``options`` say: write the report, print the tables and what to beware of; return what was compared.
+
+    Raises:
+        ValueError: in one line, for runs that cannot be compared or a folder that cannot be written to.
+    """
+    shown = console or Console()
+    _check_out(options)
+    finished, unfinished = find_runs(options.runs)
+    for path in unfinished:
+        shown.print(f"left out: {path}: not finished", style="yellow", markup=False, highlight=False, soft_wrap=True)
+    runs = [load_run(path) for path in finished]
+    fields = tuple(options.by.split(","))
+    comparisons = compare_runs(runs, fields, options.baseline or None)
+    if options.unseen:
+        comparisons = _with_unseen(comparisons, options.unseen, shown)
+    files = {
+        options.out / comparison.game / name: content
+        for comparison in comparisons
+        for name, content in report_files(comparison).items()
+    }
+    for path, content in files.items():  # all is drawn before anything is written
+        path.parent.mkdir(parents=True, exist_ok=True)
+        replace_file(path, content)
+    _drop_old_files(options.out, files)
+    for comparison in comparisons:
+        shown.print(comparison_table(comparison))
+        for remark in comparison.remarks:
+            shown.print(f"beware: {remark}", style="yellow", markup=False, highlight=False, soft_wrap=True)
+        page = options.out / comparison.game / "report.md"
+        shown.print(f"report: {page}", markup=False, highlight=False, soft_wrap=True)
+    return comparisons
+
+
+def _check_out(options: CompareOptions) -> None:
+    """Raise ValueError unless the report's folder is new, empty, or may be overwritten."""
+    out = options.out
+    above = next(folder for folder in (out, *out.absolute().parents) if folder.exists())
+    if not above.is_dir() or not os.access(above, os.W_OK | os.X_OK):
+        raise ValueError(f"out={str(out)!r}: {above} must be a folder that may be written to")
+    if out.exists() and any(out.iterdir()) and not options.overwrite:
+        raise ValueError(f"out={str(out)!r}: is not empty; must be a new folder, or give --overwrite")
+
+
+def _drop_old_files(out: Path, files: Collection[Path]) -> None:
+    """Remove what an earlier report in ``out`` had and this one does not: a figure, or a whole game."""
+    for folder in (path for path in out.iterdir() if all((path / name).is_file() for name in ALWAYS)):
+        for path in (folder / name for name in REPORT_FILES):
+            if path not in files:
+                path.unlink(missing_ok=True)
+        if not any(folder.iterdir()):
+            folder.rmdir()
+
+
+def _with_unseen(
+    comparisons: tuple[Comparison, ...], values: Sequence[float], console: Console
+) -> tuple[Comparison, ...]:
+    """Let every saved agent play the settings with these values, on the episodes of its own evaluations."""
+    if len(comparisons) > 1:
+        games = " and ".join(comparison.game for comparison in comparisons)
+        raise ValueError(f"unseen={','.join(f'{value:g}' for value in values)}: must be for one game; runs are {games}")
+    (comparison,) = comparisons
+    name = comparison.parameter
+    trained = {setting.parameters[name] for setting in comparison.schedule.settings}
+    for value in values:
+        if value in trained:
+            raise ValueError(f"unseen={value:g}: is one of the values that were trained on")
+        game_class(comparison.game).check_parameters({name: value})
+    settings = tuple(Setting(f"{name}={value:.12g}", {name: value}) for value in values)
+    groups, missing = [], []
+    for group in comparison.groups:
+        runs = []
+        for run in group.runs:
+            console.print(f"playing unseen settings: {run.path}", markup=False, highlight=False, soft_wrap=True)
+            runs.append(_played(run, values))
+        missing += [str(run.path) for run in runs if not run.unseen]
+        groups.append(dataclasses.replace(group, runs=tuple(runs)))
+    remarks = list(comparison.remarks)
+    if missing:
+        remarks.append(f"No saved agent, so no scores on unseen settings: {', '.join(missing)}.")
+    return (dataclasses.replace(comparison, groups=tuple(groups), unseen=settings, remarks=tuple(remarks)),)
+
+
+def _played(run: Run, values: Sequence[float]) -> Run:
+    """Return the run with its saved agent's scores under these values; without them if there is no saved agent."""
+    from dqn_mer.evaluation.saved_agent import EvaluateOptions, evaluate_checkpoint  # imports all that plays
+
+    if not any(run.path.glob("checkpoints/frame-*")):
+        return run
+    options = EvaluateOptions(
+        path=run.path,
+        settings=",".join(f"{value:.12g}" for value in values),
+        seed=spawn_streams(run.config["seed"]).evaluation,
+        episodes=run.config["eval_episodes"],
+    )
+    rows = evaluate_checkpoint(options, Console(quiet=True))["settings"]
+    return dataclasses.replace(run, unseen={row["setting"]: row["score_mean"] for row in rows})

@@ -1,0 +1,207 @@
+"""Play a game with the keyboard under the agent's rules, beside a saved agent on the same seed if asked."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import numpy as np
+import tyro
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from continual_ple.settings import Setting
+from dqn_mer.commands.watch import open_window, overlay
+from dqn_mer.config.config import COUNT
+from dqn_mer.config.defaults import default_config
+from dqn_mer.config.fields import Range, check_fields
+from dqn_mer.config.task import check_not_varied, game_task
+from dqn_mer.evaluation.choose_settings import find_setting
+from dqn_mer.evaluation.evaluator import episode_seeds
+from dqn_mer.evaluation.overlay import Overlay
+from dqn_mer.evaluation.saved_agent import AgentFields, load_agent
+from dqn_mer.networks.device import processor
+
+if TYPE_CHECKING:
+    import pygame
+
+    from continual_ple.window import Window
+
+MAX_EPISODES = 1_000
+DEAF_FRAMES = 15  # after a game's end, for keys still being hit
+
+
+@dataclass(frozen=True)
+class PlayOptions:
+    """Play a game yourself: SPACE flaps, the arrow keys move the paddle, ESC leaves."""
+
+    game: tyro.conf.Positional[Literal["catcher", "flappy_bird"]]
+    """Game to play."""
+    setting: str = ""
+    """Value of the parameter that training varies, or name of a setting (empty: the easiest)."""
+    against: Path | None = None
+    """A run or checkpoint whose agent plays beside you, on the same seeds."""
+    seed: Annotated[int, Range(0, 2**63 - 1, whole=True)] = 1
+    """Seed of the episodes; the same ones as `evaluate` and `watch` play."""
+    frame_limit: Annotated[int, COUNT] = 2_000
+    """Frames after which an episode is cut, as in evaluations; 30 are a second."""
+    game_parameters: Mapping[str, float] = field(default_factory=dict)
+    """Further game parameters, as NAME=VALUE,..."""
+
+    def __post_init__(self) -> None:
+        """Check the values; raises ValueError naming the field."""
+        check_fields(self)
+
+
+class Keyboard:
+    """Turns keys into actions: a flap for each press, a move for as long as its key is held.
+
+    Args:
+        actions: names of the game's actions.
+    """
+
+    def __init__(self, actions: Sequence[str]) -> None:
+        import pygame  # here, because nothing but a window needs it
+
+        keys = {"flap": (pygame.K_SPACE, pygame.K_UP), "left": (pygame.K_LEFT,), "right": (pygame.K_RIGHT,)}
+        self.names = list(actions)
+        self.meaning = {key: name for name in actions for key in keys.get(name, ())}
+        self._down, self._up = pygame.KEYDOWN, pygame.KEYUP
+        self._held: list[str] = []
+        self._pressed: list[str] = []
+
+    def take(self, event: pygame.event.Event) -> bool:
+        """Take in an event of the window; returns whether a key that means an action was pressed."""
+        if event.type not in (self._down, self._up) or event.key not in self.meaning:
+            return False
+        name = self.meaning[event.key]
+        self._held = [other for other in self._held if other != name]
+        if event.type == self._down:
+            self._pressed.append(name)
+            self._held += [name] * (name != "flap")
+        return event.type == self._down
+
+    def action(self) -> int:
+        """Return the action for the next frame: of the key pressed last since the last frame, or still held."""
+        chosen = [*self._held, *self._pressed]
+        self._pressed = []
+        return self.names.index(chosen[-1] if chosen else "noop")
+
+
+class Closed(Exception):
+    """The person closed the window."""
+
+
+@dataclass
+class Match:
+    """A person's game in a window, with an agent's beside it.
+
+    Attributes:
+        window: where it is shown.
+        mine: the person's game.
+        theirs: the agent's, or None.
+        keyboard: the person's.
+    """
+
+    window: Window
+    mine: Overlay
+    theirs: Overlay | None
+    keyboard: Keyboard
+
+    def play(self, seed: int) -> tuple[float, float | None]:
+        """Play an episode on a seed and return the scores, the agent's by playing on to its own end.
+
+        Raises:
+            Closed: if the window was closed before the person's game was over.
+        """
+        for env in self._games():
+            env.reset(seed=seed)
+        self.mine.facts["now"] = "press a key to start"
+        self._wait_for_key()
+        del self.mine.facts["now"]
+        while self.mine.running:
+            self._show()
+            self.mine.step(self.keyboard.action())
+            if self.theirs is not None and self.theirs.running:
+                self.theirs.step_greedily()
+        while self.theirs is not None and self.theirs.running:
+            self.theirs.step_greedily()
+        return self.mine.score, None if self.theirs is None else self.theirs.score
+
+    def show_end(self) -> None:
+        """Show how it ended until a key is pressed; raises `Closed`."""
+        self.mine.facts["now"] = "press a key to go on"
+        for _ in range(DEAF_FRAMES):
+            self._show()
+        self._wait_for_key()
+
+    def _games(self) -> list[Overlay]:
+        return [self.mine] if self.theirs is None else [self.mine, self.theirs]
+
+    def _wait_for_key(self) -> None:
+        while not self._show():
+            pass
+        self.keyboard.action()
+
+    def _show(self) -> bool:
+        """Show a frame, take in the keys and return whether one was pressed; raises `Closed`."""
+        self.window.show(np.concatenate([env.render() for env in self._games()], axis=1))
+        pressed = False
+        for event in self.window.events():
+            if self.window.closes(event):
+                raise Closed
+            pressed |= self.keyboard.take(event)
+        return pressed
+
+
+def play(options: PlayOptions, console: Console | None = None) -> list[tuple[float, float | None]]:
+    """Let a person play as ``options`` say, until the window is closed, and print the scores.
+
+    Returns:
+        For each finished episode the person's score and the agent's.
+
+    Raises:
+        ValueError: in one line, for a bad checkpoint or option, or where no window can be opened.
+    """
+    mine, theirs = _set_up(options)
+    scores = []
+    with processor(1), open_window(f"{options.game}: {mine.setting}") as window, contextlib.suppress(Closed):
+        match = Match(window, mine, theirs, Keyboard(mine.action_names))
+        for seed in episode_seeds(options.seed, MAX_EPISODES):
+            scores.append(match.play(seed))
+            match.show_end()
+    if scores:
+        (console or Console()).print(_table(mine.setting, scores))
+    return scores
+
+
+def _set_up(options: PlayOptions) -> tuple[Overlay, Overlay | None]:
+    """Return the person's game and the agent's, both under the rules of the agent's run if there is one."""
+    agent = None if options.against is None else load_agent(AgentFields(options.against))
+    if agent is not None and agent.config.game != options.game:
+        raise ValueError(f"against={str(options.against)!r}: plays {agent.config.game}; must play {options.game}")
+    config = default_config(game=options.game, observation="state") if agent is None else agent.config
+    task = game_task(config) if agent is None else agent.task
+    check_not_varied(options.game_parameters, task.schedule)
+    easiest = task.schedule.settings[0]
+    chosen = find_setting(options.setting, task, easiest, field="setting") if options.setting else easiest
+    setting = Setting(chosen.name, {**chosen.parameters, **options.game_parameters})
+    task.check(setting.parameters)
+    env = task.make_env(setting, frame_limit=options.frame_limit, render_mode="rgb_array")
+    theirs = None if agent is None else overlay(agent, setting, options.frame_limit)
+    mine = Overlay(env, "you", setting.name)
+    mine.facts["keys"] = "SPACE flaps" if "flap" in mine.action_names else "LEFT and RIGHT move"
+    return mine, theirs
+
+
+def _table(setting: str, scores: list[tuple[float, float | None]]) -> Table:
+    table = Table(title=Text(f"score under {setting}"))
+    for name in ("episode", "you", "agent"):
+        table.add_column(name, justify="right")
+    for episode, (mine, theirs) in enumerate(scores):
+        table.add_row(str(episode), f"{mine:g}", "" if theirs is None else f"{theirs:g}")
+    return table

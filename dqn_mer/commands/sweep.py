@@ -1,0 +1,232 @@
+"""``sweep``: every combination of games, agents and seeds, each trained in a process and a folder of its own.
+
+Beside the run folder ``seed-N`` stands its log, ``seed-N.log``. The process that trains holds a lock on the log:
+a sweep started again waits for a run that is still going on, instead of starting it twice.
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+import os
+import shlex
+import signal
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from functools import cache
+from pathlib import Path
+from typing import Annotated, Any, Literal, cast
+
+from rich.console import Console
+
+from dqn_mer.analysis.runs import config_differences
+from dqn_mer.commands.sweep_job import Job, Outcome, allow_jobs, check_system, run_job, stop_jobs
+from dqn_mer.commands.sweep_progress import SweepDisplay
+from dqn_mer.config.config import CHOICES, Config
+from dqn_mer.config.fields import Range, bad_value, check_fields
+
+OWN_FLAGS = {
+    "game": "games", "agent": "agents", "seed": "seeds", "run_dir": "out", "log_dir": "out", "resume": "out",
+}  # fmt: skip
+MOST_RUNS = 10_000
+
+
+@dataclass(frozen=True)
+class SweepOptions:
+    """Train every combination of games, agents and seeds; all other flags go to each run, as `train` takes them.
+
+    Started again, it skips the runs that are finished, and goes on with those that are not.
+    """
+
+    games: tuple[str, ...] = ("catcher",)
+    """Games to play, as A,B,..."""
+    agents: tuple[str, ...] = ("dqn", "dqn-mer")
+    """Agents to train, as A,B,..."""
+    seeds: str = "0-4"
+    """Seeds, as numbers and ranges: 0-4 or 0,1,7-9."""
+    out: Path = Path("runs/sweep")
+    """Folder of the sweep; its runs are OUT/GAME/AGENT/seed-N, their logs beside them."""
+    jobs: Annotated[int, Range(1, 10_000, whole=True)] = 1
+    """Runs at a time."""
+    threads: Annotated[int, Range(0, 100_000, whole=True)] = 0
+    """CPU threads of all jobs together (0: one each); each job gets an equal share, at least one."""
+    engine: Literal["local", "ray"] = "local"
+    """Where jobs run: on this machine, or on the Ray cluster that RAY_ADDRESS names (none: a new one here)."""
+
+    def __post_init__(self) -> None:
+        """Check the values; raises ValueError naming the field."""
+        check_fields(self)
+        for field, choices in (("games", CHOICES["game"]), ("agents", CHOICES["agent"])):
+            for name in getattr(self, field):
+                if name not in choices:
+                    raise bad_value(field, name, f"words of {', '.join(choices)}, with commas")
+            if not getattr(self, field):
+                raise ValueError(f"{field}: empty; must hold at least one of {', '.join(choices)}")
+        runs = len(read_seeds(self.seeds)) * len(self.games) * len(self.agents)
+        if runs > MOST_RUNS:
+            raise ValueError(f"seeds={self.seeds!r}: makes {runs:,} runs; must be at most {MOST_RUNS:,}")
+        if self.engine == "ray" and self.jobs < 2:
+            raise ValueError(f"jobs={self.jobs}: must be at least 2 with engine=ray, else nothing leaves this process")
+
+
+def read_seeds(text: str) -> list[int]:
+    """Return the seeds that a text names, each once, in its order.
+
+    Raises:
+        ValueError: in one line, if it is not made of numbers and ranges.
+
+    >>> read_seeds("0-2,7,1")
+    [0, 1, 2, 7]
+    """
+    seeds: dict[int, None] = {}
+    for part in text.split(","):
+        first, dash, last = part.partition("-")
+        numbers = (first, last) if dash else (first, first)
+        if not all(number.isascii() and number.isdigit() and len(number) <= 18 for number in numbers):
+            raise ValueError(f"seeds={text!r}: must be numbers and ranges with commas, such as 0-4,7")
+        low, high = map(int, numbers)
+        if not low <= high < low + MOST_RUNS:
+            raise ValueError(f"seeds={text!r}: range {part} must rise, by less than {MOST_RUNS:,}")
+        seeds |= dict.fromkeys(range(low, high + 1))
+    return list(seeds)
+
+
+def sweep(options: SweepOptions, train_flags: Sequence[str], console: Console | None = None) -> int:
+    """Run every combination that is not finished; returns the exit code: 0, or 1 if a run failed.
+
+    Raises:
+        ValueError: in one line, before anything starts, if a run would not accept its flags.
+        ImportError: if Ray is asked for and missing, or on Windows.
+    """
+    check_system()
+    shown = console or Console()
+    jobs = plan(options, train_flags)
+    run_all = _engine(options)
+    with SweepDisplay(jobs, shown) as display:
+        outcomes = run_all(jobs)
+        display.count(outcomes)
+    return _report(outcomes, options.out, shown)
+
+
+@contextmanager
+def until_stopped() -> Iterator[None]:
+    """Let SIGTERM stop the sweep as Ctrl-C does, within the context: as a KeyboardInterrupt of the exit code."""
+
+    def stop(number: int, frame: object) -> None:
+        raise KeyboardInterrupt(128 + number)
+
+    before = signal.signal(signal.SIGTERM, stop)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def plan(options: SweepOptions, train_flags: Sequence[str]) -> list[Job]:
+    """Return the jobs in order: all combinations of one seed before those of the next.
+
+    Raises:
+        ValueError: in one line, if a run would not accept its flags, or a folder holds a run with other ones.
+    """
+    from dqn_mer.agents.build import choose_device
+    from dqn_mer.commands.cli import parse_config
+    from dqn_mer.config.task import game_task
+    from dqn_mer.training.folder import check_run_folder
+
+    _refuse_own(train_flags)
+    seeds = read_seeds(options.seeds)
+
+    @cache
+    def parsed(game: str, agent: str) -> tuple[Config, int]:
+        """Return what all seeds share, and the frames that it takes."""
+        config = parse_config(["--game", game, "--agent", agent, "--seed", str(seeds[0]), *train_flags])
+        task = game_task(config)
+        choose_device(config.device, config.observation)
+        return config, config.frames if config.frames is not None else task.schedule.total_frames
+
+    threads = max(1, options.threads // options.jobs)
+    jobs = []
+    for seed, game, agent in itertools.product(seeds, options.games, options.agents):
+        config, frames = parsed(game, agent)
+        run_dir = options.out.absolute() / game / agent / f"seed-{seed}"
+        config = replace(config, seed=seed, threads=threads, run_dir=run_dir)
+        if os.path.lexists(run_dir):
+            _check_same(run_dir, config)
+        else:
+            check_run_folder(config)
+        own = ["--game", game, "--agent", agent, "--seed", str(seed)]
+        last = ["--threads", str(config.threads), "--run-dir", str(run_dir)]
+        jobs.append(Job(f"{game}/{agent}/seed-{seed}", run_dir, (*own, *train_flags, *last), frames, config.threads))
+    return jobs
+
+
+def _refuse_own(train_flags: Sequence[str]) -> None:
+    """Raise ValueError for a flag whose value the sweep itself gives to each run."""
+    for word in train_flags:
+        name = word.partition("=")[0].lstrip("-").replace("-", "_")
+        if word.startswith("--") and name in OWN_FLAGS:
+            raise ValueError(
+                f"{word.partition('=')[0]}: a sweep sets it for each run; give --{OWN_FLAGS[name]} instead"
+            )
+
+
+def _check_same(run_dir: Path, config: Config) -> None:
+    """Raise ValueError if the folder holds a run, finished or not, with other flags."""
+    try:
+        before: dict[str, Any] = json.loads((run_dir / "config.json").read_text())["config"]
+    except FileNotFoundError:
+        return  # stopped before it began
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise ValueError(f"{run_dir}: must be a run folder or new: config.json: {error}") from None
+    wanted = config.to_json()
+    for name in config_differences({**Config().to_json(), **before}, wanted):
+        raise ValueError(
+            f"{name}={wanted.get(name)!r}: {run_dir} was run with {before.get(name)!r}; give another --out"
+        )
+
+
+def _engine(options: SweepOptions) -> Any:
+    """Return the function from jobs to outcomes that runs so many at a time, through joblib."""
+    import joblib
+
+    if options.engine == "ray":
+        try:
+            from ray.util import joblib as ray_jobs
+        except ImportError:
+            raise ImportError("engine='ray': needs Ray: pip install 'dqn-mer[ray]'") from None
+        cast(Any, ray_jobs).register_ray()  # Ray lacks types here
+    backend = "ray" if options.engine == "ray" else "threading"  # a thread only waits for its run's own process
+
+    def run_all(jobs: Sequence[Job]) -> list[Outcome]:
+        allow_jobs()
+        calls = (joblib.delayed(run_job)(job) for job in jobs)
+        with joblib.parallel_config(backend=backend):
+            try:
+                found: list[Outcome] = joblib.Parallel(options.jobs, batch_size=1, pre_dispatch=options.jobs)(calls)
+            except BaseException:
+                stop_jobs()
+                raise
+        return found
+
+    return run_all
+
+
+def _report(outcomes: Sequence[Outcome], out: Path, console: Console) -> int:
+    """Say how the runs ended, the failed ones last; returns the exit code."""
+
+    def line(text: str, style: str = "") -> None:
+        console.print(text, style=style, markup=False, highlight=False, soft_wrap=True)
+
+    failed = [outcome for outcome in outcomes if outcome.exit_code != 0]
+    skipped = sum(outcome.skipped for outcome in outcomes)
+    line(f"{len(outcomes)} runs: {len(outcomes) - skipped - len(failed)} trained, {skipped} were finished before, "
+         f"{len(failed)} failed")  # fmt: skip
+    if len(failed) < len(outcomes):
+        words = [Path(sys.executable).name, "-m", "dqn_mer", "compare", str(out), "--out", f"{out}-report"]
+        line(f"compare them: {shlex.join(words)}")
+    for outcome in failed:
+        line(f"failed: {outcome.name}: exit code {outcome.exit_code}, log {outcome.log}", "red")
+        line(f"  {outcome.last_line}")
+    return 1 if failed else 0

@@ -1,0 +1,177 @@
+"""One run of a sweep: the ordinary trainer in a process of its own, on any machine that sees the folder.
+
+The process inherits the lock on its log, and so holds it even if the sweep is killed. Windows has no such lock.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from dqn_mer.storage.state import StateError
+
+TRAINER = [sys.executable, "-m", "dqn_mer", "train"]
+ENDED = "sweep: exit code "
+_running: set[subprocess.Popen[bytes]] = set()
+_stopping = threading.Event()
+
+
+@dataclass(frozen=True)
+class Job:
+    """One run.
+
+    Attributes:
+        name: for the display.
+        run_dir: its folder, an absolute path.
+        flags: of `train`, all of them.
+        frames: that it takes.
+        threads: CPU threads that it gets.
+    """
+
+    name: str
+    run_dir: Path
+    flags: tuple[str, ...]
+    frames: int
+    threads: int
+
+    @property
+    def log(self) -> Path:
+        """Everything that the run prints."""
+        return self.run_dir.with_name(self.run_dir.name + ".log")
+
+    @property
+    def finished(self) -> bool:
+        """Whether it has come to its end."""
+        return (self.run_dir / "summary.json").is_file()
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a job ended.
+
+    Attributes:
+        name: of the job.
+        log: of the job.
+        exit_code: 0 if the run is finished.
+        skipped: whether it was finished before.
+        last_line: of what the run printed.
+    """
+
+    name: str
+    log: Path
+    exit_code: int
+    skipped: bool = False
+    last_line: str = ""
+
+
+def check_system() -> None:
+    """Raise ImportError, in one line, where runs cannot hold a lock on their logs."""
+    if importlib.util.find_spec("fcntl") is None:
+        raise ImportError("sweep: needs Linux or macOS; here, start runs one by one with `train`")
+
+
+def run_job(job: Job) -> Outcome:
+    """Bring a run to its end, whatever there is of it; its failure is an outcome, not an exception."""
+    try:
+        return _run_alone(job)
+    except OSError as error:
+        with suppress(OSError), job.log.open("a") as log:
+            log.write(f"{error}\n{ENDED}1\n")
+        return Outcome(job.name, job.log, 1, last_line=str(error))
+
+
+def _run_alone(job: Job) -> Outcome:
+    """Bring a run to its end as the only one that does."""
+    import fcntl  # here, because Windows has none
+
+    if job.finished:
+        return Outcome(job.name, job.log, 0, skipped=True)
+    job.log.parent.mkdir(parents=True, exist_ok=True)
+    with job.log.open("ab") as log:
+        fcntl.flock(log, fcntl.LOCK_EX)  # waits while a process that an earlier sweep left behind still trains it
+        if job.finished:
+            return Outcome(job.name, job.log, 0, skipped=True)
+        words = _train_words(job)
+        log.write(f"sweep: {time.strftime('%Y-%m-%d %H:%M:%S')}: train {' '.join(words)}\n".encode())
+        log.flush()
+        code = _train(words, job.threads, log.fileno())
+        log.write(f"{ENDED}{code}\n".encode())
+    return Outcome(job.name, job.log, code, last_line=_last_line(job.log) if code else "")
+
+
+def allow_jobs() -> None:
+    """Let runs start again after an earlier `stop_jobs`."""
+    _stopping.clear()
+
+
+def stop_jobs() -> None:
+    """Ask the runs of this process to save and stop, wait until they have, and start no more."""
+    _stopping.set()
+    for process in tuple(_running):
+        process.terminate()
+    for process in tuple(_running):
+        process.wait()
+
+
+def log_tail(path: Path, size: int = 2_000) -> list[str]:
+    """Return the last lines of a log, [] where there is none."""
+    try:
+        with path.open("rb") as file:
+            file.seek(max(0, file.seek(0, os.SEEK_END) - size))
+            return file.read().decode(errors="replace").splitlines()
+    except OSError:
+        return []
+
+
+def _train_words(job: Job) -> list[str]:
+    """Return the flags that start the run or go on with it; what cannot be gone on with is kept under a new name."""
+    from dqn_mer.storage.snapshots import find_state  # imports all that trains, which the display has no use for
+
+    try:
+        if find_state(job.run_dir) is not None:
+            return ["--resume", str(job.run_dir)]
+    except StateError:
+        pass  # all that was saved is damaged
+    if os.path.lexists(job.run_dir):
+        names = (job.run_dir.with_name(f"{job.run_dir.name}.stopped-{number}") for number in range(1, 10_000))
+        job.run_dir.rename(next(name for name in names if not os.path.lexists(name)))
+    return list(job.flags)
+
+
+def _train(words: list[str], threads: int, output: int) -> int:
+    """Train in a process of its own session, which a Ctrl-C for the sweep does not reach; returns its exit code."""
+    if _stopping.is_set():
+        return -signal.SIGTERM
+    environment = {**os.environ, "OMP_NUM_THREADS": str(threads), "NUMBA_NUM_THREADS": str(threads)}
+    process = subprocess.Popen(
+        [*TRAINER, *words],
+        stdin=subprocess.DEVNULL,
+        stdout=output,
+        stderr=subprocess.STDOUT,
+        start_new_session=True,
+        env=environment,
+    )
+    _running.add(process)
+    try:
+        if _stopping.is_set():  # since the check above
+            process.terminate()
+        return process.wait()
+    except BaseException:  # in a thread of its own nothing interrupts; as the only job, Ctrl-C does
+        process.terminate()
+        process.wait()
+        raise
+    finally:
+        _running.discard(process)
+
+
+def _last_line(log: Path) -> str:
+    said = [line for line in log_tail(log) if line.strip() and not line.startswith("sweep: ")]
+    return said[-1] if said else ""

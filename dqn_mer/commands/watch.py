@@ -1,0 +1,172 @@
+"""Watch a saved agent play: in a window, as clips with a contact sheet, or in TensorBoard."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from rich.console import Console
+from torch.utils.tensorboard import SummaryWriter
+
+from continual_ple.settings import Setting
+from dqn_mer.agents.build import choose_device
+from dqn_mer.config.fields import Range, check_fields
+from dqn_mer.config.task import Task
+from dqn_mer.evaluation.clips import (
+    check_format,
+    contact_sheet,
+    gif_summary,
+    play_greedily,
+    record,
+    save_clip,
+    sheet_row,
+)
+from dqn_mer.evaluation.evaluator import GreedyPolicy, episode_seeds
+from dqn_mer.evaluation.overlay import Overlay
+from dqn_mer.evaluation.saved_agent import AgentFields, SavedAgent, load_agent, settings_to_play
+from dqn_mer.networks.device import processor, usable_cores
+from dqn_mer.training.folder import create_new_folder
+
+if TYPE_CHECKING:
+    from continual_ple.window import Window
+
+UNSEEN_DRIVERS = ("dummy", "offscreen")
+PAUSE_FRAMES = 30  # the last picture of an episode stays for a second
+
+
+@dataclass(frozen=True)
+class ShowFields:
+    """How long, and where it is shown."""
+
+    episodes: Annotated[int, Range(1, 1_000, whole=True)] = 1
+    """Episodes per setting; the first ones that `evaluate` plays under the same seed."""
+    frame_limit: Annotated[int, Range(1, 10_000, whole=True)] = 600
+    """Frames after which an episode is cut; 30 are a second."""
+    out: Path | None = None
+    """Write clips and contact_sheet.png into this folder instead of opening a window; it must not exist."""
+    format: Literal["mp4", "gif"] = "mp4"
+    """Of the clips; mp4 needs moviepy (pip install 'dqn-mer[video]')."""
+    tensorboard: bool = False
+    """Add the first clip of each setting to the run's TensorBoard images, instead of opening a window."""
+
+
+@dataclass(frozen=True)
+class WatchOptions(ShowFields, AgentFields):
+    """Watch a saved agent play greedily, with score, setting and Q values on screen; ESC closes the window."""
+
+    def __post_init__(self) -> None:
+        """Check the values; raises ValueError naming the field."""
+        check_fields(self)
+
+
+def watch(options: WatchOptions, console: Console | None = None, task: Task | None = None) -> None:
+    """Show or record a saved agent's play as ``options`` say.
+
+    Args:
+        options: of what to watch.
+        console: where the scores go; standard output by default.
+        task: that the agent was trained on, if that is no game of ours.
+
+    Raises:
+        ValueError: in one line, for a bad checkpoint or option, or where no window can be opened.
+        ImportError: if clips of the format cannot be written here.
+    """
+    agent = load_agent(options, task)
+    settings = settings_to_play(options, agent)
+    run_dir = _run_of(agent) if options.tensorboard else None
+    if options.out is not None:
+        check_format(options.format)
+        create_new_folder("out", options.out)
+    with processor(agent.config.threads or usable_cores()):
+        if options.out is None and run_dir is None:
+            _show(options, agent, settings)
+        else:
+            _record(options, agent, settings, run_dir, console or Console())
+
+
+def overlay(agent: SavedAgent, setting: Setting, frame_limit: int, device: str = "auto") -> Overlay:
+    """Return the agent's environment under a setting, drawn with its Q values."""
+    where = choose_device(device, agent.config.observation)
+    policy = GreedyPolicy(agent.checkpoint.model.to(where), where)
+
+    def values(observation: NDArray[np.generic]) -> NDArray[np.float32]:
+        q: NDArray[np.float32] = policy.values(observation[np.newaxis])[0].cpu().numpy()
+        return q
+
+    env = agent.task.make_env(setting, frame_limit=frame_limit, render_mode="rgb_array")
+    return Overlay(env, f"{agent.config.agent}\n{agent.frame:,} frames of training", setting.name, values)
+
+
+@contextmanager
+def open_window(title: str) -> Iterator[Window]:
+    """Open a window and close it at the end.
+
+    Raises:
+        ValueError: in one line, if there is no screen.
+    """
+    import pygame  # here, because nothing but a window needs it
+
+    from continual_ple.window import Window
+
+    try:
+        window = Window(title)
+    except pygame.error as error:
+        raise ValueError(f"no window can be opened here: {error}") from None
+    driver = pygame.display.get_driver()
+    if driver in UNSEEN_DRIVERS:  # which SDL takes by itself where there is no screen
+        window.close()
+        raise ValueError(f"no window can be opened here: there is no screen (SDL_VIDEODRIVER={driver})")
+    try:
+        yield window
+    finally:
+        window.close()
+
+
+def _show(options: WatchOptions, agent: SavedAgent, settings: list[Setting]) -> None:
+    with open_window(f"{agent.config.game}: {agent.checkpoint.path}") as window:
+        for setting in settings:
+            with closing(overlay(agent, setting, options.frame_limit, options.device)) as env:
+                for seed in episode_seeds(options.seed, options.episodes):
+                    for picture in play_greedily(env, seed):
+                        for _ in range(1 if env.running else PAUSE_FRAMES):
+                            window.show(picture)
+                            if any(window.closes(event) for event in window.events()):
+                                return
+
+
+def _record(
+    options: WatchOptions, agent: SavedAgent, settings: list[Setting], run_dir: Path | None, console: Console
+) -> None:
+    rows, summaries = [], []
+    for setting in settings:
+        with closing(overlay(agent, setting, options.frame_limit, options.device)) as env:
+            for episode, seed in enumerate(episode_seeds(options.seed, options.episodes)):
+                clip = record(env, seed)
+                said = f"{clip.setting}: score {clip.score:g} in {len(clip.pictures) - 1:,} frames"
+                if options.out is not None:
+                    said += f", {save_clip(clip, options.out, options.format, episode)}"
+                console.print(said, highlight=False, markup=False, soft_wrap=True)
+                if episode == 0:  # clips are large: what is kept of them is made here
+                    rows.append(sheet_row(clip))
+                    if run_dir is not None:
+                        summaries.append(gif_summary(clip))
+    if options.out is not None:
+        contact_sheet(rows).save(options.out / "contact_sheet.png")
+    if run_dir is not None:
+        with SummaryWriter(str(run_dir), filename_suffix=".watch") as writer:
+            for summary in summaries:
+                writer._get_file_writer().add_summary(summary, agent.frame)
+
+
+def _run_of(agent: SavedAgent) -> Path:
+    """Return the finished run that a checkpoint lies in; raises ValueError if there is none."""
+    run_dir = agent.checkpoint.path.absolute().parent.parent
+    if not (run_dir / "summary.json").is_file():
+        # TensorBoard may stop reading a file of events when there is a newer one beside it.
+        raise ValueError(f"tensorboard: {run_dir} must be a finished run, with summary.json")
+    return run_dir

@@ -1,0 +1,1 @@
+"""Every option of a run: its range, its default and its flag."""

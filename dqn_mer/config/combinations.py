@@ -1,0 +1,55 @@
+"""Fields of a configuration that have no meaning together."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from dqn_mer.config.fields import allowed_values, bad_value
+
+if TYPE_CHECKING:
+    from dqn_mer.config.config import Config
+
+OPTIONS_OF_AGENTS: dict[str, tuple[str, ...]] = {
+    "dqn-mer": ("num_batches", "within_batch_rate", "across_batch_rate", "current_example_boost", "one_big_batch"),
+    "efficient-mer": ("reptile_every_updates", "reptile_rate"),
+    "hare-tortoise": ("tortoise_rate", "hare_reset_updates"),
+}
+"""Fields that only one agent reads; the others must leave them at their defaults."""
+
+SCHEDULE_FLAGS = ("settings", "vary", "cycles", "frames_per_setting", "interleave_frames")
+"""Fields that describe a schedule together; a schedule file says all of it."""
+
+
+def check_combinations(config: Config) -> None:
+    """Raise ValueError for values that have no meaning together."""
+    for agent, options in OPTIONS_OF_AGENTS.items():
+        if agent != config.agent:
+            _must_be_default(config, options, f"only agent {agent} has it, and agent={config.agent}")
+    rules = (
+        (config.optimizer == "rmsprop", ("weight_decay",), "only adam and sgd have it, and optimizer=rmsprop"),
+        (config.one_big_batch, ("within_batch_rate",), "not used with one_big_batch (Algorithm 6)"),
+        (config.game != "flappy_bird", ("flap_probability",), f"only flappy_bird has it, and game={config.game}"),
+        (config.schedule is not None, SCHEDULE_FLAGS, "not used with a schedule file"),
+        (config.backend == "ple", ("rounding",), "the ple backend rounds as the installed pygame does"),
+    )
+    for holds, names, why in rules:
+        if holds:
+            _must_be_default(config, names, why)
+    if "/" in config.game or not config.game.isprintable() or not config.game.strip():
+        games = ", ".join(allowed_values(type(config))["game"].choices)
+        raise bad_value("game", config.game, f"one of {games}, or the name of a task of yours: one line, no slash")
+    if config.vary and not config.settings:
+        raise ValueError(f"vary={config.vary!r}: needs settings, the values to give it")
+
+
+def check_no_schedule(config: Config) -> None:
+    """Raise ValueError if a configuration describes a schedule, for a run whose task has its own."""
+    _must_be_default(config, (*SCHEDULE_FLAGS, "schedule"), "the task has its own schedule")
+
+
+def _must_be_default(config: Config, names: Sequence[str], why: str) -> None:
+    for f in dataclasses.fields(config):
+        if f.name in names and getattr(config, f.name) != f.default:
+            raise ValueError(f"{f.name}={getattr(config, f.name)!r}: {why}; must be left at {f.default!r}")

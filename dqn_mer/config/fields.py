@@ -1,0 +1,170 @@
+"""What the fields of a dataclass may hold, read from their annotations: for the command line and for all checks."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
+
+from continual_ple.games.base import shown
+
+
+@dataclass(frozen=True)
+class Range:
+    """Numbers from ``low`` to ``high``, both included: for ``Annotated[int, Range(0, 9)]``.
+
+    >>> Range(0, 1).check("discount", 2.0)
+    Traceback (most recent call last):
+        ...
+    ValueError: discount=2.0: must be a number from 0 to 1
+    """
+
+    low: float
+    high: float
+    whole: bool = False
+
+    def describe(self) -> str:
+        """Say what is allowed."""
+        return f"{'a whole number' if self.whole else 'a number'} {self.span()}"
+
+    def span(self) -> str:
+        """Say from where to where."""
+        low, high = (f"{end:,}" if isinstance(end, int) else f"{end:g}" for end in (self.low, self.high))
+        return f"from {low} to {high}"
+
+    def check(self, name: str, value: object) -> None:
+        """Raise ValueError, naming the field and what is allowed, unless ``value`` is within."""
+        kinds = int if self.whole else (int, float)  # NaN fails the comparison
+        if not (isinstance(value, kinds) and not isinstance(value, bool) and self.low <= value <= self.high):
+            raise bad_value(name, value, self.describe())
+
+
+@dataclass(frozen=True)
+class Known:
+    """Texts that the command line offers, where Python may give others: for ``Annotated[str, Known("a", "b")]``."""
+
+    names: tuple[str, ...]
+
+    def __init__(self, *names: str) -> None:
+        object.__setattr__(self, "names", names)
+
+
+@dataclass(frozen=True)
+class Allowed:
+    """What one field may hold.
+
+    Attributes:
+        kind: ``bool``, ``int``, ``float``, ``str``, ``Path``, ``tuple`` or ``Mapping``.
+        item: of what kind the items of a tuple or the values of a mapping are; else ``kind`` again.
+        choices: the only texts allowed, or those known if it is open; empty if any is.
+        open: whether texts that are not known are allowed too.
+        range: of a number, of each item of a tuple or of each value of a mapping.
+        optional: whether None is allowed.
+    """
+
+    kind: Any
+    item: Any
+    choices: tuple[str, ...] = ()
+    range: Range | None = None
+    optional: bool = False
+    open: bool = False
+
+    def describe(self) -> str:
+        """Say what is allowed."""
+        if self.choices:
+            return f"one of {', '.join((*self.choices, *(['none'] if self.optional else [])))}"
+        each = self.range.describe() if self.range else KINDS[self.item]
+        forms: dict[Any, str] = {
+            tuple: f"{'words' if self.item is str else 'numbers'} with commas, each {each}",
+            Mapping: f"NAME=VALUE,..., each name once and each value {each}",
+        }
+        return forms.get(self.kind, each) + (", or none" if self.optional else "")
+
+    def check(self, name: str, value: object) -> None:
+        """Raise ValueError, naming the field, the value and what is allowed, unless ``value`` is."""
+        if value is None and self.optional:
+            return
+        kind = (int, float) if self.kind is float else self.kind
+        if not isinstance(value, kind) or (isinstance(value, bool) and self.kind is not bool):
+            raise bad_value(name, value, self.describe())
+        if self.choices and not self.open and value not in self.choices:
+            raise bad_value(name, value, self.describe())
+        if isinstance(value, Path) and not _writable(str(value)):
+            raise bad_value(name, str(value), "a path in UTF-8 without NUL characters")
+        for key, item in _items(value):
+            if self.range is not None:
+                self.range.check(name + key, item)
+            elif self.item is float and not _finite(item):
+                raise bad_value(name + key, item, KINDS[float])
+
+    def from_json(self, value: object) -> Any:
+        """Return a value as the field holds it, from how JSON holds it; what is not allowed stays as it is."""
+        if self.kind is Path and isinstance(value, str):
+            return Path(value)
+        return tuple(value) if self.kind is tuple and isinstance(value, list) else value
+
+
+KINDS: dict[Any, str] = {
+    bool: "true or false", int: "a whole number", float: "a finite number", str: "text", Path: "a pathlib.Path",
+}  # fmt: skip
+
+
+def bad_value(name: str, value: object, allowed: str) -> ValueError:
+    """Return the complaint, in one line, that a field's value is not what is allowed."""
+    return ValueError(f"{name}={shown(value)}: must be {allowed}")
+
+
+def allowed_values(kind: type) -> dict[str, Allowed]:
+    """Return what each field of a dataclass may hold, by name."""
+    hints = get_type_hints(kind, include_extras=True)
+    return {field.name: _allowed(hints[field.name]) for field in dataclasses.fields(kind)}
+
+
+def check_fields(instance: Any) -> None:
+    """Check every field of a dataclass against its annotation.
+
+    Raises:
+        ValueError: in one line, naming the field, its value and what is allowed.
+    """
+    for name, allowed in allowed_values(type(instance)).items():
+        allowed.check(name, getattr(instance, name))
+
+
+def _allowed(hint: Any) -> Allowed:
+    if get_origin(hint) is Annotated:
+        bare, *notes = get_args(hint)
+        ranges = [note for note in notes if isinstance(note, Range)]
+        for note in notes:
+            if isinstance(note, Known):
+                return dataclasses.replace(_allowed(bare), choices=note.names, open=True)
+        return dataclasses.replace(_allowed(bare), range=ranges[0] if ranges else None)
+    arguments, origin = get_args(hint), get_origin(hint)
+    if origin is Literal:
+        return Allowed(str, str, choices=arguments)
+    if type(None) in arguments:
+        (bare,) = (argument for argument in arguments if argument is not type(None))
+        return dataclasses.replace(_allowed(bare), optional=True)
+    if origin is tuple:
+        return Allowed(tuple, arguments[0])
+    if arguments:
+        return Allowed(Mapping, arguments[1])
+    return Allowed(hint, hint)
+
+
+def _items(value: object) -> Iterable[tuple[str, object]]:
+    """Yield what a range is about, each with what its name adds to the field's."""
+    if isinstance(value, Mapping):
+        return [(f".{key}", item) for key, item in value.items()]
+    return [("", item) for item in (value if isinstance(value, tuple) else (value,))]
+
+
+def _finite(value: object) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and -math.inf < value < math.inf
+
+
+def _writable(text: str) -> bool:
+    """Whether text can stand in every file of a run; a file's name may be bytes that are no text."""
+    return "\0" not in text and text.encode(errors="ignore").decode() == text

@@ -1,0 +1,1 @@
+"""A saved or learning agent at play."""

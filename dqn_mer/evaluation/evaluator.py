@@ -1,0 +1,152 @@
+"""Evaluation apart from training: its own environments and seeds, greedy, raw reward, nothing learned or stored."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import gymnasium
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from continual_ple.settings import Setting
+from dqn_mer.analysis.metrics import EvaluationRow
+
+Policy = Callable[[NDArray[Any]], NDArray[np.int64]]
+"""From observations ``(n, ...)`` to actions ``(n,)``."""
+
+
+@dataclass(frozen=True)
+class SettingResult:
+    """What the episodes on one setting gave, one entry an episode.
+
+    Attributes:
+        scores: the game's own points (``info["score"]``), or the return where an environment has none.
+        returns: undiscounted raw reward.
+        lengths: frames.
+    """
+
+    setting_index: int
+    setting: Setting
+    scores: NDArray[np.float64]
+    returns: NDArray[np.float64]
+    lengths: NDArray[np.int64]
+
+    def row(self) -> EvaluationRow:
+        """Summarise the episodes."""
+        return EvaluationRow(
+            setting_index=self.setting_index,
+            setting=self.setting.name,
+            episodes=len(self.scores),
+            score_mean=float(self.scores.mean()),
+            score_std=float(self.scores.std()),
+            score_best=float(self.scores.max()),
+            return_mean=float(self.returns.mean()),
+            length_mean=float(self.lengths.mean()),
+        )
+
+
+class GreedyPolicy:
+    """Takes argmax_a Q(s, a)."""
+
+    def __init__(self, model: nn.Module, device: torch.device) -> None:
+        self.model = model
+        self.device = device
+
+    @torch.inference_mode()
+    def values(self, observations: NDArray[Any]) -> Tensor:
+        """Return the Q values ``(n, actions)`` of observations ``(n, ...)``."""
+        q: Tensor = self.model(torch.from_numpy(observations).to(self.device))
+        return q
+
+    def __call__(self, observations: NDArray[Any]) -> NDArray[np.int64]:
+        """Return the greedy action for each observation."""
+        actions: NDArray[np.int64] = self.values(observations).argmax(dim=1).cpu().numpy()
+        return actions
+
+
+class RandomPolicy:
+    """Takes random actions with fixed probabilities: the floor of every comparison."""
+
+    def __init__(self, probabilities: NDArray[np.float64], rng: np.random.Generator) -> None:
+        self.probabilities = probabilities
+        self.rng = rng
+
+    def __call__(self, observations: NDArray[Any]) -> NDArray[np.int64]:
+        """Return one action for each observation."""
+        return self.rng.choice(len(self.probabilities), size=len(observations), p=self.probabilities)
+
+
+def episode_seeds(seed: int, episodes: int) -> list[int]:
+    """Return the seeds of the first episodes under one seed; more episodes have the same first ones."""
+    return [int(word) for word in np.random.SeedSequence(seed).generate_state(episodes)]
+
+
+MOST_AT_ONCE = 512
+"""Environments that are played in lockstep at most, which bounds their memory."""
+
+
+class Evaluator:
+    """Plays the same episodes on every setting each time it is asked, hundreds of them in lockstep.
+
+    Episode k starts from the same seed on every setting and in every evaluation, so that differences between
+    settings and between evaluations are the policy's.
+
+    Args:
+        make_env: makes a time-limited environment under a setting.
+        settings: to evaluate on.
+        episodes: per setting, at least 1.
+        seed: of the first episodes; episode k has a seed of its own derived from it.
+    """
+
+    def __init__(
+        self,
+        make_env: Callable[[Setting], gymnasium.Env[Any, Any]],
+        settings: Sequence[Setting],
+        episodes: int,
+        seed: int,
+    ) -> None:
+        self.settings = list(settings)
+        self.episodes = episodes
+        self.seeds = episode_seeds(seed, episodes)
+        self.at_once = min(episodes, max(1, MOST_AT_ONCE // len(self.settings)))  # of each setting
+        self.envs = [[make_env(setting) for _ in range(self.at_once)] for setting in self.settings]
+
+    def run(self, policy: Policy) -> list[SettingResult]:
+        """Play every episode to its end and return one result for each setting, in order."""
+        starts = range(0, self.episodes, self.at_once)
+        played = [self._play(policy, self.seeds[start : start + self.at_once]) for start in starts]
+        parts = zip(*(np.concatenate(part, axis=1) for part in zip(*played, strict=True)), strict=True)
+        return [SettingResult(i, self.settings[i], *part) for i, part in enumerate(parts)]
+
+    def _play(self, policy: Policy, seeds: Sequence[int]) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any]]:
+        """Play the episodes of these seeds, on every setting: scores, returns, lengths, each (settings, seeds)."""
+        envs = [env for row in self.envs for env in row[: len(seeds)]]
+        first = [env.reset(seed=seeds[index % len(seeds)]) for index, env in enumerate(envs)]
+        observations = np.stack([observation for observation, _ in first])
+        scores, returns, lengths = np.zeros(len(envs)), np.zeros(len(envs)), np.zeros(len(envs), np.int64)
+        running = np.arange(len(envs))
+        while running.size:
+            actions = policy(observations[running])
+            still = []
+            for index, action in zip(running, actions, strict=True):
+                observation, reward, terminated, truncated, info = envs[index].step(int(action))
+                observations[index] = observation
+                returns[index] += float(reward)
+                lengths[index] += 1
+                if not (terminated or truncated):
+                    still.append(index)
+                else:
+                    scores[index] = info.get("score", returns[index])
+            running = np.array(still, np.int64)
+        shape = (len(self.settings), len(seeds))
+        return scores.reshape(shape), returns.reshape(shape), lengths.reshape(shape)
+
+    def close(self) -> None:
+        """Close the environments."""
+        for row in self.envs:
+            for env in row:
+                env.close()

@@ -1,0 +1,232 @@
+"""Evaluate a saved agent on settings it was, or was never, trained on."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import tyro
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from continual_ple import ENV_IDS
+from continual_ple.settings import Schedule, Setting
+from dqn_mer.agents.build import choose_device
+from dqn_mer.analysis.metrics import mean_interval
+from dqn_mer.config.config import COUNT, Config
+from dqn_mer.config.fields import Range, check_fields
+from dqn_mer.config.task import Task, check_not_varied, game_task
+from dqn_mer.evaluation.checkpoint import Checkpoint, CheckpointError, load_checkpoint
+from dqn_mer.evaluation.choose_settings import choose_settings
+from dqn_mer.evaluation.evaluator import Evaluator, GreedyPolicy, SettingResult
+from dqn_mer.networks.device import processor, usable_cores
+from dqn_mer.storage.files import write_new_file
+from dqn_mer.training.folder import as_json
+
+
+@dataclass(frozen=True)
+class AgentFields:
+    """Who plays, and what."""
+
+    path: tyro.conf.Positional[Path]
+    """A run folder (its latest checkpoint is taken) or one checkpoint folder."""
+    settings: Annotated[str, tyro.conf.arg(aliases=("--setting",))] = "all"
+    """all: of the run's schedule; easier: those before the one trained on last; or names or values, as A,B,..."""
+    seed: Annotated[int, Range(0, 2**63 - 1, whole=True)] = 1
+    """Seed of the episodes."""
+    backend: Literal["native", "ple"] | None = None
+    """Backend to play on (none: the run's)."""
+    game_parameters: Mapping[str, float] = field(default_factory=dict)
+    """Game parameters to change on every setting, as NAME=VALUE,..."""
+    device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
+    """Where the network lives (auto: a GPU for pixels if there is one, else the CPU)."""
+
+
+@dataclass(frozen=True)
+class EvaluationFields:
+    """How long, and where the result goes."""
+
+    episodes: Annotated[int, Range(1, 100_000, whole=True)] = 20
+    """Episodes per setting."""
+    frame_limit: Annotated[int | None, COUNT] = None
+    """Frames after which an episode is truncated (none: as in the run's own evaluations)."""
+    json: Path | None = None
+    """Also write the result to this file; it must not exist."""
+
+
+@dataclass(frozen=True)
+class EvaluateOptions(EvaluationFields, AgentFields):
+    """Play a saved agent greedily and say how well it does on each setting."""
+
+    def __post_init__(self) -> None:
+        """Check the values; raises ValueError naming the field."""
+        check_fields(self)
+        if self.json is not None:
+            _check_new_file("json", self.json)
+
+
+@dataclass(frozen=True)
+class SavedAgent:
+    """A saved agent with what it was trained on.
+
+    Attributes:
+        checkpoint: the loaded checkpoint.
+        config: of its run.
+        task: with the run's own schedule.
+        frame: training frames it has seen.
+        trained_on_last: name of the setting trained on last.
+    """
+
+    checkpoint: Checkpoint
+    config: Config
+    task: Task
+    frame: int
+    trained_on_last: str
+
+
+def load_agent(options: AgentFields, task: Task | None = None) -> SavedAgent:
+    """Load the agent and set up its game as ``options`` say.
+
+    Args:
+        options: with the saved agent.
+        task: that it was trained on, if that is no game of ours.
+
+    Raises:
+        CheckpointError: if its description is not valid or does not fit its network.
+        ValueError: if the options do not fit the game.
+    """
+    checkpoint = load_checkpoint(options.path)
+    description = checkpoint.description
+    try:
+        config = Config.from_json(description["config"])
+        schedule = Schedule.from_json(description["schedule"])
+        frame, trained_on_last = description["frame"], description["trained_on_last"]
+        Range(0, 1_000_000_000, whole=True).check("frame", frame)
+        schedule.easier_than(trained_on_last)
+        if task is not None:
+            task = dataclasses.replace(task, schedule=schedule)
+        elif config.game in ENV_IDS:
+            task = game_task(config, schedule)
+    except (KeyError, TypeError, ValueError) as error:
+        raise CheckpointError(f"{checkpoint.path}: bad description: {error}") from None
+    if task is None:
+        raise CheckpointError(
+            f"{checkpoint.path}: {config.game} is no game of ours; evaluate it from Python, with `task`"
+        )
+    if options.backend is not None and options.backend != config.backend:
+        # Upstream rounds as the installed pygame does, whatever the run did.
+        config = dataclasses.replace(config, backend=options.backend, rounding="nearest")
+        task = game_task(config, schedule)
+    env = task.make_env(schedule.settings[0])
+    seen, chosen = env.observation_space, env.action_space
+    env.close()
+    spec = checkpoint.description["network"]
+    if list(seen.shape or ()) != spec["observation_shape"] or getattr(chosen, "n", None) != spec["num_actions"]:
+        raise CheckpointError(f"{checkpoint.path}: bad description: the network does not fit {config.game}")
+    check_not_varied(options.game_parameters, schedule)
+    task.check(options.game_parameters)
+    return SavedAgent(checkpoint, config, task, frame, trained_on_last)
+
+
+def evaluate_checkpoint(
+    options: EvaluateOptions, console: Console | None = None, task: Task | None = None
+) -> dict[str, Any]:
+    """Evaluate as ``options`` say, print a table, and return what ``--json`` writes.
+
+    Args:
+        options: of the evaluation.
+        console: where the table goes; standard output by default.
+        task: that the agent was trained on, if that is no game of ours.
+
+    Raises:
+        ValueError: in one line, for a bad checkpoint or option.
+    """
+    agent = load_agent(options, task)
+    settings = settings_to_play(options, agent)
+    frame_limit = options.frame_limit or agent.config.eval_frame_limit
+    device = choose_device(options.device, agent.config.observation)
+    evaluator = Evaluator(
+        lambda setting: agent.task.make_env(setting, frame_limit=frame_limit), settings, options.episodes, options.seed
+    )
+    with processor(agent.config.threads or usable_cores()):
+        results = evaluator.run(GreedyPolicy(agent.checkpoint.model.to(device), device))
+    played = [
+        dict(getattr(env.unwrapped, "parameters", setting.parameters))
+        for (env, *_), setting in zip(evaluator.envs, settings, strict=True)
+    ]
+    evaluator.close()
+    content = {
+        "checkpoint": str(agent.checkpoint.path),
+        "frame": agent.frame,
+        "trained_on_last": agent.trained_on_last,
+        "interleaved": agent.task.schedule.interleave_frames > 0,
+        "game": agent.config.game,
+        "backend": agent.config.backend,
+        "rounding": agent.config.rounding if agent.config.backend == "native" else None,
+        "observation": agent.config.observation,
+        "episodes": options.episodes,
+        "seed": options.seed,
+        "frame_limit": frame_limit,
+        "settings": [_result_json(result, parameters) for result, parameters in zip(results, played, strict=True)],
+    }
+    (console or Console()).print(_table(content))
+    if options.json is not None:
+        write_new_file(options.json, as_json(content))
+    return content
+
+
+def settings_to_play(options: AgentFields, agent: SavedAgent) -> list[Setting]:
+    """Return the settings that ``options`` name, with the parameters that they change."""
+    return [
+        Setting(setting.name, {**setting.parameters, **options.game_parameters})
+        for setting in choose_settings(options.settings, agent.task, agent.trained_on_last)
+    ]
+
+
+def _result_json(result: SettingResult, parameters: dict[str, float]) -> dict[str, Any]:
+    mean, low, high = mean_interval(result.scores)
+    return {
+        "setting": result.setting.name,
+        "parameters": parameters,
+        "score_mean": mean,
+        "score_interval_95": [low, high],
+        "score_best": float(result.scores.max()),
+        "return_mean": float(result.returns.mean()),
+        "length_mean_frames": float(result.lengths.mean()),
+        "scores": result.scores.tolist(),
+    }
+
+
+def _table(content: dict[str, Any]) -> Table:
+    trained = "all in turn" if content["interleaved"] else f"{content['trained_on_last']} last"
+    title = f"frame {content['frame']:,}, trained on {trained}; {content['episodes']} episodes"
+    table = Table(title=Text(title))
+    for name in ("setting", "score mean", "95% interval", "best", "return", "frames"):
+        table.add_column(name, justify="left" if name == "setting" else "right")
+    for row in content["settings"]:
+        low, high = row["score_interval_95"]
+        table.add_row(
+            Text(row["setting"]),
+            f"{row['score_mean']:.1f}",
+            f"{low:.1f} to {high:.1f}",
+            f"{row['score_best']:g}",
+            f"{row['return_mean']:.1f}",
+            f"{row['length_mean_frames']:.0f}",
+        )
+    return table
+
+
+def _check_new_file(field: str, path: Path) -> None:
+    """Raise ValueError unless the file can be made."""
+    try:
+        if os.path.lexists(path):
+            raise ValueError(f"{field}={str(path)!r}: exists already; must be a new file")
+    except OSError as error:
+        raise ValueError(f"{field}={str(path)!r}: cannot be written: {error.strerror}") from None
+    if not path.parent.is_dir() or not os.access(path.parent, os.W_OK | os.X_OK):
+        raise ValueError(f"{field}={str(path)!r}: {path.parent} must be a folder that may be written to")

@@ -1,0 +1,1 @@
+"""Loops that Numba compiles; they import nothing of this package."""

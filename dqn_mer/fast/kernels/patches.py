@@ -1,0 +1,131 @@
+"""What a convolution does to patches and maps, compiled by Numba where it is installed; else by NumPy."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
+
+from dqn_mer.fast.kernels import dense
+from dqn_mer.fast.kernels.dense import Array, compiled
+
+SCALED = np.arange(256, dtype=np.float32) / np.float32(255)
+"""What `ScalePixels` makes of each pixel."""
+
+
+def scale_pixels(pixels: Array, maps: Array) -> None:
+    """Set ``maps`` ``(height, width, channels)`` to ``pixels`` ``(channels, height, width)``, 0 to 255, in [0, 1]."""
+    if dense.COMPILED:
+        _look_up(pixels, SCALED.astype(maps.dtype, copy=False), maps)
+        return
+    np.copyto(maps, SCALED[pixels].transpose(1, 2, 0))
+
+
+def cut_patches(maps: Array, patches: Array, stride: tuple[int, int]) -> None:
+    """Copy every patch of ``maps`` ``(height, width, channels)`` into ``patches``.
+
+    Args:
+        maps: contiguous.
+        patches: ``(y, x, kernel y, kernel x, channels)``, contiguous; overwritten.
+        stride: between patches.
+    """
+    height, width, kernel_y, kernel_x, channels = patches.shape
+    if dense.COMPILED:
+        rows = patches.reshape(height, width, kernel_y, kernel_x * channels)  # contiguous in the maps as well
+        _copy_rows(maps.reshape(len(maps), -1), rows, stride[0], stride[1] * channels)
+        return
+    windows = sliding_window_view(maps, (kernel_y, kernel_x), axis=(0, 1))
+    np.copyto(patches, windows[:: stride[0], :: stride[1]].transpose(0, 1, 3, 4, 2))
+
+
+def scatter_patches(patches: Array, below: Array, stride: tuple[int, int]) -> None:
+    """Add every patch of ``patches`` ``(y, x, kernel y, kernel x, channels)`` to the place of ``below`` it covers.
+
+    Args:
+        patches: gradients of the patches.
+        below: ``(height, width, channels)``; overwritten.
+        stride: between patches.
+    """
+    height, width, kernel_y, kernel_x, channels = patches.shape
+    if dense.COMPILED:
+        rows = patches.reshape(height, width, kernel_y, kernel_x * channels)
+        _add_patch_rows(rows, below.reshape(len(below), -1), stride[0], stride[1] * channels)
+        return
+    below.fill(0)
+    for y in range(kernel_y):
+        for x in range(kernel_x):
+            target = below[y : y + stride[0] * height : stride[0], x : x + stride[1] * width : stride[1]]
+            target += patches[:, :, y, x]
+
+
+def add_bias_relu(outputs: Array, bias: Array) -> None:
+    """Set ``outputs`` ``(height, width, channels)`` to ``max(outputs + bias, 0)``."""
+    if dense.COMPILED:
+        add_bias_relu_kernel(outputs, bias)
+        return
+    outputs += bias
+    np.maximum(outputs, 0, out=outputs)
+
+
+def relu_backward(gradient: Array, outputs: Array, bias_gradient: Array) -> None:
+    """Set ``gradient`` ``(height, width, channels)`` to zero where ``outputs`` is, ``bias_gradient`` to its sums."""
+    if dense.COMPILED:
+        _relu_backward(gradient, outputs, bias_gradient)
+        return
+    gradient *= outputs > 0
+    np.sum(gradient, axis=(0, 1), out=bias_gradient)
+
+
+@compiled
+def _look_up(pixels: Array, table: Array, maps: Array) -> None:
+    height, width, channels = maps.shape
+    for y in range(height):
+        for channel in range(channels):
+            for x in range(width):
+                maps[y, x, channel] = table[pixels[channel, y, x]]
+
+
+@compiled
+def _copy_rows(maps: Array, patches: Array, down: int, right: int) -> None:
+    height, width, kernel, run = patches.shape
+    for y in range(height):
+        for x in range(width):
+            for offset in range(kernel):
+                source, target = maps[y * down + offset, x * right :], patches[y, x, offset]
+                for place in range(run):
+                    target[place] = source[place]
+
+
+@compiled
+def _add_patch_rows(patches: Array, below: Array, down: int, right: int) -> None:
+    below[:] = 0
+    height, width, kernel, run = patches.shape
+    for y in range(height):
+        for x in range(width):
+            for offset in range(kernel):
+                source, target = patches[y, x, offset], below[y * down + offset, x * right :]
+                for place in range(run):
+                    target[place] += source[place]
+
+
+@compiled
+def add_bias_relu_kernel(outputs: Array, bias: Array) -> None:
+    """`add_bias_relu` for compiled code."""
+    zero = bias.dtype.type(0)
+    height, width, channels = outputs.shape
+    for y in range(height):
+        for x in range(width):
+            for channel in range(channels):
+                outputs[y, x, channel] = max(outputs[y, x, channel] + bias[channel], zero)
+
+
+@compiled
+def _relu_backward(gradient: Array, outputs: Array, bias_gradient: Array) -> None:
+    zero = bias_gradient.dtype.type(0)
+    bias_gradient[:] = zero
+    height, width, channels = outputs.shape
+    for y in range(height):
+        for x in range(width):
+            for channel in range(channels):
+                slope = gradient[y, x, channel] if outputs[y, x, channel] > zero else zero
+                gradient[y, x, channel] = slope
+                bias_gradient[channel] += slope

@@ -1,0 +1,150 @@
+"""A network's two passes over a mini-batch without autograd, for ReLU MLPs and CNNs on a CPU with Numba.
+
+As in `sequential` both passes are written out, here for all examples at once, with every distinct patch computed once
+(`distinct`). `MiniBatchUpdate` is the oracle, and the way for every other model and device.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor, autograd, nn
+from torch.optim import Optimizer
+
+from dqn_mer.fast.dedup_convolution import DistinctStack
+from dqn_mer.fast.dense import shared, step_product
+from dqn_mer.fast.kernels.dedup import MAX_CHANNELS
+from dqn_mer.fast.kernels.dense import COMPILED, product
+from dqn_mer.fast.sequential import has_explicit_form, is_plain_sgd
+from dqn_mer.mer import Examples, Loss, MiniBatchUpdate
+from dqn_mer.networks.q_network import FlatWeights
+
+
+def has_batch_form(weights: FlatWeights) -> bool:
+    """Whether `BatchNetwork` takes this model."""
+    if not COMPILED or weights.vector.device.type != "cpu" or not has_explicit_form(weights.model):
+        return False
+    convolutions = [layer for layer in weights.model.children() if isinstance(layer, nn.Conv2d)]
+    return not convolutions or convolutions[0].in_channels <= MAX_CHANNELS
+
+
+def make_forward(weights: FlatWeights) -> Callable[[Tensor], Tensor]:
+    """Return the fastest exact forward pass from ``(n, ...)`` to ``(n, outputs)``, to be called without gradients."""
+    return BatchNetwork(weights).values if has_batch_form(weights) else weights.model
+
+
+def make_mini_batch(weights: FlatWeights, loss: Loss, optimizer: Optimizer, batch_size: int) -> MiniBatchUpdate:
+    """Return the fastest exact mini-batch update; the arguments are `MiniBatchUpdate`'s."""
+    kind = ExplicitMiniBatchUpdate if has_batch_form(weights) else MiniBatchUpdate
+    return kind(weights, loss, optimizer, batch_size)
+
+
+class ExplicitMiniBatchUpdate(MiniBatchUpdate):
+    """Ordinary experience replay with both passes written out; with plain SGD every layer steps its own weights.
+
+    Args:
+        weights: of a model for which `has_batch_form` holds.
+        loss: per-example loss.
+        optimizer: over ``weights.vector``.
+        batch_size: examples to draw from memory; the newest is one more.
+    """
+
+    def __init__(self, weights: FlatWeights, loss: Loss, optimizer: Optimizer, batch_size: int) -> None:
+        super().__init__(weights, loss, optimizer, batch_size)
+        self.network = BatchNetwork(weights)
+        self.plain_sgd = is_plain_sgd(optimizer)
+
+    def update(self, examples: Examples) -> None:
+        """Take one optimizer step on the mean loss of ``examples``."""
+        inputs, *targets = examples
+        if not self.network.takes(inputs):
+            super().update(examples)
+            return
+        outputs = self.network.forward(inputs).requires_grad_()
+        (gradient,) = autograd.grad(self.loss(outputs, *targets).mean(), outputs)
+        if self.plain_sgd:
+            self.network.backward(gradient, self.optimizer.param_groups[0]["lr"])
+        else:
+            self.network.backward(gradient, None)
+            self.optimizer.step()
+
+
+class BatchNetwork:
+    """Forward pass, backward pass and SGD step of a model for whole batches.
+
+    Args:
+        weights: of a model for which `has_batch_form` holds.
+    """
+
+    def __init__(self, weights: FlatWeights) -> None:
+        self.model = weights.model
+        layers = list(self.model.children())
+        convolutions = [layer for layer in layers if isinstance(layer, nn.Conv2d)]
+        linear = [layer for layer in layers if isinstance(layer, nn.Linear)]
+        self.convolutions = DistinctStack(convolutions) if convolutions else None
+        self.dense = [BatchDense(layer, relu=layer is not linear[-1]) for layer in linear]
+
+    def takes(self, inputs: Tensor) -> bool:
+        """Whether ``inputs`` are of the kind that the written-out passes know: pixels must be bytes."""
+        return self.convolutions is None or inputs.dtype == torch.uint8
+
+    @torch.no_grad()
+    def values(self, inputs: Tensor) -> Tensor:
+        """Return the outputs ``(n, outputs)`` of ``inputs`` ``(n, ...)``, and keep nothing for `backward`."""
+        if not self.takes(inputs):
+            return torch.as_tensor(self.model(inputs))
+        if self.convolutions is None:
+            return self._dense_forward(inputs)
+        return self._dense_forward(torch.from_numpy(self.convolutions.features(inputs.contiguous().numpy())))
+
+    @torch.no_grad()
+    def forward(self, inputs: Tensor) -> Tensor:
+        """Return the outputs ``(n, outputs)`` of ``inputs`` ``(n, ...)``, of a kind that `takes` them."""
+        if self.convolutions is None:
+            return self._dense_forward(inputs)
+        return self._dense_forward(torch.from_numpy(self.convolutions.forward(inputs.contiguous().numpy())))
+
+    def _dense_forward(self, outputs: Tensor) -> Tensor:
+        for layer in self.dense:
+            outputs = layer.forward(outputs)
+        return outputs
+
+    @torch.no_grad()
+    def backward(self, gradient: Tensor, rate: float | None) -> None:
+        """Take the step for d loss / d outputs of the last forward pass; with no rate, write the weights' gradient."""
+        for position, layer in reversed(list(enumerate(self.dense))):
+            gradient = layer.backward(gradient, rate, pass_on=position > 0 or self.convolutions is not None)
+        if self.convolutions is not None:
+            self.convolutions.backward(gradient.numpy(), rate)
+
+
+class BatchDense:
+    """A dense layer for a batch."""
+
+    def __init__(self, layer: nn.Linear, relu: bool) -> None:
+        self.matrix, self.matrix_gradient = shared(layer.weight)
+        self.bias, self.bias_gradient = shared(layer.bias)
+        self.relu = relu
+        self.inputs = self.outputs = self.bias
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        """Return the outputs ``(n, outputs)`` of ``inputs`` ``(n, inputs)``."""
+        self.inputs = inputs
+        by_input = self.matrix.t()
+        if len(inputs) == 1 and by_input.is_contiguous():  # a large layer, of which inputs of zero need no weights
+            self.outputs = self.bias + torch.from_numpy(product(by_input.numpy(), inputs[0].numpy())).unsqueeze(0)
+        else:
+            self.outputs = torch.addmm(self.bias, inputs, by_input)
+        return self.outputs.clamp_(min=0) if self.relu else self.outputs
+
+    def backward(self, gradient: Tensor, rate: float | None, pass_on: bool) -> Tensor:
+        """Take the step for d loss / d outputs; return d loss / d inputs if it is to be passed on."""
+        if self.relu:
+            gradient = gradient * (self.outputs > 0)
+        below = gradient @ self.matrix if pass_on else gradient
+        step_product(self.matrix, self.matrix_gradient, gradient, self.inputs, rate)
+        torch.sum(gradient, dim=0, out=self.bias_gradient)
+        if rate is not None:
+            self.bias -= rate * self.bias_gradient
+        return below

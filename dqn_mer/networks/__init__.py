@@ -1,0 +1,1 @@
+"""Q-networks, their weights as one vector, optimizers and devices."""

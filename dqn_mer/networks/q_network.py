@@ -1,0 +1,216 @@
+"""Q-networks, and all of a network's weights as one vector."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from dqn_mer.networks.random_q_network import RandomValues
+
+LARGE_WEIGHTS = 2**18
+"""Dense layers with at least this many weights (1 MB) are bound by memory, and are laid out and stepped apart."""
+
+
+class ScalePixels(nn.Module):
+    """Turn uint8 pixels (0 to 255) into float32 in [0, 1]; the one place where pixels are scaled."""
+
+    def forward(self, pixels: Tensor) -> Tensor:
+        """Scale ``pixels`` of any shape."""
+        return pixels.to(torch.float32) / 255.0
+
+
+def build_network(
+    observation_shape: Sequence[int],
+    num_actions: int,
+    hidden_sizes: Sequence[int],
+    seed: int,
+    layer_norm: bool = False,
+    random_odds: Sequence[float] | None = None,
+) -> nn.Sequential:
+    """Build a Q-network: Mnih et al.'s convolutions for images, a ReLU MLP for vectors.
+
+    The initial weights are PyTorch's defaults, drawn from a stream of their own, so that the global
+    generator is left as it was.
+
+    Args:
+        observation_shape: ``(frames, height, width)`` of uint8 pixels, or ``(features,)`` of float32.
+        num_actions: number of outputs, at least 1.
+        hidden_sizes: widths of the dense layers before the output.
+        seed: of the initial weights.
+        layer_norm: normalise what goes into every ReLU, over all units of its layer; convolutions get a gain and a
+            bias per channel (Lyle et al., 2024, arXiv 2402.18762). The other initial weights stay the same.
+        random_odds: build `RandomValues` with these odds instead.
+
+    Returns:
+        A network from ``(batch, *observation_shape)`` to Q-values ``(batch, num_actions)``.
+
+    Raises:
+        ValueError: if the shape is neither, or too small for the convolutions (36 pixels a side).
+
+    >>> build_network((4,), 2, (8,), seed=0)(torch.zeros(3, 4)).shape
+    torch.Size([3, 2])
+    """
+    if random_odds is not None:
+        if len(random_odds) != num_actions:
+            raise ValueError(f"random_odds={random_odds}: must be one for each of {num_actions} actions")
+        return nn.Sequential(RandomValues(random_odds, seed))
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        if len(observation_shape) == 1:
+            return nn.Sequential(*_dense_layers([observation_shape[0], *hidden_sizes, num_actions], layer_norm))
+        if len(observation_shape) != 3 or min(observation_shape[1:]) < 36:
+            raise ValueError(
+                f"observation_shape={tuple(observation_shape)}: must be (features,) or (frames, height, width) "
+                "with sides of at least 36"
+            )
+        channels, height, width = observation_shape
+        convolutions = [
+            nn.Conv2d(channels, 32, kernel_size=8, stride=4),
+            nn.Conv2d(32, 64, kernel_size=4, stride=2),
+            nn.Conv2d(64, 64, kernel_size=3, stride=1),
+        ]
+        for layer in convolutions:
+            height, width = ((side - layer.kernel_size[0]) // layer.stride[0] + 1 for side in (height, width))
+        features = 64 * height * width
+        stack: list[nn.Module] = [ScalePixels()]
+        for layer in convolutions:
+            stack += [layer, *([nn.GroupNorm(1, layer.out_channels)] if layer_norm else []), nn.ReLU()]
+        return nn.Sequential(*stack, nn.Flatten(), *_dense_layers([features, *hidden_sizes, num_actions], layer_norm))
+
+
+def _dense_layers(sizes: Sequence[int], layer_norm: bool) -> list[nn.Module]:
+    layers: list[nn.Module] = []
+    for inputs, outputs in itertools.pairwise(sizes[:-1]):
+        layers += [nn.Linear(inputs, outputs), *([nn.LayerNorm(outputs)] if layer_norm else []), nn.ReLU()]
+    return [*layers, nn.Linear(sizes[-2], sizes[-1])]
+
+
+class FlatWeights:
+    """All weights of a model as one vector, and all gradients as another.
+
+    The model's parameters become views of ``vector`` and their gradients views of ``vector.grad``. So a copy
+    of the weights, a Reptile interpolation or an optimizer step is one operation on one tensor, and a write
+    through either name is seen through the other.
+
+    Args:
+        model: whose parameters are moved into the vector, in the order of ``model.parameters()``. Wrap a
+            model once, after it has been moved to its device; a second wrap, or ``model.to(...)``, breaks
+            the tie with the first.
+
+    Raises:
+        ValueError: if the model has no parameters, or they differ in dtype or device.
+
+    >>> model = nn.Linear(2, 1)
+    >>> weights = FlatWeights(model)
+    >>> _ = weights.vector.detach().fill_(7)
+    >>> model.bias.item()
+    7.0
+    """
+
+    def __init__(self, model: nn.Module) -> None:
+        parameters = list(model.parameters())
+        kinds = {(parameter.dtype, parameter.device) for parameter in parameters}
+        if len(kinds) != 1:
+            raise ValueError(f"model: must have parameters of one dtype on one device, has {sorted(map(str, kinds))}")
+        self.model = model
+        self.vector = nn.Parameter(torch.cat([_flattened(parameter.detach()) for parameter in parameters]))
+        self.vector.grad = torch.zeros_like(self.vector)
+        self._spans: dict[int, slice] = {}
+        offset = 0
+        for parameter in parameters:
+            span = slice(offset, offset + parameter.numel())
+            parameter.data = _laid_out(self.vector.data[span], parameter.shape)
+            parameter.grad = _laid_out(self.vector.grad[span], parameter.shape)
+            self._spans[id(parameter)] = span
+            offset = span.stop
+
+    def span_of(self, parameter: Tensor) -> slice:
+        """Return the part of the vector that holds a parameter of the model."""
+        return self._spans[id(parameter)]
+
+    def spans_without(self, left_out: Sequence[slice]) -> list[slice]:
+        """Return the parts of the vector between the spans ``left_out``, neighbours joined."""
+        spans: list[slice] = []
+        for span in self._spans.values():
+            if span in left_out:
+                continue
+            if spans and spans[-1].stop == span.start:
+                spans[-1] = slice(spans[-1].start, span.stop)
+            else:
+                spans.append(span)
+        return spans
+
+    def snapshot(self) -> Tensor:
+        """Return a real copy of the weights, shape ``(weights,)``; later training does not change it."""
+        return self.vector.detach().clone()
+
+    @torch.no_grad()
+    def load(self, values: Tensor) -> None:
+        """Overwrite the weights with ``values`` of shape ``(weights,)``."""
+        self.vector.copy_(values)
+
+    @torch.no_grad()
+    def interpolate_from(self, before: Tensor, rate: float) -> None:
+        """Set the weights to ``before + rate * (weights - before)``: the Reptile step.
+
+        Exact at both ends: rate 0 restores ``before`` and rate 1 keeps the weights, to the bit.
+        """
+        self.vector.copy_(torch.lerp(before, self.vector.detach(), rate))
+
+
+def _flattened(weight: Tensor) -> Tensor:
+    """Return a weight as a vector, in the order in which the explicit inner loop meets it.
+
+    Convolutions are channels-last, so that a patch of maps meets them as one row; large dense layers lie input by
+    input, so that inputs of zero can be passed over.
+    """
+    if weight.dim() == 4:
+        return weight.permute(0, 2, 3, 1).reshape(-1)
+    return (weight.t() if _is_large(weight.shape) else weight).reshape(-1)
+
+
+def _is_large(shape: torch.Size) -> bool:
+    return len(shape) == 2 and shape.numel() >= LARGE_WEIGHTS
+
+
+def _laid_out(part: Tensor, shape: torch.Size) -> Tensor:
+    """Return ``part`` of a vector as a view of a weight's shape: the inverse of `_flattened`."""
+    if _is_large(shape):
+        return part.view(shape[1], shape[0]).t()
+    if len(shape) != 4:
+        return part.view(shape)
+    outputs, channels, height, width = shape
+    return part.view(outputs, height, width, channels).permute(0, 3, 1, 2)
+
+
+def network_spec(
+    observation_shape: Sequence[int],
+    num_actions: int,
+    hidden_sizes: Sequence[int],
+    layer_norm: bool = False,
+    random_odds: Sequence[float] | None = None,
+) -> dict[str, Any]:
+    """Describe a network in JSON, so that a checkpoint can build its own; the arguments are `build_network`'s."""
+    return {
+        "observation_shape": list(observation_shape),
+        "num_actions": num_actions,
+        "hidden_sizes": list(hidden_sizes),
+        "layer_norm": layer_norm,
+        "random_odds": None if random_odds is None else list(random_odds),
+    }
+
+
+def network_from_spec(spec: Mapping[str, Any], seed: int = 0) -> nn.Sequential:
+    """Build the network that `network_spec` described; one of an earlier version has no options.
+
+    Raises:
+        KeyError: if a field is missing.
+        TypeError: if a field is of another kind.
+        ValueError: as `build_network`.
+    """
+    options = {name: spec[name] for name in ("layer_norm", "random_odds") if name in spec}
+    return build_network(spec["observation_shape"], spec["num_actions"], spec["hidden_sizes"], seed, **options)

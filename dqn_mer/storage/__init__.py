@@ -1,0 +1,1 @@
+"""Files and state that survive a kill; this room knows nothing of learning."""

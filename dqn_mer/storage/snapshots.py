@@ -1,0 +1,206 @@
+"""The whole state of a run on the disk: saved while it goes on, found again when it has stopped.
+
+`resume/frame-N/` holds the state after N frames: ``state.json``, ``arrays.safetensors`` and their checksums. Loading
+runs no code and reads no array before its type and shape are known to fit.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import safetensors
+import safetensors.numpy
+from numpy.typing import NDArray
+from torch import Tensor
+
+from dqn_mer.storage.files import DamagedError, check_folder, write_folder
+from dqn_mer.storage.state import State, StateError
+
+FORMAT = "dqn-mer run"
+VERSION = 1
+FOLDER = "resume"
+DESCRIPTION = "state.json"
+ARRAYS = "arrays.safetensors"
+KEPT = 2
+"""States that are kept: the last, and the one before it should the last be damaged."""
+LARGEST_DESCRIPTION_BYTES = 2**26
+ARRAY_MARK = "$array"
+"""Stands for an array in state.json, with its name in arrays.safetensors."""
+
+_NAME = re.compile(r"frame-\d{9,12}", re.ASCII)
+_DTYPES = {"F64": np.float64, "F32": np.float32, "I64": np.int64, "U8": np.uint8, "BOOL": np.bool_}
+
+
+@dataclass(frozen=True)
+class ArrayInFile:
+    """An array of a safetensors file, not read yet."""
+
+    path: Path
+    name: str
+    dtype: np.dtype[Any]
+    shape: tuple[int, ...]
+
+    def load(self) -> NDArray[Any]:
+        """Read it."""
+        with safetensors.safe_open(self.path, framework="np") as file:
+            array: NDArray[Any] = file.get_tensor(self.name)
+        return array
+
+
+@dataclass(frozen=True)
+class FoundState:
+    """A state on the disk, with its checksums right.
+
+    Attributes:
+        folder: that holds it.
+        header: what it says about its run.
+        state: of the run; arrays are `ArrayInFile`.
+        passed_over: damaged states that are newer, each with what is wrong, in a line.
+    """
+
+    folder: Path
+    header: dict[str, Any]
+    state: State
+    passed_over: tuple[str, ...]
+
+
+def write_state(folder: Path, header: State, state: State) -> None:
+    """Write a state folder, whole or not at all.
+
+    Raises:
+        OSError: that names the file which could not be written.
+    """
+    arrays: dict[str, NDArray[Any]] = {}
+    plain = without_arrays(state, "", arrays)
+    text = json.dumps({"format": FORMAT, "version": VERSION, **header, "state": plain}, indent=1, allow_nan=False)
+    write_folder(folder, {DESCRIPTION: text.encode(), ARRAYS: lambda path: _save_arrays(arrays, path)})
+
+
+def save_state(run_dir: Path, frame: int, header: State, state: State) -> Path:
+    """Save the state after ``frame`` frames, then remove those before the last two; returns its folder."""
+    folder = run_dir / FOLDER / f"frame-{frame:09d}"
+    if not folder.exists():  # else the run went on from it, and has not moved since
+        write_state(folder, header, state)
+    for old in _states(run_dir)[:-KEPT]:
+        shutil.rmtree(old)
+    return folder
+
+
+def drop_states(run_dir: Path) -> None:
+    """Remove the states of a finished run."""
+    shutil.rmtree(run_dir / FOLDER, ignore_errors=True)
+
+
+def find_state(run_dir: Path) -> FoundState | None:
+    """Return the newest state that is whole, or None if the run was stopped before its first.
+
+    Raises:
+        StateError: if there are states, but no whole one.
+    """
+    damaged: list[str] = []
+    for folder in reversed(_states(run_dir)):
+        try:
+            return _read_state(folder, tuple(damaged))
+        except (DamagedError, StateError) as error:
+            damaged.append(str(error))
+    if damaged:
+        raise StateError(f"{run_dir}: no whole state left: {'; '.join(damaged)}")
+    return None
+
+
+def set_aside(run_dir: Path, frame: int) -> None:
+    """Rename the states, and remove the checkpoints, of frames that a run going on from ``frame`` will reach again."""
+    for folder in _states(run_dir):
+        if int(folder.name.partition("-")[2]) > frame:
+            aside = folder.with_name(f"{folder.name}.damaged")
+            shutil.rmtree(aside, ignore_errors=True)
+            os.replace(folder, aside)
+    for scratch in run_dir.glob(".*.tmp"):  # of a file that was being replaced
+        scratch.unlink()
+    for folder in sorted(run_dir.glob("checkpoints/frame-*")):
+        if _NAME.fullmatch(folder.name) and int(folder.name.partition("-")[2]) > frame:
+            shutil.rmtree(folder)
+
+
+def _states(run_dir: Path) -> list[Path]:
+    """Return the folders of states, oldest first."""
+    found = (run_dir / FOLDER).glob("frame-*")
+    return sorted((path for path in found if _NAME.fullmatch(path.name)), key=lambda path: int(path.name[6:]))
+
+
+def _read_state(folder: Path, passed_over: tuple[str, ...]) -> FoundState:
+    path = folder / DESCRIPTION
+    try:
+        if path.stat().st_size > LARGEST_DESCRIPTION_BYTES:
+            raise StateError(f"{path}: must be at most {LARGEST_DESCRIPTION_BYTES:,} bytes")
+        check_folder(folder, (DESCRIPTION, ARRAYS))
+        header = json.loads(path.read_bytes())
+        arrays = _stored_arrays(folder / ARRAYS)
+    except (OSError, ValueError, RecursionError, safetensors.SafetensorError) as error:
+        if isinstance(error, (DamagedError, StateError)):
+            raise
+        raise StateError(f"{folder}: cannot be read: {' '.join(str(error).split())}") from None
+    if not isinstance(header, dict) or header.get("format") != FORMAT:
+        raise StateError(f"{path}: format must be {FORMAT!r}")
+    if header.get("version") != VERSION:
+        raise StateError(f"{path}: version={header.get('version')!r}: must be {VERSION}")
+    if not isinstance(header.get("state"), dict):
+        raise StateError(f"{path}: state: must be an object with named fields")
+    state = _with_arrays(header.pop("state"), arrays)
+    if arrays:
+        raise StateError(f"{folder / ARRAYS}: {min(arrays)!r}: not an array that {DESCRIPTION} names")
+    return FoundState(folder, header, state, passed_over)
+
+
+def _save_arrays(arrays: dict[str, NDArray[Any]], path: Path) -> None:
+    try:
+        safetensors.numpy.save_file(arrays, path)
+    except safetensors.SafetensorError as error:  # what it calls an error of writing
+        raise OSError(_errno_in(str(error)), str(error), str(path)) from None
+
+
+def _errno_in(message: str) -> int:
+    found = re.search(r"os error (\d+)|code: (\d+)", message)
+    return int(found[1] or found[2]) if found else 5
+
+
+def _stored_arrays(path: Path) -> dict[str, ArrayInFile]:
+    with safetensors.safe_open(path, framework="np") as file:
+        found = {}
+        for name in file.keys():
+            part = file.get_slice(name)
+            if part.get_dtype() not in _DTYPES:
+                raise StateError(f"{path}: {name!r}: dtype={part.get_dtype()}: must be one of {', '.join(_DTYPES)}")
+            found[name] = ArrayInFile(path, name, np.dtype(_DTYPES[part.get_dtype()]), tuple(part.get_shape()))
+    return found
+
+
+def without_arrays(value: Any, path: str, arrays: dict[str, NDArray[Any]]) -> Any:
+    """Return ``value`` with every array put into ``arrays``, under its path, and a mark in its place."""
+    if isinstance(value, dict):
+        return {name: without_arrays(item, f"{path}/{name}" if path else name, arrays) for name, item in value.items()}
+    if isinstance(value, Tensor):
+        value = value.detach().cpu().numpy()
+    if isinstance(value, np.ndarray):
+        arrays[path] = np.asarray(value, order="C")
+        return {ARRAY_MARK: path}
+    return value.item() if isinstance(value, np.generic) else value
+
+
+def _with_arrays(value: Any, arrays: dict[str, ArrayInFile]) -> Any:
+    """Return ``value`` with the arrays in the place of their marks, taken out of ``arrays``."""
+    if not isinstance(value, dict):
+        return value
+    if ARRAY_MARK in value:
+        name = value[ARRAY_MARK]
+        if not isinstance(name, str) or name not in arrays or len(value) > 1:
+            raise StateError(f"state: {str(name)[:100]!r}: no such array")
+        return arrays.pop(name)
+    return {name: _with_arrays(item, arrays) for name, item in value.items()}

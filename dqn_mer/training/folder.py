@@ -1,0 +1,170 @@
+"""The folder of a run: where it is, and what explains it."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import platform
+import shlex
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import torch
+from filelock import BaseFileLock, FileLock, Timeout
+
+from continual_ple.settings import Schedule
+from dqn_mer.config.config import Config
+from dqn_mer.storage.files import replace_file
+
+LOCK = ".lock"
+"""Held while a process trains in the folder. Only a finished run has none: two processes could hold two of one name."""
+PACKAGES = ("dqn-mer", "torch", "gymnasium", "numpy", "pygame", "opencv-python-headless", "tensorboard", "numba")
+
+
+def check_run_folder(config: Config) -> None:
+    """Raise ValueError if the run's folder cannot be made, before anything is built for it."""
+    field = "log_dir" if config.run_dir is None else "run_dir"
+    path: Path = getattr(config, field)
+    try:
+        if config.run_dir is not None and os.path.lexists(path):
+            raise ValueError(f"run_dir={str(path)!r}: exists already; must be a new folder")
+        above = next(folder for folder in (path, *path.absolute().parents) if folder.exists())
+    except OSError as error:
+        raise ValueError(f"{field}={str(path)!r}: cannot be written: {error.strerror}") from None
+    if not above.is_dir() or not os.access(above, os.W_OK | os.X_OK):
+        raise ValueError(f"{field}={str(path)!r}: cannot be written: {above} is no folder that may be written to")
+
+
+def create_run_folder(config: Config) -> Path:
+    """Make the run's folder and return it: ``run_dir`` exactly, or a new named one inside ``log_dir``.
+
+    Raises:
+        ValueError: if ``run_dir`` exists, or the folder cannot be made.
+    """
+    try:
+        if config.run_dir is not None:
+            config.run_dir.mkdir(parents=True)
+            return config.run_dir
+        stamp = datetime.now().strftime("%Y%m%d-%H%M%S")
+        name = f"{config.game}-{config.observation}-{config.agent}-seed{config.seed}-{stamp}"
+        for suffix in ("", *(f"-{number}" for number in range(2, 1000))):
+            folder = config.log_dir / (name + suffix)
+            try:
+                folder.mkdir(parents=True)
+                return folder
+            except FileExistsError:
+                continue
+    except FileExistsError:
+        raise ValueError(f"run_dir={str(config.run_dir)!r}: exists already; must be a new folder") from None
+    except OSError as error:
+        field = "log_dir" if config.run_dir is None else "run_dir"
+        raise ValueError(f"{field}={str(getattr(config, field))!r}: cannot be written: {error.strerror}") from None
+    raise ValueError(f"log_dir={str(config.log_dir)!r}: no free name for the run")
+
+
+def create_new_folder(field: str, path: Path) -> None:
+    """Make a folder that a flag named.
+
+    Raises:
+        ValueError: naming the field, if it exists or cannot be made.
+    """
+    try:
+        path.mkdir(parents=True)
+    except FileExistsError:
+        raise ValueError(f"{field}={str(path)!r}: exists already; must be a new folder") from None
+    except OSError as error:
+        raise ValueError(f"{field}={str(path)!r}: cannot be written: {error.strerror}") from None
+
+
+def lock_run(run_dir: Path) -> BaseFileLock:
+    """Take a run folder for this process alone, until it releases the lock or ends, however it ends.
+
+    Raises:
+        ValueError: in one line, if another process has it, or the folder cannot be written.
+    """
+    lock = FileLock(run_dir / LOCK)
+    try:
+        lock.acquire(blocking=False)
+    except Timeout:
+        raise ValueError(f"{run_dir}: another process is training in this folder") from None
+    except OSError as error:
+        raise ValueError(f"{run_dir}: cannot be written: {error.strerror}") from None
+    return lock
+
+
+def describe_run(config: Config, schedule: Schedule, arguments: Sequence[str]) -> dict[str, Any]:
+    """Return everything that explains a run: configuration, schedule, command, versions, commit, machine."""
+    return {
+        "config": config.to_json(),
+        "schedule": schedule.to_json(),
+        "command": shlex.join(arguments),
+        "started": datetime.now().astimezone().isoformat(timespec="seconds"),
+        "versions": {"python": platform.python_version(), **versions()},
+        "git_commit": git_commit(),
+        "machine": {
+            "system": platform.system(),
+            "processor": platform.machine(),
+            "cores": os.cpu_count(),
+            "threads": torch.get_num_threads(),
+        },
+    }
+
+
+def as_json(content: Mapping[str, Any]) -> bytes:
+    """Return content as a JSON file; numbers that are not finite become null, since JSON has none.
+
+    >>> as_json({"score": float("nan")}).decode().split()
+    ['{', '"score":', 'null', '}']
+    """
+    return (json.dumps(_finite(content), indent=2, allow_nan=False) + "\n").encode()
+
+
+def write_json(path: Path, content: Mapping[str, Any]) -> None:
+    """Write a JSON file in one step."""
+    replace_file(path, as_json(content))
+
+
+def git_commit() -> str | None:
+    """Return the commit of the source tree that is running, with ``-dirty`` if it has changes, or None."""
+    source = Path(__file__).parents[2]
+    try:
+        found = subprocess.run(
+            ["git", "-C", str(source), "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"],
+            capture_output=True,
+            text=True,
+            timeout=10,
+            check=True,
+        )
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return found.stdout.strip() or None
+
+
+def command_line() -> list[str]:
+    """Return the command that started this process, as a user would type it."""
+    return ["python", *sys.orig_argv[1:]]
+
+
+def versions() -> dict[str, str]:
+    """Return the version of each package that results depend on."""
+    found = {}
+    for name in PACKAGES:
+        try:
+            found[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            continue
+    return found
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {name: _finite(item) for name, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_finite(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -1,0 +1,220 @@
+"""A run in progress, frame by frame: what plays, learns, evaluates and logs, and the state of all of it."""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from continual_ple import saved_state
+from dqn_mer.agents.build import build_agent, build_exploration, build_meter, choose_device, describe_network
+from dqn_mer.agents.dqn import LearningStatistics
+from dqn_mer.agents.memory import Transition
+from dqn_mer.config.config import RANGES, Config
+from dqn_mer.config.seeds import spawn_streams
+from dqn_mer.config.task import Task
+from dqn_mer.evaluation.checkpoint import save_checkpoint
+from dqn_mer.evaluation.evaluator import Evaluator, RandomPolicy
+from dqn_mer.evaluation.worker import EvaluationPlan, InlineEvaluation, WorkerEvaluation
+from dqn_mer.storage.state import SavedState, State, StateError
+from dqn_mer.training.recorder import RecentEpisodes, Recorder, log_frame_strips
+from dqn_mer.training.summary import segment_ends
+from dqn_mer.training.tags import metric_columns
+from dqn_mer.training.tracker import Tracker
+
+
+class NotFiniteError(ArithmeticError):
+    """Learning has diverged: a weight or the loss is NaN or infinite."""
+
+
+class Course(AbstractContextManager["Course"]):
+    """Everything of a run that changes with its frames. Call `begin` or `go_on`, and then `frame_on` for each frame.
+
+    Args:
+        task: what to learn.
+        config: of the run.
+
+    Attributes:
+        frame: frames done.
+        frames: at which the run ends.
+        random_scores: mean score of random play on each setting: the floor, and the base of forward transfer.
+
+    Raises:
+        ValueError: in one line, if the run cannot be made.
+    """
+
+    def __init__(self, task: Task, config: Config) -> None:
+        self.task, self.config = task, config
+        self.frame = 0
+        self.frames = config.frames if config.frames is not None else task.schedule.total_frames
+        RANGES["frames"].check("frames", self.frames)  # a whole schedule may be longer
+        self.ends = set(segment_ends(task.schedule, self.frames))
+        self.random_scores: list[float] = []
+        self.streams = spawn_streams(config.seed)
+        device = choose_device(config.device, config.observation)
+        self.env = task.training_env()
+        self.network = describe_network(config, self.env, task.action_probabilities)
+        self.agent = build_agent(config, self.env, self.streams, task.action_probabilities)
+        self.exploration = build_exploration(config, task.action_probabilities, self.streams)
+        self.meter = build_meter(config, self.agent, task.schedule, self.streams)
+        plan = EvaluationPlan(
+            task, self.network, config.eval_episodes, config.eval_frame_limit, self.streams.evaluation
+        )
+        self.evaluation = WorkerEvaluation(plan) if config.eval_worker else InlineEvaluation(plan, device)
+
+    def __exit__(self, *error: object) -> None:
+        """Close the logs and the environments, and end the evaluation."""
+        if hasattr(self, "tracker"):
+            self.tracker.close()
+        self.env.close()
+        self.evaluation.close()
+
+    def begin(self, run_dir: Path, config_markdown: str) -> None:
+        """Open the logs and play up to the first frame: random scores, evaluation of the untrained agent, reset."""
+        self._open_logs(run_dir, None)
+        self.tracker.log_text(config_markdown)
+        log_frame_strips(self.task, self.tracker, self.streams.evaluation)
+        self.random_scores = self._score_random_play()
+        self.observation, info = self.env.reset(seed=self.streams.environment)
+        self.recorder.setting(0, info)
+        self._evaluate()
+
+    def go_on(self, run_dir: Path, saved: SavedState) -> None:
+        """Take up a run where `get_state` was called; only when all fits are the logs cut back to that point.
+
+        Raises:
+            StateError: if the state does not fit.
+            ValueError: if a log is missing or shorter than it was.
+        """
+        episodes = RecentEpisodes()
+        with saved, saved.part("evaluation") as evaluation:
+            self.frame = saved.whole("frame", high=self.frames)
+            self.random_scores = saved.numbers("random_scores")
+            if len(self.random_scores) != len(self.task.schedule.settings):
+                raise StateError(f"{saved.path}.random_scores: must be one for each setting")
+            self.agent.set_state(saved.part("agent"))
+            self.exploration.set_state(saved.part("exploration"))
+            self.meter.set_state(saved.part("meter"))
+            self._set_env(saved)
+            frames = [int(frame) for frame in evaluation.numbers("frames")]
+            weights = evaluation.array("weights", np.float32, (len(frames), self.agent.online.vector.numel()))
+            episodes.set_state(saved.part("episodes"))
+            logs = saved.part("tracker")
+        self._open_logs(run_dir, logs)
+        self.recorder.go_on(self.frame, episodes)
+        for frame, vector in zip(frames, weights, strict=True):
+            self.evaluation.submit(frame, torch.from_numpy(vector))
+        self._log_evaluations()
+
+    def get_state(self) -> State:
+        """Return everything that `go_on` needs; what was logged so far is then safe on the disk."""
+        waiting = self.evaluation.waiting()
+        weights = np.frombuffer(b"".join(data for _, data in waiting), np.float32)
+        return {
+            "frame": self.frame,
+            "random_scores": self.random_scores,
+            "observation": np.asarray(self.observation),
+            "env": saved_state.get_state(self.env),
+            "agent": self.agent.get_state(),
+            "exploration": self.exploration.get_state(),
+            "meter": self.meter.get_state(),
+            "episodes": self.recorder.episodes.get_state(),
+            "evaluation": {
+                "frames": [frame for frame, _ in waiting],
+                "weights": weights.reshape(len(waiting), self.agent.online.vector.numel()),
+            },
+            "tracker": self.tracker.get_state(),
+        }
+
+    def frame_on(self) -> dict[str, Any]:
+        """Course, learn from, log and evaluate one more frame; returns its ``info``.
+
+        Raises:
+            NotFiniteError: if learning has diverged, when it is logged or evaluated.
+        """
+        frame, config = self.frame + 1, self.config
+        action = self.exploration.random_action(frame - 1)
+        if action is None:
+            action = self.agent.greedy_action(self.observation)
+        observation, reward, terminated, truncated, info = self.env.step(action)
+        logging = frame % config.log_every == 0 or self.meter.due(frame)
+        transition = Transition(self.observation, action, float(reward), observation, bool(terminated))
+        statistics = self.agent.observe(transition, measure=logging)
+        self.frame, self.observation = frame, observation
+        if terminated or truncated:
+            self.recorder.episodes.add(info)
+        if logging:
+            self.check_finite(statistics)
+            self.recorder.metrics(frame, self.exploration.schedule.at(frame), statistics)
+            self._log_evaluations()
+        if frame in self.ends or frame % config.eval_every == 0:
+            self.check_finite()
+            self._evaluate()
+        if frame in self.ends:
+            self._save_agent(info)
+        if (terminated or truncated) and frame < self.frames:
+            self.observation, following = self.env.reset()
+            if following["setting_index"] != info["setting_index"]:
+                self.recorder.setting(frame + 1, following)
+        return info
+
+    def finish(self) -> None:
+        """Wait for the evaluations that are not done, and log them."""
+        self._log_evaluations(wait=True)
+
+    def check_finite(self, statistics: LearningStatistics | None = None) -> None:
+        """Raise NotFiniteError if a weight, or the loss that was measured, is NaN or infinite."""
+        if not torch.isfinite(self.agent.online.vector).all():
+            raise NotFiniteError("a weight of the network")
+        if statistics is not None and not np.isfinite(statistics.loss):
+            raise NotFiniteError("the loss")
+
+    def _open_logs(self, run_dir: Path, saved: SavedState | None) -> None:
+        names, parameter = [setting.name for setting in self.task.schedule.settings], self.task.parameter
+        self.run_dir = run_dir
+        self.tracker = Tracker(run_dir, names, parameter, metric_columns(names, parameter), saved)
+        self.recorder = Recorder(self.task, self.agent, self.tracker, self.meter)
+
+    def _set_env(self, saved: SavedState) -> None:
+        space = self.env.observation_space
+        assert space.shape is not None and space.dtype is not None  # build_agent took only Box observations
+        self.observation = saved.array("observation", space.dtype, space.shape)
+        if not space.contains(self.observation):
+            raise StateError(f"{saved.path}.observation: must be in {space}")
+        saved_state.set_state(self.env, saved.plain("env"))
+        counts = (self.env.get_wrapper_attr("frames"), self.agent.frames, self.agent.memory.seen)
+        if counts != (self.frame,) * 3:
+            raise StateError(f"{saved.path}.frame={self.frame}: environment, agent and memory are at {counts}")
+
+    def _evaluate(self) -> None:
+        self.evaluation.submit(self.frame, self.agent.online.vector)
+        self._log_evaluations()
+
+    def _log_evaluations(self, wait: bool = False) -> None:
+        for frame, rows in self.evaluation.finished(wait):
+            self.tracker.log_evaluation(frame, rows)
+
+    def _score_random_play(self) -> list[float]:
+        task, config = self.task, self.config
+        evaluator = Evaluator(
+            lambda setting: task.make_env(setting, frame_limit=config.eval_frame_limit),
+            task.schedule.settings,
+            config.eval_episodes,
+            self.streams.evaluation,
+        )
+        results = evaluator.run(RandomPolicy(task.action_probabilities, self.streams.random_policy))
+        evaluator.close()
+        return [result.row().score_mean for result in results]
+
+    def _save_agent(self, info: dict[str, Any]) -> None:
+        description = {
+            "frame": self.frame,
+            "trained_on_last": info["setting"],
+            "network": self.network,
+            "config": self.config.to_json(),
+            "schedule": self.task.schedule.to_json(),
+        }
+        save_checkpoint(self.run_dir / "checkpoints" / f"frame-{self.frame:09d}", self.agent.online.model, description)

@@ -1,0 +1,152 @@
+"""What a run logs while it trains: numbers from the agent and its episodes, under the tags of `tags`."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from dqn_mer.agents.dqn import DQNAgent, LearningStatistics
+from dqn_mer.config.task import Task
+from dqn_mer.storage.state import SavedState, State
+from dqn_mer.training.meter import Meter
+from dqn_mer.training.tracker import Tracker
+
+STRIP_FRAMES = 4
+STRIP_EVERY_FRAMES = 20
+
+
+@dataclass
+class RecentEpisodes:
+    """Training episodes that ended since the last row of metrics.csv, and the last score of all."""
+
+    scores: list[float] = field(default_factory=list)
+    returns: list[float] = field(default_factory=list)
+    lengths: list[float] = field(default_factory=list)
+    last_score: float | None = None
+
+    def add(self, info: dict[str, Any]) -> None:
+        """Take in an ended episode from its last ``info``."""
+        episode = info["episode"]
+        self.last_score = float(info.get("score", episode["r"]))
+        self.scores.append(self.last_score)
+        self.returns.append(float(episode["r"]))
+        self.lengths.append(float(episode["l"]))
+
+    def get_state(self) -> State:
+        """Return the numbers as JSON values."""
+        last = [] if self.last_score is None else [self.last_score]
+        return {"scores": self.scores, "returns": self.returns, "lengths": self.lengths, "last_score": last}
+
+    def set_state(self, saved: SavedState) -> None:
+        """Go on from what `get_state` gave."""
+        with saved:
+            self.scores, self.returns, self.lengths = (saved.numbers(name) for name in ("scores", "returns", "lengths"))
+            self.last_score = next(iter(saved.numbers("last_score")), None)
+
+    def take(self) -> dict[str, float]:
+        """Return the means as tags, nothing if no episode ended, and start anew."""
+        if not self.scores:
+            return {}
+        columns = {"score": self.scores, "return": self.returns, "episode_length": self.lengths}
+        means = {f"train/{name}": float(np.mean(values)) for name, values in columns.items()}
+        self.scores, self.returns, self.lengths = [], [], []
+        return means
+
+
+class RateClock:
+    """Frames per second since it was last asked."""
+
+    def __init__(self, clock: Callable[[], float] = time.perf_counter) -> None:
+        self.clock = clock
+        self.last = (clock(), 0)
+
+    def rate(self, frame: int) -> float:
+        """Return the frames per second between the last call and now, at ``frame``."""
+        now = (self.clock(), frame)
+        seconds, frames = now[0] - self.last[0], now[1] - self.last[1]
+        self.last = now
+        return frames / seconds if seconds > 0 else 0.0
+
+
+class Recorder:
+    """Gathers the training numbers of a run and hands them to its tracker.
+
+    Args:
+        task: that is trained on.
+        agent: that learns.
+        tracker: of the run.
+        meter: of the agent.
+    """
+
+    def __init__(self, task: Task, agent: DQNAgent, tracker: Tracker, meter: Meter) -> None:
+        self.task = task
+        self.agent = agent
+        self.tracker = tracker
+        self.meter = meter
+        self.episodes = RecentEpisodes()
+        self.clock = RateClock()
+
+    def go_on(self, frame: int, episodes: RecentEpisodes) -> None:
+        """Go on at ``frame`` with episodes that are not logged yet."""
+        self.episodes = episodes
+        self.clock.rate(frame)
+
+    def setting(self, frame: int, info: dict[str, Any]) -> None:
+        """Log the setting that ``info`` names as in force from ``frame`` on."""
+        value = self.task.schedule.settings[info["setting_index"]].parameters.get(self.task.parameter, float("nan"))
+        self.tracker.log_setting(frame, info["setting_index"], value)
+
+    def metrics(self, frame: int, epsilon: float, statistics: LearningStatistics | None) -> None:
+        """Log a row of metrics.csv, with a measurement if one is due."""
+        values = {"train/epsilon": epsilon, **self.episodes.take()}
+        if statistics is not None:
+            values |= {f"train/{name}": value for name, value in statistics._asdict().items()}
+        values |= self._memory()
+        values["speed/frames_per_s"] = self.clock.rate(frame)
+        values["updates/count"] = self.agent.updates
+        values["updates/target_syncs"] = self.agent.target_syncs
+        if self.meter.due(frame):
+            measurement = self.meter.measure()
+            self.tracker.log_interference(frame, measurement.rows)
+            values |= measurement.values
+        self.tracker.log(frame, values)
+
+    def _memory(self) -> dict[str, float]:
+        """Return the memory's fill and age, and the share of it that each setting gave, from its dates alone."""
+        memory, schedule = self.agent.memory, self.task.schedule
+        ages = memory.ages()
+        counts = np.bincount(schedule.indices_at(memory.seen - ages - 1), minlength=len(schedule.settings))
+        values = {
+            "memory/fill": len(memory) / memory.capacity,
+            "memory/megabytes": memory.nbytes / 1e6,
+            "memory/age_mean_frames": float(ages.mean()),
+            "memory/age_std_frames": float(ages.std()),
+        }
+        for setting, count in zip(schedule.settings, counts, strict=True):
+            values[f"memory/share/{setting.name}"] = float(count) / len(memory)
+        return values
+
+
+def log_frame_strips(task: Task, tracker: Tracker, seed: int) -> None:
+    """Show a strip of frames under random play for each setting, where the environment can be drawn."""
+    for setting in task.schedule.settings:
+        env = task.make_env(setting, render_mode="rgb_array")
+        if env.render_mode != "rgb_array":
+            env.close()
+            return
+        rng = np.random.default_rng(seed)
+        env.reset(seed=seed)
+        strip = []
+        for frame in range(STRIP_FRAMES * STRIP_EVERY_FRAMES):
+            if frame % STRIP_EVERY_FRAMES == 0:
+                strip.append(np.asarray(env.render()))
+            action = rng.choice(len(task.action_probabilities), p=task.action_probabilities)
+            _, _, terminated, truncated, _ = env.step(int(action))
+            if terminated or truncated:
+                env.reset()
+        env.close()
+        tracker.log_images(f"frames/{setting.name}", np.stack(strip))

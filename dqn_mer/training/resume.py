@@ -1,0 +1,128 @@
+"""Go on with a stopped run: ``python train.py --resume RUN``."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from filelock import BaseFileLock
+
+from continual_ple.settings import Schedule
+from dqn_mer.config.config import Config, ResumeOptions
+from dqn_mer.storage.snapshots import FOLDER, LARGEST_DESCRIPTION_BYTES, find_state
+from dqn_mer.storage.state import SavedState, State, StateError
+from dqn_mer.training.folder import lock_run, versions
+from dqn_mer.training.stopping import RunStopped
+from dqn_mer.training.tracker import TABLES
+
+
+@dataclass(frozen=True)
+class Stopped:
+    """A run to go on with; this process alone has its folder.
+
+    Attributes:
+        run_dir: its folder.
+        lock: on the folder.
+        config: of the run.
+        schedule: of its settings.
+        threads: of PyTorch that it was begun with, since others round otherwise; 0 if that is not known.
+        state: to start from; None if it was stopped before its first frame.
+        notes: lines to tell the user.
+    """
+
+    run_dir: Path
+    lock: BaseFileLock
+    config: Config
+    schedule: Schedule
+    threads: int
+    state: SavedState | None
+    notes: tuple[str, ...]
+
+
+def open_run(options: ResumeOptions) -> Stopped:
+    """Find the state to go on from; nothing in the run folder is changed.
+
+    Raises:
+        ValueError: in one line, if the folder is no run's, another process trains in it, or no state is whole.
+        RunStopped: if the run is finished.
+    """
+    run_dir = options.resume
+    if not (run_dir / FOLDER).is_dir() and not (run_dir / "config.json").is_file():
+        raise ValueError(f"resume={str(run_dir)!r}: must be the folder of a run")
+    lock = lock_run(run_dir)
+    try:
+        if (run_dir / "summary.json").exists():
+            raise RunStopped(f"{run_dir}: this run is finished, there is nothing to go on with", 0)
+        return _stopped_run(options, lock)
+    except BaseException:
+        lock.release()
+        raise
+
+
+def _stopped_run(options: ResumeOptions, lock: BaseFileLock) -> Stopped:
+    run_dir = options.resume
+    found = find_state(run_dir)
+    described = found.header if found else _description(run_dir)
+    try:
+        config = Config.from_json(described["config"])
+        schedule = Schedule.from_json(described["schedule"])
+        threads = described["threads"] if found else 0
+        if type(threads) is not int or not 0 <= threads <= 1_024:
+            raise ValueError(f"threads={threads!r}: must be a whole number from 0 to 1,024")
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        source = found.folder if found else run_dir / "config.json"
+        raise StateError(f"{source}: bad description: {' '.join(str(error).split())}") from None
+    if found is not None:
+        _check_network(config, found.state)
+    given = {name: getattr(options, name) for name in ("save_every", "save_minutes")}
+    config = replace(config, **{name: value for name, value in given.items() if value is not None})
+    if found is None:
+        return Stopped(run_dir, lock, config, schedule, 0, None, ("no state was saved yet: starting from frame 0",))
+    notes = [f"passed over: {line}" for line in found.passed_over]
+    notes += [f"going on from {found.folder}", *_changed_versions(described.get("versions"))]
+    return Stopped(run_dir, lock, config, schedule, threads, SavedState(found.state), tuple(notes))
+
+
+def _check_network(config: Config, state: State) -> None:
+    """Raise StateError if the network would be larger than the one that was saved, before it is built."""
+    weights = state
+    for name in ("course", "agent", "online"):
+        weights = weights.get(name, {}) if isinstance(weights, dict) else {}
+    largest = math.prod(getattr(weights, "shape", (0,)))
+    if sum(above * below for above, below in itertools.pairwise(config.hidden_sizes)) > largest:
+        raise StateError(f"hidden_sizes={config.hidden_sizes}"[:200] + f": more than the {largest:,} weights saved")
+
+
+def _description(run_dir: Path) -> dict[str, Any]:
+    """Return config.json of a run that was stopped before it had a state, and so before its first frame."""
+    path, metrics = run_dir / "config.json", run_dir / TABLES[0]
+    try:
+        if metrics.exists() and metrics.read_bytes()[: 2**20].count(b"\n") > 1:
+            raise StateError(f"{run_dir}: no state left in {FOLDER}, though frames were played")
+        if path.stat().st_size > LARGEST_DESCRIPTION_BYTES:
+            raise StateError(f"{path}: must be at most {LARGEST_DESCRIPTION_BYTES:,} bytes")
+        described = json.loads(path.read_bytes())
+    except (OSError, RecursionError, ValueError) as error:
+        if isinstance(error, StateError):
+            raise
+        raise StateError(f"{path}: cannot be read: {' '.join(str(error).split())}") from None
+    if not isinstance(described, dict):
+        raise StateError(f"{path}: must be an object with named fields")
+    return described
+
+
+def _changed_versions(before: object) -> list[str]:
+    """Return a line if other libraries would compute, whose results may differ in the last digits."""
+    now = versions()
+    if not isinstance(before, Mapping) or dict(before) == now:
+        return []
+    names = sorted(set(before) | set(now))
+    changed = [f"{name} {before.get(name)} -> {now.get(name)}" for name in names if before.get(name) != now.get(name)]
+    return [
+        f"results may differ in the last digits from those of a run that was not stopped: {', '.join(changed)[:500]}"
+    ]

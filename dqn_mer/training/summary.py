@@ -1,0 +1,84 @@
+"""What a finished run leaves beside its logs: the matrix, the metrics, the picture and the table."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from rich.table import Table
+from rich.text import Text
+
+from continual_ple.settings import Schedule
+from dqn_mer.agents.dqn import DQNAgent
+from dqn_mer.analysis.metrics import continual_summary
+from dqn_mer.analysis.run_report import (
+    read_evaluations,
+    save_learning_curves,
+    score_matrix,
+    summary_table,
+    write_matrix,
+)
+from dqn_mer.config.config import Config
+from dqn_mer.config.task import Task
+from dqn_mer.evaluation.checkpoint import weights_digest
+
+
+def segment_ends(schedule: Schedule, frames: int) -> list[int]:
+    """Return the frame at which training on each segment ends, for a run of ``frames`` frames.
+
+    The last segment goes on to the end of the run, wherever the run ends.
+    """
+    return [*(border for border in schedule.borders if border < frames), frames]
+
+
+def summarise(
+    run_dir: Path, config: Config, task: Task, agent: DQNAgent, random_scores: Sequence[float], wall_s: float
+) -> tuple[dict[str, Any], Table]:
+    """Write matrix.csv and learning_curves.png of a finished run.
+
+    Args:
+        run_dir: with its evaluations.csv.
+        config: of the run.
+        task: that was trained on.
+        agent: as trained.
+        random_scores: mean score of random play on each setting.
+        wall_s: time the run took, in seconds.
+
+    Returns:
+        What belongs into summary.json, and the table for the terminal.
+    """
+    schedule, parameter = task.schedule, task.parameter
+    names = [setting.name for setting in schedule.settings]
+    frames, scores = read_evaluations(run_dir / "evaluations.csv", len(names))
+    ends = segment_ends(schedule, agent.frames)
+    matrix = score_matrix(frames, scores, ends)
+    order = None if schedule.interleave_frames else list(schedule.order[: len(ends)])
+    write_matrix(run_dir / "matrix.csv", matrix, names, ["all"] * len(ends) if order is None else _pick(names, order))
+    metrics = continual_summary(matrix, order, random_scores, frames, scores)
+    summary = {
+        "metrics": metrics,
+        "random_scores": dict(zip(names, random_scores, strict=True)),
+        "final_scores": dict(zip(names, matrix[-1].tolist(), strict=True)),
+        "best_scores": dict(zip(names, scores.max(axis=0).tolist(), strict=True)),
+        "frames": agent.frames,
+        "updates": agent.updates,
+        "target_syncs": agent.target_syncs,
+        "weights_sha256": weights_digest(agent.online.model),
+        "wall_s": round(wall_s, 1),
+        "frames_per_s": round(agent.frames / wall_s, 1),
+    }
+    title = f"{config.game.replace('_', ' ').title()}: evaluation score on each setting"
+    caption = f"{config.agent}, seed {config.seed}, {config.observation} observations"
+    marked = [-1] * len(ends) if order is None else order
+    save_learning_curves(run_dir, names, marked, schedule.frames_per_setting, title, caption)
+    labels = [name.replace(f"{parameter}=", "") for name in names]
+    rows = [f"all, to {end:,}" for end in ends] if order is None else _pick(labels, order)
+    table = summary_table(matrix, labels, rows, marked, metrics)
+    how = "on all, interleaved, up to a frame" if order is None else "on each in turn"
+    table.title = Text(f"Score by {parameter} (columns) after training {how} (rows)")
+    return summary, table
+
+
+def _pick(names: Sequence[str], indices: Sequence[int]) -> list[str]:
+    return [names[index] for index in indices]

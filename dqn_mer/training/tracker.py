@@ -1,0 +1,214 @@
+"""The numbers of a run: the same ones to TensorBoard and to CSV, both in the run folder."""
+
+import csv
+import io
+import math
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import astuple, fields
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dqn_mer.analysis.interference import InterferenceRow
+from dqn_mer.analysis.metrics import EvaluationRow
+from dqn_mer.storage.files import GrowingFile, check_plain_file
+from dqn_mer.storage.state import SavedState, State
+from dqn_mer.training.tags import CHARTS, metric_columns
+from dqn_mer.training.tensorboard import NAME, SUMMARIES, EventFile, drop_events
+
+EVALUATION_COLUMNS = ("frame", *(field.name for field in fields(EvaluationRow)))
+INTERFERENCE_COLUMNS = ("frame", *(field.name for field in fields(InterferenceRow)))
+STRIP_GAP_PIXELS = 4
+METRICS, EVALUATIONS, INTERFERENCE = TABLES = ("metrics.csv", "evaluations.csv", "interference.csv")
+
+
+class Tracker(AbstractContextManager["Tracker"]):
+    """Logs a run to TensorBoard and to metrics.csv, evaluations.csv and interference.csv.
+
+    Rows and points are written whole and at once: a killed run has them all. In every method `frame` is training
+    frames done.
+    """
+
+    def __init__(
+        self,
+        run_dir: Path,
+        setting_names: Sequence[str],
+        parameter_name: str,
+        columns: Sequence[str],
+        saved: SavedState | None = None,
+    ) -> None:
+        """Open the logs.
+
+        Args:
+            run_dir: The run folder, made if missing; it is also TensorBoard's log folder.
+            setting_names: Names of all settings, in order.
+            parameter_name: The game parameter that the settings change.
+            columns: Tags of metrics.csv, normally `metric_columns(...)`; the two of the setting are added if missing.
+            saved: None for a new run, else what `get_state` gave: all that was logged after it is dropped.
+
+        Raises:
+            FileExistsError: If the folder holds logs and `saved` is None.
+            DamagedError: If the logs of a saved run are not there.
+            ValueError: If a name or column is doubled or not allowed.
+        """
+        _check_names(setting_names, parameter_name)
+        self._value_tag = f"setting/{parameter_name}"
+        self._columns = [*columns, *(tag for tag in ("setting/index", self._value_tag) if tag not in columns)]
+        for tag in self._columns:
+            if tag not in metric_columns(setting_names, parameter_name) or self._columns.count(tag) > 1:
+                raise ValueError(f"columns must be different tags explained in TAGS, got {tag!r}")
+        self._setting_names = list(setting_names)
+        self._setting: dict[str, float] = {}
+        self._last_frame = 0
+        self._earlier_events: dict[str, int] = {}
+        run_dir.mkdir(parents=True, exist_ok=True)
+        if saved is not None:
+            self._reopen(run_dir, saved)
+            return
+        self._tables = {name: GrowingFile(run_dir / name) for name in TABLES}
+        _append(self._tables[METRICS], [["frame", *self._columns]])
+        _append(self._tables[EVALUATIONS], [EVALUATION_COLUMNS])
+        _append(self._tables[INTERFERENCE], [INTERFERENCE_COLUMNS])
+        self._events = EventFile(run_dir)
+        charts = {title: ["Multiline", [pattern]] for title, pattern in CHARTS.items()}
+        self._events.add(SUMMARIES.custom_scalars({"All settings": charts}), 0)
+
+    def get_state(self) -> State:
+        """Return how far the logs go, all of it safe on the disk."""
+        events = {**self._earlier_events, self._events.file.path.name: self._events.file.sync()}
+        tables = {name: file.sync() for name, file in self._tables.items()}
+        setting = {tag: value for tag, value in self._setting.items() if not math.isnan(value)}
+        return {"last_frame": self._last_frame, "setting": setting, "tables": tables, "events": events}
+
+    def _reopen(self, run_dir: Path, saved: SavedState) -> None:
+        """Cut every log to its size in the saved state, and go on behind it; TensorBoard's in a file of its own."""
+        with saved, saved.part("setting") as setting, saved.part("tables") as tables, saved.part("events") as events:
+            self._last_frame = saved.whole("last_frame")
+            tags = ("setting/index", self._value_tag)
+            self._setting = {tag: setting.number(tag) if tag in setting else math.nan for tag in tags}
+            sizes = {name: tables.whole(name) for name in TABLES}
+            self._earlier_events = {name: events.whole(name) for name in events if NAME.fullmatch(name)}
+        for name, size in {**sizes, **self._earlier_events}.items():
+            check_plain_file(run_dir / name, size)  # all of them, before the first is cut
+        for name, size in self._earlier_events.items():
+            GrowingFile(run_dir / name, size).close()
+        self._tables = {name: GrowingFile(run_dir / name, size) for name, size in sizes.items()}
+        drop_events(run_dir, keep=self._earlier_events)
+        self._events = EventFile(run_dir, purge_step=self._last_frame + 1)
+
+    def log(self, frame: int, values: Mapping[str, float]) -> None:
+        """Write one row of scalars (tag -> value), with the setting in force; missing values leave empty cells.
+
+        Raises:
+            KeyError: If a tag is not one of the columns, where it would vanish from the CSV.
+        """
+        for tag in values:
+            if tag not in self._columns:
+                raise KeyError(f"unknown tag {tag!r}: not a column of metrics.csv")
+        row = {**self._setting, **values}
+        _append(self._tables[METRICS], [[frame, *(row.get(tag) for tag in self._columns)]])
+        self._add_scalars(frame, row)
+
+    def log_setting(self, frame: int, index: int, value: float) -> None:
+        """Tell the setting in force from `frame` on, at start, resume and change; it fills each later `log` row.
+
+        Raises:
+            ValueError: If `index` is not a setting's.
+        """
+        if not 0 <= index < len(self._setting_names):
+            raise ValueError(f"setting index must be from 0 to {len(self._setting_names) - 1}, got {index}")
+        if self._setting and self._last_frame < frame - 1:
+            self._add_scalars(frame - 1, self._setting)
+        self._setting = {"setting/index": index, self._value_tag: value}
+        self._add_scalars(frame, self._setting)
+
+    def log_evaluation(self, frame: int, rows: Sequence[EvaluationRow]) -> None:
+        """Write an evaluation of all settings, one row each.
+
+        Raises:
+            ValueError: If the rows are not one for each setting in order.
+        """
+        if [(row.setting_index, row.setting) for row in rows] != list(enumerate(self._setting_names)):
+            raise ValueError(f"an evaluation needs a row for each setting in order, got {[r.setting for r in rows]}")
+        _append(self._tables[EVALUATIONS], [[frame, *astuple(row)] for row in rows])
+        values = {"eval_score/mean": float(np.mean([row.score_mean for row in rows]))}
+        for row in rows:
+            values[f"eval_score/{row.setting}"] = row.score_mean
+            values[f"eval_total_reward/{row.setting}"] = row.return_mean
+            values[f"eval_total_frames/{row.setting}"] = row.length_mean
+        self._add_scalars(frame, values)
+
+    def log_interference(self, frame: int, rows: Sequence[InterferenceRow]) -> None:
+        """Write a measurement of the meter, one row for each two settings."""
+        _append(self._tables[INTERFERENCE], [[frame, *astuple(row)] for row in rows])
+
+    def log_text(self, config_markdown: str) -> None:
+        """Show the configuration under TensorBoard's Text tab."""
+        self._events.add(SUMMARIES.text("config", config_markdown), 0)
+
+    def log_images(self, tag: str, frames: NDArray[np.uint8], frame: int = 0) -> None:
+        """Show RGB `frames`, uint8 of shape (n, height, width, 3), side by side under the tag `frames/<setting>`.
+
+        Raises:
+            KeyError: If `tag` is another one.
+            ValueError: If `frames` has another shape or type, or is empty.
+        """
+        if tag.removeprefix("frames/") not in self._setting_names:
+            raise KeyError(f"unknown tag {tag!r}: not frames/<setting>")
+        if frames.ndim != 4 or frames.shape[-1] != 3 or frames.dtype != np.uint8 or frames.size == 0:
+            raise ValueError(f"frames must be uint8 of shape (n, height, width, 3), got {frames.dtype} {frames.shape}")
+        padded = np.pad(frames, ((0, 0), (0, 0), (0, STRIP_GAP_PIXELS), (0, 0)), constant_values=255)
+        strip = np.concatenate(list(padded), axis=1)[:, :-STRIP_GAP_PIXELS]
+        self._events.add(SUMMARIES.image(tag, strip, dataformats="HWC"), frame)
+
+    def log_hparams(self, hparams: Mapping[str, object], final_metrics: Mapping[str, float | list[float]]) -> None:
+        """Show the hyper-parameters beside the metrics, as `final/<name>`, under TensorBoard's HParams tab.
+
+        Hyper-parameters that are no numbers are shown as text, None as empty; metrics that are lists are left out.
+        """
+        shown = {k: v if v is None or type(v) in (int, float) else str(v) for k, v in hparams.items()}
+        metrics = {f"final/{name}": value for name, value in final_metrics.items() if not isinstance(value, list)}
+        # SummaryWriter.add_hparams would make a second run, named by a time stamp.
+        for summary in SUMMARIES.hparams(shown, metrics):
+            self._events.add(summary, 0)
+        self._add_scalars(self._last_frame, metrics)
+
+    def close(self) -> None:
+        """Close everything; a second call does nothing."""
+        for file in (*self._tables.values(), self._events.file):
+            file.close()
+
+    def __exit__(self, *error: object) -> None:
+        """Close the logs, after an error too."""
+        self.close()
+
+    def _add_scalars(self, frame: int, values: Mapping[str, float]) -> None:
+        """Send the values to TensorBoard."""
+        self._last_frame = max(self._last_frame, frame)
+        for tag, value in values.items():
+            self._events.add(SUMMARIES.scalar(tag, value), frame)
+
+
+def _check_names(setting_names: Sequence[str], parameter_name: str) -> None:
+    """Raise ValueError for names that would clash or nest as tags."""
+    for name in setting_names:
+        if name in ("", "mean") or "/" in name or setting_names.count(name) > 1:
+            raise ValueError(f"setting names must differ, hold no '/', and not be empty or 'mean', got {name!r}")
+    if not setting_names or parameter_name in ("", "index") or "/" in parameter_name:
+        raise ValueError(f"need a setting's name and a parameter's (not 'index', no '/'), got {parameter_name!r}")
+
+
+def drop_logs(run_dir: Path) -> None:
+    """Remove the logs of a run that was stopped before its first frame."""
+    drop_events(run_dir)
+    for name in TABLES:
+        (run_dir / name).unlink(missing_ok=True)
+
+
+def _append(file: GrowingFile, rows: Sequence[Sequence[object]]) -> None:
+    """Write the rows with one call; None becomes an empty cell."""
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerows(rows)
+    file.write(text.getvalue().encode())

@@ -1,0 +1,271 @@
+"""The training run, from its folder to its summary: begun or gone on with, saved as it goes, stopped in good order."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from contextlib import AbstractContextManager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from continual_ple.saved_state import has_state
+from dqn_mer.agents.dqn import DQNAgent
+from dqn_mer.agents.memory import largest_bytes
+from dqn_mer.config.combinations import check_no_schedule
+from dqn_mer.config.config import Config
+from dqn_mer.config.task import Task, game_task
+from dqn_mer.networks.device import processor, usable_cores
+from dqn_mer.storage.snapshots import drop_states, save_state, set_aside, write_state
+from dqn_mer.storage.state import State
+from dqn_mer.training.folder import (
+    LOCK,
+    check_run_folder,
+    create_run_folder,
+    describe_run,
+    lock_run,
+    versions,
+    write_json,
+)
+from dqn_mer.training.loop import Course, NotFiniteError
+from dqn_mer.training.progress import ProgressDisplay
+from dqn_mer.training.resume import Stopped
+from dqn_mer.training.stopping import RunStopped, StopRequest, how_to_go_on, is_out_of_memory
+from dqn_mer.training.summary import summarise
+from dqn_mer.training.tracker import drop_logs
+
+
+@dataclass(frozen=True)
+class RunResult:
+    """What a finished run leaves.
+
+    Attributes:
+        run_dir: its folder.
+        summary: the content of ``summary.json``.
+        agent: the trained agent.
+    """
+
+    run_dir: Path
+    summary: dict[str, Any]
+    agent: DQNAgent
+
+
+def train(config: Config, arguments: Sequence[str] = (), console: Console | None = None) -> RunResult:
+    """Train on a game as ``config`` says and leave a run folder that explains itself.
+
+    Args:
+        config: of the run.
+        arguments: the command that asked for it, for the record.
+        console: where progress goes; standard output by default.
+
+    Raises:
+        ValueError: in one line, before anything is written, if the configuration cannot be run here.
+        RunStopped: if the run ended early; its message says how to go on.
+    """
+    return _train(game_task(config), config, arguments, console)
+
+
+def train_on(task: Task, config: Config, arguments: Sequence[str] = (), console: Console | None = None) -> RunResult:
+    """Train on any `Task`; of ``config``, what concerns the games is only recorded.
+
+    Raises:
+        ValueError: as `train`, and if ``config`` says something of the schedule, which is the task's.
+        RunStopped: as `train`.
+    """
+    check_no_schedule(config)
+    return _train(task, config, arguments, console)
+
+
+def _train(task: Task, config: Config, arguments: Sequence[str], console: Console | None) -> RunResult:
+    with Trainer(task, config, console or Console()) as trainer:
+        return trainer.run(arguments)
+
+
+class Trainer(AbstractContextManager["Trainer"]):
+    """One run: builds every part and then its folder, and plays the frames in order.
+
+    Args:
+        task: what to learn.
+        config: of the run.
+        console: where progress goes.
+        stopped: the run to go on with, from `dqn_mer.training.resume.open_run`; None for a new one.
+
+    Raises:
+        ValueError: in one line, if the run cannot be made; then nothing was written.
+    """
+
+    def __init__(self, task: Task, config: Config, console: Console, stopped: Stopped | None = None) -> None:
+        if stopped is None:
+            check_run_folder(config)
+        self.config, self.console, self.stopped = config, console, stopped
+        self.threads = (stopped.threads if stopped else 0) or config.threads or usable_cores()
+        self.saved_frame: int | None = None
+        self.saved_s = self.started_s = time.perf_counter()
+        self.wall_before_s = 0.0
+        self.course = _course(task, config)
+        self.resumable = has_state(self.course.env)
+        self._announce_memory()
+        try:
+            self.run_dir = stopped.run_dir if stopped else create_run_folder(config)
+            self.lock = stopped.lock if stopped else lock_run(self.run_dir)
+            if stopped is not None:
+                self._go_on(stopped)
+        except BaseException as error:
+            self.course.__exit__()
+            if isinstance(error, OSError):
+                raise ValueError(f"{error.filename}: {error.strerror}") from None
+            raise
+
+    def __exit__(self, *error: object) -> None:
+        """Close everything, and let others have the run folder."""
+        self.course.__exit__()
+        self.lock.release()
+
+    def run(self, arguments: Sequence[str] = ()) -> RunResult:
+        """Train from the first frame, or the one that was saved, to the last; returns what the run leaves.
+
+        Raises:
+            RunStopped: if a signal or an error ended it early.
+        """
+        try:
+            with processor(self.threads):
+                return self._run(arguments)
+        except OSError as error:
+            where = f"{error.filename}: " if error.filename else ""
+            raise RunStopped(
+                f"frame {self.course.frame:,}: {where}{error.strerror or error}; {self._last_state()}", 1
+            ) from error
+        except NotFiniteError as error:
+            raise RunStopped(self._diverged(error), 1) from error
+        except (MemoryError, RuntimeError) as error:
+            if not is_out_of_memory(error):
+                raise
+            raise RunStopped(f"frame {self.course.frame:,}: out of memory; {self._last_state()}", 1) from error
+
+    def _run(self, arguments: Sequence[str]) -> RunResult:
+        course, run_dir = self.course, self.run_dir
+        self.console.print(f"run folder: {run_dir}", soft_wrap=True, highlight=False, markup=False)
+        with StopRequest() as request:
+            if self.stopped is None or self.stopped.state is None:
+                self.begin(arguments)
+            with ProgressDisplay(course.frames, course.frame, self.console) as display:
+                self._play_on(request, display)
+            course.finish()
+            wall_s = self._wall_s()
+            summary, table = summarise(run_dir, self.config, course.task, course.agent, course.random_scores, wall_s)
+            course.tracker.log_hparams(self.config.hyperparameters(), summary["metrics"])
+            write_json(run_dir / "summary.json", summary)  # the mark of a finished run: nothing comes after it
+        drop_states(run_dir)
+        with suppress(OSError):  # a finished run needs no lock; Windows does not remove an open file
+            (run_dir / LOCK).unlink()
+        self.console.print(table)
+        return RunResult(run_dir, summary, course.agent)
+
+    def begin(self, arguments: Sequence[str]) -> None:
+        """Describe the run in its folder, and play up to the first frame."""
+        if self.stopped is None:
+            write_json(self.run_dir / "config.json", describe_run(self.config, self.course.task.schedule, arguments))
+        drop_logs(self.run_dir)
+        self.course.begin(self.run_dir, _as_markdown(self.config.to_json()))
+
+    def _go_on(self, stopped: Stopped) -> None:
+        """Take up the saved state; the run folder is changed only if all of it fits."""
+        for note in stopped.notes:
+            self.console.print(note, soft_wrap=True, highlight=False, markup=False)
+        if stopped.state is None:
+            return
+        with stopped.state as saved:
+            self.wall_before_s = saved.number("wall_s", 0)
+            course = saved.part("course")
+        with processor(self.threads):
+            self.course.go_on(stopped.run_dir, course)
+        self.saved_frame = self.course.frame
+        set_aside(stopped.run_dir, self.course.frame)
+
+    def _play_on(self, request: StopRequest, display: ProgressDisplay) -> None:
+        course = self.course
+        while True:
+            if self.resumable and (request.signal_number or self._save_is_due()):
+                self.save()
+            if request.signal_number:
+                raise request.stopped(
+                    course.frame, how_to_go_on(self.run_dir) if self.resumable else "nothing was saved"
+                )
+            if course.frame == course.frames:
+                return
+            info = course.frame_on()
+            epsilon = course.exploration.schedule.at(course.frame)
+            display.update(course.frame, info["setting"], course.recorder.episodes.last_score, epsilon)
+
+    def _save_is_due(self) -> bool:
+        frame, every, minutes = self.course.frame, self.config.save_every, self.config.save_minutes
+        if frame == self.saved_frame:
+            return False
+        due = frame == 0 or (every > 0 and frame % every == 0)
+        return due or (minutes > 0 and time.perf_counter() - self.saved_s >= 60 * minutes)
+
+    def save(self) -> None:
+        """Save the state of the run as it is now."""
+        self.course.check_finite()
+        save_state(self.run_dir, self.course.frame, self._header(), self._state())
+        self.saved_frame, self.saved_s = self.course.frame, time.perf_counter()
+
+    def _header(self) -> State:
+        return {
+            "config": self.config.to_json(),
+            "schedule": self.course.task.schedule.to_json(),
+            "threads": self.threads,
+            "versions": versions(),
+        }
+
+    def _state(self) -> State:
+        return {"wall_s": self._wall_s(), "course": self.course.get_state()}
+
+    def _wall_s(self) -> float:
+        return self.wall_before_s + time.perf_counter() - self.started_s
+
+    def _diverged(self, error: NotFiniteError) -> str:
+        """Save the state for inspection, apart from the good ones, and return what to tell."""
+        frame = self.course.frame
+        told = f"frame {frame:,}: {error} is not finite: learning has diverged (a smaller learning_rate may help)"
+        folder = self.run_dir / "diverged" / f"frame-{frame:09d}"
+        try:
+            if self.resumable and not folder.exists():
+                write_state(folder, self._header(), self._state())
+        except OSError as problem:
+            return f"{told}; not saved for inspection: {problem.filename}: {problem.strerror}"
+        return f"{told}; saved for inspection in {folder}; the last good state is that of frame {self.saved_frame}"
+
+    def _last_state(self) -> str:
+        if self.saved_frame is None:
+            return "nothing was saved yet"
+        return f"saved at frame {self.saved_frame:,}; once that is mended, {how_to_go_on(self.run_dir)}"
+
+    def _announce_memory(self) -> None:
+        space = self.course.env.observation_space
+        assert space.shape is not None and space.dtype is not None
+        size = largest_bytes(self.config.capacity, space.shape, space.dtype)
+        self.console.print(
+            f"memory: {self.config.capacity:,} transitions, at most {size / 1e6:,.0f} MB", highlight=False
+        )
+
+
+def _course(task: Task, config: Config) -> Course:
+    """Return the course of a run.
+
+    Raises:
+        ValueError: in one line, if it cannot be made, for lack of memory too.
+    """
+    try:
+        return Course(task, config)
+    except (MemoryError, RuntimeError) as error:
+        if not is_out_of_memory(error):
+            raise
+        sizes = f"capacity={config.capacity:,}, hidden_sizes={config.hidden_sizes}"
+        raise ValueError(f"{sizes}: need more memory than there is") from None
+
+
+def _as_markdown(config: dict[str, Any]) -> str:
+    return "| field | value |\n|---|---|\n" + "".join(f"| {name} | {value} |\n" for name, value in config.items())

@@ -1,0 +1,171 @@
+"""Catcher: move a paddle to catch falling pellets; three misses lose. Dynamics are exactly those of PLE's Catcher."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from continual_ple.games.base import (
+    FRAME_MS,
+    REWARD_LOSS,
+    REWARD_NEGATIVE,
+    REWARD_POSITIVE,
+    Draws,
+    Game,
+    Image,
+    Parameter,
+    luma,
+    shrink,
+)
+
+PADDLE_COLOUR, PELLET_COLOUR = (255, 255, 255), (255, 120, 120)
+PADDLE_GREY, PELLET_GREY = (int(grey) for grey in luma(np.array([[PADDLE_COLOUR, PELLET_COLOUR]], np.uint8))[0])
+FRICTION = 0.9  # share of the velocity kept each frame
+PADDLE_MARGIN = 3  # px between the paddle and the bottom
+
+
+def _share(pixels: int, fraction: float) -> int:
+    """Return a fraction of a length in whole pixels, rounded as PLE does (halves to even)."""
+    return round(fraction * pixels)
+
+
+class Catcher(Game):
+    """PLE's Catcher with changeable parameters.
+
+    Positions are the centres of the sprites' rectangles, in whole pixels, as in PLE's state. A rectangle's left edge is
+    its centre minus half its width rounded down.
+    """
+
+    name = "catcher"
+    score_name = "pellets caught"
+    actions = ("left", "right", "noop")
+    state_names = ("player_x", "player_vel", "fruit_x", "fruit_y")
+    parameter_table = (
+        Parameter("width", "px", 64, 32, 512, "screen width", whole=True),
+        Parameter("height", "px", 64, 32, 512, "screen height", whole=True),
+        Parameter("fall_speed", "px/ms", 0.00095, 0.03, 2.0, "speed of the falling pellet", per="height"),
+        Parameter("paddle_speed", "px/frame²", 0.021, 0.2, 50.0, "the paddle's acceleration", per="width"),
+        Parameter("lives", "misses", 3, 1, 1000, "misses that lose the game", whole=True),
+    )
+
+    def __init__(self, *, rounding: str = "nearest", **parameters: object) -> None:
+        super().__init__(rounding=rounding, **parameters)
+        self.width, self.height = int(self.parameters["width"]), int(self.parameters["height"])
+        self._paddle_width, self._paddle_height = _share(self.width, 0.2), _share(self.height, 0.04)
+        self._size = _share(self.height, 0.06)
+        self._fall_px = self.parameters["fall_speed"] * FRAME_MS
+        speed = self.parameters["paddle_speed"]
+        self._push = (-speed, speed, 0.0)  # by action
+        self._paddle_y = self._whole(self.height - self._paddle_height - PADDLE_MARGIN)
+
+    @classmethod
+    def check_parameters(cls, given: Mapping[str, object]) -> dict[str, float]:
+        """Return all parameters with the `given` ones changed.
+
+        Raises:
+            ValueError: A name is unknown, a value is out of range, or the screen is too narrow for its height.
+        """
+        values = super().check_parameters(given)
+        size = _share(int(values["height"]), 0.06)
+        if values["width"] <= 4 * size:
+            raise ValueError(
+                f"width={values['width']}: must be more than {4 * size} (px) at height={values['height']}, "
+                f"or a pellet of {size} px has no column to fall in"
+            )
+        return values
+
+    @staticmethod
+    def state_range(parameters: Mapping[str, float]) -> npt.NDArray[np.float64]:
+        """Return the (4, 2) range of the state: positions within the screen, velocity within a fifth of its width."""
+        width, height = parameters["width"], parameters["height"]
+        return np.array([(0, width), (-0.2 * width, 0.2 * width), (0, width), (-0.5 * height, height)], np.float64)
+
+    def reset(self, draws: Draws, looks: Draws) -> None:
+        """Start an episode; Catcher has one look only."""
+        self._draws = draws
+        self._lives = int(self.parameters["lives"])
+        self._paddle_x = self._whole(self.width / 2 - self._paddle_width / 2)
+        self._velocity = 0.0
+        self.score = 0
+        self.lost = False
+        self._respawn()
+
+    def _respawn(self) -> None:
+        size = self._size
+        self._pellet_x = self._draws.choose(range(2 * size, self.width - 2 * size, size))
+        self._pellet_y = -self._draws.choose(range(size, self.height // 2, size))
+
+    def step(self, action: int) -> float:
+        """Play one frame: left, right or noop. Misses and catches are judged before anything moves."""
+        reward = 0.0
+        if self._pellet_y >= self.height:
+            reward += REWARD_NEGATIVE
+            self._lives -= 1
+            self._respawn()
+        if self._touching():
+            reward += REWARD_POSITIVE
+            self.score += 1
+            self._respawn()
+        self._move_paddle(self._push[action])
+        self._pellet_y = self._whole(self._pellet_y + self._fall_px)
+        if self._lives == 0:
+            reward += REWARD_LOSS
+            self.lost = True
+        return reward
+
+    def _touching(self) -> bool:
+        size = self._size
+        top = self._paddle_y - self._paddle_height // 2
+        pellet_top = self._pellet_y - size // 2
+        if not top - size < pellet_top < top + self._paddle_height:
+            return False
+        left = self._paddle_x - self._paddle_width // 2
+        return left - size < self._pellet_x - size // 2 < left + self._paddle_width
+
+    def _move_paddle(self, push: float) -> None:
+        self._velocity = (self._velocity + push) * FRICTION
+        x = self._paddle_x + self._velocity
+        if x <= 0:
+            x, self._velocity = 0, 0.0
+        if x + self._paddle_width >= self.width:  # PLE takes the centre for the left edge here
+            x, self._velocity = self.width - self._paddle_width, 0.0
+        self._paddle_x = self._whole(x)
+
+    def state(self) -> npt.NDArray[np.float64]:
+        """Return paddle x, paddle velocity (px/frame), pellet x and pellet y (px)."""
+        return np.array([self._paddle_x, self._velocity, self._pellet_x, self._pellet_y], np.float64)
+
+    def _paint(self, screen: Image, paddle: int | tuple[int, ...], pellet: int | tuple[int, ...]) -> Image:
+        # PLE draws each sprite with its corner at its centre, so the picture is half a sprite off the collisions.
+        x, y = self._paddle_x, self._paddle_y
+        screen[y : y + self._paddle_height, x : x + self._paddle_width] = paddle
+        x, y, size = self._pellet_x, self._pellet_y, self._size
+        screen[max(y, 0) : max(y + size, 0), x : x + size] = pellet
+        return screen
+
+    def draw(self) -> Image:
+        """Return the screen as a new RGB image (height, width, 3) uint8."""
+        return self._paint(np.zeros((self.height, self.width, 3), np.uint8), PADDLE_COLOUR, PELLET_COLOUR)
+
+    def thumbnail(self, size: int) -> Image:
+        """Return the screen in grey, resized by area to a new (size, size) uint8 image; drawn grey from the start."""
+        return shrink(self._paint(np.zeros((self.height, self.width), np.uint8), PADDLE_GREY, PELLET_GREY), size)
+
+    def get_state(self) -> dict[str, Any]:
+        """Return everything that changes in play as plain JSON values."""
+        return {
+            "paddle_x": self._paddle_x,
+            "velocity": self._velocity,
+            "pellet": [self._pellet_x, self._pellet_y],
+            "lives": self._lives,
+            "score": self.score,
+            "lost": self.lost,
+        }
+
+    def set_state(self, state: Mapping[str, Any], draws: Draws) -> None:
+        """Go on from what `get_state` returned, drawing from `draws`."""
+        self._draws = draws
+        self._paddle_x, self._velocity = int(state["paddle_x"]), float(state["velocity"])
+        self._pellet_x, self._pellet_y = (int(value) for value in state["pellet"])
+        self._lives, self.score, self.lost = int(state["lives"]), int(state["score"]), bool(state["lost"])

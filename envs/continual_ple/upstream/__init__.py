@@ -1,0 +1,1 @@
+"""The upstream package behind the interface of our games."""

@@ -1,0 +1,108 @@
+"""Draws and values made an update ahead are those that would have been made in their turn."""
+
+from __future__ import annotations
+
+import copy
+import threading
+
+import numpy as np
+import pytest
+import torch
+
+from dqn_mer.agents import prefetch
+from dqn_mer.agents.dqn import DQNAgent, DQNSettings
+from dqn_mer.agents.memory import ReservoirMemory, Transition
+from dqn_mer.agents.prefetch import DrawsAhead, pays_ahead
+from dqn_mer.mer import Examples
+from dqn_mer.networks.q_network import FlatWeights, build_network
+from dqn_mer.storage.state import SavedState, State
+
+SHAPE = (4, 84, 84)
+SYNC, WARMUP, LAST = 5, 3, 15
+
+
+class Nudging:
+    """A replay step that notes its examples and moves every weight, so that stale values of a target would show."""
+
+    num_draws = 6
+
+    def __init__(self, weights: FlatWeights) -> None:
+        self.weights = weights
+        self.seen: list[Examples] = []
+
+    def update(self, examples: Examples) -> None:
+        self.seen.append(examples)
+        self.weights.load(self.weights.vector * np.float32(1.1))
+
+    def get_state(self) -> State:
+        return {}
+
+    def set_state(self, saved: object) -> None:
+        pass
+
+
+def make_agent(double_q: bool = False) -> DQNAgent:
+    online, target = (FlatWeights(build_network(SHAPE, 3, (512,), 0)) for _ in range(2))
+    memory = ReservoirMemory(8, SHAPE, np.dtype(np.uint8), np.random.default_rng(0))
+    settings = DQNSettings(0.9, SYNC, WARMUP, double_q, freeze_after_frames=LAST)
+    return DQNAgent(online, target, Nudging(online), memory, np.random.default_rng(1), settings)
+
+
+def transitions() -> list[Transition]:
+    frames = np.random.default_rng(2).integers(0, 256, (24, *SHAPE[1:]), np.uint8)
+    return [Transition(frames[n : n + 4], n % 3, float(n), frames[n + 1 : n + 5], n % 7 == 0) for n in range(19)]
+
+
+def examples_of(agent: DQNAgent, stream: list[Transition]) -> list[Examples]:
+    for transition in stream:
+        agent.observe(transition)
+    assert isinstance(agent.replay, Nudging)
+    return agent.replay.seen
+
+
+@pytest.mark.parametrize("double_q", [False, True])
+def test_examples_are_those_made_in_their_turn(double_q: bool) -> None:
+    agent, plain = make_agent(double_q), make_agent(double_q)
+    assert agent.ahead is not None
+    plain.ahead = None
+    ours, theirs = (examples_of(each, transitions()) for each in (agent, plain))
+    assert len(ours) == len(theirs) == LAST - WARMUP
+    for mine, other in zip(ours, theirs, strict=True):
+        assert torch.equal(mine[0], other[0])
+        assert torch.equal(mine[1], other[1])
+        torch.testing.assert_close(mine[2], other[2], rtol=1e-5, atol=1e-5)
+    assert agent.rng.bit_generator.state == plain.rng.bit_generator.state
+
+
+def test_one_core_gives_the_same_bits_as_two(monkeypatch: pytest.MonkeyPatch) -> None:
+    runs, threads = [], []
+    for cores in (torch.get_num_threads() + 1, 1):
+        monkeypatch.setattr(prefetch, "usable_cores", lambda cores=cores: cores)
+        agent = make_agent()
+        runs.append(examples_of(agent, transitions()))
+        threads.append(sum(thread.name.startswith("targets") for thread in threading.enumerate()))
+        del agent
+    assert threads[0] >= 1
+    for mine, other in zip(*runs, strict=True):
+        assert all(torch.equal(*parts) for parts in zip(mine, other, strict=True))
+
+
+@pytest.mark.parametrize("frames", [WARMUP, SYNC - 1, SYNC, LAST])
+def test_a_saved_agent_goes_on_to_the_same_bits(frames: int) -> None:
+    stream, whole, resumed = transitions(), make_agent(), make_agent()
+    examples_of(whole, stream[:frames])
+    resumed.set_state(SavedState(copy.deepcopy(whole.get_state())))
+    before = len(examples_of(whole, []))
+    rest, again = examples_of(whole, stream[frames:])[before:], examples_of(resumed, stream[frames:])
+    assert len(rest) == len(again) == LAST - max(frames, WARMUP)
+    for mine, other in zip(again, rest, strict=True):
+        assert all(torch.equal(*parts) for parts in zip(mine, other, strict=True))
+
+
+def test_nothing_waits_before_the_first_start() -> None:
+    assert DrawsAhead(FlatWeights(build_network((4,), 2, (8,), 0))).take() is None
+
+
+def test_small_networks_do_not_pay() -> None:
+    assert not pays_ahead(FlatWeights(build_network((8,), 2, (128, 128), 0)))
+    assert pays_ahead(FlatWeights(build_network(SHAPE, 2, (512,), 0)))

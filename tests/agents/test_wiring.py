@@ -1,0 +1,139 @@
+"""Every field of a configuration reaches the part that it is about."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from dqn_mer.agents.build import build_agent, build_exploration, choose_device
+from dqn_mer.agents.dqn import DQNAgent, DQNSettings
+from dqn_mer.agents.efficient_mer import EfficientMERUpdate
+from dqn_mer.agents.hare_tortoise import HareTortoiseUpdate
+from dqn_mer.agents.memory import FifoMemory, ReservoirMemory
+from dqn_mer.config.defaults import default_config
+from dqn_mer.config.seeds import spawn_streams
+from dqn_mer.config.task import game_task
+from dqn_mer.mer import MERParameters, MERUpdate, MiniBatchUpdate
+
+
+def built(**choices: Any) -> DQNAgent:
+    config = default_config(observation="state", hidden_sizes=(8,), **choices)
+    task = game_task(config)
+    return build_agent(config, task.training_env(), spawn_streams(config.seed), task.action_probabilities)
+
+
+@pytest.mark.parametrize(("observation", "expected"), [("pixels", "cuda"), ("state", "cpu")])
+def test_auto_takes_a_gpu_for_pixels(observation: str, expected: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert choose_device("auto", observation).type == "cpu"
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    assert choose_device("auto", observation).type == expected
+    assert choose_device("cuda", observation).type == "cuda"
+
+
+def test_mer_parameters() -> None:
+    agent = built(batch_size=3, num_batches=2, within_batch_rate=0.7, across_batch_rate=0.2, current_example_boost=4.0)
+    assert isinstance(agent.replay, MERUpdate)
+    assert agent.replay.parameters == MERParameters(
+        batch_size=3, num_batches=2, within_batch_rate=0.7, across_batch_rate=0.2, current_example_boost=4.0
+    )
+    assert built(one_big_batch=True).replay.parameters.one_big_batch
+
+
+@pytest.mark.parametrize(
+    ("agent", "memory", "update"),
+    [
+        ("dqn", FifoMemory, MiniBatchUpdate),
+        ("dqn-reservoir", ReservoirMemory, MiniBatchUpdate),
+        ("dqn-mer", ReservoirMemory, MERUpdate),
+        ("efficient-mer", ReservoirMemory, EfficientMERUpdate),
+        ("hare-tortoise", ReservoirMemory, HareTortoiseUpdate),
+    ],
+)
+def test_agents(agent: str, memory: type, update: type) -> None:
+    made = built(agent=agent, capacity=77, batch_size=5)
+    assert type(made.memory) is memory
+    assert isinstance(made.replay, update)
+    assert (made.memory.capacity, made.replay.num_draws) == (77, 5)
+
+
+def test_options_of_arms() -> None:
+    efficient = built(agent="efficient-mer", reptile_every_updates=7, reptile_rate=0.2).replay
+    assert (efficient.period_updates, efficient.rate) == (7, 0.2)
+    hare = built(agent="hare-tortoise", tortoise_rate=0.3, hare_reset_updates=9).replay
+    assert (hare.rate, hare.reset_updates) == (0.3, 9)
+    for replay in (efficient, hare):
+        assert isinstance(replay.inner, MiniBatchUpdate)
+    assert isinstance(built(layer_norm=True).online.model[1], torch.nn.LayerNorm)
+
+
+@pytest.mark.parametrize(("name", "kind"), [("sgd", torch.optim.SGD), ("adam", torch.optim.AdamW)])
+def test_weight_decay(name: str, kind: type) -> None:
+    optimizer = built(agent="dqn", optimizer=name, weight_decay=0.01).replay.optimizer
+    assert type(optimizer) is kind
+    assert optimizer.param_groups[0]["weight_decay"] == 0.01
+
+
+@pytest.mark.parametrize(
+    ("name", "kind"), [("sgd", torch.optim.SGD), ("adam", torch.optim.Adam), ("rmsprop", torch.optim.RMSprop)]
+)
+@pytest.mark.parametrize("agent", ["dqn", "dqn-mer"])
+def test_optimizers(name: str, kind: type, agent: str) -> None:
+    made = built(optimizer=name, learning_rate=0.123, agent=agent)
+    optimizer = made.replay.optimizer if agent == "dqn" else made.replay.learner.optimizer
+    assert type(optimizer) is kind
+    assert optimizer.param_groups[0]["lr"] == 0.123
+    assert optimizer.param_groups[0]["params"] == [made.online.vector]
+
+
+def test_dqn_settings() -> None:
+    settings = built(
+        discount=0.7, target_sync_frames=9, warmup_frames=8, double_q=True, freeze_after_frames=20
+    ).settings
+    assert settings == DQNSettings(0.7, 9, 8, True, 20)
+
+
+def test_exploration() -> None:
+    config = default_config(
+        game="flappy_bird", flap_probability=0.2, epsilon_start=0.8, epsilon_end=0.1, epsilon_decay_frames=10
+    )
+    task = game_task(config)
+    env = task.make_env(task.schedule.settings[0])
+    assert env.unwrapped.action_meanings[0] == "up" or env.unwrapped.action_meanings[0] == "flap"
+    assert task.action_probabilities.tolist() == [0.2, 0.8]
+    schedule = build_exploration(config, task.action_probabilities, spawn_streams(0)).schedule
+    assert (schedule.start, schedule.end, schedule.decay_frames) == (0.8, 0.1, 10)
+
+
+def test_games() -> None:
+    config = default_config(
+        game="catcher", observation="state", rounding="truncate", game_parameters={"lives": 2}, settings=(0.1,)
+    )
+    env = game_task(config).make_env(game_task(config).schedule.settings[0], frame_limit=3).unwrapped
+    assert (env.parameters["lives"], env.parameters["fall_speed"]) == (2, 0.1)
+    env.reset(seed=0)
+    heights = [env.game.state()[3]]
+    for _ in range(3):
+        env.step(2)
+        heights.append(env.game.state()[3])
+    assert np.diff(heights)[0] == 4  # 0.1 px/ms is 3.3 px a frame: above the screen truncation takes that to 4
+
+
+@pytest.mark.parametrize("fixed", [False, True])
+def test_looks(fixed: bool) -> None:
+    task = game_task(default_config(game="flappy_bird", fixed_looks=fixed))
+    env = task.make_env(task.schedule.settings[0], render_mode="rgb_array")
+    skies = set()
+    for seed in range(6):
+        env.reset(seed=seed)
+        skies.add(env.render()[2, 2].tobytes())
+    assert len(skies) == (1 if fixed else 2)
+
+
+def test_schedules() -> None:
+    task = game_task(default_config(game="flappy_bird", vary="gravity", settings=(0.8, 1.2), cycles=2))
+    assert task.parameter == "gravity"
+    assert [dict(setting.parameters) for setting in task.schedule.settings] == [{"gravity": 0.8}, {"gravity": 1.2}]
+    assert task.schedule.order == (0, 1, 0, 1)

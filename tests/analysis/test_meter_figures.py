@@ -1,0 +1,120 @@
+"""The meter's figures from run folders with known numbers."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from dqn_mer.analysis.comparison import Comparison, compare_runs
+from dqn_mer.analysis.meter_figures import interference_curves, interference_matrices, read_interference
+from dqn_mer.analysis.report import REPORT_FILES
+from dqn_mer.analysis.runs import find_runs, load_run
+from dqn_mer.commands.cli import main
+from tests.helpers.runs import write_run
+
+NAMES = ("0-pipe_gap=100", "1-pipe_gap=90")
+SCORES = [[0.0, 0.0], [1.0, 2.0], [3.0, 4.0]]
+
+
+def write_interference(run: Path, rows: list[tuple[int, int, int, float]]) -> None:
+    heading = ("frame", "setting", "other_setting", "pairs", "dot_mean", "cosine_mean")
+    with (run / "interference.csv").open("w", newline="") as file:
+        csv.writer(file).writerows([heading, *((f, NAMES[i], NAMES[j], 9, 7.0, cosine) for f, i, j, cosine in rows)])
+
+
+@pytest.fixture
+def runs(tmp_path: Path) -> Path:
+    """Return a folder with three seeds of two agents; the cosines of seed s are those of seed 0 plus s / 10."""
+    for seed in range(3):
+        for agent, sign in (("dqn", 1), ("dqn-mer", -1)):
+            run = write_run(tmp_path / "runs" / agent / f"seed-{seed}", SCORES, agent=agent, seed=seed)
+            by_pair = [(25, 0, 0, 0.1), (60, 0, 0, 0.2), (60, 0, 1, -0.4), (60, 1, 1, 0.4)]
+            by_pair += [(90, 0, 0, 0.4), (90, 0, 1, 0.0)] + ([(90, 1, 1, 0.6)] if agent == "dqn" else [])
+            own = [(10 + seed, 0, 0, 9.9)]  # a frame at which no other run was measured
+            write_interference(run, own + [(f, i, j, sign * (cosine + seed / 10)) for f, i, j, cosine in by_pair])
+    return tmp_path / "runs"
+
+
+def compared(folder: Path) -> Comparison:
+    (comparison,) = compare_runs([load_run(path) for path in find_runs([folder])[0]])
+    return comparison
+
+
+def test_curves_are_means_within_and_between_settings(runs: Path) -> None:
+    exhibit = interference_curves(compared(runs))
+    assert exhibit is not None
+    within, between = exhibit.figure.axes
+    drawn = {line.get_label(): line for line in within.lines}
+    assert drawn["dqn (n=3)"].get_xdata().tolist() == [0.025, 0.06, 0.09]
+    assert drawn["dqn (n=3)"].get_ydata() == pytest.approx([0.2, (0.3 + 0.5) / 2, (0.5 + 0.7) / 2])
+    assert drawn["dqn-mer (n=3)"].get_ydata() == pytest.approx([-0.2, -(0.3 + 0.5) / 2, -0.5])  # one setting is left
+    drawn = {line.get_label(): line for line in between.lines}
+    assert drawn["dqn (n=3)"].get_xdata().tolist() == [0.06, 0.09]  # before, memory held one setting
+    assert drawn["dqn (n=3)"].get_ydata() == pytest.approx([-0.3, 0.1])
+    (row,) = [r for r in exhibit.rows if (r["group"], r["pairs"], r["frame"]) == ("dqn", "of two settings", 60)]
+    assert (row["runs"], row["cosine"], row["low"], row["high"]) == (3, -0.3, -0.4, -0.2)
+
+
+def test_matrices_are_means_over_the_last_setting(runs: Path) -> None:
+    exhibit = interference_matrices(compared(runs))
+    assert exhibit is not None
+    images = [np.asarray(panel.images[0].get_array()) for panel in exhibit.figure.axes if panel.images]
+    np.testing.assert_allclose(images[0], [[0.4, -0.1], [-0.1, 0.6]])  # frames 60 and 90, seed 1
+    np.testing.assert_allclose(images[1], [[-0.4, 0.1], [0.1, -0.5]])
+    assert [row["cosine"] for row in exhibit.rows if row["group"] == "dqn"] == [0.4, -0.1, 0.6]
+
+
+def test_a_cell_without_pairs_is_empty(tmp_path: Path) -> None:
+    write_interference(write_run(tmp_path / "run", SCORES, agent="dqn"), [(60, 1, 1, 0.25)])
+    exhibit = interference_matrices(compared(tmp_path))
+    assert exhibit is not None
+    assert sorted(text.get_text() for text in exhibit.figure.axes[0].texts) == ["", "", "", "0.25"]
+
+
+def test_without_measurements_there_is_nothing_to_show(tmp_path: Path) -> None:
+    run = write_run(tmp_path / "run", SCORES, agent="dqn")
+    assert interference_curves(compared(tmp_path)) is interference_matrices(compared(tmp_path)) is None
+    write_interference(run, [])
+    assert interference_curves(compared(tmp_path)) is interference_matrices(compared(tmp_path)) is None
+
+
+def test_a_damaged_file_is_named(tmp_path: Path) -> None:
+    (tmp_path / "interference.csv").write_text("frame,setting,other_setting,cosine_mean\n5,a,b,0.5\n")
+    with pytest.raises(ValueError, match=r"interference.csv: cannot be read: ValueError") as caught:
+        read_interference(tmp_path / "interference.csv", NAMES)
+    assert "\n" not in str(caught.value)
+
+
+def test_they_are_part_of_the_report(runs: Path, tmp_path: Path) -> None:
+    assert main(["compare", str(runs), "--out", str(tmp_path / "report")]) == 0
+    page = (tmp_path / "report" / "flappy_bird" / "report.md").read_text()
+    assert "Left out" not in page
+    for name in ("interference", "interference_matrices"):
+        assert f"({name}.png)" in page
+        with Image.open(tmp_path / "report" / "flappy_bird" / f"{name}.png") as picture:
+            assert picture.size[0] > 300
+        assert (tmp_path / "report" / "flappy_bird" / f"{name}.csv").read_text().count("\n") > 5
+
+
+def test_a_group_without_measurements_is_named_on_the_page(runs: Path, tmp_path: Path) -> None:
+    (runs / "dqn" / "seed-1" / "interference.csv").unlink()
+    assert main(["compare", str(runs), "--out", str(tmp_path / "report")]) == 0
+    page = (tmp_path / "report" / "flappy_bird" / "report.md").read_text()
+    assert page.count("Left out, since not all of their runs were measured at the same frames: dqn.") == 2
+
+
+def test_an_overwritten_report_leaves_no_figure_that_the_new_one_lacks(runs: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "report" / "flappy_bird"
+    command = ["compare", str(runs), "--out", str(tmp_path / "report"), "--overwrite"]
+    assert main(command) == 0
+    assert {path.name for path in folder.iterdir()} == REPORT_FILES
+    (folder / "my_curves.png").write_text("mine")
+    for path in runs.rglob("interference.csv"):
+        path.unlink()
+    assert main(command) == 0
+    left = {path.name for path in folder.iterdir()}
+    assert left == {name for name in REPORT_FILES if "interference" not in name} | {"my_curves.png"}

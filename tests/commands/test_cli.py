@@ -1,0 +1,168 @@
+"""The command line: what it reads, and one line with exit code 2 for everything it cannot."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from dqn_mer.commands.cli import main, parse_config, train_command
+from dqn_mer.config.config import CHOICES, RANGES, Config
+from dqn_mer.config.defaults import default_config
+from dqn_mer.config.flags import written
+
+TRAIN = Path(__file__).parents[2] / "train.py"
+TINY = (
+    "--observation state --frames 120 --frames-per-setting 60 --warmup-frames 20 --capacity 100 --eval-every 60 "
+    "--eval-episodes 1 --eval-frame-limit 30 --hidden-sizes 8 --threads 1"
+).split()
+
+
+def test_flags_become_fields() -> None:
+    config = parse_config(
+        "--game flappy_bird --settings 100,80,100 --hidden-sizes 32,16 --game-parameters gravity=1.2,flap_power=8 "
+        "--double-q --agent dqn --seed 7".split()
+    )
+    assert config == default_config(
+        game="flappy_bird", settings=(100.0, 80.0, 100.0), hidden_sizes=(32, 16), double_q=True, agent="dqn", seed=7,
+        game_parameters={"gravity": 1.2, "flap_power": 8.0},
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("words", [["--preset", "quick"], ["--preset=quick"]])
+def test_defaults_follow_the_preset(words: list[str]) -> None:
+    assert parse_config(words) == default_config("quick")
+
+
+def test_state_observations_have_their_own_defaults() -> None:
+    assert parse_config(["--observation", "state"]) == default_config(observation="state")
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        ("--frames 0", "frames=0: must be a whole number from 1 to 1,000,000,000"),
+        ("--frames x", "frames='x': must be a whole number from 1 to 1,000,000,000"),
+        ("--frames", "--frames"),
+        ("--learning-rate nan", "learning_rate=nan: must be a number from"),
+        ("--batch-size 1.5", "batch_size='1.5': must be a whole number from 0 to 65,536"),
+        ("--framez 3", "--framez"),
+        ("--game pong", "catcher"),
+        ("--settings a,b", "settings='a,b': must be numbers with commas"),
+        ("--settings 0.1,1e12", "fall_speed=1000000000000.0: must be"),
+        ("--game flappy_bird --settings 1", "pipe_gap"),
+        ("--vary zebra --settings 1,2", "vary='zebra': must be one of"),
+        ("--game-parameters zebra=1", "zebra"),
+        ("--game-parameters fall_speed", "game_parameters='fall_speed': must be NAME=VALUE"),
+        ("--game-parameters max_episode_steps=10", "max_episode_steps"),
+        ("--game-parameters fall_speed=0.5", "fall_speed is what the settings vary"),
+        ("--schedule missing.json", "missing.json"),
+        ("--agent dqn --across-batch-rate 0.1", "across_batch_rate=0.1: only agent dqn-mer has it"),
+        ("--device cuda", "device='cuda': not available here"),
+        ("--seed -1", "seed=-1: must be a whole number from 0"),
+        ("--frames-per-setting 1000000000", "frames=6000000000: must be a whole number from 1 to 1,000,000,000"),
+        ("--settings 0.1,0.2 --cycles 501", "cycles=501: must be a whole number from 1 to 500"),
+        ("--framez 3 --hidden_size 5", "'--framez' '3' '--hidden_size' '5' not understood; did you mean --frames,"),
+        ("stray", "stray"),
+    ],
+)
+def test_mistakes_take_one_line_exit_2_and_leave_nothing(
+    words: str, expected: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert train_command(words.split()) == 2
+    captured = capsys.readouterr()
+    assert captured.err.startswith("error: ")
+    assert captured.err.count("\n") == 1
+    assert expected in captured.err
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_unwritable_folder_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "file").write_text("")
+    assert train_command([*TINY, "--log-dir", str(tmp_path / "file" / "runs")]) == 2
+    assert "log_dir=" in capsys.readouterr().err
+
+
+def help_of(*words: str, columns: int) -> str:
+    done = subprocess.run(
+        [sys.executable, *words, "--help"], capture_output=True, text=True, check=True, cwd=TRAIN.parent,
+        env={**os.environ, "COLUMNS": str(columns)},
+    )  # fmt: skip
+    assert done.stderr == ""
+    assert max(map(len, done.stdout.splitlines())) <= columns
+    return done.stdout
+
+
+@pytest.mark.parametrize("columns", [80, 120])
+def test_help_groups_the_flags_and_tells_range_and_default_of_each(columns: int) -> None:
+    text = help_of("train.py", "--game", "flappy_bird", "--observation", "state", columns=columns)
+    boxes = re.findall(r"╭─ (\w+) options ─(.*?)╰─", text, re.S)
+    assert [title for title, _ in boxes] == ["game", "schedule", "agent", "exploration", "evaluation", "run"]
+    shown = {title: re.sub(r"[\s│]+", " ", box) for title, box in boxes}
+    default = default_config(game="flappy_bird", observation="state")
+    for base in Config.__bases__:
+        box = shown[base.__name__.removesuffix("Fields").lower()]
+        for name in base.__annotations__:
+            (of_flag,) = re.findall(rf" --{name.replace('_', '-')}\b(?!-)(.*?)(?= --(?!no-)|$)", box)
+            assert f"default: {written(getattr(default, name))})" in of_flag, name
+            if name in RANGES:
+                assert RANGES[name].span().replace(",", "_") in of_flag
+            assert all(choice in of_flag for choice in CHOICES.get(name, ()))
+    assert "dqn-mer: Reptile rate after all batches" in shown["agent"]
+    assert "gravity (0.1 to 4 px/frame²)" in shown["schedule"]
+
+
+@pytest.mark.parametrize("words", ["train", "evaluate"])
+def test_help_may_be_left_unread(words: str) -> None:
+    """As with ``| head``: the reader is gone before anything is written."""
+    reading, writing = os.pipe()
+    os.close(reading)
+    done = subprocess.run(
+        [sys.executable, "-m", "dqn_mer", words, "--help"], stdout=writing, stderr=subprocess.PIPE, cwd=TRAIN.parent,
+        check=False,
+    )  # fmt: skip
+    os.close(writing)
+    assert (done.returncode, done.stderr) == (0, b"")
+
+
+@pytest.mark.parametrize("columns", [80, 120])
+def test_help_of_the_commands(columns: int) -> None:
+    text = help_of("-m", "dqn_mer", columns=columns)
+    assert "train  " in text and "evaluate  " in text
+    text = re.sub(r"[\s│]+", " ", help_of("-m", "dqn_mer", "evaluate", columns=columns))
+    assert "Play a saved agent greedily" in text and "(from 1 to 100_000; default: 20)" in text
+    assert "(from 1 to 1_000_000_000, or none; default: none)" in text
+
+
+def test_train_then_evaluate_as_a_user_would(tmp_path: Path) -> None:
+    def run(*words: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [sys.executable, "-W", "error", *words], capture_output=True, text=True, cwd=TRAIN.parent, check=False
+        )
+
+    done = run("train.py", *TINY, "--run-dir", str(tmp_path / "run"))
+    assert done.returncode == 0, done.stderr
+    assert "memory: 100 transitions" in done.stdout
+    assert "Score by fall_speed" in done.stdout
+    command = ["-m", "dqn_mer", "evaluate", str(tmp_path / "run"), "--episodes", "2", "--frame-limit", "40"]
+    done = run(*command, "--settings", "easier", "--json", str(tmp_path / "out.json"))
+    assert done.returncode == 0, done.stderr
+    assert "trained on 1-" in done.stdout
+    content = json.loads((tmp_path / "out.json").read_text())
+    assert [row["setting"][:1] for row in content["settings"]] == ["0"]
+    assert len(content["settings"][0]["scores"]) == 2
+    done = run(*command, "--json", str(tmp_path / "out.json"))
+    assert (done.returncode, done.stderr.count("\n")) == (2, 1)
+    assert "exists already" in done.stderr
+
+
+@pytest.mark.parametrize("words", [[], ["fly"]])
+def test_unknown_commands(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(words) == 2
+    assert "must be one of train, evaluate" in capsys.readouterr().err

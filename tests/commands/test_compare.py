@@ -1,0 +1,277 @@
+"""Comparisons of run folders with known numbers."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from rich.console import Console
+
+from dqn_mer.analysis.comparison import Comparison, compare_runs
+from dqn_mer.analysis.report import metric_estimates
+from dqn_mer.analysis.runs import find_runs, load_run
+from dqn_mer.analysis.score_figures import learning_curves, score_by_difficulty, score_matrices
+from dqn_mer.commands.cli import main
+from dqn_mer.commands.compare import CompareOptions, compare
+from tests.helpers.runs import write_run
+
+
+@pytest.fixture
+def runs(tmp_path: Path) -> Path:
+    """Return a folder with three seeds of two agents; scores of seed s are those of seed 0 plus s."""
+    for seed in range(3):
+        for agent, base in (("dqn", 0.0), ("dqn-mer", 10.0)):
+            scores = [[0.0, 0.0], [base + 4 + seed, base + 1 + seed], [base + 2 + seed, base + 6 + seed]]
+            write_run(tmp_path / "runs" / agent / f"seed-{seed}", scores, agent=agent, seed=seed)
+    return tmp_path / "runs"
+
+
+def compared(folder: Path, **options: object) -> Comparison:
+    (comparison,) = compare_runs([load_run(path) for path in find_runs([folder])[0]], **options)
+    return comparison
+
+
+def rows(path: Path) -> list[dict[str, str]]:
+    with path.open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def test_the_report_holds_the_numbers_of_the_runs(runs: Path, tmp_path: Path) -> None:
+    out = tmp_path / "report"
+    assert main(["compare", str(runs), "--out", str(out)]) == 0
+    folder = out / "flappy_bird"
+    metrics = {(row["group"], row["metric"]): row for row in rows(folder / "metrics.csv")}
+    # dqn, seed s: R = [[4 + s, 1 + s], [2 + s, 6 + s]]; the middle seed is 1, and a quarter of three runs is none
+    expected = {
+        "learning_accuracy": 6.0,  # ((4 + 6) + 2 s) / 2
+        "retained_accuracy": 5.0,  # ((2 + 6) + 2 s) / 2
+        "backward_transfer_interference": -1.0,
+        "forgetting_mean": 1.0,  # (2 + 0) / 2
+        "zero_shot_forward_transfer": 1.5,  # 1 + s - 0.5
+        "area_under_curve": 3.0,  # seed 1, means over settings 0, 3.5, 5: (0 + 3.5) / 4 + (3.5 + 5) / 4
+    }
+    assert {name: float(metrics["dqn", name]["value"]) for name in expected} == pytest.approx(expected)
+    assert float(metrics["dqn", "learning_accuracy"]["low"]) == 5.0
+    assert float(metrics["dqn", "learning_accuracy"]["high"]) == 7.0
+    better = metrics["dqn-mer", "retained_accuracy"]
+    assert (better["baseline"], float(better["improvement_value"])) == ("dqn", 1.0)
+    assert float(metrics["dqn-mer", "forgetting_mean"]["improvement_value"]) == 0.5
+    assert metrics["dqn", "retained_accuracy"]["baseline"] == ""
+    assert len(rows(folder / "runs.csv")) == 6
+    last = [row for row in rows(folder / "curves.csv") if row["group"] == "dqn-mer" and row["frame"] == "100"]
+    assert [float(row["score"]) for row in last] == [13.0, 17.0]
+    page = (folder / "report.md").read_text()
+    assert "| dqn | 3 | 6.0 [5.0, 7.0] | 5.0 [4.0, 6.0] |" in page
+    assert "Beware" in page and "Runs differ in learning_rate: dqn: 0.0003; dqn-mer: 0.0002" in page
+    for name in ("curves", "matrices", "difficulty"):
+        assert f"({name}.png)" in page
+        with Image.open(folder / f"{name}.png") as picture:
+            assert picture.size[0] > 300
+        assert (folder / f"{name}.svg").read_text().startswith("<?xml")
+
+
+def test_the_same_report_byte_for_byte_and_only_when_asked(
+    runs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    command = ["compare", str(runs), "--out", str(tmp_path / "report")]
+    assert main(command) == 0
+    files = {path: path.read_bytes() for path in (tmp_path / "report").rglob("*.*")}
+    assert main(command) == 2
+    assert "is not empty; must be a new folder, or give --overwrite" in capsys.readouterr().err
+    assert main([*command, "--overwrite"]) == 0
+    assert {path: path.read_bytes() for path in (tmp_path / "report").rglob("*.*")} == files
+
+
+def test_a_game_that_is_no_longer_compared_leaves_the_report_and_what_else_is_there_stays(
+    runs: Path, tmp_path: Path
+) -> None:
+    out, others = tmp_path / "report", tmp_path / "others"
+    write_run(others / "catcher", [[0.0, 0.0], [1.0, 1.0], [2.0, 2.0]], game="catcher", settings=(0.06, 0.09))
+    assert main(["compare", str(runs), str(others), "--out", str(out)]) == 0
+    assert {path.name for path in out.iterdir()} == {"catcher", "flappy_bird"}
+    (out / "mine").mkdir()
+    kept = [out / "notes.md", out / "mine" / "report.md", out / "mine" / "metrics.csv"]
+    for path in kept:
+        path.write_text("mine")
+    assert main(["compare", str(runs), "--out", str(out), "--overwrite"]) == 0
+    assert {path.name for path in out.iterdir()} == {"flappy_bird", "mine", "notes.md"}
+    assert {path.read_text() for path in kept} == {"mine"}
+
+
+def test_curves_and_bands_are_what_is_drawn(runs: Path) -> None:
+    exhibit = learning_curves(compared(runs))
+    first, second = exhibit.figure.axes
+    assert first.get_title(loc="left") == "pipe gap 100"
+    drawn = {line.get_label(): line for line in second.lines}
+    assert drawn["dqn (n=3)"].get_ydata().tolist() == [0.0, 2.0, 7.0]
+    assert drawn["dqn-mer (n=3)"].get_ydata().tolist() == [0.0, 12.0, 17.0]
+    assert [line.get_xdata()[0] for line in first.lines if line.get_color() == "0.45"] == [0.05]  # the border
+    looks = {(str(line.get_linestyle()), line.get_marker(), line.get_color()) for line in drawn.values()}
+    assert len({look[0] for look in looks}) == len({look[2] for look in looks}) - 1  # border and one group are dashed
+    row = next(row for row in exhibit.rows if row["group"] == "dqn" and row["frame"] == 50)
+    assert row == {
+        "group": "dqn", "setting": "0-pipe_gap=100", "frame": 50, "runs": 3, "score": 5.0, "low": 4.0, "high": 6.0,
+    }  # fmt: skip
+
+
+def test_groups_differ_in_dashes_marker_and_colour(runs: Path) -> None:
+    from dqn_mer.analysis.score_figures import style
+
+    looks = [style(group) for group in compared(runs).groups]
+    for part in ("color", "linestyle", "marker"):
+        assert looks[0][part] != looks[1][part]
+
+
+def test_matrices(runs: Path) -> None:
+    exhibit = score_matrices(compared(runs))
+    images = [panel.images[0].get_array() for panel in exhibit.figure.axes if panel.images]
+    assert np.array_equal(images[0], [[5.0, 2.0], [3.0, 7.0]])
+    assert np.array_equal(images[1], [[15.0, 12.0], [13.0, 17.0]])
+
+
+def test_a_schedule_that_comes_back(tmp_path: Path) -> None:
+    scores = [[0.0, 0.0], [1.0, 2.0], [3.0, 4.0], [5.0, 6.0]]
+    write_run(tmp_path / "a", scores, frames=(0, 50, 100, 150), settings=(100.0, 90.0, 100.0))
+    comparison = compared(tmp_path)
+    assert comparison.order == (0, 1, 0)
+    exhibit = score_matrices(comparison)
+    assert [row["trained_on"] for row in exhibit.rows[::2]] == ["0-pipe_gap=100", "1-pipe_gap=90", "0-pipe_gap=100"]
+    assert [row["score"] for row in score_by_difficulty(comparison).rows] == [6.0, 5.0]  # gaps 90 and 100
+
+
+def test_settings_that_training_did_not_reach_are_hollow(tmp_path: Path) -> None:
+    write_run(tmp_path / "short", [[0.0, 0.0], [4.0, 1.0]], frames=(0, 50))  # ends before gap 90 is on
+    comparison = compared(tmp_path)
+    assert comparison.trained == {"0-pipe_gap=100"}
+    exhibit = score_by_difficulty(comparison)
+    assert [(row["pipe_gap"], row["trained_on"]) for row in exhibit.rows] == [(90.0, "no"), (100.0, "yes")]
+    (panel,) = exhibit.figure.axes
+    line, hollow = panel.lines
+    assert line.get_markevery() == [False, True]
+    assert hollow.get_markerfacecolor() == "white" and hollow.get_xdata().tolist() == [90.0]
+
+
+def test_unfair_comparisons_are_pointed_out(runs: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write_run(runs / "other", [[0.0, 0.0]] * 3, agent="dqn", seed=2, batch_size=8, threads=2)
+    (runs / "dqn-mer" / "seed-0" / "summary.json").unlink()
+    remarks = compared(runs).remarks
+    assert remarks == (
+        "dqn has more than one run of seed 2; intervals take them as independent.",
+        "dqn-mer has two runs only; its intervals are no more than the range of the two.",
+        "Groups have different seeds (dqn: 0, 1, 2, 2; dqn-mer: 1, 2).",
+        "Runs differ in batch_size: dqn: 16, 8; dqn-mer: 16",
+        "Runs differ in learning_rate: dqn: 0.0003; dqn-mer: 0.0002",
+    )
+    assert main(["compare", str(runs), "--out", str(runs.parent / "report")]) == 0
+    told = capsys.readouterr().out
+    assert "left out: " + str(runs / "dqn-mer" / "seed-0") + ": not finished" in told
+    assert all(f"beware: {remark}" in told for remark in remarks)
+
+
+def test_options_that_an_agent_does_not_read_are_no_difference(runs: Path) -> None:
+    path = runs / "dqn" / "seed-0" / "config.json"
+    told = json.loads(path.read_text())
+    path.write_text(json.dumps({**told, "config": {**told["config"], "across_batch_rate": 0.9}}))
+    assert not [remark for remark in compared(runs).remarks if "across_batch_rate" in remark]
+    write_run(runs / "other", [[0.0, 0.0]] * 3, agent="dqn-mer", seed=3, across_batch_rate=0.5)
+    (remark,) = (remark for remark in compared(runs).remarks if "across_batch_rate" in remark)
+    assert "dqn-mer: 0.3, 0.5" in remark
+
+
+def test_intervals_of_two_runs_are_their_range_and_said_to_be(tmp_path: Path) -> None:
+    for seed, last in enumerate((1.0, 4.0)):
+        write_run(tmp_path / f"seed-{seed}", [[0.0, 0.0], [1.0, 1.0], [last, last]], agent="dqn", seed=seed)
+    comparison = compared(tmp_path)
+    assert comparison.remarks == ("dqn has two runs only; its intervals are no more than the range of the two.",)
+    estimate = metric_estimates(comparison)["dqn"]["retained_accuracy"]
+    assert (estimate.value, estimate.low, estimate.high) == (2.5, 1.0, 4.0)
+
+
+def test_groups_by_other_fields_and_another_baseline(runs: Path) -> None:
+    write_run(runs / "other", [[0.0, 0.0]] * 3, agent="dqn", batch_size=8)
+    comparison = compared(runs, by=("agent", "batch_size"), baseline="dqn batch_size=8")
+    assert [group.label for group in comparison.groups] == [
+        "dqn batch_size=8", "dqn batch_size=16", "dqn-mer batch_size=16",
+    ]  # fmt: skip
+    assert "dqn batch_size=8 has one run only, so there are no intervals for it." in comparison.remarks
+
+
+def test_evaluations_that_not_all_runs_have_are_left_out(tmp_path: Path) -> None:
+    write_run(tmp_path / "a", [[0.0, 0.0], [1.0, 1.0], [2.0, 2.0], [3.0, 3.0]], frames=(0, 25, 50, 100))
+    write_run(tmp_path / "b", [[0.0, 0.0], [4.0, 4.0], [5.0, 5.0]], seed=1)
+    comparison = compared(tmp_path)
+    assert comparison.frames.tolist() == [0, 50, 100]
+    assert comparison.curves(comparison.groups[0])[:, 1, 0].tolist() == [2.0, 4.0]
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        ("", "runs: none given"),
+        ("missing", "runs='missing': must be a run folder, or hold some"),
+        ("runs --baseline dqn-merr", "baseline='dqn-merr': must be one of dqn, dqn-mer"),
+        ("runs --by agnet", "by='agnet': must be config fields"),
+        ("runs --unseen 90", "unseen=90: is one of the values that were trained on"),
+        ("runs --unseen x", "unseen='x': must be"),
+        ("runs --unseen 1", "pipe_gap"),
+        ("runs --zebra 1", "--zebra"),
+        ("runs other", "have different schedules; compare them apart"),
+        ("runs short", "have different lengths; compare them apart"),
+        ("damaged", "cannot be read as a finished run"),
+        ("runs --out file/report", "must be a folder that may be written to"),
+    ],
+)
+def test_mistakes_take_one_line_and_write_nothing(
+    words: str, expected: str, runs: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = runs.parent
+    monkeypatch.chdir(folder)
+    write_run(folder / "other", [[0.0, 0.0]] * 3, settings=(100.0, 80.0))
+    write_run(folder / "short", [[0.0, 0.0]] * 2, frames=(0, 50))
+    (write_run(folder / "damaged", [[0.0, 0.0]] * 3) / "evaluations.csv").write_text("frame\n")
+    (folder / "file").write_text("")
+    before = sorted(folder.rglob("*"))
+    out = [] if "--out" in words else ["--out", "report"]
+    assert main(["compare", *words.split(), *out]) == 2
+    error = capsys.readouterr().err
+    assert error.startswith("error: ") and error.count("\n") == 1 and expected in error
+    assert sorted(folder.rglob("*")) == before
+
+
+def test_unseen_settings_are_played_by_the_saved_agents(tmp_path: Path) -> None:
+    tiny = (
+        "--game flappy_bird --observation state --settings 100,90 --frames-per-setting 60 --warmup-frames 20 "
+        "--capacity 100 --eval-every 60 --eval-episodes 2 --eval-frame-limit 30 --hidden-sizes 8 --threads 1 "
+        "--no-eval-worker --meter-every 0"
+    ).split()
+    assert main(["train", *tiny, "--run-dir", str(tmp_path / "runs" / "a")]) == 0
+    write_run(tmp_path / "runs" / "b", [[0.0, 0.0]] * 3, frames=(0, 60, 120), seed=1)
+    told = json.loads((tmp_path / "runs" / "a" / "config.json").read_text())
+    path = tmp_path / "runs" / "b" / "config.json"
+    path.write_text(json.dumps({**told, "config": {**told["config"], "seed": 1}}))
+    options = CompareOptions((tmp_path / "runs",), tmp_path / "report", unseen=(150.0, 70.0))
+    (comparison,) = compare(options, Console(file=io.StringIO()))
+    assert comparison.remarks[-1] == f"No saved agent, so no scores on unseen settings: {tmp_path / 'runs' / 'b'}."
+    shown = rows(tmp_path / "report" / "flappy_bird" / "difficulty.csv")
+    assert [(row["pipe_gap"], row["trained_on"], row["runs"]) for row in shown] == [
+        ("70.0", "no", "1"), ("90", "yes", "2"), ("100", "yes", "2"), ("150.0", "no", "1"),
+    ]  # fmt: skip
+
+
+def test_interleaved_runs_are_compared_as_the_ceiling(runs: Path, tmp_path: Path) -> None:
+    for seed in range(3):
+        run = write_run(runs / f"ceiling-{seed}", [[0.0, 0.0], [8.0, 8.0], [9.0, 9.0]], agent="dqn-mer", seed=seed)
+        for name in ("config", "schedule"):
+            told = json.loads((run / "config.json").read_text())
+            told[name]["interleave_frames"] = 5
+            (run / "config.json").write_text(json.dumps(told))
+    command = ["compare", str(runs), "--by", "agent,interleave_frames", "--out", str(tmp_path / "report")]
+    assert main(command) == 0
+    page = (tmp_path / "report" / "flappy_bird" / "report.md").read_text()
+    assert "| dqn-mer interleave_frames=5 | 3 | none | 9.0 [9.0, 9.0] | none | 0.0 [0.0, 0.0] | none |" in page
+    assert "dqn-mer interleave_frames=5 trained on all settings in turn" in page

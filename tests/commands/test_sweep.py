@@ -1,0 +1,233 @@
+"""Sweeps: what they start, skip, go on with and report. Most tests put a quick stand-in for the trainer."""
+
+from __future__ import annotations
+
+import fcntl
+import io
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from dqn_mer.commands import sweep_job
+from dqn_mer.commands.cli import main, parse_config
+from dqn_mer.commands.sweep import SweepOptions, plan, sweep
+from dqn_mer.commands.sweep_job import Job, run_job
+from dqn_mer.commands.sweep_progress import SweepDisplay, frames_done
+from dqn_mer.storage.snapshots import save_state
+
+ROOT = Path(__file__).parents[2]
+TINY = (
+    "--observation state --frames 120 --frames-per-setting 60 --warmup-frames 20 --capacity 100 --eval-every 60 "
+    "--eval-episodes 1 --eval-frame-limit 30 --hidden-sizes 8 --no-eval-worker --meter-every 0 --log-every 20"
+).split()
+STAND_IN = """
+import json, os, sys
+from pathlib import Path
+from dqn_mer.commands.cli import parse_config
+words = sys.argv[1:]
+print("called with", *words[:2], os.environ["OMP_NUM_THREADS"])
+if words[0] == "--resume":
+    run_dir = Path(words[1])
+else:
+    config = parse_config(words)
+    run_dir = config.run_dir
+    run_dir.mkdir(parents=True)
+    (run_dir / "config.json").write_text(json.dumps({"config": config.to_json()}))
+    if config.seed == 13:
+        sys.exit("no luck")
+(run_dir / "summary.json").write_text("{}")
+"""
+
+
+@pytest.fixture
+def stand_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "stand_in.py").write_text(STAND_IN)
+    monkeypatch.setattr(sweep_job, "TRAINER", [sys.executable, str(tmp_path / "stand_in.py")])
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))
+
+
+def swept(out: Path, **options: object) -> tuple[int, str]:
+    console = Console(file=io.StringIO(), width=300)
+    code = sweep(SweepOptions(out=out, **options), TINY, console)  # type: ignore[arg-type]
+    return code, console.file.getvalue()  # type: ignore[attr-defined]
+
+
+def job(out: Path) -> Job:
+    return plan(SweepOptions(out=out, agents=("dqn",), seeds="0"), TINY)[0]
+
+
+def test_plan_is_every_combination_with_its_own_flags(tmp_path: Path) -> None:
+    options = SweepOptions(("catcher", "flappy_bird"), ("dqn", "dqn-mer"), "0-1,5", tmp_path, jobs=2, threads=7)
+    jobs = plan(options, [*TINY, "--batch-size", "8"])
+    assert len({job.run_dir for job in jobs}) == len(jobs) == 12
+    assert [job.name for job in jobs[:4]] == [
+        "catcher/dqn/seed-0", "catcher/dqn-mer/seed-0", "flappy_bird/dqn/seed-0", "flappy_bird/dqn-mer/seed-0",
+    ]  # fmt: skip
+    config = parse_config(jobs[-1].flags)
+    assert (config.game, config.agent, config.seed, config.batch_size) == ("flappy_bird", "dqn-mer", 5, 8)
+    assert (config.run_dir, config.threads, jobs[-1].frames) == (jobs[-1].run_dir, 3, 120)
+    assert config.learning_rate == 2e-4  # the default that suits the game and the agent
+    assert not list(tmp_path.iterdir())
+
+
+def test_flags_are_parsed_once_for_all_seeds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    parsed: list[list[str]] = []
+    monkeypatch.setattr("dqn_mer.commands.cli.parse_config", lambda flags: parsed.append(flags) or parse_config(flags))
+    jobs = plan(SweepOptions(agents=("dqn", "dqn-mer"), seeds="3-9", out=tmp_path), TINY)
+    assert len(parsed) == 2
+    assert [parse_config(job.flags).seed for job in jobs[::2]] == list(range(3, 10))
+
+
+@pytest.mark.parametrize(("jobs", "threads", "each"), [(2, 8, 4), (3, 8, 2), (16, 8, 1), (2, 0, 1)])
+def test_threads_are_divided(tmp_path: Path, jobs: int, threads: int, each: int) -> None:
+    options = SweepOptions(seeds="0", out=tmp_path, jobs=jobs, threads=threads)
+    assert {job.threads for job in plan(options, TINY)} == {each}
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        ("--games pong", "games='pong': must be words of catcher, flappy_bird, with commas"),
+        ("--agents dqn,mer", "agents='mer': must be words of dqn"),
+        ("--agents ,", "agents: empty"),
+        ("--seeds 3-1", "seeds='3-1': range 3-1 must rise"),
+        ("--seeds x", "seeds='x': must be numbers and ranges"),
+        ("--seeds 0-9998", "makes 19,998 runs; must be at most 10,000"),
+        ("--jobs 0", "jobs=0: must be a whole number from 1"),
+        ("--engine slurm", "engine='slurm': must be one of local, ray"),
+        ("--engine ray", "jobs=1: must be at least 2 with engine=ray"),
+        ("--seed 3", "--seed: a sweep sets it for each run; give --seeds instead"),
+        ("--run-dir=x", "--run-dir: a sweep sets it for each run; give --out instead"),
+        ("--batch-size x", "batch_size='x': must be"),
+        ("--batchsize 3", "--batchsize"),
+        ("--agents dqn,dqn-mer --across-batch-rate 0.1", "across_batch_rate=0.1"),
+        ("--vary zebra --settings 1,2", "vary='zebra'"),
+        ("--games flappy_bird --settings 1", "pipe_gap"),
+        ("--device cuda", "device='cuda'"),
+        ("--out file/sweep", "cannot be written"),
+    ],
+)
+def test_mistakes_take_one_line_and_start_nothing(
+    words: str, expected: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "file").write_text("")
+    monkeypatch.setattr(sweep_job, "TRAINER", ["/nothing/may/start"])
+    assert main(["sweep", *words.split()]) == 2
+    error = capsys.readouterr().err
+    assert error.startswith("error: ") and error.count("\n") == 1 and expected in error
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
+
+
+@pytest.mark.usefixtures("stand_in")
+def test_a_failed_run_stops_no_other_and_finished_ones_are_skipped(tmp_path: Path) -> None:
+    out = tmp_path / "sweep"
+    code, told = swept(out, agents=("dqn",), seeds="12-14", jobs=2)
+    log = out / "catcher" / "dqn" / "seed-13.log"
+    assert code == 1
+    assert "3 runs: 2 trained, 0 were finished before, 1 failed" in told
+    assert f"failed: catcher/dqn/seed-13: exit code 1, log {log}\n  no luck\n" in told
+    assert "[3/3]" in told and "catcher/dqn/seed-13: failed with exit code 1" in told
+    first = (out / "catcher" / "dqn" / "seed-12.log").read_bytes()
+    code, told = swept(out, agents=("dqn",), seeds="12-14", jobs=2)
+    assert code == 1 and "3 runs: 0 trained, 2 were finished before, 1 failed" in told
+    assert (out / "catcher" / "dqn" / "seed-12.log").read_bytes() == first
+    assert log.read_text().count("no luck") == 2  # the log of the first try is kept
+
+
+@pytest.mark.usefixtures("stand_in")
+def test_a_run_that_cannot_start_stops_no_other(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    out = tmp_path / "sweep"
+    log = out / "catcher" / "dqn" / "seed-13.log"
+    log.mkdir(parents=True)
+    code, told = swept(out, agents=("dqn",), seeds="12-14", jobs=2)
+    assert code == 1 and "3 runs: 2 trained, 0 were finished before, 1 failed" in told
+    assert f"failed: catcher/dqn/seed-13: exit code 1, log {log}\n  [Errno 21] Is a directory: '{log}'\n" in told
+    assert "[3/3]" in told and "catcher/dqn/seed-13: failed with exit code 1" in told
+    monkeypatch.setattr(sweep_job, "TRAINER", ["/no/such/program"])
+    code, told = swept(out, agents=("dqn",), seeds="15")
+    assert code == 1 and "[1/1] catcher/dqn/seed-15: failed with exit code 1" in told
+    assert "No such file or directory: '/no/such/program'" in log.with_name("seed-15.log").read_text()
+
+
+@pytest.mark.usefixtures("stand_in")
+def test_a_sweep_after_a_stopped_one_runs(tmp_path: Path) -> None:
+    sweep_job.stop_jobs()
+    out = tmp_path / "my sweep"
+    code, told = swept(out, agents=("dqn",), seeds="0")
+    assert code == 0 and "1 runs: 1 trained" in told
+    assert f"compare '{out}' --out '{out}-report'\n" in told  # as a shell takes it
+
+
+def test_windows_is_told_in_one_line(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setitem(sys.modules, "fcntl", None)  # as where there is none
+    script = "import sys; sys.modules['fcntl'] = None; import dqn_mer.commands.sweep"
+    subprocess.run([sys.executable, "-c", script], check=True, cwd=ROOT)
+    assert main(["sweep", *TINY]) == 2
+    assert capsys.readouterr().err.startswith("error: sweep: needs Linux or macOS")
+
+
+@pytest.mark.usefixtures("stand_in")
+def test_a_half_run_is_kept_under_another_name(tmp_path: Path) -> None:
+    half = job(tmp_path)
+    for number in (1, 2):
+        half.run_dir.mkdir(parents=True)
+        (half.run_dir / "metrics.csv").write_text(f"half {number}")
+        assert run_job(half).exit_code == 0
+        (half.run_dir / "summary.json").unlink()
+        half.run_dir.rename(half.run_dir.with_name(f"done-{number}"))
+    kept = [half.run_dir.with_name(f"seed-0.stopped-{number}") / "metrics.csv" for number in (1, 2)]
+    assert [path.read_text() for path in kept] == ["half 1", "half 2"]
+
+
+@pytest.mark.usefixtures("stand_in")
+def test_a_run_that_can_go_on_does(tmp_path: Path) -> None:
+    stopped = job(tmp_path)
+    save_state(stopped.run_dir, 60, {}, {})
+    assert run_job(stopped).exit_code == 0
+    assert f"called with --resume {stopped.run_dir} 1\n" in stopped.log.read_text()
+    assert stopped.finished and not list(tmp_path.rglob("*.stopped-*"))
+
+
+@pytest.mark.usefixtures("stand_in")
+def test_a_run_that_is_still_going_on_is_waited_for(tmp_path: Path) -> None:
+    orphaned = job(tmp_path)
+    orphaned.run_dir.mkdir(parents=True)
+    summary = orphaned.run_dir / "summary.json"
+    wait = f"import time, pathlib; time.sleep(1); pathlib.Path({str(summary)!r}).write_text('')"
+    with orphaned.log.open("ab") as log:
+        fcntl.flock(log, fcntl.LOCK_EX)
+        orphan = subprocess.Popen([sys.executable, "-c", wait], stdout=log)
+    outcome = run_job(orphaned)  # the lock is the orphan's alone now
+    assert outcome.skipped and orphan.wait() == 0
+    assert "called with" not in orphaned.log.read_text()
+
+
+def test_a_folder_with_other_flags_is_refused(tmp_path: Path) -> None:
+    before = job(tmp_path)
+    before.run_dir.mkdir(parents=True)
+    config = parse_config([*before.flags, "--batch-size", "8", "--threads", "4"])
+    (before.run_dir / "config.json").write_text(json.dumps({"config": config.to_json()}))
+    with pytest.raises(ValueError, match=r"batch_size=16: .*seed-0 was run with 8; give another --out"):
+        job(tmp_path)
+
+
+def test_progress_is_read_from_the_folders(tmp_path: Path) -> None:
+    running = job(tmp_path)
+    assert frames_done(running) == 0
+    running.run_dir.mkdir(parents=True)
+    console = Console(file=io.StringIO(), width=200, force_terminal=True)
+    display = SweepDisplay([running], console)
+    for rows, frames in (("frame,a\n", 0), ("frame,a\n20,1\n40,2\n", 40)):
+        (running.run_dir / "metrics.csv").write_text(rows)
+        assert frames_done(running) == frames
+    (running.run_dir / "metrics.csv").write_text("frame,a\n20,1\n40,2\n")
+    with display:
+        display.update()
+    assert "40/120" in console.file.getvalue()  # type: ignore[attr-defined]
+    (running.run_dir / "summary.json").write_text("{}")
+    assert frames_done(running) == 120

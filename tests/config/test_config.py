@@ -1,0 +1,133 @@
+"""Configurations: defaults, ranges, combinations, and their JSON."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from continual_ple.games.catalogue import GAMES
+from dqn_mer.agents.catalogue import ARMS
+from dqn_mer.config.combinations import OPTIONS_OF_AGENTS
+from dqn_mer.config.config import ALLOWED, CHOICES, LATER_FIELDS, RANGES, Config
+from dqn_mer.config.defaults import default_config
+
+
+def test_every_field_has_a_range_or_choices_or_is_free_on_purpose() -> None:
+    free = {name for name, allowed in ALLOWED.items() if allowed.kind in (bool, Path)}
+    free |= {"game_parameters", "settings", "vary"}  # the game checks them
+    assert {f.name for f in dataclasses.fields(Config)} == set(RANGES) | set(CHOICES) | free
+    assert set(CHOICES["game"]) == set(GAMES)
+
+
+def test_options_of_agents_are_fields_and_agents() -> None:
+    named = [name for names in OPTIONS_OF_AGENTS.values() for name in names]
+    assert len(named) == len(set(named))
+    assert set(named) <= {f.name for f in dataclasses.fields(Config)}
+    assert set(OPTIONS_OF_AGENTS) <= set(CHOICES["agent"]) == set(ARMS)
+
+
+def test_the_papers_numbers_are_the_defaults() -> None:
+    config = default_config("paper")
+    assert (config.learning_rate, config.within_batch_rate, config.across_batch_rate) == (1e-4, 1.0, 0.3)
+    assert (config.batch_size, config.num_batches, config.capacity) == (16, 1, 50_000)
+    assert (config.frames_per_setting, config.observation, config.optimizer) == (25_000, "pixels", "sgd")
+    assert default_config("paper", agent="dqn").optimizer == "adam"
+
+
+def test_hyperparameters_are_what_may_change_the_result() -> None:
+    shown = Config(seed=3).hyperparameters()
+    assert shown["seed"] == 3
+    assert {"agent", "game", "learning_rate", "settings"} < set(shown)
+    assert not {"log_dir", "run_dir", "device", "threads", "eval_every"} & set(shown)
+
+
+@pytest.mark.parametrize("name", RANGES)
+def test_out_of_range_names_field_value_and_allowed(name: str) -> None:
+    allowed = RANGES[name]
+    for bad in (allowed.low - 1, allowed.high * 2 + 1, float("nan"), "x", True):
+        value = (bad,) if ALLOWED[name].kind is tuple else bad
+        with pytest.raises(ValueError, match=f"^{name}=.*: must be a (whole )?number from ") as caught:
+            Config(**{name: value})
+        assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("name", [name for name in CHOICES if not ALLOWED[name].open])
+def test_unknown_choice_names_field_value_and_allowed(name: str) -> None:
+    with pytest.raises(ValueError, match=f"^{name}='zebra': must be one of "):
+        Config(**{name: "zebra"})
+
+
+@pytest.mark.parametrize(
+    ("values", "field"),
+    [
+        ({"agent": "dqn", "across_batch_rate": 0.5}, "across_batch_rate"),
+        ({"agent": "dqn-reservoir", "num_batches": 2}, "num_batches"),
+        ({"agent": "dqn-reservoir", "reptile_rate": 0.2}, "reptile_rate"),
+        ({"agent": "efficient-mer", "tortoise_rate": 0.5}, "tortoise_rate"),
+        ({"agent": "dqn-mer", "hare_reset_updates": 2}, "hare_reset_updates"),
+        ({"optimizer": "rmsprop", "weight_decay": 0.1}, "weight_decay"),
+        ({"one_big_batch": True, "within_batch_rate": 0.5}, "within_batch_rate"),
+        ({"game": "catcher", "flap_probability": 0.5}, "flap_probability"),
+        ({"schedule": Path("file.json"), "settings": (1.0,)}, "settings"),
+        ({"schedule": Path("file.json"), "cycles": 2}, "cycles"),
+        ({"vary": "gravity"}, "vary"),
+        ({"backend": "ple", "rounding": "truncate"}, "rounding"),
+        ({"hidden_sizes": (0,)}, "hidden_sizes"),
+        ({"settings": (float("inf"),)}, "settings"),
+    ],
+)
+def test_impossible_combinations_name_the_field(values: dict, field: str) -> None:
+    with pytest.raises(ValueError, match=f"^{field}="):
+        Config(**values)
+
+
+@given(
+    st.builds(
+        Config,
+        seed=st.integers(0, 2**63 - 1),
+        settings=st.lists(st.floats(-1e9, 1e9), max_size=4).map(tuple),
+        hidden_sizes=st.lists(st.integers(1, 512), max_size=3).map(tuple),
+        game_parameters=st.dictionaries(st.text(min_size=1), st.floats(-1e9, 1e9)),
+        learning_rate=st.floats(1e-12, 100.0),
+        double_q=st.booleans(),
+    )
+)
+def test_json_brings_back_the_same_configuration(config: Config) -> None:
+    assert Config.from_json(json.loads(json.dumps(config.to_json()))) == config
+
+
+def test_json_with_unknown_or_missing_fields_is_refused() -> None:
+    values = Config().to_json()
+    with pytest.raises(ValueError, match="speed: unknown"):
+        Config.from_json({**values, "speed": 1})
+    del values["seed"]
+    with pytest.raises(ValueError, match="seed: missing"):
+        Config.from_json(values)
+
+
+def test_a_configuration_of_the_first_version_has_the_defaults_of_later_fields() -> None:
+    values = Config(seed=3).to_json()
+    for name in LATER_FIELDS:
+        del values[name]
+    assert Config.from_json(values) == Config(seed=3)
+
+
+def test_a_schedule_file_takes_the_place_of_a_presets_length() -> None:
+    assert default_config("quick", schedule="file.json").frames_per_setting == 25_000
+    with pytest.raises(ValueError, match="frames_per_setting=9: not used with a schedule file"):
+        default_config("quick", schedule="file.json", frames_per_setting=9)
+
+
+def test_choices_win_over_the_preset_and_the_preset_over_tuned_defaults() -> None:
+    assert default_config("quick").observation == "state"
+    assert default_config("quick", observation="pixels").observation == "pixels"
+    assert default_config("paper", observation="state").optimizer == "sgd"
+    with pytest.raises(ValueError, match="preset='slow': must be one of"):
+        default_config("slow")
+    with pytest.raises(ValueError, match="speed: unknown field"):
+        default_config(speed=1)

@@ -1,0 +1,148 @@
+"""The written-out passes over mini-batches against autograd, for MLP and CNN."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, autograd, nn
+
+from dqn_mer.agents.build import make_optimizer
+from dqn_mer.agents.targets import HuberTDLoss
+from dqn_mer.fast import mini_batch
+from dqn_mer.fast.mini_batch import BatchNetwork, ExplicitMiniBatchUpdate, has_batch_form, make_forward, make_mini_batch
+from dqn_mer.mer import Examples, MiniBatchUpdate
+from dqn_mer.networks.q_network import FlatWeights, build_network
+from tests.helpers.mer_problems import BIG_CNN, CNN, MLP, CrossEntropy, make_problem, sparse
+
+pytest.importorskip("numba")
+
+KINDS = [MLP, CNN, BIG_CNN]
+DTYPES = [torch.float32, torch.float64]
+
+
+def problem(kind: str, count: int, dtype: torch.dtype, game: bool) -> tuple[FlatWeights, Examples]:
+    model, (inputs, *targets) = make_problem(kind, count, dtype)
+    return FlatWeights(model), (sparse(inputs) if game else inputs, *targets)
+
+
+def gradient_of(weights: FlatWeights) -> Tensor:
+    assert weights.vector.grad is not None
+    return weights.vector.grad
+
+
+@pytest.mark.parametrize("game", [False, True])
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("count", [1, 2, 17])
+@pytest.mark.parametrize("kind", KINDS)
+def test_outputs_and_gradient_are_those_of_autograd(kind: str, count: int, dtype: torch.dtype, game: bool) -> None:
+    weights, (inputs, *targets) = problem(kind, count, dtype, game)
+    expected = weights.model(inputs)
+    autograd.backward([HuberTDLoss()(expected, *targets).mean()])
+    slow = gradient_of(weights).clone()
+    gradient_of(weights).fill_(float("nan"))
+    network = BatchNetwork(weights)
+    outputs = network.forward(inputs).requires_grad_()
+    network.backward(*autograd.grad(HuberTDLoss()(outputs, *targets).mean(), outputs), rate=None)
+    tolerance = 1e-5 if dtype == torch.float32 else 1e-13
+    torch.testing.assert_close(outputs, expected, rtol=tolerance, atol=tolerance)
+    torch.testing.assert_close(network.values(inputs), expected, rtol=tolerance, atol=tolerance)
+    assert slow.norm() > 0
+    assert (gradient_of(weights) - slow).norm() <= tolerance * slow.norm()
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("optimizer", ["sgd", "adam", "rmsprop"])
+@pytest.mark.parametrize("kind", KINDS)
+def test_many_updates_move_the_weights_as_autograd_does(kind: str, optimizer: str, dtype: torch.dtype) -> None:
+    """Batches of other sizes in between show that nothing stale is left."""
+    moves, states = [], []
+    for update_kind in (MiniBatchUpdate, ExplicitMiniBatchUpdate):
+        weights, examples = problem(kind, 17, dtype, game=True)
+        start = weights.snapshot()
+        update = update_kind(weights, HuberTDLoss(), make_optimizer(optimizer, weights, 1e-3), 16)
+        for step in range(12):
+            update.update(tuple(part[: (17, 1, 5)[step % 3]] for part in examples))
+        moves.append(weights.snapshot() - start)
+        states.append(update.get_state()["optimizer"])
+    assert moves[0].abs().max() > 1e-5
+    # Adam divides by the square root of tiny gradients, so single weights may differ; the movement may not.
+    assert (moves[0] - moves[1]).norm() <= (2e-3 if dtype == torch.float32 else 1e-9) * moves[0].norm()
+    assert states[0].keys() == states[1].keys()
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_updates_repeat_to_the_bit(kind: str) -> None:
+    after = []
+    for _ in range(2):
+        weights, examples = problem(kind, 9, torch.float32, game=True)
+        update = make_mini_batch(weights, HuberTDLoss(), make_optimizer("sgd", weights, 1e-2), 8)
+        for _ in range(3):
+            update.update(examples)
+        after.append(weights.snapshot())
+    assert torch.equal(*after)
+
+
+def test_any_loss_will_do() -> None:
+    moves = []
+    for update_kind in (MiniBatchUpdate, ExplicitMiniBatchUpdate):
+        weights, (inputs, labels, _) = problem(CNN, 6, torch.float64, game=False)
+        start = weights.snapshot()
+        update_kind(weights, CrossEntropy(), make_optimizer("sgd", weights, 0.1), 5).update((inputs, labels))
+        moves.append(weights.snapshot() - start)
+    torch.testing.assert_close(*moves, rtol=1e-10, atol=1e-13)
+
+
+def test_weight_decay_is_left_to_the_optimizer() -> None:
+    moves = []
+    for update_kind in (MiniBatchUpdate, ExplicitMiniBatchUpdate):
+        weights, examples = problem(MLP, 6, torch.float64, game=False)
+        start = weights.snapshot()
+        update_kind(weights, HuberTDLoss(), make_optimizer("sgd", weights, 0.1, weight_decay=0.5), 5).update(examples)
+        moves.append(weights.snapshot() - start)
+    torch.testing.assert_close(*moves, rtol=1e-10, atol=1e-13)
+
+
+@pytest.mark.parametrize(
+    ("model", "taken"),
+    [
+        (build_network((4,), 2, (8,), 0), True),
+        (build_network((4, 36, 36), 2, (8,), 0), True),
+        (build_network((5, 36, 36), 2, (8,), 0), False),
+        (build_network((4,), 2, (8,), 0, layer_norm=True), False),
+        (build_network((4, 36, 36), 2, (8,), 0, layer_norm=True), False),
+        (build_network((4,), 2, (8,), 0, random_odds=(0.5, 0.5)), False),
+    ],
+)
+def test_other_models_take_autograd(model: nn.Module, taken: bool) -> None:
+    weights = FlatWeights(model)
+    assert has_batch_form(weights) is taken
+    update = make_mini_batch(weights, HuberTDLoss(), make_optimizer("sgd", weights, 0.1), 4)
+    assert type(update) is (ExplicitMiniBatchUpdate if taken else MiniBatchUpdate)
+    assert (make_forward(weights) is model) is not taken
+
+
+def test_without_numba_all_take_autograd(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(mini_batch, "COMPILED", False)
+    assert not has_batch_form(FlatWeights(build_network((4,), 2, (8,), 0)))
+
+
+def test_pixels_that_are_no_bytes_take_autograd() -> None:
+    moves = []
+    for update_kind in (MiniBatchUpdate, ExplicitMiniBatchUpdate):
+        weights, (inputs, *targets) = problem(CNN, 3, torch.float32, game=False)
+        weights.model[0].forward = type(weights.model[0])().forward
+        start = weights.snapshot()
+        pixels = inputs.to(torch.float32) + 0.5
+        torch.testing.assert_close(make_forward(weights)(pixels), weights.model(pixels), rtol=0, atol=0)
+        update_kind(weights, HuberTDLoss(), make_optimizer("sgd", weights, 0.1), 2).update((pixels, *targets))
+        moves.append(weights.snapshot() - start)
+    assert torch.equal(*moves)
+
+
+def test_forward_sees_weights_that_were_loaded() -> None:
+    weights, (inputs, *_) = problem(CNN, 3, torch.float32, game=False)
+    forward = make_forward(weights)
+    forward(inputs)
+    weights.load(weights.vector * np.float32(0.5))
+    torch.testing.assert_close(forward(inputs), weights.model(inputs).detach())

@@ -1,0 +1,35 @@
+"""Run folders made of known numbers."""
+
+from __future__ import annotations
+
+import csv
+import json
+from pathlib import Path
+from typing import Any
+
+from continual_ple.settings import schedule_from_values
+from dqn_mer.config.defaults import default_config
+
+BORDER = 50
+VALUES = (100.0, 90.0)
+
+
+def write_run(
+    folder: Path,
+    scores: list[list[float]],
+    frames: tuple[int, ...] = (0, 50, 100),
+    random_scores: tuple[float, float] = (1.0, 0.5),
+    **choices: Any,
+) -> Path:
+    """Write a finished run of Flappy Bird with two settings, with these scores at each frame; return its folder."""
+    config = default_config(**{"game": "flappy_bird", "observation": "state", **choices})
+    schedule = schedule_from_values(config.game, config.settings or VALUES, frames_per_setting=BORDER)
+    names = [setting.name for setting in schedule.settings]
+    folder.mkdir(parents=True)
+    told = {"config": config.to_json(), "schedule": schedule.to_json(), "git_commit": "abc"}
+    (folder / "config.json").write_text(json.dumps(told))
+    (folder / "summary.json").write_text(json.dumps({"random_scores": dict(zip(names, random_scores, strict=True))}))
+    with (folder / "evaluations.csv").open("w", newline="") as file:
+        rows = [(frame, j, row[j]) for frame, row in zip(frames, scores, strict=True) for j in range(len(names))]
+        csv.writer(file).writerows([("frame", "setting_index", "score_mean"), *rows])
+    return folder

@@ -1,0 +1,144 @@
+"""Stopping by a signal and going on: the end is always the same, to the bit."""
+
+from __future__ import annotations
+
+import shutil
+import signal
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from dqn_mer.commands.cli import train_command
+from dqn_mer.config.config import AGENTS
+from dqn_mer.evaluation.worker import WorkerEvaluation
+from tests.helpers.resuming import At, check_same, flags, outcome, start, stop, train_and_digest, what_is_left
+
+
+def stopped(at_frame: At, run_dir: Path, frame: int = 150, **choices: Any) -> Path:
+    """Leave a run that was stopped after ``frame`` frames, and so has states of that frame and of one before."""
+    at_frame(frame, stop(signal.SIGTERM))
+    assert train_command(flags(**choices, run_dir=run_dir)) == 143
+    return run_dir
+
+
+@pytest.mark.parametrize(("number", "name", "code"), [(signal.SIGTERM, "SIGTERM", 143), (signal.SIGINT, "Ctrl-C", 130)])
+def test_a_signal_saves_and_says_how_to_go_on(
+    number: int, name: str, code: int, at_frame: At, whole: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    at_frame(97, stop(number))
+    handlers = [signal.getsignal(one) for one in (signal.SIGINT, signal.SIGTERM)]
+    assert train_command(flags(run_dir=tmp_path / "run")) == code
+    assert [signal.getsignal(one) for one in (signal.SIGINT, signal.SIGTERM)] == handlers
+    told = f"stopped by {name} at frame 98; go on with: python train.py --resume {tmp_path / 'run'}\n"
+    assert capsys.readouterr().err == told
+    check_same(tmp_path / "run", whole)
+
+
+@pytest.mark.parametrize("agent", AGENTS)
+@pytest.mark.parametrize("game", ["catcher", "flappy_bird"])
+def test_every_agent_goes_on_to_the_same_end(game: str, agent: str, at_frame: At, tmp_path: Path) -> None:
+    choices = {"game": game, "agent": agent}
+    if agent != "random":
+        choices["optimizer"] = "sgd" if game == "catcher" else "rmsprop"
+    expected = train_and_digest(flags(**choices, run_dir=tmp_path / "whole"))
+    run = stopped(at_frame, tmp_path / "run", 121, **choices)
+    assert train_and_digest(["--resume", str(run)]) == expected
+    assert what_is_left(run) == what_is_left(tmp_path / "whole")
+
+
+@pytest.mark.parametrize("game", ["catcher", "flappy_bird"])
+def test_pixels_go_on_to_the_same_end(game: str, at_frame: At, tmp_path: Path) -> None:
+    choices = {
+        "observation": "pixels", "game": game, "frames": 70, "frames_per_setting": 40, "eval_every": 100,
+        "eval_frame_limit": 4, "meter_every": 60,
+    }  # fmt: skip
+    expected = train_and_digest(flags(**choices, run_dir=tmp_path / "whole"))
+    run = stopped(at_frame, tmp_path / "run", 47, **choices)
+    assert train_and_digest(["--resume", str(run)]) == expected
+    assert what_is_left(run) == what_is_left(tmp_path / "whole")
+
+
+def test_saving_changes_nothing(whole: Any, tmp_path: Path) -> None:
+    for name, choices in (("seldom", {"save_every": 0, "save_minutes": 0}), ("often", {"save_minutes": 1e-9})):
+        assert train_and_digest(flags(**choices, run_dir=tmp_path / name))[1] == whole[0]
+
+
+def test_the_last_two_states_are_kept_and_none_of_a_finished_run(at_frame: At, tmp_path: Path) -> None:
+    run = stopped(at_frame, tmp_path / "run", 200)
+    assert sorted(path.name for path in (run / "resume").iterdir()) == ["frame-000000180", "frame-000000201"]
+    shutil.copytree(run / "resume" / "frame-000000180", run / "resume" / "saving.tmp")  # as a kill leaves it
+    assert train_command(["--resume", str(run), "--save-every", "7"]) == 0
+    assert not (run / "resume").exists() and not list(run.rglob("*.tmp"))
+
+
+def test_a_run_killed_before_its_first_state_starts_anew(
+    whole: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def die(*arguments: object) -> None:
+        raise SystemExit  # as good as a kill: nothing is saved on the way out
+
+    with monkeypatch.context() as patch:
+        patch.setattr("dqn_mer.training.trainer.save_state", die)
+        with pytest.raises(SystemExit):
+            train_command(flags(run_dir=tmp_path / "run"))
+    check_same(tmp_path / "run", whole)
+    assert "no state was saved yet: starting from frame 0" in capsys.readouterr().out
+
+
+def test_evaluations_that_wait_when_a_run_stops_are_made_up_for(
+    at_frame: At, whole: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr(WorkerEvaluation, "finished", lambda self, wait=False: [])  # a worker that is far behind
+        at_frame(150, stop(signal.SIGTERM))
+        assert train_command(flags(run_dir=tmp_path / "run", eval_worker=True)) == 143
+    assert len(what_is_left_of_evaluations(tmp_path / "run")) == 0
+    check_same(tmp_path / "run", whole)
+
+
+def what_is_left_of_evaluations(run_dir: Path) -> list[str]:
+    return (run_dir / "evaluations.csv").read_text().splitlines()[1:]
+
+
+def test_two_processes_cannot_have_one_run(tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    first = start(*flags(run_dir=run, frames=1_000_000))
+    try:
+        while not (run / "resume" / "frame-000000000").exists() and first.poll() is None:
+            time.sleep(0.05)
+        code, told = outcome(start("--resume", str(run)))
+    finally:
+        first.terminate()
+        first_code, first_told = outcome(first)
+    assert (code, told) == (2, f"error: {run}: another process is training in this folder\n")
+    assert first_code == 143, first_told
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        ("--resume", "--resume"),
+        ("--resume NOWHERE", "must be the folder of a run"),
+        ("--resume RUN --frames 900", "--frames"),
+        ("--resume RUN --seed=3", "--seed"),
+        ("--resume RUN --save-every -1", "save_every=-1: must be"),
+    ],
+)
+def test_mistakes_take_one_line_and_change_nothing(
+    words: str, expected: str, stopped_run: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = {path: path.stat().st_mtime_ns for path in stopped_run.rglob("*")}
+    assert train_command(words.replace("RUN", str(stopped_run)).split()) == 2
+    told = capsys.readouterr().err
+    assert told.count("\n") == 1 and expected in told
+    assert {path: path.stat().st_mtime_ns for path in stopped_run.rglob("*")} == before
+
+
+def test_a_finished_run_says_so(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run = tmp_path / "run"
+    assert train_command(flags(run_dir=run, frames=30)) == 0
+    capsys.readouterr()
+    assert train_command(["--resume", str(run)]) == 0
+    assert capsys.readouterr().out == f"{run}: this run is finished, there is nothing to go on with\n"
