@@ -13,7 +13,7 @@ from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
-from torch import Tensor, autograd
+from torch import Tensor, autograd, nn
 from torch.optim import Optimizer
 
 from dqn_mer.networks.q_network import FlatWeights
@@ -184,6 +184,30 @@ class MERUpdate:
         self.parameters = parameters
         self.rng = rng
         self.num_draws = parameters.num_draws
+
+    @classmethod
+    def for_model(
+        cls,
+        model: nn.Module,
+        loss: Loss,
+        make_optimizer: Callable[[list[nn.Parameter]], Optimizer],
+        parameters: MERParameters,
+        seed: int = 0,
+        make_learner: Callable[[FlatWeights, Loss, Optimizer], SequentialLearner] = AutogradLearner,
+    ) -> MERUpdate:
+        """Return the update of a model, with its weights moved into one vector.
+
+        Args:
+            model: Model that learns, already on its device; see `FlatWeights` for what this does to it.
+            loss: Per-example loss.
+            make_optimizer: Makes the optimizer of the inner loop, such as ``partial(torch.optim.SGD, lr=0.03)``.
+            parameters: Algorithm, sizes and rates.
+            seed: Seed of the order of the examples within a batch.
+            make_learner: Makes the inner loop; ``dqn_mer.make_learner`` takes the fastest exact one.
+        """
+        weights = FlatWeights(model)
+        learner = make_learner(weights, loss, make_optimizer([weights.vector]))
+        return cls(weights, learner, parameters, np.random.default_rng(seed))
 
     def update(self, examples: Examples) -> None:
         """Learn the examples in place: θ ← θ + γ (θ_after all batches − θ), Reptile with β after each batch.

@@ -6,7 +6,7 @@ their gradients: above zero they transfer, below zero they interfere.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 from torch import Tensor, autograd, nn
 from torch.func import functional_call, grad, vmap
 
-from dqn_mer.mer import Examples, Loss
-
+Loss = Callable[..., Tensor]
+"""``loss(outputs (n, ...), *targets (n, ...)) -> (n,)``: one loss per example."""
 CHUNK_EXAMPLES = 32
 """Examples whose gradients are taken at a time, which bounds the memory that it takes."""
 
@@ -41,7 +41,7 @@ class InterferenceRow:
     cosine_mean: float
 
 
-def gradient_dots(model: nn.Sequential, loss: Loss, examples: Examples) -> Tensor:
+def gradient_dots(model: nn.Sequential, loss: Loss, examples: tuple[Tensor, ...]) -> Tensor:
     """Return the dot products ``(n, n)`` of the loss gradients of n examples, over all weights of ``model``.
 
     The gradient of a dense layer from one example is the outer product of ``gradient`` and ``inputs``, so that the dot
@@ -69,7 +69,7 @@ def gradient_dots(model: nn.Sequential, loss: Loss, examples: Examples) -> Tenso
     return dots if others is None else dots + others @ others.T
 
 
-def _gradients_of_others(model: nn.Sequential, loss: Loss, examples: Examples) -> Tensor | None:
+def _gradients_of_others(model: nn.Sequential, loss: Loss, examples: tuple[Tensor, ...]) -> Tensor | None:
     """Return each example's gradient over the weights of all layers that are not dense, ``(n, weights)``, if any."""
     weights = {name: weight.detach() for name, weight in model.named_parameters()}
     names = [name for name in weights if not isinstance(model.get_submodule(name.rpartition(".")[0]), nn.Linear)]
