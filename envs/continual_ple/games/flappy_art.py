@@ -1,61 +1,84 @@
-"""Flappy Bird's pictures, drawn by this file: no image is loaded.
+"""Flappy Bird's pictures, drawn by this file from plain shapes in flat colours: no image is loaded.
 
-Everything is painted four times too large and shrunk, which smooths the edges, once per process and on first use.
+Everything is made of cells of 2×2 pixels. Shapes, places and greys are chosen so that an agent, which sees the screen
+small and grey, sees nearly what upstream PLE shows it (`python -m benchmarks.looks`); the colours are our own.
 """
 
-from functools import cache, lru_cache
+from functools import cache
 from typing import NamedTuple, TypeAlias
 
-import cv2
 import numpy as np
 import numpy.typing as npt
 
 from continual_ple.games.base import Image
 
 Colour: TypeAlias = tuple[int, int, int]
+Mask: TypeAlias = npt.NDArray[np.bool_]
 
+CELL = 2  # px
 WIDTH, HEIGHT = 288, 512  # px, of the screen
 FLOOR_Y = int(0.79 * HEIGHT)  # first row of the ground
 BIRD_X, BIRD_WIDTH, BIRD_HEIGHT = int(0.2 * WIDTH), 34, 24
-PIPE_WIDTH, LIP_HEIGHT, LIP_OVERHANG, LIP_SHADOW = 52, 24, 2, 4
+PIPE_WIDTH, LIP_HEIGHT, LIP_OVERHANG = 52, 24, 2
+END_ROWS = LIP_HEIGHT + 2  # of a pipe, next to the gap: its lip and the lip's shadow
 GROUND_PERIOD = 24  # px after which the ground's pattern repeats
-SCALE = 4  # of the canvases
-OUTLINE: Colour = (62, 44, 56)
+OUTLINE: Colour = (74, 58, 88)
 
 
 class SkyColours(NamedTuple):
-    """Colours of a background, from top to bottom."""
+    """Colours of a background, from far to near."""
 
-    top: Colour
-    horizon: Colour
+    sky: Colour
+    star: Colour
+    haze: Colour
     cloud: Colour
-    far_city: Colour
-    near_city: Colour
+    far_house: Colour
+    edge: Colour
+    wall: Colour
     window: Colour
-    far_bush: Colour
-    near_bush: Colour
+    bush: Colour
+    twig: Colour
 
 
 SKIES = {
     "day": SkyColours(
-        (74, 160, 232), (206, 238, 250), (250, 253, 255), (176, 218, 238), (146, 196, 224), (190, 226, 242),
-        (122, 200, 128), (86, 176, 98),
+        (92, 178, 237), (92, 178, 237), (106, 183, 236), (238, 246, 240), (226, 232, 226), (150, 212, 240),
+        (216, 232, 220), (190, 222, 226), (104, 218, 128), (84, 198, 104),
     ),
     "night": SkyColours(
-        (10, 16, 52), (76, 66, 128), (66, 66, 122), (46, 46, 100), (32, 34, 80), (250, 214, 120),
-        (26, 70, 78), (18, 52, 62),
+        (58, 96, 196), (190, 222, 240), (58, 96, 196), (94, 132, 190), (72, 108, 174), (62, 94, 158),
+        (62, 94, 158), (252, 178, 24), (16, 148, 40), (20, 160, 46),
     ),
 }  # fmt: skip
-BIRDS: dict[str, tuple[Colour, Colour, Colour]] = {  # body, belly, wing
-    "yellow": ((250, 206, 56), (254, 236, 160), (255, 244, 204)),
-    "red": ((232, 84, 70), (250, 176, 140), (255, 220, 200)),
-    "blue": ((84, 150, 236), (178, 214, 252), (226, 240, 255)),
+
+
+class BirdColours(NamedTuple):
+    """Colours of a bird."""
+
+    shine: Colour
+    body: Colour
+    belly: Colour
+    wing_tip: Colour
+    beak: Colour
+
+
+BIRDS = {
+    "yellow": BirdColours((252, 216, 124), (250, 182, 48), (222, 126, 62), (252, 216, 124), (236, 56, 40)),
+    "red": BirdColours((248, 116, 60), (236, 58, 50), (190, 38, 40), (216, 230, 204), (250, 182, 48)),
+    "blue": BirdColours((140, 196, 255), (110, 172, 255), (90, 140, 220), (252, 216, 124), (238, 92, 36)),
 }
-PIPES: dict[str, tuple[Colour, Colour, Colour]] = {  # shadow, body, shine
-    "green": ((58, 118, 42), (116, 190, 66), (216, 246, 150)),
-    "red": ((134, 48, 40), (214, 98, 72), (255, 196, 160)),
+PIPES: dict[str, tuple[Colour, Colour]] = {  # shadow, light
+    "green": ((52, 140, 58), (212, 255, 166)),
+    "red": ((150, 74, 84), (255, 166, 156)),
 }
-FLAP_FRAMES = (0, 1, 2, 1)  # wing up, level, down, level
+WHITE: Colour = (250, 250, 250)
+EYE_SHADE: Colour = (214, 228, 214)
+CLOUD_TOPS = ((18, 312), (55, 326), (92, 316), (130, 318), (157, 312), (198, 308), (229, 316), (268, 318), (298, 317))
+HOUSES = ((10, 24, 350), (0, 20, 352), (22, 40, 339), (40, 54, 350), (12, 22, 360))  # left and right in a row, top
+HOUSES_PERIOD = 68
+BUSH_TOPS = (-6, 22, 52, 72, 102, 119, 160, 190, 211, 240, 257, 288)
+STARS = ((24, 148), (58, 124), (58, 176), (112, 144), (170, 158), (216, 166), (242, 122), (282, 138))
+BRIGHT_STARS = ((117, 181), (263, 175))  # centres
 
 
 class Look(NamedTuple):
@@ -70,182 +93,135 @@ class Sprite(NamedTuple):
     """An RGB image (height, width, 3) uint8 and the mask (height, width) of what is not transparent."""
 
     image: Image
-    mask: npt.NDArray[np.bool_]
+    mask: Mask
 
 
 class Canvas:
-    """A large image to paint on in the pixels of the small one, with fractions."""
+    """A picture to paint on, a cell at a time: a cell is painted if its centre lies in the shape. All lengths in px."""
 
-    def __init__(self, height: int, width: int, colour: Colour) -> None:
-        self.pixels: Image = np.full((height * SCALE, width * SCALE, 3), colour, np.uint8)
+    def __init__(self, height: int, width: int) -> None:
+        self._cells: Image = np.zeros((height // CELL, width // CELL, 3), np.uint8)
+        self._painted: Mask = np.zeros((height // CELL, width // CELL), np.bool_)
+        self._y, self._x = np.ogrid[CELL / 2 : height : CELL, CELL / 2 : width : CELL]
 
-    def disc(self, x: float, y: float, radius: float, colour: Colour) -> None:
-        """Paint a filled circle."""
-        self.ellipse(x, y, radius, radius, colour)
+    def paint(self, shape: Mask, colour: Colour) -> None:
+        """Paint the cells of a shape."""
+        self._cells[shape] = colour
+        self._painted |= shape
 
-    def ellipse(
-        self, x: float, y: float, half_width: float, half_height: float, colour: Colour, turn: float = 0
-    ) -> None:
-        """Paint a filled ellipse, turned clockwise by `turn` degrees."""
-        centre, axes = (round(x * SCALE), round(y * SCALE)), (round(half_width * SCALE), round(half_height * SCALE))
-        cv2.ellipse(self.pixels, centre, axes, turn, 0, 360, colour, -1)
+    def box(self, left: float, top: float, right: float, bottom: float) -> Mask:
+        """Return a rectangle."""
+        return (left < self._x) & (self._x < right) & (top < self._y) & (self._y < bottom)
 
-    def box(self, left: float, top: float, right: float, bottom: float, colour: Colour) -> None:
-        """Paint a filled rectangle."""
-        rows = slice(round(max(top, 0) * SCALE), round(max(bottom, 0) * SCALE))
-        self.pixels[rows, round(max(left, 0) * SCALE) : round(max(right, 0) * SCALE)] = colour
+    def ellipse(self, x: float, y: float, half_width: float, half_height: float) -> Mask:
+        """Return an ellipse."""
+        return np.asarray(((self._x - x) / half_width) ** 2 + ((self._y - y) / half_height) ** 2 <= 1, np.bool_)
 
-    def polygon(self, corners: list[tuple[float, float]], colour: Colour) -> None:
-        """Paint a filled convex polygon of (x, y) corners."""
-        cv2.fillConvexPoly(self.pixels, np.rint(np.array(corners) * SCALE).astype(np.int32), colour)
-
-    def finish(self) -> Image:
-        """Return the image at its proper size."""
-        height, width = self.pixels.shape[0] // SCALE, self.pixels.shape[1] // SCALE
-        return np.asarray(cv2.resize(self.pixels, (width, height), interpolation=cv2.INTER_AREA), np.uint8)
+    def finish(self) -> Sprite:
+        """Return the picture and what is painted of it."""
+        image, mask = (part.repeat(CELL, axis=0).repeat(CELL, axis=1) for part in (self._cells, self._painted))
+        return Sprite(image, mask)
 
 
-def _gradient(stops: list[tuple[float, Colour]], length: int) -> npt.NDArray[np.float64]:
-    """Return (length, 3) colours through stops at positions from 0 to 1."""
-    where, colours = np.linspace(0, 1, length), np.array([colour for _, colour in stops])
-    return np.stack(
-        [np.interp(where, [stop for stop, _ in stops], colours[:, channel]) for channel in range(3)], axis=1
-    )
-
-
-def _city(canvas: Canvas, seed: int, tallest: int, walls: Colour, window: Colour) -> None:
-    generator, left = np.random.default_rng(seed), -6
-    while left < WIDTH:
-        width, height = int(generator.integers(16, 30)), int(generator.integers(tallest // 2, tallest))
-        top = FLOOR_Y - 34 - height
-        canvas.box(left, top, left + width, FLOOR_Y, walls)
-        if generator.random() < 0.4:
-            canvas.box(left + width / 2 - 1, top - 9, left + width / 2 + 1, top, walls)
-        for row in range(top + 5, FLOOR_Y - 40, 8):
-            for column in range(left + 4, left + width - 5, 6):
-                if generator.random() < 0.55:
-                    canvas.box(column, row, column + 2.5, row + 4, window)
-        left += width + int(generator.integers(0, 4))
-
-
-def _bushes(canvas: Canvas, seed: int, top: int, size: int, colour: Colour) -> None:
-    generator = np.random.default_rng(seed)
-    for x in range(-10, WIDTH + 20, size):
-        canvas.disc(x + int(generator.integers(-3, 4)), top + int(generator.integers(0, 9)), size * 0.9, colour)
-    canvas.box(0, top + 4, WIDTH, FLOOR_Y, colour)
-
-
-def _heavens(canvas: Canvas, name: str, colours: SkyColours) -> None:
-    if name == "night":
-        generator = np.random.default_rng(5)
-        for x, y in generator.uniform((4, 6), (WIDTH - 4, 270), (70, 2)):
-            canvas.disc(x, y, generator.uniform(0.4, 1.1), (232, 232, 255))
-        canvas.disc(222, 74, 25, (250, 244, 214))
-        for x, y, radius in ((213, 66, 5), (230, 82, 6.5), (228, 62, 3)):
-            canvas.disc(x, y, radius, (232, 222, 184))
-    else:
-        canvas.disc(226, 72, 31, (140, 200, 240))
-        canvas.disc(226, 72, 25, (255, 244, 190))
-    for x, y, size in ((52, 118, 1.0), (196, 176, 1.25), (96, 232, 0.8), (270, 262, 0.9), (10, 280, 1.1)):
-        for dx, dy, radius in ((-24, 4, 10), (-10, -4, 15), (8, -8, 17), (25, 2, 12)):
-            canvas.disc(x + dx * size, y + dy * size, radius * size, colours.cloud)
-        canvas.ellipse(x, y + 8 * size, 36 * size, 7 * size, colours.cloud)
+def _draw_house(canvas: Canvas, left: int, right: int, top: int, colours: SkyColours) -> None:
+    canvas.paint(canvas.box(left, top, right, FLOOR_Y), colours.edge)
+    canvas.paint(canvas.box(left + CELL, top + CELL, right - CELL, FLOOR_Y), colours.wall)
+    for row in range(top + 6, FLOOR_Y, 7):
+        for column in range(left + 4, right - 4, 4):
+            canvas.paint(canvas.box(column, row, column + 2, row + 4), colours.window)
 
 
 @cache
 def sky(index: int) -> Image:
-    """Return a background (512, 288, 3): gradient, sun or moon, clouds, two rows of houses and of bushes."""
-    name, colours = list(SKIES.items())[index]
-    canvas = Canvas(HEIGHT, WIDTH, colours.horizon)
-    rows = _gradient([(0, colours.top), (1, colours.horizon)], FLOOR_Y * SCALE)
-    canvas.pixels[: FLOOR_Y * SCALE] = np.rint(rows)[:, None].astype(np.uint8)
-    _heavens(canvas, name, colours)
-    _city(canvas, 1, 92, colours.far_city, colours.far_city)
-    _city(canvas, 2, 62, colours.near_city, colours.window)
-    _bushes(canvas, 3, FLOOR_Y - 34, 20, colours.far_bush)
-    _bushes(canvas, 4, FLOOR_Y - 16, 14, colours.near_bush)
-    return canvas.finish()
+    """Return a background (512, 288, 3): a flat sky, stars at night, and low clouds, houses and bushes."""
+    colours = list(SKIES.values())[index]
+    canvas = Canvas(HEIGHT, WIDTH)
+    canvas.paint(canvas.box(0, 0, WIDTH, HEIGHT), colours.sky)
+    for x, y in STARS:
+        canvas.paint(canvas.box(x, y, x + CELL, y + CELL), colours.star)
+    for x, y in BRIGHT_STARS:
+        canvas.paint(canvas.box(x - 3, y - 1, x + 3, y + 1) | canvas.box(x - 1, y - 3, x + 1, y + 3), colours.star)
+    for radius, colour in ((26, colours.haze), (23, colours.cloud)):
+        for x, top in CLOUD_TOPS:
+            canvas.paint(canvas.ellipse(x, top + 23, radius, radius), colour)
+    canvas.paint(canvas.box(0, 332, WIDTH, FLOOR_Y), colours.cloud)
+    for start in range(30 - HOUSES_PERIOD, WIDTH + HOUSES_PERIOD, HOUSES_PERIOD):
+        canvas.paint(canvas.ellipse(start + 6, 360, 14, 17), colours.far_house)
+        canvas.paint(canvas.box(start - 14, 353, start - 10, FLOOR_Y), colours.far_house)
+        canvas.paint(canvas.box(start - 14, 364, start, FLOOR_Y), colours.far_house)
+        for left, right, top in HOUSES:
+            _draw_house(canvas, start + left, start + right, top, colours)
+    canvas.paint(canvas.box(0, 374, WIDTH, HEIGHT), colours.bush)
+    for top, radius in ((368, 17), (376, 20)):
+        for x in BUSH_TOPS:
+            canvas.paint(canvas.ellipse(x, top + radius, radius, radius), colours.twig)
+            canvas.paint(canvas.ellipse(x, top + radius + CELL, radius, radius), colours.bush)
+    canvas.paint(canvas.box(0, 386, WIDTH, HEIGHT), colours.bush)
+    return canvas.finish().image
 
 
 @cache
 def ground() -> Image:
     """Return the ground (108, 312, 3): a screen and a period wide, so that it can scroll."""
     width = WIDTH + GROUND_PERIOD
-    canvas = Canvas(HEIGHT - FLOOR_Y, width, (222, 196, 142))
-    for x in range(-GROUND_PERIOD, width + GROUND_PERIOD, GROUND_PERIOD):
-        for y, dx, radius in ((34, 6, 2.2), (48, 17, 1.5), (64, 9, 1.8), (82, 20, 2.4), (96, 4, 1.4)):
-            canvas.ellipse(x + dx, y, 2 * radius, radius, (204, 174, 118))
-    canvas.box(0, 0, width, 16, (128, 204, 84))
-    for x in range(-GROUND_PERIOD, width + GROUND_PERIOD, GROUND_PERIOD):
-        canvas.polygon([(x + 8, 2), (x + 20, 2), (x + 12, 14), (x, 14)], (98, 176, 66))
-    canvas.box(0, 0, width, 2, OUTLINE)
-    canvas.box(0, 2, width, 4, (200, 240, 140))
-    canvas.box(0, 14, width, 16, (72, 136, 52))
-    canvas.box(0, 16, width, 19, (196, 164, 108))
-    return canvas.finish()
+    canvas = Canvas(HEIGHT - FLOOR_Y, width)
+    canvas.paint(canvas.box(0, 0, width, HEIGHT), (226, 212, 172))
+    canvas.paint(canvas.box(0, 0, width, 22), (212, 164, 106))
+    canvas.paint(canvas.box(0, 0, width, 20), (52, 140, 58))
+    canvas.paint(canvas.box(0, 0, width, 18), (148, 230, 118))
+    for row in range(4, 18, CELL):
+        for left in range(4 - row, width, GROUND_PERIOD):
+            canvas.paint(canvas.box(left, row, left + GROUND_PERIOD / 2, row + CELL), (100, 191, 84))
+    canvas.paint(canvas.box(0, 0, width, 4), (212, 255, 166))
+    canvas.paint(canvas.box(0, 0, width, 2), OUTLINE)
+    return canvas.finish().image
 
 
-def _pipe_row(colours: tuple[Colour, Colour, Colour], width: int) -> Image:
-    """Return one row (width, 3) across a pipe: outlined, lit from the left."""
-    shadow, body, shine = colours
-    stops = [(0.0, body), (0.16, shine), (0.3, shine), (0.5, body), (0.8, shadow), (1.0, shadow)]
-    row = np.rint(_gradient(stops, width)).astype(np.uint8)
-    row[:2] = row[-2:] = OUTLINE
-    return row
+def _shaded_row(index: int, width: int, lightest: int, reach: int) -> Image:
+    """Return a row (width, 3) across a pipe: outlined, lightest at one cell, darkest `reach` cells from it."""
+    shadow, light = np.array(list(PIPES.values())[index], np.float64)
+    cells = np.arange(width // CELL)
+    lit = np.maximum(1 - np.abs(cells - lightest) / reach, 0)[:, None]
+    row = np.rint(shadow + lit * (light - shadow)).astype(np.uint8)
+    row[[0, -1]] = OUTLINE
+    return row.repeat(CELL, axis=0)
 
 
-def _pipe_lip(colours: tuple[Colour, Colour, Colour]) -> Image:
-    """Return the lip (24, 52, 3) of a pipe."""
-    lip = np.repeat(_pipe_row(colours, PIPE_WIDTH)[None], LIP_HEIGHT, axis=0)
-    lip[2:4, 2:-2] = lip[2:4, 2:-2] // 2 + np.array(colours[2], np.uint8) // 2
-    lip[-5:-2, 2:-2] = lip[-5:-2, 2:-2] // 4 * 3
-    lip[:2] = lip[-2:] = OUTLINE
-    return lip
-
-
-def pipe_body(index: int) -> Image:
-    """Return the row (48, 3) that a pipe shows at every height but its lip and the lip's shadow."""
-    return _pipe_row(list(PIPES.values())[index], PIPE_WIDTH - 2 * LIP_OVERHANG)
-
-
-@lru_cache(maxsize=256)
-def pipe(index: int, gap_start: int, gap: int) -> Sprite:
-    """Return a pair of pipes over the whole height (512, 52) with the gap from row `gap_start`, `gap` rows high."""
-    colours = list(PIPES.values())[index]
-    image, mask = np.zeros((HEIGHT, PIPE_WIDTH, 3), np.uint8), np.ones((HEIGHT, PIPE_WIDTH), np.bool_)
-    body = slice(LIP_OVERHANG, PIPE_WIDTH - LIP_OVERHANG)
-    image[:, body] = pipe_body(index)
-    mask[:, :LIP_OVERHANG] = mask[:, -LIP_OVERHANG:] = False
-    gap_end = gap_start + gap
-    for top, shade in ((gap_start - LIP_HEIGHT - LIP_SHADOW, gap_start), (gap_end, gap_end + LIP_HEIGHT + LIP_SHADOW)):
-        image[max(top, 0) : shade, body] = image[max(top, 0) : shade, body] // 4 * 3  # the shadow of the lip
-    lip = _pipe_lip(colours)
-    for top in (gap_start - LIP_HEIGHT, gap_end):
-        rows = slice(max(top, 0), top + LIP_HEIGHT)
-        image[rows], mask[rows] = lip[rows.start - top :], True
-    mask[gap_start:gap_end] = False
+@cache
+def pipe(index: int) -> Sprite:
+    """Return a lower pipe as high as the screen (512, 52), its lip at the top."""
+    body, in_shadow = _shaded_row(index, PIPE_WIDTH - 2 * LIP_OVERHANG, 8, 11), slice(LIP_HEIGHT, END_ROWS)
+    image, mask = np.zeros((HEIGHT, PIPE_WIDTH, 3), np.uint8), np.zeros((HEIGHT, PIPE_WIDTH), np.bool_)
+    inside = slice(LIP_OVERHANG, PIPE_WIDTH - LIP_OVERHANG)
+    image[:, inside], mask[:, inside], mask[:LIP_HEIGHT] = body, True, True
+    image[in_shadow, inside][:, CELL:-CELL] = list(PIPES.values())[index][0]
+    image[:LIP_HEIGHT] = _shaded_row(index, PIPE_WIDTH, 4, 17)
+    image[2:4] = _shaded_row(index, PIPE_WIDTH, 5, 23)
+    image[20:22, CELL:-CELL] = list(PIPES.values())[index][0]
+    image[:2] = image[22:24] = OUTLINE
     return Sprite(image, mask)
 
 
 @cache
 def bird(index: int, wing_position: int) -> Sprite:
     """Return a bird (24, 34) with its wing up (0), level (1) or down (2)."""
-    body, belly, wing = list(BIRDS.values())[index]
-    canvas, shape = Canvas(BIRD_HEIGHT, BIRD_WIDTH, OUTLINE), Canvas(BIRD_HEIGHT, BIRD_WIDTH, (0, 0, 0))
-    shape.ellipse(16, 12, 14.5, 11.8, (255, 255, 255))
-    shape.ellipse(27, 15.5, 7, 5.2, (255, 255, 255))
-    shape.polygon([(0, 5), (6, 8), (5, 16), (0, 13)], (255, 255, 255))
-    canvas.polygon([(1.5, 6.8), (7, 9), (6, 14.5), (1.5, 12)], wing)
-    canvas.ellipse(16, 12, 13, 10.3, body)
-    canvas.ellipse(17, 18, 9.5, 4.3, belly)
-    canvas.ellipse(15, 5.5, 6, 2.4, wing, turn=-14)  # shine on the head
-    canvas.disc(23, 8.2, 5.6, OUTLINE)
-    canvas.disc(23, 8.2, 4.6, (255, 255, 255))
-    canvas.disc(24.8, 8.4, 2, OUTLINE)
-    canvas.ellipse(27, 15.5, 6, 4.2, (250, 142, 50))
-    canvas.box(21.5, 15, 33, 16, OUTLINE)
-    y, turn = ((8, 24), (12.5, 0), (16, -24))[wing_position]
-    canvas.ellipse(8.5, y, 7.4, 4.9, OUTLINE, turn)
-    canvas.ellipse(8.5, y, 6.1, 3.6, wing, turn)
-    shape.ellipse(8.5, y, 7.4, 4.9, (255, 255, 255), turn)
-    return Sprite(canvas.finish(), shape.finish()[..., 0] >= 128)
+    colours = list(BIRDS.values())[index]
+    canvas = Canvas(BIRD_HEIGHT, BIRD_WIDTH)
+    canvas.paint(canvas.ellipse(16, 12, 13, 12), OUTLINE)
+    body = canvas.ellipse(16, 12, 11, 10)
+    canvas.paint(body, colours.body)
+    canvas.paint(body & canvas.box(0, 0, 20, 6), colours.shine)
+    canvas.paint(body & canvas.box(0, 16, 34, 24), colours.belly)
+    canvas.paint(canvas.ellipse(23, 7, 7, 7), OUTLINE)  # the eye
+    canvas.paint(canvas.ellipse(23, 7, 5, 5), WHITE)
+    canvas.paint(canvas.ellipse(23, 7, 5, 5) & canvas.box(0, 0, 20, 24), EYE_SHADE)
+    canvas.paint(canvas.box(24, 6, 26, 10), OUTLINE)
+    canvas.paint(canvas.box(20, 12, 32, 22), OUTLINE)  # the beak
+    canvas.paint(canvas.box(32, 14, 34, 18), OUTLINE)
+    canvas.paint(canvas.box(20, 14, 32, 16) | canvas.box(20, 18, 30, 20) | canvas.box(18, 16, 20, 18), colours.beak)
+    y, half_height = ((12, 4), (14, 2.5), (16, 3))[wing_position]
+    wing = canvas.ellipse(7, y, 5.5, half_height)
+    canvas.paint(canvas.ellipse(7, y, 7.5, half_height + 2), OUTLINE)
+    canvas.paint(wing, WHITE)
+    canvas.paint(wing & canvas.box(0, y + half_height - 2, 34, 24), colours.wing_tip)
+    return canvas.finish()

@@ -1,5 +1,6 @@
 """Flappy Bird: flap through the gaps between pipes. Dynamics are exactly those of PLE's Flappy Bird."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -18,6 +19,8 @@ HALF_PIPE = PIPE_WIDTH / 2
 START_OFFSETS = (0.0, WIDTH * 0.5, float(WIDTH))
 RETURN_OFFSET = WIDTH * 0.2
 FLAP = 0  # index of the action
+GROUND_SPAN = 48  # px that the ground moves before it jumps back
+FRAMES_PER_WING_POSITION, WING_POSITIONS = 15, 3
 
 
 @dataclass
@@ -32,8 +35,9 @@ class FlappyBird(Game):
     """PLE's Flappy Bird with changeable parameters.
 
     Like PLE, a reset keeps the bird's velocity at its death (the flap that opens an episode takes its thrust off
-    *that*); a new game starts from rest. The recordings of upstream show it: of the 332 episodes in them that follow
-    another and do not open with a flap of the player's, 326 fit only a velocity carried over, none only one of 0.
+    *that*) and leaves the ground where it is; a new game starts from rest. The recordings of upstream show it: of the
+    332 episodes in them that follow another and do not open with a flap of the player's, 326 fit only a velocity
+    carried over, none only one of 0.
     """
 
     name = "flappy_bird"
@@ -63,6 +67,9 @@ class FlappyBird(Game):
         self._gap = int(self.parameters["pipe_gap"])
         self._gap_starts = range(int(self._gap / 4), int(FLOOR * 0.6 - self._gap / 2) + 1)
         self._velocity = 0.0
+        self._frames = self._frames_before = 0
+        # Frames after which the ground is where it was; the one in which it jumps back is one of them.
+        self._ground_cycle = math.ceil(GROUND_SPAN / self.parameters["pipe_speed"]) + 1
 
     @staticmethod
     def state_range(parameters: Mapping[str, float]) -> npt.NDArray[np.float64]:
@@ -81,6 +88,7 @@ class FlappyBird(Game):
         self._pipes = [Pipe(WIDTH + PIPE_WIDTH + offset, draws.choose(self._gap_starts)) for offset in START_OFFSETS]
         self._y = float(HEIGHT // 2)
         self._flapping, self._thrusting = True, False
+        self._frames_before = (self._frames_before + self._frames) % self._ground_cycle
         self._frames = 0
         self.score = 0
         self.lost = False
@@ -142,8 +150,8 @@ class FlappyBird(Game):
             pipes=tuple((self._whole(pipe.x) - PIPE_WIDTH // 2, pipe.gap_start) for pipe in self._pipes),
             gap=self._gap,
             bird_y=self._whole(self._y),
-            frames=self._frames,
-            scrolled=int(self._frames * self.parameters["pipe_speed"]),
+            wing=(self._frames + 1) // FRAMES_PER_WING_POSITION % WING_POSITIONS,
+            scrolled=int((self._frames_before + self._frames) % self._ground_cycle * self.parameters["pipe_speed"]),
         )
 
     def draw(self) -> Image:
@@ -158,8 +166,12 @@ class FlappyBird(Game):
         return flappy_thumbnail.thumbnail(self._scene(), size)
 
     def get_state(self) -> dict[str, Any]:
-        """Return everything that changes in play as plain JSON values."""
-        return {
+        """Return everything that changes in play as plain JSON values.
+
+        `frames_before` is left out where it is 0, as in states saved before there was one.
+        """
+        before = {"frames_before": self._frames_before} if self._frames_before else {}
+        return before | {
             "y": self._y,
             "velocity": self._velocity,
             "flapping": self._flapping,
@@ -180,4 +192,5 @@ class FlappyBird(Game):
         if len(self._pipes) != len(START_OFFSETS):
             raise ValueError(f"pipes: must be {len(START_OFFSETS)}, are {len(self._pipes)}")
         self._look = flappy_art.Look(*(int(index) for index in state["look"]))
-        self._frames, self.score, self.lost = int(state["frames"]), int(state["score"]), bool(state["lost"])
+        self._frames, self._frames_before = int(state["frames"]), int(state.get("frames_before", 0))
+        self.score, self.lost = int(state["score"]), bool(state["lost"])

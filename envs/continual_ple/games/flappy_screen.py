@@ -1,6 +1,6 @@
 """Flappy Bird's screen at full size, in colour or grey, whole or a part of it."""
 
-from functools import cache, lru_cache
+from functools import cache
 from typing import NamedTuple
 
 import numpy as np
@@ -9,8 +9,6 @@ import numpy.typing as npt
 from continual_ple.games import flappy_art
 from continual_ple.games.base import Image, luma
 from continual_ple.games.flappy_art import BIRD_X, FLOOR_Y, HEIGHT, PIPE_WIDTH, WIDTH
-
-FRAMES_PER_WING_POSITION = 3
 
 
 class Scene(NamedTuple):
@@ -21,7 +19,7 @@ class Scene(NamedTuple):
         pipes: Left edge and gap start of each pair of pipes.
         gap: Height of the gaps.
         bird_y: Top of the bird.
-        frames: Frames since the reset, which move the wing.
+        wing: Where the wing is: up (0), level (1) or down (2).
         scrolled: Pixels the ground has moved.
     """
 
@@ -29,7 +27,7 @@ class Scene(NamedTuple):
     pipes: tuple[tuple[int, int], ...]
     gap: int
     bird_y: int
-    frames: int
+    wing: int
     scrolled: int
 
 
@@ -57,11 +55,16 @@ def ground(grey: bool) -> Image:
     return luma(flappy_art.ground()) if grey else flappy_art.ground()
 
 
-@lru_cache(maxsize=512)
-def pipe(index: int, gap_start: int, gap: int, grey: bool) -> tuple[Image, npt.NDArray[np.bool_]]:
-    """Return a pair of pipes over the whole height, and the mask of what is not transparent; not to be written to."""
-    image, mask = flappy_art.pipe(index, gap_start, gap)
-    return (luma(image), mask) if grey else (image, mask[..., None])
+@cache
+def pipe(index: int, upper: bool, grey: bool) -> tuple[Image, npt.NDArray[np.bool_]]:
+    """Return a pipe as high as the screen, its end towards the gap, and its mask; not to be written to.
+
+    As in upstream, the upper pipe is the lower one turned by 180 degrees.
+    """
+    image, mask = flappy_art.pipe(index)
+    if upper:
+        image, mask = image[::-1, ::-1], mask[::-1, ::-1]
+    return (luma(np.ascontiguousarray(image)), mask) if grey else (image, mask[..., None])
 
 
 @cache
@@ -70,7 +73,7 @@ def _bird(index: int, wing_position: int, grey: bool) -> tuple[Image, npt.NDArra
     return (luma(image), mask) if grey else (image, mask[..., None])
 
 
-def _paste(image: Image, box: Box, sprite: tuple[Image, npt.NDArray[np.bool_]], top: int, left: int) -> None:
+def paste(image: Image, box: Box, sprite: tuple[Image, npt.NDArray[np.bool_]], top: int, left: int) -> None:
     """Paint what falls inside `box` of a sprite at (top, left) of the screen onto the `image` of that box."""
     pixels, mask = sprite
     first_row, last_row = max(top, box.top), min(top + pixels.shape[0], box.bottom)
@@ -94,12 +97,12 @@ def compose(scene: Scene, box: Box, grey: bool) -> Image:
     image = sky(scene.look.sky, grey)[top:bottom, left:right].copy()
     for pipe_left, gap_start in scene.pipes:
         if left - PIPE_WIDTH < pipe_left < right:
-            _paste(image, box, pipe(scene.look.pipe, gap_start, scene.gap, grey), 0, pipe_left)
+            paste(image, box, pipe(scene.look.pipe, True, grey), gap_start - HEIGHT, pipe_left)
+            paste(image, box, pipe(scene.look.pipe, False, grey), gap_start + scene.gap, pipe_left)
     if bottom > FLOOR_Y:
         start, shift = max(top, FLOOR_Y), scene.scrolled % flappy_art.GROUND_PERIOD
         image[start - top :] = ground(grey)[start - FLOOR_Y : bottom - FLOOR_Y, left + shift : right + shift]
-    position = scene.frames // FRAMES_PER_WING_POSITION % len(flappy_art.FLAP_FRAMES)
-    _paste(image, box, _bird(scene.look.bird, flappy_art.FLAP_FRAMES[position], grey), scene.bird_y, BIRD_X)
+    paste(image, box, _bird(scene.look.bird, scene.wing, grey), scene.bird_y, BIRD_X)
     return image
 
 

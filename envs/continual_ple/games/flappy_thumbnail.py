@@ -1,40 +1,34 @@
 """Flappy Bird's screen small and grey at once, as an agent sees it.
 
-Reducing the whole 512×288 screen takes 0.2 ms, longer than everything else in a step. But area reduction is linear, so
-it can be done in two passes, rows first, and sky, ground, pipes and their lips are reduced once and reused. Only the
-bird is put together afresh at full size each frame, and pipes where they overlap; only the columns of bird and pipes
-are reduced in width.
+Reducing the whole 512×288 screen takes 0.2 ms, twenty times as long as playing a frame. But the screen is made of a few
+parts that come again and again: backgrounds, pipes without a gap, ends of pipes in front of a flat sky, birds. Each is
+reduced once and pasted from then on; what is none of these is put together at full size, but no more than that of it.
 """
 
 import itertools
 import math
 from functools import cache, lru_cache
-from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-from continual_ple.games import flappy_art, flappy_screen
-from continual_ple.games.base import Image, luma
+from continual_ple.games import flappy_screen
+from continual_ple.games.base import Image, luma, shrink
 from continual_ple.games.flappy_art import (
     BIRD_HEIGHT,
     BIRD_WIDTH,
     BIRD_X,
+    END_ROWS,
     FLOOR_Y,
+    GROUND_PERIOD,
     HEIGHT,
-    LIP_HEIGHT,
-    LIP_OVERHANG,
     PIPE_WIDTH,
     WIDTH,
+    Look,
 )
 from continual_ple.games.flappy_screen import Box, Scene
 
-LIP_ROWS = LIP_HEIGHT + flappy_art.LIP_SHADOW  # what differs from a pipe's body, next to the gap
-
-
-@cache
-def _pipe_body(index: int) -> npt.NDArray[np.float32]:
-    return np.asarray(luma(flappy_art.pipe_body(index)[None])[0], np.float32)
+NO_BIRD = -BIRD_HEIGHT  # px, its top
 
 
 def _overlap(size: int, length: int) -> npt.NDArray[np.intp]:
@@ -45,122 +39,148 @@ def _overlap(size: int, length: int) -> npt.NDArray[np.intp]:
 
 
 class Reduction:
-    """The parts of a small screen that do not change, for one size.
+    """How the screen is reduced to a size.
 
     Attributes:
         size: Height and width of the small screen.
-        weights: (size, 512) share of each screen row in each small row.
-        above_floor: (size, 1) share of each small row that is above the ground.
+        period: Rows and columns of the screen after which pixels and small pixels meet in the same way.
         ground_row: First small row that shows ground.
-        ground: (size - ground_row, 312) the ground, reduced in height.
-        shares: Parts into which a small column divides its width.
-        across: (288, size) number of these that each screen column has in each small column.
     """
 
     def __init__(self, size: int) -> None:
         # Whole numbers over 512, a power of two, and then times whole numbers: at the size of observations, sums of
         # weighted pixels are exact in float32, in any order of adding, so that no number of threads changes one.
         self.size = size
-        self.weights = (_overlap(size, HEIGHT) / HEIGHT).astype(np.float32)
-        divisor = math.gcd(size, WIDTH)
-        self.shares = WIDTH // divisor
-        self.across = np.ascontiguousarray(_overlap(size, WIDTH).T // divisor, np.float32)
-        self.above_floor = self.weights[:, :FLOOR_Y].sum(axis=1, keepdims=True)
-        self.ground_row = int(FLOOR_Y * size / HEIGHT)
-        self.ground = self.weights[self.ground_row :, FLOOR_Y:] @ flappy_screen.ground(True)
-        self._skies: dict[int, npt.NDArray[np.float32]] = {}
-        self._backgrounds: dict[tuple[int, int], Image] = {}
+        self.period = HEIGHT // math.gcd(size, HEIGHT), WIDTH // math.gcd(size, WIDTH)
+        self.ground_row = FLOOR_Y * size // HEIGHT
+        self._down = (_overlap(size, HEIGHT) / HEIGHT).astype(np.float32)
+        self._across = np.ascontiguousarray(_overlap(size, WIDTH).T // math.gcd(size, WIDTH), np.float32)
 
-    def sky(self, index: int) -> npt.NDArray[np.float32]:
-        """Return a new (size, 288) array of the sky above the ground, reduced in height."""
-        if index not in self._skies:
-            self._skies[index] = self.weights[:, :FLOOR_Y] @ flappy_screen.sky(index, True)[:FLOOR_Y]
-        return self._skies[index].copy()
+    def box(self, box: Box) -> Box:
+        """Return the small pixels that show some of a part of the screen, on it or not."""
+        top, left = box.top * self.size // HEIGHT, box.left * self.size // WIDTH
+        return Box(top, -(-box.bottom * self.size // HEIGHT), left, -(-box.right * self.size // WIDTH))
 
-    def background(self, sky: int, shift: int) -> Image:
-        """Return a new (size, size) image of the sky, and the ground moved by `shift` pixels."""
-        if (sky, shift) not in self._backgrounds:
-            columns = self.sky(sky)
-            columns[self.ground_row :] += self.ground[:, shift : shift + WIDTH]
-            image = np.empty((self.size, self.size), np.uint8)
-            self.reduce_width(columns, 0, WIDTH, image)
-            self._backgrounds[sky, shift] = image
-        return self._backgrounds[sky, shift].copy()
+    def screen_box(self, box: Box) -> Box:
+        """Return the part of the screen that small pixels show some of."""
+        top, left = box.top * HEIGHT // self.size, box.left * WIDTH // self.size
+        return Box(top, -(-box.bottom * HEIGHT // self.size), left, -(-box.right * WIDTH // self.size))
 
-    def reduce_width(self, columns: npt.NDArray[np.float32], left: int, right: int, image: Image) -> None:
-        """Reduce `columns`, (size, 288), into the columns of `image` that show some of the screen's [left, right)."""
-        first, last = max(left, 0) * self.size // WIDTH, -(-min(right, WIDTH) * self.size // WIDTH)
-        start, stop = first * WIDTH // self.size, -(-last * WIDTH // self.size)
-        sums = columns[:, start:stop] @ self.across[start:stop, first:last]
-        image[:, first:last] = np.rint(sums / self.shares)
+    def reduce(self, pixels: Image, box: Box) -> Image:
+        """Return the small pixels of `box`, given the grey `pixels` of its part of the screen."""
+        top, bottom, left, right = self.screen_box(box)
+        down = self._down[box.top : box.bottom, top:bottom]
+        sums = down @ pixels @ self._across[left:right, box.left : box.right]
+        return np.rint(sums / self.period[1]).astype(np.uint8)
 
-    def small_rows(self, top: int, bottom: int) -> tuple[int, int]:
-        """Return the first small row that shows some of the screen rows [top, bottom), and one more than the last."""
-        return top * self.size // HEIGHT, -(-bottom * self.size // HEIGHT)
-
-    def recompose(self, columns: npt.NDArray[np.float32], scene: Scene, box: Box) -> None:
-        """Put a part of the screen together at full size and reduce it in height into `columns`."""
-        first, last = self.small_rows(max(box.top, 0), min(box.bottom, HEIGHT))
-        top, bottom = first * HEIGHT // self.size, min(-(-last * HEIGHT // self.size), HEIGHT)
-        left, right = max(box.left, 0), min(box.right, WIDTH)
-        pixels = flappy_screen.compose(scene, Box(top, bottom, left, right), grey=True)
-        columns[first:last, left:right] = self.weights[first:last, top:bottom] @ pixels
+    def show(self, scene: Scene, box: Box) -> Image:
+        """Return the small pixels of `box`, which must lie on the screen."""
+        return self.reduce(flappy_screen.compose(scene, self.screen_box(box), grey=True), box)
 
 
-@lru_cache(maxsize=4)
+@cache
 def _reduction(size: int) -> Reduction:
     return Reduction(size)
 
 
-def _add_pipe(columns: npt.NDArray[np.float32], reduction: Reduction, scene: Scene, left: int, gap_start: int) -> None:
-    """Put the bodies of a pair of pipes, which are the same in every row, into `columns`."""
-    start, stop = left + LIP_OVERHANG, left + PIPE_WIDTH - LIP_OVERHANG
-    body = _pipe_body(scene.look.pipe)[max(-start, 0) : max(WIDTH - start, 0)]
-    start, stop = max(start, 0), max(min(stop, WIDTH), 0)  # a lip can be in sight alone: it is wider than the body
-    upper, lower = reduction.small_rows(gap_start, gap_start + scene.gap)
-    columns[:upper, start:stop] = body
-    columns[lower:, start:stop] = reduction.above_floor[lower:] * body
+@cache
+def _uneven(size: int, sky: int) -> list[list[int]]:
+    """Return the number of small pixels above and left of each that show anything else than flat sky."""
+    grey = flappy_screen.sky(sky, True)
+    uneven = _overlap(size, HEIGHT) @ (grey != grey[0, 0]) @ _overlap(size, WIDTH).T > 0
+    counts: list[list[int]] = np.pad(uneven.cumsum(axis=0).cumsum(axis=1), ((1, 0), (1, 0))).tolist()
+    return counts
 
 
-class Lip(NamedTuple):
-    """The rows at one end of a pipe, reduced in height, wherever it is on the screen.
-
-    Attributes:
-        first: First small row.
-        pipe: (rows, 52) what the pipe gives to each small pixel.
-        sky: (patterns, rows, 288) what the sky gives, for each different way in which a column of the pipe covers it.
-        patterns: (52,) which one each column has.
-    """
-
-    first: int
-    pipe: npt.NDArray[np.float32]
-    sky: npt.NDArray[np.float32]
-    patterns: npt.NDArray[np.intp]
+def _shows_flat_sky(size: int, sky: int, box: Box) -> bool:
+    counts, (top, bottom, left, right) = _uneven(size, sky), box
+    return counts[bottom][right] - counts[bottom][left] == counts[top][right] - counts[top][left]
 
 
-@lru_cache(maxsize=1024)
-def _lip(size: int, sky: int, pipe: int, gap_start: int, gap: int, upper: bool) -> Lip | None:
-    """Return one end of a pair of pipes, or None where the ground covers some of it."""
+# Nobody may write to what the following four return: it is pasted again and again.
+
+
+@lru_cache(maxsize=256)
+def _background(size: int, sky: int, shift: int) -> Image:
+    """Return sky and ground, the ground moved by `shift` pixels."""
+    scene = Scene(Look(sky, 0, 0), (), 0, NO_BIRD, 0, shift)
+    return _reduction(size).show(scene, Box(0, size, 0, size))
+
+
+@lru_cache(maxsize=8192)
+def _body(size: int, sky: int, pipe: int, left: int, shift: int, upper: bool) -> Image:
+    """Return the columns of a pipe that fills the screen, down to the first row that shows ground."""
     reduction = _reduction(size)
-    start = gap_start - LIP_ROWS if upper else gap_start + gap
-    first, last = reduction.small_rows(start, start + LIP_ROWS)
-    top, bottom = first * HEIGHT // size, -(-last * HEIGHT // size)
-    if bottom > FLOOR_Y or top < 0:
-        return None
-    image, mask = (part[top:bottom] for part in flappy_screen.pipe(pipe, gap_start, gap, True))
-    weights, behind = reduction.weights[first:last, top:bottom], flappy_screen.sky(sky, True)[top:bottom]
-    differs = np.any(mask[:, 1:] != mask[:, :-1], axis=0)
-    patterns = np.append(0, np.cumsum(differs))
-    parts = [weights @ (behind * ~mask[:, [place]]) for place in np.append(0, np.flatnonzero(differs) + 1)]
-    return Lip(first, weights @ (image * mask), np.stack(parts), patterns)
+    scene = Scene(Look(sky, 0, pipe), ((left, HEIGHT if upper else 0),), 0, NO_BIRD, 0, shift)
+    columns = reduction.box(Box(0, FLOOR_Y, max(left, 0), min(left + PIPE_WIDTH, WIDTH)))
+    return reduction.show(scene, columns)
 
 
-def _add_lip(columns: npt.NDArray[np.float32], lip: Lip, left: int) -> None:
-    """Put one end of a pair of pipes into `columns`."""
-    inside = slice(max(-left, 0), min(WIDTH - left, PIPE_WIDTH))
-    places = np.arange(left + inside.start, left + inside.stop)
-    seen = lip.pipe[:, inside] + lip.sky[lip.patterns[inside], :, places].T
-    columns[lip.first : lip.first + len(seen), places[0] : places[-1] + 1] = seen
+@lru_cache(maxsize=32_768)
+def _end(size: int, sky: int, pipe: int, row: int, left: int, upper: bool) -> Image:
+    """Return the end of a pipe in front of flat sky, where the gap begins or ends at `row`."""
+    reduction = _reduction(size)
+    top = row - END_ROWS if upper else row
+    small = reduction.box(Box(top, top + END_ROWS, left, left + PIPE_WIDTH))
+    box = reduction.screen_box(small)
+    pixels = np.full((box.bottom - box.top, box.right - box.left), flappy_screen.sky(sky, True)[0, 0])
+    flappy_screen.paste(pixels, box, flappy_screen.pipe(pipe, upper, True), row - HEIGHT if upper else row, left)
+    return reduction.reduce(pixels, small)
+
+
+@lru_cache(maxsize=16_384)
+def _bird(size: int, look: Look, top: int, wing: int) -> Image:
+    """Return a bird in front of the background."""
+    reduction = _reduction(size)
+    box = reduction.box(Box(max(top, 0), top + BIRD_HEIGHT, BIRD_X, BIRD_X + BIRD_WIDTH))
+    return reduction.show(Scene(look, (), 0, top, wing, 0), box)
+
+
+def _is_usual(scene: Scene, reduction: Reduction) -> bool:
+    """Whether the screen is made of parts that come again: always in play, at the size of observations."""
+    lefts = sorted(left for left, _ in scene.pipes)
+    return (
+        2 * reduction.period[0] + END_ROWS <= FLOOR_Y
+        and 2 * reduction.period[1] + PIPE_WIDTH <= WIDTH
+        and all(later - sooner >= 2 * PIPE_WIDTH for sooner, later in itertools.pairwise(lefts))
+        and all(0 <= gap_start <= FLOOR_Y - scene.gap for _, gap_start in scene.pipes)
+        and -BIRD_HEIGHT < scene.bird_y < FLOOR_Y
+    )
+
+
+def _add_pipes(image: Image, reduction: Reduction, scene: Scene, left: int, gap_start: int) -> Box:
+    """Paste a pair of pipes and return the small pixels between them that show nothing of either."""
+    size, sky, pipe, shift = reduction.size, scene.look.sky, scene.look.pipe, scene.scrolled % GROUND_PERIOD
+    gap_end = gap_start + scene.gap
+    upper = reduction.box(Box(gap_start - END_ROWS, gap_start, left, left + PIPE_WIDTH))
+    lower = reduction.box(Box(gap_end, gap_end + END_ROWS, left, left + PIPE_WIDTH))
+    first, last = max(upper.left, 0), min(upper.right, size)
+    if upper.top > 0:
+        image[: upper.top, first:last] = _body(size, sky, pipe, left, 0, True)[: upper.top]
+    below = _body(size, sky, pipe, left, shift, False)
+    image[lower.bottom : len(below), first:last] = below[lower.bottom :]
+    for end, row, is_upper in (upper, gap_start, True), (lower, gap_end, False):
+        box = Box(max(end.top, 0), end.bottom, first, last)
+        if end.top >= 0 and _shows_flat_sky(size, sky, box):
+            rows, columns = reduction.period
+            part = _end(size, sky, pipe, row % rows + rows, left % columns + columns, is_upper)
+            image[end.top : end.bottom, first:last] = part[:, first - end.left : last - end.left]
+        else:
+            image[box.top : box.bottom, first:last] = reduction.show(scene, box)
+    return Box(upper.bottom, lower.top, first, last)
+
+
+def _add_bird(image: Image, reduction: Reduction, scene: Scene, gaps: list[Box]) -> None:
+    box = reduction.box(Box(max(scene.bird_y, 0), scene.bird_y + BIRD_HEIGHT, BIRD_X, BIRD_X + BIRD_WIDTH))
+    alone = box.bottom <= reduction.ground_row and all(
+        gap.right <= box.left or box.right <= gap.left or (gap.top <= box.top and box.bottom <= gap.bottom)
+        for gap in gaps
+    )
+    if alone:
+        bird = _bird(reduction.size, scene.look, scene.bird_y, scene.wing)
+    else:
+        bird = reduction.show(scene, box)
+    image[box.top : box.bottom, box.left : box.right] = bird
 
 
 def thumbnail(scene: Scene, size: int) -> Image:
@@ -169,24 +189,10 @@ def thumbnail(scene: Scene, size: int) -> Image:
     The same as `shrink(luma(draw(scene)), size)` but for the rounding of exact halves: one grey level at most.
     """
     reduction = _reduction(size)
-    columns = reduction.sky(scene.look.sky)
+    if not _is_usual(scene, reduction):
+        return shrink(luma(flappy_screen.draw(scene)), size)
+    image = _background(size, scene.look.sky, scene.scrolled % GROUND_PERIOD).copy()
     in_sight = [(left, gap_start) for left, gap_start in scene.pipes if -PIPE_WIDTH < left < WIDTH]
-    for left, gap_start in in_sight:
-        _add_pipe(columns, reduction, scene, left, gap_start)
-    shift = scene.scrolled % flappy_art.GROUND_PERIOD
-    columns[reduction.ground_row :] += reduction.ground[:, shift : shift + WIDTH]
-    apart = all(later - sooner >= PIPE_WIDTH for sooner, later in itertools.pairwise(sorted(at for at, _ in in_sight)))
-    for left, gap_start in in_sight:
-        for upper, top in (True, gap_start - LIP_ROWS), (False, gap_start + scene.gap):
-            lip = _lip(size, scene.look.sky, scene.look.pipe, gap_start, scene.gap, upper) if apart else None
-            if lip is None:
-                reduction.recompose(columns, scene, Box(top, top + LIP_ROWS, left, left + PIPE_WIDTH))
-            else:
-                _add_lip(columns, lip, left)
-    bird = Box(scene.bird_y, scene.bird_y + BIRD_HEIGHT, BIRD_X, BIRD_X + BIRD_WIDTH)
-    if bird.bottom > 0:
-        reduction.recompose(columns, scene, bird)
-    image = reduction.background(scene.look.sky, shift)
-    for left, width in [(BIRD_X, BIRD_WIDTH), *((left, PIPE_WIDTH) for left, _ in in_sight)]:
-        reduction.reduce_width(columns, left, left + width, image)
+    gaps = [_add_pipes(image, reduction, scene, left, gap_start) for left, gap_start in in_sight]
+    _add_bird(image, reduction, scene, gaps)
     return image
