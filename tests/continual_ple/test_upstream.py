@@ -9,9 +9,11 @@ import numpy as np
 import pytest
 from gymnasium.utils.env_checker import check_env
 
+from benchmarks import looks
 from continual_ple import ENV_IDS, ArcadeEnv
 from continual_ple.games.base import FirstDraws, Game, GeneratorDraws
 from continual_ple.games.catalogue import make_game
+from continual_ple.games.flappy_art import SKIES
 
 
 def installed_rounding() -> str:
@@ -50,6 +52,10 @@ CHANGED: list[tuple[str, dict[str, Any]]] = [
     ("catcher", {}),
     ("catcher", {"fall_speed": 0.2108, "paddle_speed": 2.5, "lives": 1}),
     ("catcher", {"width": 96, "height": 80}),
+    ("catcher", {"width": 128, "height": 128}),
+    ("catcher", {"width": 84, "height": 84}),
+    ("catcher", {"width": 50, "height": 121}),
+    ("catcher", {"width": 288, "height": 77}),
     ("flappy_bird", {}),
     ("flappy_bird", {"pipe_gap": 75}),
     ("flappy_bird", {"pipe_gap": 140, "gravity": 0.7, "flap_power": 8.5, "max_drop_speed": 12}),
@@ -80,10 +86,24 @@ def test_ours_plays_as_upstream(name: str, parameters: dict[str, Any], play: str
 
 
 @pytest.mark.usefixtures("ple")
+def test_flappy_bird_looks_as_upstream() -> None:
+    """Both skies, three birds, two pipes, random and skilled play: each small pixel is near upstream's."""
+    pairs = looks.all_pairs(states=9)
+    assert len(pairs) == 216
+    for sky in SKIES:
+        chosen = [pair for pair in pairs if pair.sky == sky]
+        apart = looks.difference(chosen)
+        assert apart.mean() < 2 and apart.mean(axis=(1, 2)).max() < 4 and np.percentile(apart, 99) < 40
+        ours, theirs = (looks.describe([pair[side] for pair in chosen]) for side in (1, 2))
+        for what, tolerance in {"sky": 0, "mean grey": 1, "distinct patches, %": 5, "distinct greys": 10}.items():
+            assert abs(ours[what] - theirs[what]) <= tolerance, what
+
+
+@pytest.mark.usefixtures("ple")
 @pytest.mark.parametrize("env_id", ENV_IDS.values())
 @pytest.mark.parametrize("observation", ["pixels", "state"])
 def test_environments_agree(env_id: str, observation: str) -> None:
-    """The whole environment: same seeds, several episodes; Flappy Bird's art differs, so only its shape is compared."""
+    """The whole environment: same seeds, several episodes; of Flappy Bird's art, only the shape is compared here."""
     options: dict[str, Any] = {"observation": observation, "rounding": installed_rounding()}
     ours, theirs = (gymnasium.make(env_id, backend=backend, **options) for backend in ("native", "ple"))
     comparable = observation == "state" or "Catcher" in env_id

@@ -216,12 +216,12 @@ def bird(index: int, wing_position: int) -> Sprite:
     canvas.paint(canvas.ellipse(23, 7, 5, 5), WHITE)
     canvas.paint(canvas.ellipse(23, 7, 5, 5) & canvas.box(0, 0, 20, 24), EYE_SHADE)
     canvas.paint(canvas.box(24, 6, 26, 10), OUTLINE)
-    canvas.paint(canvas.box(20, 12, 32, 22), OUTLINE)  # the beak
+    canvas.paint(canvas.box(18, 14, 32, 22) | canvas.box(20, 12, 30, 14), OUTLINE)  # the beak
     canvas.paint(canvas.box(32, 14, 34, 18), OUTLINE)
     canvas.paint(canvas.box(20, 14, 32, 16) | canvas.box(20, 18, 30, 20) | canvas.box(18, 16, 20, 18), colours.beak)
-    y, half_height = ((12, 4), (14, 2.5), (16, 3))[wing_position]
-    wing = canvas.ellipse(7, y, 5.5, half_height)
-    canvas.paint(canvas.ellipse(7, y, 7.5, half_height + 2), OUTLINE)
+    x, y, half_height = ((7, 12, 4), (7, 14, 2.5), (6, 17, 3.5))[wing_position]
+    wing = canvas.ellipse(x, y, 5.5, half_height)
+    canvas.paint(canvas.ellipse(x, y, 7.5, half_height + 2), OUTLINE)
     canvas.paint(wing, WHITE)
     canvas.paint(wing & canvas.box(0, y + half_height - 2, 34, 24), colours.wing_tip)
     return canvas.finish()

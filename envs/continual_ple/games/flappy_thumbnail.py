@@ -43,16 +43,20 @@ class Reduction:
 
     Attributes:
         size: Height and width of the small screen.
-        period: Rows and columns of the screen after which pixels and small pixels meet in the same way.
         ground_row: First small row that shows ground.
+        regular: Whether pixels and small pixels meet in few enough ways that every end of a pipe has its like.
     """
 
     def __init__(self, size: int) -> None:
-        # Whole numbers over 512, a power of two, and then times whole numbers: at the size of observations, sums of
+        # Whole numbers, and then times whole numbers over 512, a power of two: at the size of observations, sums of
         # weighted pixels are exact in float32, in any order of adding, so that no number of threads changes one.
         self.size = size
-        self.period = HEIGHT // math.gcd(size, HEIGHT), WIDTH // math.gcd(size, WIDTH)
         self.ground_row = FLOOR_Y * size // HEIGHT
+        # Rows and columns after which pixels and small pixels meet in the same way again.
+        self._rows, self._columns = HEIGHT // math.gcd(size, HEIGHT), WIDTH // math.gcd(size, WIDTH)
+        self._first_row = -(-END_ROWS // self._rows) * self._rows
+        last_row, last_column = self._first_row + self._rows + END_ROWS, 2 * self._columns + PIPE_WIDTH
+        self.regular = last_row <= HEIGHT and last_column <= WIDTH
         self._down = (_overlap(size, HEIGHT) / HEIGHT).astype(np.float32)
         self._across = np.ascontiguousarray(_overlap(size, WIDTH).T // math.gcd(size, WIDTH), np.float32)
 
@@ -66,12 +70,16 @@ class Reduction:
         top, left = box.top * HEIGHT // self.size, box.left * WIDTH // self.size
         return Box(top, -(-box.bottom * HEIGHT // self.size), left, -(-box.right * WIDTH // self.size))
 
+    def like(self, row: int, left: int) -> tuple[int, int]:
+        """Return where the end of a pipe is all on the screen, and meets small pixels as it does at (row, left)."""
+        return row % self._rows + self._first_row, left % self._columns + self._columns
+
     def reduce(self, pixels: Image, box: Box) -> Image:
         """Return the small pixels of `box`, given the grey `pixels` of its part of the screen."""
         top, bottom, left, right = self.screen_box(box)
-        down = self._down[box.top : box.bottom, top:bottom]
-        sums = down @ pixels @ self._across[left:right, box.left : box.right]
-        return np.rint(sums / self.period[1]).astype(np.uint8)
+        sums = pixels @ self._across[left:right, box.left : box.right]
+        sums = self._down[box.top : box.bottom, top:bottom] @ sums
+        return np.rint(sums / self._columns).astype(np.uint8)
 
     def show(self, scene: Scene, box: Box) -> Image:
         """Return the small pixels of `box`, which must lie on the screen."""
@@ -140,8 +148,7 @@ def _is_usual(scene: Scene, reduction: Reduction) -> bool:
     """Whether the screen is made of parts that come again: always in play, at the size of observations."""
     lefts = sorted(left for left, _ in scene.pipes)
     return (
-        2 * reduction.period[0] + END_ROWS <= FLOOR_Y
-        and 2 * reduction.period[1] + PIPE_WIDTH <= WIDTH
+        reduction.regular
         and all(later - sooner >= 2 * PIPE_WIDTH for sooner, later in itertools.pairwise(lefts))
         and all(0 <= gap_start <= FLOOR_Y - scene.gap for _, gap_start in scene.pipes)
         and -BIRD_HEIGHT < scene.bird_y < FLOOR_Y
@@ -162,8 +169,7 @@ def _add_pipes(image: Image, reduction: Reduction, scene: Scene, left: int, gap_
     for end, row, is_upper in (upper, gap_start, True), (lower, gap_end, False):
         box = Box(max(end.top, 0), end.bottom, first, last)
         if end.top >= 0 and _shows_flat_sky(size, sky, box):
-            rows, columns = reduction.period
-            part = _end(size, sky, pipe, row % rows + rows, left % columns + columns, is_upper)
+            part = _end(size, sky, pipe, *reduction.like(row, left), is_upper)
             image[end.top : end.bottom, first:last] = part[:, first - end.left : last - end.left]
         else:
             image[box.top : box.bottom, first:last] = reduction.show(scene, box)
