@@ -7,6 +7,7 @@ beside this repository: ``PYTHONPATH=PyGame-Learning-Environment python -m bench
 from __future__ import annotations
 
 import csv
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,6 +28,7 @@ from continual_ple.upstream.stand_ins import installed_rounding
 SIZE = 84  # px, height and width of what an agent sees
 PATCH, STRIDE = 8, 4  # px, of the patches that the first layer of the Nature network sees
 SKY_ROWS = 40  # small rows that show sky alone where there is neither pipe nor star
+COLUMNS = ("sky", "what", "ours", "PLE")
 UPSTREAM_NAMES = (("day", "night"), ("red", "blue", "yellow"), ("red", "green"))  # in the order upstream draws them
 
 
@@ -37,7 +39,7 @@ class Options:
     states: int = 25
     """States of each kind of play for each combination of sky, bird and pipes."""
     csv: Path | None = None
-    """File to write the table to; none is written without it."""
+    """File to write the table to: a new one, or an older table of this command's. None is written without it."""
 
 
 class Pair(NamedTuple):
@@ -143,23 +145,44 @@ def compare(pairs: list[Pair]) -> list[dict[str, Any]]:
     return rows
 
 
+def check_writable(path: Path) -> None:
+    """Refuse to write over anything but an older table.
+
+    Raises:
+        ValueError: if there is something else.
+    """
+    if path.is_dir() or (path.exists() and not path.read_bytes().startswith(",".join(COLUMNS).encode() + b"\n")):
+        raise ValueError(f"csv={str(path)!r}: must be a new file or an older table of differences; this is neither")
+
+
+def write(rows: list[dict[str, Any]], path: Path) -> None:
+    """Write the table as CSV."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("w", newline="") as file:
+        writer = csv.DictWriter(file, COLUMNS, lineterminator="\n")
+        writer.writeheader()
+        writer.writerows({**row, "ours": f"{row['ours']:.2f}", "PLE": f"{row['PLE']:.2f}"} for row in rows)
+
+
 def main() -> None:
     """Compare, print the table and write it where asked."""
     options = tyro.cli(Options)
-    states = all_pairs(options.states)
+    try:
+        if options.states < 1:
+            raise ValueError(f"states={options.states}: must be 1 or more")
+        if options.csv:
+            check_writable(options.csv)
+        states = all_pairs(options.states)
+    except (ImportError, ValueError) as error:
+        print(error, file=sys.stderr)
+        raise SystemExit(2) from None
     rows = compare(states)
-    table = Table(title=f"Flappy Bird, {SIZE}x{SIZE} grey, {len(states)} states")
-    for column in rows[0]:
-        table.add_column(column)
+    table = Table(*COLUMNS, title=f"Flappy Bird, {SIZE}x{SIZE} grey, {len(states)} states")
     for row in rows:
         table.add_row(*(f"{value:.1f}" if isinstance(value, float) else value for value in row.values()))
     Console(width=120).print(table)
     if options.csv:
-        options.csv.parent.mkdir(parents=True, exist_ok=True)
-        with options.csv.open("w", newline="") as file:
-            writer = csv.DictWriter(file, rows[0], lineterminator="\n")
-            writer.writeheader()
-            writer.writerows({**row, "ours": f"{row['ours']:.2f}", "PLE": f"{row['PLE']:.2f}"} for row in rows)
+        write(rows, options.csv)
 
 
 if __name__ == "__main__":

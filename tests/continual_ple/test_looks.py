@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
+from benchmarks.looks import check_writable, distinct_patches, write
 from continual_ple.games import flappy_art
 from continual_ple.games.base import Image
 from continual_ple.games.flappy_art import BIRDS, FLOOR_Y, HEIGHT, LIP_HEIGHT, PIPES, SKIES, WIDTH
@@ -85,3 +86,24 @@ def test_birds_have_upstreams_shape_and_greys(bird: str, wing: str) -> None:
         if coarse[row][column] is not None and cell.count():
             apart.append(abs(cell.mean() - coarse[row][column]))
     assert len(apart) >= 22 and max(apart) < 37 and np.mean(apart) < 11
+
+
+def test_distinct_patches_are_a_share_of_the_20_by_20() -> None:
+    image = np.zeros((84, 84), np.uint8)
+    assert distinct_patches(image) == 100 / 400
+    image[0, 0] = 1  # in the first patch only
+    assert distinct_patches(image) == 100 * 2 / 400
+    image[40, 40] = 1  # in four, each of which has it elsewhere; one of them is like the first
+    assert distinct_patches(image) == 100 * 5 / 400
+
+
+def test_the_table_of_differences_replaces_nothing_but_an_older_one(tmp_path: Path) -> None:
+    path = tmp_path / "new" / "looks.csv"
+    check_writable(path)
+    write([{"sky": "day", "what": "mean grey", "ours": 1.0, "PLE": 2.0}], path)
+    assert path.read_text() == "sky,what,ours,PLE\nday,mean grey,1.00,2.00\n"
+    check_writable(path)
+    path.write_text("mine\n")
+    for taken in (path, tmp_path):
+        with pytest.raises(ValueError, match=r"^csv='.*': must be a new file or an older table of differences"):
+            check_writable(taken)

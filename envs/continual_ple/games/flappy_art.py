@@ -119,8 +119,8 @@ class Canvas:
 
     def finish(self) -> Sprite:
         """Return the picture and what is painted of it."""
-        image, mask = (part.repeat(CELL, axis=0).repeat(CELL, axis=1) for part in (self._cells, self._painted))
-        return Sprite(image, mask)
+        rows, columns = np.arange(len(self._y) * CELL)[:, None] // CELL, np.arange(self._x.size * CELL) // CELL
+        return Sprite(self._cells[rows, columns], self._painted[rows, columns])
 
 
 def _draw_house(canvas: Canvas, left: int, right: int, top: int, colours: SkyColours) -> None:
@@ -184,7 +184,7 @@ def _shaded_row(index: int, width: int, lightest: int, reach: int) -> Image:
     lit = np.maximum(1 - np.abs(cells - lightest) / reach, 0)[:, None]
     row = np.rint(shadow + lit * (light - shadow)).astype(np.uint8)
     row[[0, -1]] = OUTLINE
-    return row.repeat(CELL, axis=0)
+    return np.asarray(row.repeat(CELL, axis=0), np.uint8)
 
 
 @cache
