@@ -16,10 +16,10 @@ python := $(VENV)/bin/python
 installed := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help quick test check tensorboard docker clean
+.PHONY: help quick test fuzz test-cpus check tensorboard docker clean
 
 help: ## list the targets
-	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' Makefile | expand -t 22
+	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' Makefile | expand -t 22
 
 quick: $(installed) ## train for about three minutes and show the scores
 	$(python) train.py --preset quick --log-dir runs $(FLAGS)
@@ -27,6 +27,12 @@ quick: $(installed) ## train for about three minutes and show the scores
 
 test: $(installed) ## run the tests, on all cores
 	$(python) -m pytest -n auto --maxprocesses 8 --dist loadfile $(FLAGS)
+
+fuzz: $(installed) ## run the tests with drawn examples on new examples, twenty times as many
+	HYPOTHESIS_PROFILE=fuzz $(python) -m pytest -n auto --maxprocesses 8 --dist load -m "hypothesis and not slow" $(FLAGS)
+
+test-cpus: $(installed) ## run the tests as on other processors, on one core, with many threads, without Numba
+	bash tests/cpus.sh $(python) -m pytest -n auto --maxprocesses 8 --dist loadfile $(FLAGS)
 
 check: $(installed) ## lint, check the format and the types
 	$(python) -m ruff check .

@@ -5,11 +5,12 @@ from __future__ import annotations
 import gymnasium
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 import continual_ple  # noqa: F401 - registers the games
 from dqn_mer.agents.memory import FifoMemory, Memory, ReservoirMemory, Transition, largest_bytes
+from tests.profiles import tries
 
 FLOAT = np.dtype(np.float32)
 BYTE = np.dtype(np.uint8)
@@ -86,7 +87,7 @@ def frames(rng: np.random.Generator, count: int) -> np.ndarray:
     return rng.integers(0, 256, (count, 6, 5), dtype=np.uint8)
 
 
-@settings(max_examples=30, deadline=None)
+@tries(30)
 @given(st.integers(1, 12), st.integers(1, 40), st.integers(0, 2**32 - 1))
 def test_stacked_frames_come_back_to_the_byte(capacity: int, count: int, seed: int) -> None:
     rng = np.random.default_rng(seed)

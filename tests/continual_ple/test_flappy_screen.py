@@ -4,7 +4,7 @@ import itertools
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from continual_ple import ArcadeEnv
@@ -42,7 +42,6 @@ def check_small_screen(scene: flappy_screen.Scene, size: int = 84) -> None:
 
 
 @given(scenes())
-@settings(deadline=None)
 def test_small_screen_is_the_large_one_reduced(scene: flappy_screen.Scene) -> None:
     check_small_screen(scene)
 
@@ -74,7 +73,6 @@ def test_a_pipe_leaves_and_enters_the_small_screen_by_every_pixel(left: int) -> 
 
 
 @given(scenes(), st.data())
-@settings(deadline=None)
 def test_a_part_is_cut_from_the_whole_in_colour_and_grey(scene: flappy_screen.Scene, data: st.DataObject) -> None:
     top, bottom = sorted(data.draw(st.tuples(st.integers(0, 512), st.integers(0, 512))))
     left, right = sorted(data.draw(st.tuples(st.integers(0, 288), st.integers(0, 288))))

@@ -23,8 +23,9 @@ from dqn_mer.config.fields import Allowed, allowed_values
 from dqn_mer.config.flags import UsageError, parse
 from dqn_mer.config.task import game_task
 from dqn_mer.evaluation.saved_agent import EvaluateOptions
+from tests.profiles import tries
 
-SAME_FOLDER = settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+SAME_FOLDER = settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 # No NUL: a word of a command line cannot hold one. Surrogates stand for bytes that are not UTF-8.
 WORDS = st.text(st.characters(exclude_characters="\0"), max_size=12)
 NUMBERS = st.integers().map(str) | st.floats().map(str) | st.sampled_from(["1e400", "-0", "0x10", "1_0", " 5 ", "٣"])
@@ -87,7 +88,7 @@ def one_line(text: str) -> bool:
     return bool(text.strip()) and len(text.splitlines()) == 1
 
 
-@settings(deadline=None, max_examples=40)
+@tries(40)
 @pytest.mark.parametrize("kind", [EvaluateOptions, WatchOptions])
 @given(data=st.data())
 def test_any_flags_are_options_or_one_line(kind: type, data: st.DataObject) -> None:
@@ -100,7 +101,7 @@ def test_any_flags_are_options_or_one_line(kind: type, data: st.DataObject) -> N
         assert one_line(" ".join(str(error).split()))
 
 
-@settings(deadline=None, max_examples=50)
+@tries(50)
 @given(command_lines(ALLOWED))
 def test_any_flags_are_a_configuration_or_one_line(words: list[str]) -> None:
     if asks_for_help(words):
@@ -119,7 +120,7 @@ def test_no_game_is_answered_with_the_games() -> None:
             parse_config(["--game", name])
 
 
-@settings(deadline=None, max_examples=50)
+@tries(50)
 @given(st.data())
 def test_one_bad_flag_is_named_with_its_value_and_what_is_allowed(data: st.DataObject) -> None:
     name = data.draw(st.sampled_from([name for name, allowed in ALLOWED.items() if allowed.range or allowed.choices]))
@@ -136,7 +137,7 @@ def test_one_bad_flag_is_named_with_its_value_and_what_is_allowed(data: st.DataO
         ALLOWED[name].check(name, getattr(config, name))
 
 
-@settings(deadline=None, max_examples=80)
+@tries(80)
 @given(st.dictionaries(st.sampled_from(sorted(ALLOWED)) | st.text(max_size=4), JSON, max_size=3) | JSON)
 def test_any_json_is_a_configuration_or_one_line(changes: Any) -> None:
     values = {**Config().to_json(), **changes} if isinstance(changes, dict) else changes
@@ -189,7 +190,7 @@ def test_endless_files_are_refused() -> None:
         load_schedule("/dev/zero", "catcher")
 
 
-@settings(deadline=None, max_examples=60)
+@tries(60)
 @pytest.mark.parametrize("game", GAMES)
 @given(data=st.data())
 def test_any_parameters_are_an_environment_or_one_line(game: str, data: st.DataObject) -> None:
