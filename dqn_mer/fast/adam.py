@@ -111,8 +111,11 @@ class AdamDense:
         self.adam = adam
         self.before = np.empty_like(self.matrix)
         self.done = np.zeros(len(self.matrix), np.int64)  # steps of the batch that each row has taken
+        # Of the last example, for its step, which is taken in the next one's pass: copies, since the arrays that the
+        # layer is handed are overwritten by then.
         self.inputs = np.zeros(layer.in_features, self.bias.dtype)
-        self.outputs = self.gradient = self.bias
+        self.gradient = np.zeros_like(self.bias)
+        self.outputs = np.zeros_like(self.bias)
         adam.elsewhere.append(span)
 
     def begin(self, examples: int) -> None:
@@ -123,7 +126,7 @@ class AdamDense:
         """Return the outputs of one example, under the weights after the steps so far."""
         self.outputs = self.bias.copy()
         self._advance(inputs)
-        self.inputs = inputs
+        self.inputs[:] = inputs
         if self.relu:
             np.maximum(self.outputs, 0, out=self.outputs)
         return self.outputs
@@ -131,7 +134,7 @@ class AdamDense:
     def backward(self, gradient: Array, rate: float | None, pass_on: bool) -> Array:
         """Keep the gradient for the step, and return that of the inputs that are not zero."""
         assert rate is None  # plain SGD has `LazyDense`
-        self.gradient = gradient * (self.outputs > 0) if self.relu else gradient
+        self.gradient[:] = gradient * (self.outputs > 0) if self.relu else gradient
         self.bias_gradient[:] = self.gradient
         return product_of_active(self.matrix, self.gradient, self.inputs) if pass_on else gradient
 

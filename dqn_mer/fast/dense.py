@@ -42,7 +42,11 @@ def step_product(matrix: Tensor, matrix_gradient: Tensor, gradient: Tensor, inpu
 
 
 class Dense(Protocol):
-    """A fully connected layer, with or without a ReLU behind it."""
+    """A fully connected layer, with or without a ReLU behind it.
+
+    What a layer is handed and what it returns may be a buffer that the next example overwrites: it holds from the
+    forward pass of an example to the end of its backward pass. A layer copies what it needs for longer.
+    """
 
     def begin(self, examples: int) -> None:
         """Prepare for a batch of so many examples."""

@@ -24,7 +24,7 @@ from dqn_mer.fast.dense import Array, Dense, DirectDense, LargeDense, LazyDense
 from dqn_mer.fast.kernels.dedup import MAX_CHANNELS
 from dqn_mer.fast.kernels.dense import COMPILED
 from dqn_mer.mer import NEWEST, AutogradLearner, Examples, Loss, SequentialLearner, step_with_boost
-from dqn_mer.networks.q_network import LARGE_WEIGHTS, FlatWeights, ScalePixels
+from dqn_mer.networks.q_network import FlatWeights, ScalePixels, is_large
 
 MAX_DISTINCT_SHARE = 0.42
 """Most of a screen's patches that may be distinct for it to be quicker to look for equal ones.
@@ -139,7 +139,7 @@ class ExplicitLearner:
         return COMPILED and bool(self.stacked) and self.stacked[0].in_channels <= MAX_CHANNELS
 
     def _dense(self, layer: nn.Linear, relu: bool) -> Dense:
-        if layer.weight.numel() < LARGE_WEIGHTS:
+        if not is_large(layer.weight.shape):
             return DirectDense(layer, relu)
         if self.plain_sgd:
             return LazyDense(layer, relu)

@@ -170,16 +170,17 @@ def _flattened(weight: Tensor) -> Tensor:
     """
     if weight.dim() == 4:
         return weight.permute(0, 2, 3, 1).reshape(-1)
-    return (weight.t() if _is_large(weight.shape) else weight).reshape(-1)
+    return (weight.t() if is_large(weight.shape) else weight).reshape(-1)
 
 
-def _is_large(shape: torch.Size) -> bool:
+def is_large(shape: torch.Size) -> bool:
+    """Whether a weight of this shape is a large dense layer's: laid out input by input, and stepped apart."""
     return len(shape) == 2 and shape.numel() >= LARGE_WEIGHTS
 
 
 def _laid_out(part: Tensor, shape: torch.Size) -> Tensor:
     """Return ``part`` of a vector as a view of a weight's shape: the inverse of `_flattened`."""
-    if _is_large(shape):
+    if is_large(shape):
         return part.view(shape[1], shape[0]).t()
     if len(shape) != 4:
         return part.view(shape)
