@@ -50,7 +50,7 @@ RUN grep -v '^torch==' constraints.txt > /tmp/constraints.txt \
 COPY pyproject.toml ./
 RUN python -c 'import tomllib; p = tomllib.load(open("pyproject.toml", "rb"))["project"]; \
         extra = p["optional-dependencies"]; \
-        print(*p["dependencies"], *extra["fast"], *extra["video"], sep="\n")' > /tmp/requirements.txt \
+        print(*p["dependencies"], *extra["video"], sep="\n")' > /tmp/requirements.txt \
     && pip install -c /tmp/constraints.txt -r /tmp/requirements.txt setuptools
 
 COPY README.md LICENSE train.py ./

@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from dqn_mer.agents.build import make_optimizer
 from dqn_mer.mer import MERParameters
 from dqn_mer.networks.q_network import FlatWeights, ScalePixels
+from tests.helpers.mer_problems import nudged, with_dtype
 
 SMALL_IS_LARGE = 24
 """Dense layers with at least this many weights count as large."""
@@ -58,10 +59,18 @@ class Network:
                 layers += [nn.Linear(features, width), nn.ReLU()]
                 features = width
             model = nn.Sequential(*layers[:-1])
-        model.to(dtype)
-        if self.convolutions:
-            model[0].forward = lambda pixels: (pixels.to(torch.float32) / 255.0).to(dtype)
-        return model
+        return with_dtype(model, dtype)
+
+    def longest_sum(self, examples: int) -> int:
+        """Return how many terms the longest sum has in a pass over some examples: over places, or over inputs."""
+        with torch.no_grad():
+            layers = list(self.build(torch.float32))
+            outputs, longest = self.examples(examples, torch.float32, False)[0], 0
+            for layer in layers:
+                outputs = layer(outputs)
+                if isinstance(layer, nn.Conv2d | nn.Linear):
+                    longest = max(longest, layer.weight[0].numel(), outputs[:, 0].numel())
+        return longest
 
     def examples(self, count: int, dtype: torch.dtype, sparse: bool, seed: int = 0) -> tuple[Tensor, Tensor, Tensor]:
         """Return observations, actions and targets; sparse ones are mostly zero, with patches that repeat."""
@@ -149,11 +158,9 @@ def movement(network: Network, dtype: torch.dtype, learn: Learn, nudge: int = 0)
         nudge: start each weight this many numbers above or below where it is.
     """
     model = network.build(dtype)
-    towards = torch.tensor(np.copysign(np.inf, nudge), dtype=dtype)
     with torch.no_grad():
         for parameter in model.parameters():
-            for _ in range(abs(nudge)):
-                parameter.copy_(torch.nextafter(parameter, towards))
+            parameter.copy_(nudged(parameter, nudge))
     start = flat(model)
     learn(model)
     return flat(model) - start

@@ -16,27 +16,9 @@ from dqn_mer.agents.dqn import DQNAgent, DQNSettings
 from dqn_mer.agents.exploration import EpsilonSchedule, Exploration
 from dqn_mer.config.config import Config
 from dqn_mer.config.seeds import Streams
+from dqn_mer.networks.device import choose_device
 from dqn_mer.networks.q_network import FlatWeights, network_from_spec, network_spec
 from dqn_mer.training.meter import Meter
-
-
-def choose_device(name: str, observation: str) -> torch.device:
-    """Return the device; ``auto`` takes CUDA, then MPS, then the CPU for pixels, and the CPU for anything smaller.
-
-    One example of a small MLP takes a CPU less time than a GPU takes to start on it.
-
-    Raises:
-        ValueError: if the device is not there.
-    """
-    present = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
-    if name == "auto":
-        wanted = ("cuda", "mps", "cpu") if observation == "pixels" else ("cpu",)
-        name = next(kind for kind in wanted if present[kind])
-    if not present[name]:
-        raise ValueError(
-            f"device={name!r}: not available here; must be one of {', '.join(k for k in present if present[k])}"
-        )
-    return torch.device(name)
 
 
 def make_optimizer(name: str, weights: FlatWeights, learning_rate: float, weight_decay: float = 0.0) -> Optimizer:

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from dqn_mer.agents.memory import TransitionBatch
 from dqn_mer.fast.mini_batch import make_forward
-from dqn_mer.networks.device import usable_cores
+from dqn_mer.networks.device import denormals_are_zero, set_up_thread, usable_cores
 from dqn_mer.networks.q_network import LARGE_WEIGHTS, FlatWeights
 
 
@@ -46,7 +46,8 @@ class DrawsAhead:
         """Hold ``batch``, as `Memory.draw` made it, and begin to compute the values of its rows from 1 on."""
         self._batch, self.rng_state = batch, rng_state
         if self._pool is None and usable_cores() > torch.get_num_threads():
-            self._pool = ThreadPoolExecutor(1, "targets")
+            arithmetic = torch.get_num_threads(), denormals_are_zero()
+            self._pool = ThreadPoolExecutor(1, "targets", set_up_thread, arithmetic)
         self._next_q = self._pool.submit(self._values, batch) if self._pool else None
 
     def take(self) -> tuple[TransitionBatch, Tensor] | None:

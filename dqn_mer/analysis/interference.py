@@ -62,7 +62,7 @@ def gradient_dots(model: nn.Sequential, loss: Loss, examples: tuple[Tensor, ...]
             dense.append((layer, before.detach(), outputs))
     total = loss(outputs, *targets).sum()
     gradients = autograd.grad([total], [layer_outputs for *_, layer_outputs in dense])
-    dots = torch.zeros(len(inputs), len(inputs), device=inputs.device)
+    dots = outputs.new_zeros(len(inputs), len(inputs))
     for (layer, before, _), gradient in zip(dense, gradients, strict=True):
         dots += (gradient @ gradient.T) * (before @ before.T + (layer.bias is not None))
     others = _gradients_of_others(model, loss, examples)

@@ -130,9 +130,9 @@ def plan(options: SweepOptions, train_flags: Sequence[str]) -> list[Job]:
     Raises:
         ValueError: in one line, if a run would not accept its flags, or a folder holds a run with other ones.
     """
-    from dqn_mer.agents.build import choose_device
     from dqn_mer.commands.cli import parse_config
     from dqn_mer.config.task import game_task
+    from dqn_mer.networks.device import choose_device
     from dqn_mer.training.folder import check_run_folder
 
     _refuse_own(train_flags)

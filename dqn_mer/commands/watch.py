@@ -14,7 +14,6 @@ from rich.console import Console
 from torch.utils.tensorboard import SummaryWriter
 
 from continual_ple.settings import Setting
-from dqn_mer.agents.build import choose_device
 from dqn_mer.config.fields import Range, check_fields
 from dqn_mer.config.task import Task
 from dqn_mer.evaluation.clips import (
@@ -29,7 +28,7 @@ from dqn_mer.evaluation.clips import (
 from dqn_mer.evaluation.evaluator import GreedyPolicy, episode_seeds
 from dqn_mer.evaluation.overlay import Overlay
 from dqn_mer.evaluation.saved_agent import AgentFields, SavedAgent, load_agent, settings_to_play
-from dqn_mer.networks.device import processor, usable_cores
+from dqn_mer.networks.device import choose_device, processor
 from dqn_mer.training.folder import create_new_folder
 
 if TYPE_CHECKING:
@@ -82,7 +81,7 @@ def watch(options: WatchOptions, console: Console | None = None, task: Task | No
     if options.out is not None:
         check_format(options.format)
         create_new_folder("out", options.out)
-    with processor(agent.config.threads or usable_cores()):
+    with processor(1):
         if options.out is None and run_dir is None:
             _show(options, agent, settings)
         else:

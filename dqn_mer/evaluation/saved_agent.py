@@ -16,7 +16,6 @@ from rich.text import Text
 
 from continual_ple import ENV_IDS
 from continual_ple.settings import Schedule, Setting
-from dqn_mer.agents.build import choose_device
 from dqn_mer.analysis.metrics import mean_interval
 from dqn_mer.config.config import COUNT, Config
 from dqn_mer.config.fields import Range, check_fields
@@ -24,7 +23,7 @@ from dqn_mer.config.task import Task, check_not_varied, game_task
 from dqn_mer.evaluation.checkpoint import Checkpoint, CheckpointError, load_checkpoint
 from dqn_mer.evaluation.choose_settings import choose_settings
 from dqn_mer.evaluation.evaluator import Evaluator, GreedyPolicy, SettingResult
-from dqn_mer.networks.device import processor, usable_cores
+from dqn_mer.networks.device import choose_device, processor
 from dqn_mer.storage.files import write_new_file
 from dqn_mer.training.folder import as_json
 
@@ -153,7 +152,7 @@ def evaluate_checkpoint(
     evaluator = Evaluator(
         lambda setting: agent.task.make_env(setting, frame_limit=frame_limit), settings, options.episodes, options.seed
     )
-    with processor(agent.config.threads or usable_cores()):
+    with processor(1):  # as in a run, so that its scores depend on no number of threads
         results = evaluator.run(GreedyPolicy(agent.checkpoint.model.to(device), device))
     played = [
         dict(getattr(env.unwrapped, "parameters", setting.parameters))

@@ -79,7 +79,8 @@ class InlineEvaluation:
     def submit(self, frame: int, weights: Tensor) -> None:
         """Evaluate ``weights``, the vector of a `FlatWeights`, as those at ``frame``."""
         self.weights.load(weights)
-        self._finished.append((frame, [result.row() for result in self.evaluator.run(self.policy)]))
+        with processor(1):  # as the worker, so that scores do not depend on which of the two it is
+            self._finished.append((frame, [result.row() for result in self.evaluator.run(self.policy)]))
 
     def finished(self, wait: bool = False) -> Finished:
         """Return, once each, the evaluations that are done."""

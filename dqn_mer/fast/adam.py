@@ -1,4 +1,4 @@
-"""The steps of `torch.optim.Adam`, on its own state, example by example; by Numba, without which torch takes them.
+"""The steps of `torch.optim.Adam`, on its own state, example by example, compiled by Numba.
 
 The gradient of a dense layer from one example is an outer product, zero in every row whose input is zero. Such a row
 still moves, by its momentum, but nothing reads it before its input is active again: its steps are put off until

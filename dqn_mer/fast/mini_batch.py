@@ -91,21 +91,22 @@ class BatchNetwork:
 
     @torch.no_grad()
     def values(self, inputs: Tensor) -> Tensor:
-        """Return the outputs ``(n, outputs)`` of ``inputs`` ``(n, ...)``, and keep nothing for `backward`."""
+        """Return the outputs ``(n, outputs)`` of ``inputs`` ``(n, ...)``; what `backward` needs stays as it is."""
         if not self.takes(inputs):
             return torch.as_tensor(self.model(inputs))
-        if self.convolutions is None:
-            return self._dense_forward(inputs)
-        return self._dense_forward(torch.from_numpy(self.convolutions.features(inputs.contiguous().numpy())))
+        outputs = inputs
+        if self.convolutions is not None:
+            outputs = torch.from_numpy(self.convolutions.features(inputs.contiguous().numpy()))
+        for layer in self.dense:
+            outputs = layer.values(outputs)
+        return outputs
 
     @torch.no_grad()
     def forward(self, inputs: Tensor) -> Tensor:
         """Return the outputs ``(n, outputs)`` of ``inputs`` ``(n, ...)``, of a kind that `takes` them."""
-        if self.convolutions is None:
-            return self._dense_forward(inputs)
-        return self._dense_forward(torch.from_numpy(self.convolutions.forward(inputs.contiguous().numpy())))
-
-    def _dense_forward(self, outputs: Tensor) -> Tensor:
+        outputs = inputs
+        if self.convolutions is not None:
+            outputs = torch.from_numpy(self.convolutions.forward(inputs.contiguous().numpy()))
         for layer in self.dense:
             outputs = layer.forward(outputs)
         return outputs
@@ -129,14 +130,18 @@ class BatchDense:
         self.inputs = self.outputs = self.bias
 
     def forward(self, inputs: Tensor) -> Tensor:
+        """Return the outputs ``(n, outputs)`` of ``inputs`` ``(n, inputs)``, and keep both until `backward`."""
+        self.inputs, self.outputs = inputs, self.values(inputs)
+        return self.outputs
+
+    def values(self, inputs: Tensor) -> Tensor:
         """Return the outputs ``(n, outputs)`` of ``inputs`` ``(n, inputs)``."""
-        self.inputs = inputs
         by_input = self.matrix.t()
         if len(inputs) == 1 and by_input.is_contiguous():  # a large layer, of which inputs of zero need no weights
-            self.outputs = self.bias + torch.from_numpy(product(by_input.numpy(), inputs[0].numpy())).unsqueeze(0)
+            outputs = self.bias + torch.from_numpy(product(by_input.numpy(), inputs[0].numpy())).unsqueeze(0)
         else:
-            self.outputs = torch.addmm(self.bias, inputs, by_input)
-        return self.outputs.clamp_(min=0) if self.relu else self.outputs
+            outputs = torch.addmm(self.bias, inputs, by_input)
+        return outputs.clamp_(min=0) if self.relu else outputs
 
     def backward(self, gradient: Tensor, rate: float | None, pass_on: bool) -> Tensor:
         """Take the step for d loss / d outputs; return d loss / d inputs if it is to be passed on."""

@@ -1,9 +1,9 @@
-"""MER's inner loop without autograd, for ReLU MLPs and CNNs on a CPU: the same weights in a fraction of the time.
+"""MER's inner loop without autograd, for ReLU MLPs and CNNs on a CPU with Numba.
 
-For one example at a time autograd spends most of its time on bookkeeping, and SGD on reading and writing every
-weight. Here both passes are written out (`explicit`, `convolution`), patches that an example repeats are computed once
-(`distinct_convolution`), and a large dense layer takes the steps of a batch together. `AutogradLearner` is the
-oracle, and the way for every other model, loss and device.
+It gives the same weights in a fraction of the time. For one example at a time autograd spends most of its time on
+bookkeeping, and SGD on reading and writing every weight. Here both passes are written out (`explicit`, `convolution`),
+patches that an example repeats are computed once (`distinct_convolution`), and a large dense layer takes the steps of a
+batch together. `AutogradLearner` is the oracle, and the way for every other model, loss and device, and without Numba.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ class ExplicitLoss(Protocol):
 def make_learner(weights: FlatWeights, loss: Loss, optimizer: Optimizer, cuda_graph: bool = False) -> SequentialLearner:
     """Return the fastest exact inner loop for this model, loss and optimizer; on CUDA, as a graph if asked for."""
     device = weights.vector.device.type
-    if device == "cpu" and isinstance(loss, ExplicitLoss) and has_explicit_form(weights.model):
+    if COMPILED and device == "cpu" and isinstance(loss, ExplicitLoss) and has_explicit_form(weights.model):
         return ExplicitLearner(weights, loss, optimizer)
     general = AutogradLearner(weights, loss, optimizer)
     if cuda_graph and device == "cuda":
@@ -103,7 +103,7 @@ def is_plain_sgd(optimizer: Optimizer) -> bool:
 
 
 class ExplicitLearner:
-    """The inner loop for a model with an explicit form, on a CPU.
+    """The inner loop for a model with an explicit form, on a CPU with Numba.
 
     With plain SGD every layer steps its own weights; with any other optimizer the layers write the gradient and
     the optimizer takes the step, example by example.
@@ -119,7 +119,7 @@ class ExplicitLearner:
         self.loss = loss
         self.optimizer = optimizer
         self.plain_sgd = is_plain_sgd(optimizer)
-        self.adam = ExplicitAdam(optimizer, weights) if COMPILED and has_adam_form(optimizer) else None
+        self.adam = ExplicitAdam(optimizer, weights) if has_adam_form(optimizer) else None
         self.stacked = [layer for layer in weights.model.children() if isinstance(layer, nn.Conv2d)]
         self.by_example: ConvolutionStack | None = None
         self.by_patch = DistinctStack(self.stacked) if self._takes_patches() else None
@@ -136,7 +136,7 @@ class ExplicitLearner:
         )
 
     def _takes_patches(self) -> bool:
-        return COMPILED and bool(self.stacked) and self.stacked[0].in_channels <= MAX_CHANNELS
+        return bool(self.stacked) and self.stacked[0].in_channels <= MAX_CHANNELS
 
     def _dense(self, layer: nn.Linear, relu: bool) -> Dense:
         if not is_large(layer.weight.shape):

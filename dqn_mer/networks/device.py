@@ -1,4 +1,4 @@
-"""How a run uses the CPU: threads, and denormal numbers."""
+"""How a run uses the machine: its device, threads, and denormal numbers."""
 
 from __future__ import annotations
 
@@ -22,19 +22,47 @@ def processor(threads: int) -> Iterator[None]:
 
     NumPy does only the small products of one example here, for which its BLAS would wake and wait for its threads:
     on two busy cores that made an update of an MLP take 18 ms instead of 0.5. Adam's moments of weights that get no
-    gradient decay into denormals, on which a CPU is many times slower. New threads inherit it, so it is set first.
+    gradient decay into denormals, on which a CPU is many times slower. PyTorch's own threads inherit that where they
+    are started, so it is set first; any other thread that computes calls `set_up_thread`.
     """
     threads_before, flushed_before = torch.get_num_threads(), denormals_are_zero()
-    torch.set_flush_denormal(True)
-    torch.set_num_threads(threads)
+    set_up_thread(threads, flush_denormal=True)
     try:
         with threadpool_limits(1, user_api="blas"):
             yield
     finally:
-        torch.set_num_threads(threads_before)
-        torch.set_flush_denormal(flushed_before)
+        set_up_thread(threads_before, flushed_before)
+
+
+def set_up_thread(threads: int, flush_denormal: bool) -> None:
+    """Set how this thread computes; neither holds for any other thread.
+
+    In a new thread PyTorch's products of matrices use as many threads as there are cores, or as OMP_NUM_THREADS says,
+    whatever the number is in the one that started it; and another number rounds otherwise.
+    """
+    torch.set_flush_denormal(flush_denormal)
+    torch.set_num_threads(threads)
 
 
 def denormals_are_zero() -> bool:
     """Whether this thread treats denormal numbers as zero."""
     return bool(np.array([1e-40], np.float32)[0] * np.float32(1) == 0)
+
+
+def choose_device(name: str, observation: str) -> torch.device:
+    """Return the device; ``auto`` takes CUDA, then MPS, then the CPU for pixels, and the CPU for anything smaller.
+
+    One example of a small MLP takes a CPU less time than a GPU takes to start on it.
+
+    Raises:
+        ValueError: if the device is not there.
+    """
+    present = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
+    if name == "auto":
+        wanted = ("cuda", "mps", "cpu") if observation == "pixels" else ("cpu",)
+        name = next(kind for kind in wanted if present[kind])
+    if not present[name]:
+        raise ValueError(
+            f"device={name!r}: not available here; must be one of {', '.join(k for k in present if present[k])}"
+        )
+    return torch.device(name)

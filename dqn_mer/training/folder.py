@@ -152,9 +152,13 @@ def command_line() -> list[str]:
 
 
 def versions() -> dict[str, str]:
-    """Return the version of each package that results depend on."""
+    """Return the version of each package that results depend on; of Numba only where it can be imported."""
+    from dqn_mer.fast.kernels.dense import COMPILED  # here, because it takes time and a finished run needs none of it
+
     found = {}
     for name in PACKAGES:
+        if name == "numba" and not COMPILED:
+            continue
         try:
             found[name] = metadata.version(name)
         except metadata.PackageNotFoundError:

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from continual_ple import saved_state
-from dqn_mer.agents.build import build_agent, build_exploration, build_meter, choose_device, describe_network
+from dqn_mer.agents.build import build_agent, build_exploration, build_meter, describe_network
 from dqn_mer.agents.dqn import LearningStatistics
 from dqn_mer.agents.memory import Transition
 from dqn_mer.config.config import RANGES, Config
@@ -19,6 +19,7 @@ from dqn_mer.config.task import Task
 from dqn_mer.evaluation.checkpoint import save_checkpoint
 from dqn_mer.evaluation.evaluator import Evaluator, RandomPolicy
 from dqn_mer.evaluation.worker import EvaluationPlan, InlineEvaluation, WorkerEvaluation
+from dqn_mer.networks.device import choose_device
 from dqn_mer.storage.state import SavedState, State, StateError
 from dqn_mer.training.recorder import RecentEpisodes, Recorder, log_frame_strips
 from dqn_mer.training.summary import segment_ends

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.table import Table
 from rich.text import Text
 
 from continual_ple.settings import Schedule
-from dqn_mer.agents.dqn import DQNAgent
 from dqn_mer.analysis.metrics import continual_summary
 from dqn_mer.analysis.run_report import (
     read_evaluations,
@@ -22,6 +21,9 @@ from dqn_mer.analysis.run_report import (
 from dqn_mer.config.config import Config
 from dqn_mer.config.task import Task
 from dqn_mer.evaluation.checkpoint import weights_digest
+
+if TYPE_CHECKING:  # an agent brings Numba, which a report of finished runs has no use for
+    from dqn_mer.agents.dqn import DQNAgent
 
 
 def segment_ends(schedule: Schedule, frames: int) -> list[int]:

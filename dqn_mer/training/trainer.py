@@ -17,6 +17,7 @@ from dqn_mer.agents.memory import largest_bytes
 from dqn_mer.config.combinations import check_no_schedule
 from dqn_mer.config.config import Config
 from dqn_mer.config.task import Task, game_task
+from dqn_mer.fast.kernels.dense import WHY_NOT_COMPILED
 from dqn_mer.networks.device import processor, usable_cores
 from dqn_mer.storage.snapshots import drop_states, save_state, set_aside, write_state
 from dqn_mer.storage.state import State
@@ -106,7 +107,7 @@ class Trainer(AbstractContextManager["Trainer"]):
         self.wall_before_s = 0.0
         self.course = _course(task, config)
         self.resumable = has_state(self.course.env)
-        self._announce_memory()
+        self._announce()
         try:
             self.run_dir = stopped.run_dir if stopped else create_run_folder(config)
             self.lock = stopped.lock if stopped else lock_run(self.run_dir)
@@ -243,13 +244,16 @@ class Trainer(AbstractContextManager["Trainer"]):
             return "nothing was saved yet"
         return f"saved at frame {self.saved_frame:,}; once that is mended, {how_to_go_on(self.run_dir)}"
 
-    def _announce_memory(self) -> None:
+    def _announce(self) -> None:
         space = self.course.env.observation_space
         assert space.shape is not None and space.dtype is not None
         size = largest_bytes(self.config.capacity, space.shape, space.dtype)
         self.console.print(
             f"memory: {self.config.capacity:,} transitions, at most {size / 1e6:,.0f} MB", highlight=False
         )
+        if WHY_NOT_COMPILED and self.course.agent.device.type == "cpu":
+            line = f"Numba cannot be imported, so PyTorch's autograd learns, more slowly ({WHY_NOT_COMPILED})"
+            self.console.print(line, soft_wrap=True, highlight=False, markup=False)
 
 
 def _course(task: Task, config: Config) -> Course:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from pathlib import Path
 
 import numpy as np
@@ -18,13 +19,17 @@ from dqn_mer.fast.sequential import has_explicit_form, make_learner
 from dqn_mer.mer import AutogradLearner, Examples, MiniBatchUpdate
 from dqn_mer.networks.q_network import FlatWeights, build_network, network_from_spec, network_spec
 from dqn_mer.networks.random_q_network import RandomValues
+from tests.closeness import EXACT, check_same
+from tests.helpers.mer_problems import with_dtype
 from tests.training.test_trainer import rows_of, tiny_run
 
-EXAMPLES = (torch.randn(5, 4, generator=torch.Generator().manual_seed(1)), torch.arange(5) % 2, torch.ones(5))
+F64 = torch.float64
+RANDOM = torch.Generator().manual_seed(1)
+EXAMPLES = (torch.randn(5, 4, generator=RANDOM, dtype=F64), torch.arange(5) % 2, torch.ones(5, dtype=F64))
 
 
 def fresh() -> FlatWeights:
-    return FlatWeights(build_network((4,), 2, (8,), seed=0))
+    return FlatWeights(build_network((4,), 2, (8,), seed=0).to(F64))
 
 
 def mini_batch(weights: FlatWeights, rate: float = 0.1) -> MiniBatchUpdate:
@@ -56,7 +61,7 @@ def test_efficient_mer_goes_back_after_k_updates_and_not_before() -> None:
         update.update(EXAMPLES)
     assert torch.equal(weights.snapshot(), plain(2))
     update.update(EXAMPLES)
-    torch.testing.assert_close(weights.snapshot(), start + 0.1 * (plain(3) - start))
+    check_same(weights.snapshot() - start, 0.1 * (plain(3) - start))
 
 
 def test_efficient_mer_with_rate_0_returns_to_the_start_every_k_updates() -> None:
@@ -73,7 +78,8 @@ def test_efficient_mer_with_k_1_is_sgd_with_the_product_of_the_rates() -> None:
     update = EfficientMERUpdate(weights, mini_batch(weights, 0.1), 1, rate=0.3)
     for _ in range(5):
         update.update(EXAMPLES)
-    torch.testing.assert_close(weights.snapshot(), plain(5, 0.1 * 0.3))
+    start = fresh().snapshot()
+    check_same(weights.snapshot() - start, plain(5, 0.1 * 0.3) - start)
 
 
 class PlusOne:
@@ -171,17 +177,20 @@ def test_layer_norm(shape: tuple[int, ...], tmp_path: Path) -> None:
     for weight, same in zip(learned, (w for w in plain_model.parameters() if w.dim() > 1), strict=True):
         assert torch.equal(weight, same)
     inputs = torch.randint(0, 256, (3, *shape), dtype=torch.uint8).float()
-    for position, layer in enumerate(model):
+    exact = with_dtype(copy.deepcopy(model), F64)
+    exact_inputs = inputs if len(shape) == 3 else inputs.double()
+    for position, layer in enumerate(exact):
         if isinstance(layer, torch.nn.ReLU):
-            goes_in = model[:position](inputs).detach().flatten(1)
-            torch.testing.assert_close(goes_in.mean(1), torch.zeros(3), atol=1e-5, rtol=0)
-            torch.testing.assert_close(goes_in.var(1, correction=0), torch.ones(3), atol=2e-2, rtol=0)
+            before, goes_in = (exact[:end](exact_inputs).detach().flatten(1) for end in (position - 1, position))
+            assert goes_in.mean(1).abs().max() < EXACT
+            variance = before.var(1, correction=0)
+            check_same(goes_in.var(1, correction=0), variance / (variance + exact[position - 1].eps))
     assert not has_explicit_form(model)
     weights = FlatWeights(model)
     assert isinstance(make_learner(weights, HuberTDLoss(), make_optimizer("adam", weights, 0.1)), AutogradLearner)
     spec = network_spec(shape, 2, (8, 8), layer_norm=True)
     loaded = load_checkpoint(save_checkpoint(tmp_path / "frame-1", model, {"network": spec})).model
-    torch.testing.assert_close(loaded(inputs), model(inputs))
+    assert all(torch.equal(*pair) for pair in zip(loaded.parameters(), model.parameters(), strict=True))
 
 
 def test_a_network_of_the_first_version_is_built() -> None:
@@ -206,4 +215,4 @@ def test_weight_decay_takes_its_share_of_each_weight(optimizer: str) -> None:
         step = MiniBatchUpdate(weights, HuberTDLoss(), make_optimizer(optimizer, weights, 0.1, decay), 4)
         step.update(EXAMPLES)
         moved.append(weights.snapshot())
-    torch.testing.assert_close(moved[1], moved[0] - 0.1 * 0.5 * start)
+    check_same(moved[1] - moved[0], -0.1 * 0.5 * start)

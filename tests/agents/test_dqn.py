@@ -46,8 +46,8 @@ def test_epsilon_without_decay_is_its_end() -> None:
 def test_random_actions_have_their_odds() -> None:
     exploration = Exploration(EpsilonSchedule(0.5, 0.5, 0), np.array([0.1, 0.6, 0.3]), np.random.default_rng(0))
     actions = [exploration.random_action(0) for _ in range(20_000)]
-    assert actions.count(None) == pytest.approx(10_000, abs=300)
-    assert [actions.count(action) for action in range(3)] == pytest.approx([1_000, 6_000, 3_000], abs=250)
+    assert actions.count(None) == pytest.approx(10_000, abs=300)  # over 4 standard deviations, as below
+    assert [actions.count(action) for action in range(3)] == pytest.approx([1_000, 6_000, 3_000], abs=280)
 
 
 def test_a_zero_probability_is_never_drawn() -> None:
@@ -97,20 +97,20 @@ def test_targets_come_from_the_target_network() -> None:
     agent.online.load(torch.zeros_like(agent.online.vector))
     agent.observe(transition(1))
     with torch.no_grad():
-        future = agent.target.model(torch.tensor([[2.0, 2.0]])).max()
-    assert replay.seen[0][2].tolist() == pytest.approx([1.0 + 0.5 * float(future)])
+        future = agent.target_q(torch.tensor([[2.0, 2.0]])).max()
+    assert torch.equal(replay.seen[0][2], 1.0 + 0.5 * future.unsqueeze(0))
 
 
 def test_double_q_uses_the_online_network_to_select() -> None:
     replay = Recording()
     agent = make_agent(replay, double_q=True, warmup=0)
     with torch.no_grad():
-        target_q = agent.target.model(torch.tensor([[2.0, 2.0]]))[0]
+        target_q = agent.target_q(torch.tensor([[2.0, 2.0]]))[0]
         worst = int(target_q.argmin())
         agent.online.vector.zero_()
         agent.online.model[-1].bias[worst] = 1.0
     agent.observe(transition(1))
-    assert replay.seen[0][2].tolist() == pytest.approx([1.0 + 0.5 * float(target_q[worst])])
+    assert torch.equal(replay.seen[0][2], 1.0 + 0.5 * target_q[worst].unsqueeze(0))
 
 
 def test_target_network_moves_only_at_its_period() -> None:

@@ -4,18 +4,23 @@ from __future__ import annotations
 
 import copy
 import threading
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from threadpoolctl import threadpool_info
 
 from dqn_mer.agents import prefetch
 from dqn_mer.agents.dqn import DQNAgent, DQNSettings
 from dqn_mer.agents.memory import ReservoirMemory, Transition
 from dqn_mer.agents.prefetch import DrawsAhead, pays_ahead
 from dqn_mer.mer import Examples
+from dqn_mer.networks.device import denormals_are_zero, processor
 from dqn_mer.networks.q_network import FlatWeights, build_network
 from dqn_mer.storage.state import SavedState, State
+from tests.closeness import check_same
+from tests.helpers.mer_problems import with_dtype
 
 SHAPE = (4, 84, 84)
 SYNC, WARMUP, LAST = 5, 3, 15
@@ -32,7 +37,7 @@ class Nudging:
 
     def update(self, examples: Examples) -> None:
         self.seen.append(examples)
-        self.weights.load(self.weights.vector * np.float32(1.1))
+        self.weights.load(self.weights.vector * 1.1)
 
     def get_state(self) -> State:
         return {}
@@ -41,8 +46,8 @@ class Nudging:
         pass
 
 
-def make_agent(double_q: bool = False) -> DQNAgent:
-    online, target = (FlatWeights(build_network(SHAPE, 3, (512,), 0)) for _ in range(2))
+def make_agent(double_q: bool = False, dtype: torch.dtype = torch.float32) -> DQNAgent:
+    online, target = (FlatWeights(with_dtype(build_network(SHAPE, 3, (512,), 0), dtype)) for _ in range(2))
     memory = ReservoirMemory(8, SHAPE, np.dtype(np.uint8), np.random.default_rng(0))
     settings = DQNSettings(0.9, SYNC, WARMUP, double_q, freeze_after_frames=LAST)
     return DQNAgent(online, target, Nudging(online), memory, np.random.default_rng(1), settings)
@@ -62,7 +67,7 @@ def examples_of(agent: DQNAgent, stream: list[Transition]) -> list[Examples]:
 
 @pytest.mark.parametrize("double_q", [False, True])
 def test_examples_are_those_made_in_their_turn(double_q: bool) -> None:
-    agent, plain = make_agent(double_q), make_agent(double_q)
+    agent, plain = (make_agent(double_q, torch.float64) for _ in range(2))  # a batch is rounded as its size says
     assert agent.ahead is not None
     plain.ahead = None
     ours, theirs = (examples_of(each, transitions()) for each in (agent, plain))
@@ -70,8 +75,27 @@ def test_examples_are_those_made_in_their_turn(double_q: bool) -> None:
     for mine, other in zip(ours, theirs, strict=True):
         assert torch.equal(mine[0], other[0])
         assert torch.equal(mine[1], other[1])
-        torch.testing.assert_close(mine[2], other[2], rtol=1e-5, atol=1e-5)
+        check_same(mine[2], other[2])
     assert agent.rng.bit_generator.state == plain.rng.bit_generator.state
+
+
+def test_the_pools_thread_computes_as_the_thread_that_made_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Left alone it has as many OpenMP threads as there are cores, or as OMP_NUM_THREADS says."""
+    monkeypatch.setattr(prefetch, "usable_cores", lambda: 8)
+    for threads, flushed in ((1, True), (2, False), (2, True)):
+        with processor(threads):
+            torch.set_flush_denormal(flushed)
+            agent = make_agent()
+            examples_of(agent, transitions()[: WARMUP + 2])
+            pool = agent.ahead._pool
+            assert pool.submit(arithmetic).result() == arithmetic() == (threads, threads, flushed)
+
+
+def arithmetic() -> tuple[int, int, bool]:
+    """Return OpenMP's threads, PyTorch's (asked last, since that sets OpenMP's) and whether denormals are zero."""
+    libraries = [info for info in threadpool_info() if info["user_api"] == "openmp"]  # other packages may bring theirs
+    own = [info for info in libraries if Path(torch.__file__).parent in Path(info["filepath"]).parents] or libraries
+    return own[0]["num_threads"], torch.get_num_threads(), denormals_are_zero()
 
 
 def test_one_core_gives_the_same_bits_as_two(monkeypatch: pytest.MonkeyPatch) -> None:

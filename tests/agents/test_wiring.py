@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from dqn_mer.agents.build import build_agent, build_exploration, choose_device
+from dqn_mer.agents.build import build_agent, build_exploration
 from dqn_mer.agents.dqn import DQNAgent, DQNSettings
 from dqn_mer.agents.efficient_mer import EfficientMERUpdate
 from dqn_mer.agents.hare_tortoise import HareTortoiseUpdate
@@ -17,6 +17,7 @@ from dqn_mer.config.defaults import default_config
 from dqn_mer.config.seeds import spawn_streams
 from dqn_mer.config.task import game_task
 from dqn_mer.mer import MERParameters, MERUpdate, MiniBatchUpdate
+from dqn_mer.networks.device import choose_device
 
 
 def built(**choices: Any) -> DQNAgent:

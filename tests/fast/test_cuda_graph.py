@@ -11,13 +11,16 @@ from dqn_mer.agents.targets import HuberTDLoss
 from dqn_mer.fast.cuda_graph import GraphLearner
 from dqn_mer.mer import AutogradLearner, Examples, MERParameters, MERUpdate
 from dqn_mer.networks.q_network import FlatWeights
+from tests.closeness import check_same
 from tests.helpers.mer_problems import CNN, MLP, make_problem
 
 needs_cuda = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
 
 
-def make(kind: str, optimizer: str, boost: float, device: str, graph: bool, capture: bool) -> MERUpdate:
-    weights = FlatWeights(make_problem(kind, 1, torch.float32)[0].to(device))
+def make(
+    kind: str, optimizer: str, boost: float, device: str, graph: bool, capture: bool, dtype: torch.dtype = torch.float32
+) -> MERUpdate:
+    weights = FlatWeights(make_problem(kind, 1, dtype)[0].to(device))
     learner = AutogradLearner(weights, HuberTDLoss(), make_optimizer(optimizer, weights, 0.01))
     parameters = MERParameters(4, 2, 0.5, 0.3, current_example_boost=boost)
     chosen = GraphLearner(learner, capture) if graph else learner
@@ -62,9 +65,10 @@ def test_warming_up_leaves_no_trace(optimizer: str, first: bool) -> None:
 @needs_cuda
 @pytest.mark.parametrize("optimizer", ["sgd", "adam", "rmsprop"])
 def test_graph_equals_the_general_loop_on_a_gpu(optimizer: str) -> None:
-    examples = tuple(part.cuda() for part in make_problem(CNN, 9, torch.float32)[1])
-    plain, recorded = (run(make(CNN, optimizer, 1.0, "cuda", graph, capture=True), examples) for graph in (False, True))
-    torch.testing.assert_close(plain, recorded)
+    examples = tuple(part.cuda() for part in make_problem(CNN, 9, torch.float64)[1])
+    updates = [make(CNN, optimizer, 1.0, "cuda", graph, capture=True, dtype=torch.float64) for graph in (False, True)]
+    starts = [update.weights.snapshot() for update in updates]
+    check_same(*(run(update, examples) - start for update, start in zip(updates, starts, strict=True)))
 
 
 @needs_cuda

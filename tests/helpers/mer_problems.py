@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 import torch
 from torch import nn
 
 from dqn_mer.agents.build import make_optimizer
 from dqn_mer.agents.targets import HuberTDLoss
+from dqn_mer.fast.kernels.dense import COMPILED
 from dqn_mer.fast.sequential import ExplicitLearner
 from dqn_mer.mer import AutogradLearner, MERParameters, MERUpdate
-from dqn_mer.networks.q_network import FlatWeights, build_network
+from dqn_mer.networks.q_network import FlatWeights, ScalePixels, build_network
 
 MLP, CNN, BIG_CNN = "mlp", "cnn", "nature-cnn"
+LONGEST_SUM = {MLP: 17, CNN: 17 * 8 * 9, BIG_CNN: 17 * 20 * 20}
+"""Terms of the longest sum in a pass over 17 examples: of the first convolution's gradient over all places."""
 ALGORITHMS = {
     "1": MERParameters(batch_size=5, num_batches=3, within_batch_rate=0.7, across_batch_rate=0.3),
     "6": MERParameters(batch_size=5, num_batches=3, across_batch_rate=0.3, one_big_batch=True),
@@ -20,6 +24,8 @@ ALGORITHMS = {
     "8": MERParameters(batch_size=16, across_batch_rate=0.3),
 }
 LEARNERS = {"autograd": AutogradLearner, "explicit": ExplicitLearner}
+needs_numba = pytest.mark.skipif(not COMPILED, reason="Numba cannot be imported, so that nothing is written out")
+EACH_LEARNER = ["autograd", pytest.param("explicit", marks=needs_numba)]
 
 
 class CrossEntropy:
@@ -36,17 +42,33 @@ class CrossEntropy:
 
 
 def make_problem(kind: str, count: int, dtype: torch.dtype) -> tuple[nn.Sequential, tuple[torch.Tensor, ...]]:
+    """Return a network and examples; they are the same numbers in every dtype."""
     shape, hidden = {MLP: ((6,), (16, 12)), CNN: ((2, 36, 40), (20,)), BIG_CNN: ((4, 84, 84), (512,))}[kind]
     generator = torch.Generator().manual_seed(1)
-    model = build_network(shape, 3, hidden, seed=2).to(dtype)
+    model = build_network(shape, 3, hidden, seed=2)
     if kind == MLP:
-        inputs = torch.randn(count, *shape, generator=generator, dtype=dtype)
+        inputs = torch.randn(count, *shape, generator=generator).to(dtype)
     else:
         inputs = torch.randint(0, 256, (count, *shape), generator=generator, dtype=torch.uint8)
-        model[0].forward = lambda pixels: (pixels.to(torch.float32) / 255.0).to(dtype)
     actions = torch.randint(0, 3, (count,), generator=generator)
-    targets = 2 * torch.randn(count, generator=generator, dtype=dtype)
-    return model, (inputs, actions, targets)
+    targets = 2 * torch.randn(count, generator=generator).to(dtype)
+    return with_dtype(model, dtype), (inputs, actions, targets)
+
+
+def with_dtype(model: nn.Sequential, dtype: torch.dtype) -> nn.Sequential:
+    """Return the model with the same numbers in ``dtype``; pixels are scaled in float32, as ever."""
+    model.to(dtype)
+    if type(model[0]) is ScalePixels:
+        model[0].forward = lambda pixels: (pixels.to(torch.float32) / 255.0).to(dtype)
+    return model
+
+
+def nudged(values: torch.Tensor, steps: int) -> torch.Tensor:
+    """Return each number's neighbour, so many steps above it or below."""
+    towards = torch.tensor(np.copysign(np.inf, steps), dtype=values.dtype)
+    for _ in range(abs(steps)):
+        values = torch.nextafter(values, towards)
+    return values
 
 
 def sparse(inputs: torch.Tensor) -> torch.Tensor:

@@ -1,4 +1,4 @@
-"""Kernels for convolutions that compute every distinct patch of a batch once; by Numba.
+"""Kernels for convolutions that compute every distinct patch of a batch once, compiled by Numba.
 
 A game's screens show the same patches again and again. Of those that the Nature network's three layers cut out of 17
 examples of random play, 6%, 14% and 32% are distinct in Catcher, 37%, 76% and 94% in Flappy Bird. What comes of equal
@@ -14,7 +14,7 @@ import numpy as np
 import scipy.linalg  # noqa: F401  its BLAS is that of np.dot in compiled code, and `processor` limits what is loaded
 
 from dqn_mer.fast.kernels.dense import Array, compiled
-from dqn_mer.fast.kernels.patches import add_bias_relu_kernel
+from dqn_mer.fast.kernels.patches import add_bias_relu
 
 MAX_CHANNELS = 4
 """Most channels of pixels, whose bytes are one number."""
@@ -244,7 +244,7 @@ def features(
         else:
             cut_rows(rows, numbers, places, patches)
         rows = np.dot(patches.reshape(len(places), -1), matrices[layer].T)
-        add_bias_relu_kernel(rows.reshape((1, *rows.shape)), biases[layer])
+        add_bias_relu(rows.reshape((1, *rows.shape)), biases[layer])
         numbers = found
     maps = np.empty((numbers.shape[0], rows.shape[1], numbers.shape[1], numbers.shape[2]), table.dtype)
     spread(rows, numbers, maps)

@@ -1,30 +1,44 @@
-"""Inner loops of one example that no library call covers, compiled by Numba where it is installed.
+"""Inner loops of one example that no library call covers, compiled by Numba.
 
 A large dense layer is bound by the memory that its weights come from. Its inputs are the outputs of a ReLU, and
 half or more of them are zero: neither the forward nor the backward pass needs their weights. BLAS reads them all
-the same. Without Numba the same functions go through BLAS and NumPy; results agree within rounding.
+the same. Where Numba cannot be imported, nothing is written out and autograd does everything.
 """
 
 from __future__ import annotations
 
-import importlib.util
 from collections.abc import Callable
 from functools import partial
 from typing import Any, TypeVar
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 Array = NDArray[Any]
 Function = TypeVar("Function", bound=Callable[..., Any])
 
-COMPILED = importlib.util.find_spec("numba") is not None
-"""Whether Numba is there."""
+
+def import_compiler() -> tuple[Any, str]:
+    """Return Numba's ``njit`` and ``""``; where Numba cannot be imported, None and the reason in one line.
+
+    A package that is there may fail too: on a NumPy that it does not know (ImportError, or SystemError and
+    AttributeError in older versions), or where the library of llvmlite cannot be loaded (OSError).
+    """
+    try:
+        from numba import njit
+    except Exception as error:
+        return None, " ".join(f"{type(error).__name__}: {error}".split())[:300]
+    return njit, ""
+
+
+_NJIT, WHY_NOT_COMPILED = import_compiler()
+
+COMPILED = _NJIT is not None
+"""Whether Numba can be imported, and so whether anything is written out."""
 
 
 def compiled(function: Function, nogil: bool = False) -> Function:
-    """Have Numba compile ``function`` at its first call; without Numba it must not be called.
+    """Have Numba compile ``function`` at its first call; without Numba it stays as it is, and nothing calls it.
 
     Args:
         function: to compile.
@@ -32,10 +46,8 @@ def compiled(function: Function, nogil: bool = False) -> Function:
     """
     if not COMPILED:
         return function
-    from numba import njit
-
     # Sums may be reordered and contracted; NaN and infinity stay what they are, and division by zero gives them.
-    compile_: Any = partial(njit, fastmath={"reassoc", "contract", "nsz"}, error_model="numpy", nogil=nogil)
+    compile_: Any = partial(_NJIT, fastmath={"reassoc", "contract", "nsz"}, error_model="numpy", nogil=nogil)
     try:
         made: Function = compile_(function, cache=True)
     except RuntimeError:  # nowhere to keep the machine code: each process makes it anew
@@ -45,8 +57,6 @@ def compiled(function: Function, nogil: bool = False) -> Function:
 
 def product(matrix: Array, inputs: Array) -> Array:
     """Return ``inputs @ matrix``, shape ``(outputs,)``, for ``matrix`` ``(inputs, outputs)``."""
-    if not COMPILED:
-        return (torch.from_numpy(inputs) @ torch.from_numpy(matrix)).numpy()
     outputs = np.zeros(matrix.shape[1], matrix.dtype)
     _add_rows(matrix, inputs, outputs)
     return outputs
@@ -54,46 +64,23 @@ def product(matrix: Array, inputs: Array) -> Array:
 
 def product_of_active(matrix: Array, gradient: Array, inputs: Array) -> Array:
     """Return ``matrix @ gradient`` where ``inputs`` is not zero, and zero elsewhere; shape ``(inputs,)``."""
-    if not COMPILED:
-        below: Array = (torch.from_numpy(matrix) @ torch.from_numpy(gradient)).numpy()
-        below *= inputs != 0
-        return below
-    found = np.zeros(matrix.shape[0], matrix.dtype)
-    _dot_rows(matrix, gradient, inputs, found)
-    return found
-
-
-def dense_forward(matrix: Array, bias: Array, inputs: Array, outputs: Array, relu: bool) -> None:
-    """Set ``outputs`` to ``matrix @ inputs + bias`` for ``matrix`` (outputs, inputs), through a ReLU if so told."""
-    if COMPILED:
-        _dense_forward(matrix, bias, inputs, outputs, relu)
-        return
-    np.dot(matrix, inputs, out=outputs)
-    outputs += bias
-    if relu:
-        np.maximum(outputs, 0, out=outputs)
+    below = np.zeros(matrix.shape[0], matrix.dtype)
+    _dot_rows(matrix, gradient, inputs, below)
+    return below
 
 
 def dense_step(matrix: Array, inputs: Array, gradient: Array, rate: float) -> Array:
     """Return ``gradient @ matrix``, and then take the SGD step of ``matrix`` (outputs, inputs) in place."""
-    if not COMPILED:
-        below: Array = gradient @ matrix
-        matrix -= np.multiply.outer(rate * gradient, inputs)
-        return below
-    found = np.zeros(inputs.shape, inputs.dtype)
-    _dense_step(matrix, inputs, gradient, matrix.dtype.type(rate), found)
-    return found
+    below = np.zeros(inputs.shape, inputs.dtype)
+    _dense_step(matrix, inputs, gradient, matrix.dtype.type(rate), below)
+    return below
 
 
 def dense_gradient(matrix: Array, inputs: Array, gradient: Array, into: Array) -> Array:
     """Return ``gradient @ matrix``, and write the gradient of ``matrix`` (outputs, inputs) to ``into``."""
-    if not COMPILED:
-        np.multiply.outer(gradient, inputs, out=into)
-        below: Array = gradient @ matrix
-        return below
-    found = np.zeros(inputs.shape, inputs.dtype)
-    _dense_gradient(matrix, inputs, gradient, into, found)
-    return found
+    below = np.zeros(inputs.shape, inputs.dtype)
+    _dense_gradient(matrix, inputs, gradient, into, below)
+    return below
 
 
 @compiled
@@ -137,7 +124,8 @@ def _dot_rows(matrix: Array, gradient: Array, inputs: Array, below: Array) -> No
 
 
 @compiled
-def _dense_forward(matrix: Array, bias: Array, inputs: Array, outputs: Array, relu: bool) -> None:
+def dense_forward(matrix: Array, bias: Array, inputs: Array, outputs: Array, relu: bool) -> None:
+    """Set ``outputs`` to ``matrix @ inputs + bias`` for ``matrix`` (outputs, inputs), through a ReLU if ``relu``."""
     zero = bias.dtype.type(0)
     for row in range(matrix.shape[0]):
         total = zero

@@ -1,11 +1,9 @@
-"""What a convolution does to patches and maps, compiled by Numba where it is installed; else by NumPy."""
+"""What a convolution does to patches and maps, compiled by Numba."""
 
 from __future__ import annotations
 
 import numpy as np
-from numpy.lib.stride_tricks import sliding_window_view
 
-from dqn_mer.fast.kernels import dense
 from dqn_mer.fast.kernels.dense import Array, compiled
 
 SCALED = np.arange(256, dtype=np.float32) / np.float32(255)
@@ -14,10 +12,7 @@ SCALED = np.arange(256, dtype=np.float32) / np.float32(255)
 
 def scale_pixels(pixels: Array, maps: Array) -> None:
     """Set ``maps`` ``(height, width, channels)`` to ``pixels`` ``(channels, height, width)``, 0 to 255, in [0, 1]."""
-    if dense.COMPILED:
-        _look_up(pixels, SCALED.astype(maps.dtype, copy=False), maps)
-        return
-    np.copyto(maps, SCALED[pixels].transpose(1, 2, 0))
+    _look_up(pixels, SCALED.astype(maps.dtype, copy=False), maps)
 
 
 def cut_patches(maps: Array, patches: Array, stride: tuple[int, int]) -> None:
@@ -29,12 +24,8 @@ def cut_patches(maps: Array, patches: Array, stride: tuple[int, int]) -> None:
         stride: between patches.
     """
     height, width, kernel_y, kernel_x, channels = patches.shape
-    if dense.COMPILED:
-        rows = patches.reshape(height, width, kernel_y, kernel_x * channels)  # contiguous in the maps as well
-        _copy_rows(maps.reshape(len(maps), -1), rows, stride[0], stride[1] * channels)
-        return
-    windows = sliding_window_view(maps, (kernel_y, kernel_x), axis=(0, 1))
-    np.copyto(patches, windows[:: stride[0], :: stride[1]].transpose(0, 1, 3, 4, 2))
+    rows = patches.reshape(height, width, kernel_y, kernel_x * channels)  # contiguous in the maps as well
+    _copy_rows(maps.reshape(len(maps), -1), rows, stride[0], stride[1] * channels)
 
 
 def scatter_patches(patches: Array, below: Array, stride: tuple[int, int]) -> None:
@@ -46,33 +37,8 @@ def scatter_patches(patches: Array, below: Array, stride: tuple[int, int]) -> No
         stride: between patches.
     """
     height, width, kernel_y, kernel_x, channels = patches.shape
-    if dense.COMPILED:
-        rows = patches.reshape(height, width, kernel_y, kernel_x * channels)
-        _add_patch_rows(rows, below.reshape(len(below), -1), stride[0], stride[1] * channels)
-        return
-    below.fill(0)
-    for y in range(kernel_y):
-        for x in range(kernel_x):
-            target = below[y : y + stride[0] * height : stride[0], x : x + stride[1] * width : stride[1]]
-            target += patches[:, :, y, x]
-
-
-def add_bias_relu(outputs: Array, bias: Array) -> None:
-    """Set ``outputs`` ``(height, width, channels)`` to ``max(outputs + bias, 0)``."""
-    if dense.COMPILED:
-        add_bias_relu_kernel(outputs, bias)
-        return
-    outputs += bias
-    np.maximum(outputs, 0, out=outputs)
-
-
-def relu_backward(gradient: Array, outputs: Array, bias_gradient: Array) -> None:
-    """Set ``gradient`` ``(height, width, channels)`` to zero where ``outputs`` is, ``bias_gradient`` to its sums."""
-    if dense.COMPILED:
-        _relu_backward(gradient, outputs, bias_gradient)
-        return
-    gradient *= outputs > 0
-    np.sum(gradient, axis=(0, 1), out=bias_gradient)
+    rows = patches.reshape(height, width, kernel_y, kernel_x * channels)
+    _add_patch_rows(rows, below.reshape(len(below), -1), stride[0], stride[1] * channels)
 
 
 @compiled
@@ -108,8 +74,8 @@ def _add_patch_rows(patches: Array, below: Array, down: int, right: int) -> None
 
 
 @compiled
-def add_bias_relu_kernel(outputs: Array, bias: Array) -> None:
-    """`add_bias_relu` for compiled code."""
+def add_bias_relu(outputs: Array, bias: Array) -> None:
+    """Set ``outputs`` ``(height, width, channels)`` to ``max(outputs + bias, 0)``."""
     zero = bias.dtype.type(0)
     height, width, channels = outputs.shape
     for y in range(height):
@@ -119,7 +85,8 @@ def add_bias_relu_kernel(outputs: Array, bias: Array) -> None:
 
 
 @compiled
-def _relu_backward(gradient: Array, outputs: Array, bias_gradient: Array) -> None:
+def relu_backward(gradient: Array, outputs: Array, bias_gradient: Array) -> None:
+    """Set ``gradient`` ``(height, width, channels)`` to zero where ``outputs`` is, ``bias_gradient`` to its sums."""
     zero = bias_gradient.dtype.type(0)
     bias_gradient[:] = zero
     height, width, channels = outputs.shape
