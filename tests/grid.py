@@ -103,7 +103,12 @@ def networks(draw: st.DrawFn) -> Network:
             side = (side - kernel) // stride + 1
     else:
         shape = (draw(st.integers(1, 9)),)
-    dense = draw(st.lists(st.sampled_from([2, 3, 4, 6, 9, 14]), min_size=1, max_size=4))
+    inputs = convolutions[-1][0] * side**2 if convolutions else shape[0]
+    dense: list[int] = []
+    for large in draw(st.lists(st.booleans(), min_size=1, max_size=4)):
+        fewest = -(-SMALL_IS_LARGE // inputs)  # outputs of a large layer
+        dense.append(draw(st.integers(fewest, fewest + 4) if large else st.integers(1, max(1, fewest - 1))))
+        inputs = dense[-1]
     return Network(shape, tuple(convolutions), tuple(dense), draw(st.integers(0, 2**16)))
 
 

@@ -9,9 +9,15 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
+import torch
+from numpy.typing import NDArray
 
-from dqn_mer.networks.device import usable_cores
+from dqn_mer.evaluation.worker import EvaluationPlan, InlineEvaluation
+from dqn_mer.networks.device import denormals_are_zero, processor, usable_cores
+from dqn_mer.networks.q_network import network_spec
+from tests.helpers.chain import LENGTH, chain_task
 
 ROOT = Path(__file__).parent.parent
 FLAGS = (
@@ -44,3 +50,21 @@ def test_a_run_is_bit_identical_on_one_core_and_on_two(tmp_path: Path) -> None:
     assert {process.wait() for process in processes.values()} == {0}
     digests = {name: json.loads((tmp_path / name / "summary.json").read_text())["weights_sha256"] for name in WAYS}
     assert len(set(digests.values())) == 1, digests
+
+
+def test_evaluation_in_line_takes_one_thread_as_the_worker_does() -> None:
+    task = chain_task()
+    plan = EvaluationPlan(task, network_spec((LENGTH,), 2, (8,)), episodes=1, frame_limit=5, seed=0)
+    inline = InlineEvaluation(plan, torch.device("cpu"))
+    seen = []
+
+    def policy(observations: NDArray[np.float32]) -> NDArray[np.int64]:
+        seen.append((torch.get_num_threads(), denormals_are_zero()))
+        return np.zeros(len(observations), np.int64)
+
+    inline.policy = policy
+    with processor(2):
+        inline.submit(0, inline.weights.vector)
+        assert torch.get_num_threads() == 2
+    inline.close()
+    assert set(seen) == {(1, True)}

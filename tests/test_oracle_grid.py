@@ -118,12 +118,13 @@ def check_rounding(network: Network, draws: int, ours: MakeLearn, oracle: MakeLe
     check_as_near(grid.movement(network, F32, ours(F32)), others, exact, network.longest_sum(draws + 1))
 
 
-OPTIMIZER = st.sampled_from(grid.OPTIMIZERS)
+EACH_OPTIMIZER = pytest.mark.parametrize("optimizer", grid.OPTIMIZERS)
 SPARSE = st.lists(st.booleans(), min_size=3, max_size=3)
 
 
-@tries(40)
-@given(grid.networks(), OPTIMIZER, grid.mer_parameters(), SPARSE)
+@EACH_OPTIMIZER
+@tries(16)
+@given(network=grid.networks(), parameters=grid.mer_parameters(), sparse=SPARSE)
 def test_mer_is_that_of_autograd_in_float64(
     network: Network, optimizer: str, parameters: MERParameters, sparse: list[bool]
 ) -> None:
@@ -134,8 +135,9 @@ def test_mer_is_that_of_autograd_in_float64(
         check_exact(network, of(mer), of(plain_mer))
 
 
-@tries(40)
-@given(grid.networks(), OPTIMIZER, grid.mer_parameters(), SPARSE)
+@EACH_OPTIMIZER
+@tries(6)
+@given(network=grid.networks(), parameters=grid.mer_parameters(), sparse=SPARSE)
 def test_mer_in_float32_is_as_near_as_autograd(
     network: Network, optimizer: str, parameters: MERParameters, sparse: list[bool]
 ) -> None:
@@ -146,8 +148,9 @@ def test_mer_in_float32_is_as_near_as_autograd(
         check_rounding(network, 0, of(mer), of(plain_mer))
 
 
-@tries(40)
-@given(grid.networks(), OPTIMIZER, st.integers(0, 9), SPARSE)
+@EACH_OPTIMIZER
+@tries(12)
+@given(network=grid.networks(), draws=st.integers(0, 9), sparse=SPARSE)
 def test_mini_batches_are_those_of_autograd_in_float64(
     network: Network, optimizer: str, draws: int, sparse: list[bool]
 ) -> None:
@@ -158,8 +161,9 @@ def test_mini_batches_are_those_of_autograd_in_float64(
         check_exact(network, of(mini_batch), of(plain_mini_batch))
 
 
-@tries(40)
-@given(grid.networks(), OPTIMIZER, st.integers(0, 9), SPARSE)
+@EACH_OPTIMIZER
+@tries(6)
+@given(network=grid.networks(), draws=st.integers(0, 9), sparse=SPARSE)
 def test_mini_batches_in_float32_are_as_near_as_autograd(
     network: Network, optimizer: str, draws: int, sparse: list[bool]
 ) -> None:
