@@ -61,7 +61,7 @@ def test_a_run_learns_by_autograd_and_says_so(tmp_path: Path) -> None:
 
 
 def test_nothing_is_written_out(monkeypatch: pytest.MonkeyPatch) -> None:
-    for module in (batch, sequential, kernels):
+    for module in (mini_batch, sequential, dense):
         monkeypatch.setattr(module, "COMPILED", False)
     for shape in ((4,), (4, 36, 36)):
         weights = FlatWeights(build_network(shape, 2, (8,), 0))
