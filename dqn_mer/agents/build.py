@@ -21,16 +21,25 @@ from dqn_mer.networks.q_network import FlatWeights, network_from_spec, network_s
 from dqn_mer.training.meter import Meter
 
 
-def make_optimizer(name: str, weights: FlatWeights, learning_rate: float, weight_decay: float = 0.0) -> Optimizer:
+def make_optimizer(
+    name: str,
+    weights: FlatWeights,
+    learning_rate: float,
+    weight_decay: float = 0.0,
+    momentum: float = 0.0,
+    nesterov: bool = False,
+) -> Optimizer:
     """Return an optimizer over all weights as one vector, made once and kept for the whole run.
 
     Adam is fused where PyTorch has it (one pass over the weights instead of many); RMSprop is centred, with the
     constants of Mnih et al., 2015. With weight decay every step also takes ``learning_rate * weight_decay`` of each
-    weight (decoupled: AdamW; SGD is that by itself; RMSprop has none).
+    weight (decoupled: AdamW; SGD is that by itself; RMSprop has none). Momentum is SGD's, Nesterov's or the plain kind.
     """
     on_cuda = weights.vector.device.type == "cuda"  # then its counters stay there, as a graph needs them
     if name == "sgd":
-        return torch.optim.SGD([weights.vector], lr=learning_rate, weight_decay=weight_decay)
+        return torch.optim.SGD(
+            [weights.vector], lr=learning_rate, weight_decay=weight_decay, momentum=momentum, nesterov=nesterov
+        )
     if name == "adam":
         fused = weights.vector.device.type != "mps"
         options: dict[str, Any] = {"lr": learning_rate, "fused": fused, "capturable": on_cuda}
@@ -61,7 +70,7 @@ def describe_network(
     count, odds = int(actions.n), None
     if not ARMS[config.agent].learns:
         odds = [1 / count] * count if probabilities is None else probabilities.tolist()
-    return network_spec(space.shape, count, config.hidden_sizes, config.layer_norm, odds)
+    return network_spec(space.shape, count, config.hidden_sizes, config.layer_norm, odds, config.input_scaling)
 
 
 def build_agent(
@@ -81,13 +90,21 @@ def build_agent(
     device, arm = choose_device(config.device, config.observation), ARMS[config.agent]
     spec = describe_network(config, env, probabilities)
     online, target = (FlatWeights(network_from_spec(spec, streams.network).to(device)) for _ in range(2))
-    optimizer = make_optimizer(config.optimizer, online, config.learning_rate, config.weight_decay)
+    optimizer = make_optimizer(
+        config.optimizer, online, config.learning_rate, config.weight_decay, config.momentum, config.nesterov
+    )
     settings = DQNSettings(
         discount=config.discount,
         target_sync_frames=config.target_sync_frames,
         warmup_frames=config.warmup_frames,
         double_q=config.double_q,
         freeze_after_frames=config.freeze_after_frames if arm.learns else 0,
+        target_sync_episodes=config.target_sync_episodes,
+        clip_rewards=config.clip_rewards,
+        updates_per_frame=config.updates_per_frame,
+        update_every=config.update_every,
+        newest=config.newest,
+        frame_skip=config.frame_skip,
     )
     replay = arm.replay(config, online, optimizer, streams)
     assert isinstance(env.observation_space, gymnasium.spaces.Box)  # describe_network took nothing else

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor, autograd
 
 from dqn_mer.agents.memory import Memory, Transition, TransitionBatch
+from dqn_mer.agents.periods import passes
 from dqn_mer.agents.prefetch import DrawsAhead, pays_ahead
 from dqn_mer.agents.targets import HuberTDLoss, td_targets
 from dqn_mer.fast.mini_batch import make_forward
@@ -26,7 +27,7 @@ class ReplayUpdate(Protocol):
     """Transitions to draw from memory for one update."""
 
     def update(self, examples: Examples) -> None:
-        """Learn from the newest example (row 0) and the draws, in place."""
+        """Learn from the newest example (row 0) and the draws, in place; or from the draws alone, if so made."""
 
     def get_state(self) -> State:
         """Return what is kept from update to update, without the weights."""
@@ -47,7 +48,7 @@ class LearningStatistics(NamedTuple):
 
 
 class DQNAgent:
-    """DQN (Mnih et al., 2015) with one update per frame, from the newest transition and draws from memory.
+    """DQN (Mnih et al., 2015) with updates from the newest transition and draws from memory, one a frame by default.
 
     With `MERUpdate` over a reservoir this is Algorithm 8, DQN-MER; with `MiniBatchUpdate` it is DQN with
     ordinary replay. Nothing else differs, and the agent is never told which setting is on.
@@ -55,11 +56,18 @@ class DQNAgent:
     Args:
         online: weights of the network that acts and learns.
         target: weights of a network of the same form; overwritten with the online weights at once, and
-            after that only every ``target_sync_frames``.
+            after that only every ``target_sync_frames``, or ``target_sync_episodes``.
         replay: the replay step, on the online weights.
-        memory: drawn from before each update; the newest transition is added after it.
+        memory: drawn from before each update; the newest transition is added after it, unless ``settings.newest`` is
+            off: then it is added first, and may be drawn as any other.
         rng: draws from memory.
-        settings: discount and periods.
+        settings: discount, periods and which transitions are learned.
+
+    Attributes:
+        frames: environment frames so far.
+        episodes: training episodes that have ended so far, terminated or truncated.
+        updates: replay updates so far.
+        target_syncs: copies into the target network so far.
     """
 
     def __init__(
@@ -80,8 +88,9 @@ class DQNAgent:
         self.loss = HuberTDLoss()
         self.device = online.vector.device
         self.online_q, self.target_q = make_forward(online), make_forward(target)
-        self.ahead = DrawsAhead(target) if pays_ahead(target) else None
+        self.ahead = DrawsAhead(target) if settings.newest and pays_ahead(target) else None
         self.frames = 0
+        self.episodes = 0
         self.updates = 0
         self.target_syncs = 0
         target.load(online.vector)
@@ -92,25 +101,36 @@ class DQNAgent:
         q = self.online_q(torch.from_numpy(observation).unsqueeze(0).to(self.device))
         return int(q.argmax())
 
-    def observe(self, transition: Transition, measure: bool = False) -> LearningStatistics | None:
+    def observe(
+        self, transition: Transition, measure: bool = False, truncated: bool = False, frames: int = 1
+    ) -> LearningStatistics | None:
         """Learn from the newest transition, then remember it.
 
         Args:
-            transition: what the environment just did.
-            measure: also return statistics of the update; costs about one more mini-batch.
+            transition: what the environment just did; its reward is raw.
+            measure: also return statistics of the first update; costs about one more mini-batch.
+            truncated: whether the step ended its episode without terminating it.
+            frames: environment frames that the step took, at least 1.
 
         Returns:
             Statistics if they were asked for and an update was made, else None.
         """
-        self.frames += 1
-        statistics = None
-        examples = self._examples(transition) if self.settings.learns_at(self.frames) else None
-        self.memory.add(transition)
-        syncs = self.frames % self.settings.target_sync_frames == 0
-        if not syncs:
-            self._draw_ahead()
-        if examples is not None:
-            if measure:
+        settings, statistics = self.settings, None
+        syncs = self._count(frames, ended=transition.terminated or truncated)
+        if settings.clip_rewards:
+            transition = transition._replace(reward=min(max(transition.reward, -1.0), 1.0))
+        updates = settings.updates_per_frame if settings.learns_at(self.frames, frames) else 0
+        if not (updates and settings.newest):
+            self.memory.add(transition, frames)
+        for left in reversed(range(updates)):
+            examples = self._examples(transition)
+            if left:
+                self._draw_ahead()
+            elif settings.newest:
+                self.memory.add(transition, frames)
+                if not syncs:
+                    self._draw_ahead_of_next_step()
+            if measure and statistics is None:
                 statistics = self._measured_update(examples)
             else:
                 self.replay.update(examples)
@@ -118,8 +138,17 @@ class DQNAgent:
         if syncs:
             self.target.load(self.online.vector)
             self.target_syncs += 1
-            self._draw_ahead()
+        if syncs or not updates:
+            self._draw_ahead_of_next_step()
         return statistics
+
+    def _count(self, frames: int, ended: bool) -> bool:
+        """Count a step; return whether a copy into the target network is due after it."""
+        settings, frames_before, episodes_before = self.settings, self.frames, self.episodes
+        self.frames += frames
+        self.episodes += ended
+        by_frames = passes(frames_before, self.frames, settings.target_sync_frames)
+        return by_frames or passes(episodes_before, self.episodes, settings.target_sync_episodes)
 
     def get_state(self) -> State:
         """Return everything that changes while the agent learns."""
@@ -128,6 +157,7 @@ class DQNAgent:
             "online": self.online.vector.detach(),
             "target": self.target.vector.detach(),
             "frames": self.frames,
+            "episodes": self.episodes,
             "updates": self.updates,
             "target_syncs": self.target_syncs,
             "rng": waiting or self.rng.bit_generator.state,
@@ -145,7 +175,9 @@ class DQNAgent:
             for name, weights in (("online", self.online), ("target", self.target)):
                 weights.load(torch.from_numpy(saved.array(name, np.float32, tuple(weights.vector.shape))))
             self.frames = saved.whole("frames")
-            self.updates = saved.whole("updates", high=self.frames)
+            # Of before episodes were counted: nothing depended on them.
+            self.episodes = saved.whole("episodes", high=self.frames) if "episodes" in saved else 0
+            self.updates = saved.whole("updates", high=self.frames * self.settings.updates_per_frame)
             self.target_syncs = saved.whole("target_syncs", high=self.frames)
             saved.generator("rng", self.rng)
             self.replay.set_state(saved.part("replay"))
@@ -155,7 +187,9 @@ class DQNAgent:
             raise StateError(f"{saved.path}.memory.actions: must be from 0 to {actions - 1}")
 
     def _examples(self, newest: Transition) -> Examples:
-        """Return the examples of one update, the newest transition in row 0."""
+        """Return the examples of one update: the newest transition in row 0, and draws; or draws alone."""
+        if not self.settings.newest:
+            return self.examples_of(self.memory.read(self.memory.slots(self.replay.num_draws, self.rng)))
         drawn = self.ahead.take() if self.ahead else None
         if drawn is None:
             draws = self.replay.num_draws if len(self.memory) else 0
@@ -165,9 +199,15 @@ class DQNAgent:
         newest_q = self.target_q(torch.from_numpy(batch.next_observations[:1]))
         return self.examples_of(batch, torch.cat([newest_q, drawn_q]))
 
+    def _draw_ahead_of_next_step(self) -> None:
+        """Make the draws of the next step's first update, if it is certain that there will be one."""
+        ends = range(1, self.settings.frame_skip + 1)
+        if all(self.settings.learns_at(self.frames + frames, frames) for frames in ends):
+            self._draw_ahead()
+
     def _draw_ahead(self) -> None:
-        """Make the draws of the next frame's update, if there is to be one."""
-        if self.ahead and self.settings.learns_at(self.frames + 1):
+        """Make the draws of the next update, which are the same then: the memory stays as it is until it is made."""
+        if self.ahead and len(self.memory):
             rng_state = self.rng.bit_generator.state
             self.ahead.start(self.memory.draw(self.replay.num_draws, self.rng), rng_state)
 
@@ -220,22 +260,38 @@ class DQNSettings:
 
     Attributes:
         discount: γ of reinforcement learning, in [0, 1].
-        target_sync_frames: frames between copies of the online weights into the target network.
+        target_sync_frames: frames between copies of the online weights into the target network; None to count episodes.
         warmup_frames: frames that are only remembered before the first update.
         double_q: choose the target's action with the online network (van Hasselt et al., 2016).
         freeze_after_frames: frames after which nothing more is learned; None to learn on.
+        target_sync_episodes: ended episodes between copies; None to count frames. The copy is made after the update on
+            the last frame of the episode. An episode that is cut at a border of the schedule or a time limit has ended.
+        clip_rewards: learn rewards clipped to [-1, 1] (Mnih et al., 2015).
+        updates_per_frame: replay updates on a frame that learns, each from fresh draws.
+        update_every: frames between those that learn: frames that are its multiples.
+        newest: whether the newest transition is one of every update's examples. Else all are draws from a memory that
+            holds the newest, too.
+        frame_skip: frames that a step of the environment takes at most.
     """
 
     discount: float = 0.99
-    target_sync_frames: int = 1000
+    target_sync_frames: int | None = 1000
     warmup_frames: int = 1000
     double_q: bool = False
     freeze_after_frames: int | None = None
+    target_sync_episodes: int | None = None
+    clip_rewards: bool = False
+    updates_per_frame: int = 1
+    update_every: int = 1
+    newest: bool = True
+    frame_skip: int = 1
 
-    def learns_at(self, frame: int) -> bool:
-        """Return whether an update is made on ``frame``, counted from 1.
+    def learns_at(self, frame: int, frames: int = 1) -> bool:
+        """Return whether updates are made after ``frame``, counted from 1, which ends a step of ``frames`` frames.
 
         >>> [frame for frame in range(1, 9) if DQNSettings(warmup_frames=2, freeze_after_frames=5).learns_at(frame)]
         [3, 4, 5]
         """
-        return self.warmup_frames < frame and (self.freeze_after_frames is None or frame <= self.freeze_after_frames)
+        if frame <= self.warmup_frames or not passes(frame - frames, frame, self.update_every):
+            return False
+        return self.freeze_after_frames is None or frame <= self.freeze_after_frames

@@ -50,7 +50,8 @@ class Memory:
 
     Attributes:
         seen: transitions added since the start.
-        born: ``(capacity,)`` int64, the count of transitions when each kept one was added, from 1; 0 if empty.
+        frames: environment frames that they took; as many as transitions unless frames are skipped.
+        born: ``(capacity,)`` int64, the count of frames when each kept transition was added, from 1; 0 if empty.
 
     Raises:
         ValueError: if ``capacity`` is below 1.
@@ -62,7 +63,7 @@ class Memory:
         self.capacity = capacity
         self.shape = observation_shape
         self.dtype = observation_dtype
-        self.seen = 0
+        self.seen = self.frames = 0
         self.store: ObservationStore = store_kind(observation_shape)(capacity, observation_shape, observation_dtype)
         self.actions = np.zeros(capacity, np.int64)
         self.rewards = np.zeros(capacity, np.float32)
@@ -76,9 +77,10 @@ class Memory:
         """Return where the ``count``-th transition (from 1) goes, or None to pass it over."""
         raise NotImplementedError
 
-    def add(self, transition: Transition) -> None:
-        """Take in the next transition of the stream."""
+    def add(self, transition: Transition, frames: int = 1) -> None:
+        """Take in the next transition of the stream, which took so many environment frames."""
         self.seen += 1
+        self.frames += frames
         slot = self._slot_for(self.seen)
         if slot is None:
             return
@@ -86,7 +88,7 @@ class Memory:
         self.actions[slot] = transition.action
         self.rewards[slot] = transition.reward
         self.terminated[slot] = transition.terminated
-        self.born[slot] = self.seen
+        self.born[slot] = self.frames
 
     def sample(self, draws: int, rng: np.random.Generator, newest: Transition) -> TransitionBatch:
         """Return ``newest`` in row 0, then ``draws`` transitions drawn uniformly with replacement.
@@ -102,8 +104,15 @@ class Memory:
         """Return a batch like that of `sample` whose row 0 is still to be set."""
         if draws and not len(self):
             raise ValueError(f"draws={draws}: must be 0 while the memory is empty")
-        slots = rng.integers(len(self), size=draws) if draws else np.zeros(0, np.int64)
-        return self._read(slots, free_rows=1)
+        return self._read(self.slots(draws, rng) if draws else np.zeros(0, np.int64), free_rows=1)
+
+    def slots(self, draws: int, rng: np.random.Generator) -> NDArray[np.int64]:
+        """Draw slots ``(draws,)`` uniformly with replacement from a memory that is not empty, for `read`.
+
+        With replacement at all times, so that while the memory is small an update has transitions more than once; the
+        authors' code draws min(k, stored) different ones instead, and has smaller batches then.
+        """
+        return rng.integers(len(self), size=draws)
 
     def read(self, slots: NDArray[np.int64]) -> TransitionBatch:
         """Return the transitions that are kept in ``slots`` ``(n,)``, each from 0 to ``len(self) - 1``."""
@@ -128,14 +137,14 @@ class Memory:
         return self.capacity * COLUMN_BYTES + self.store.nbytes
 
     def ages(self) -> NDArray[np.int64]:
-        """Return how many transitions ago each kept one was added, ``(len(self),)``; 0 is the newest."""
-        return self.seen - self.born[: len(self)]
+        """Return how many frames ago each kept transition was added, ``(len(self),)``; 0 is the newest."""
+        return self.frames - self.born[: len(self)]
 
     def get_state(self) -> State:
         """Return everything that is kept, with its age; only slots in use are part of it."""
         used = len(self)
         columns = {name: getattr(self, name)[:used] for name in COLUMNS}
-        return {"seen": self.seen, **columns, "store": self.store.get_state(used)}
+        return {"seen": self.seen, "frames": self.frames, **columns, "store": self.store.get_state(used)}
 
     def set_state(self, saved: SavedState) -> None:
         """Go on from what `get_state` of a memory made the same way gave, in an empty memory.
@@ -145,12 +154,14 @@ class Memory:
         """
         with saved:
             self.seen = saved.whole("seen")
+            # Of before there was frame skip: a transition was a frame.
+            self.frames = saved.whole("frames", low=self.seen) if "frames" in saved else self.seen
             used = len(self)
             for name in COLUMNS:
                 column = getattr(self, name)
                 column[:used] = saved.array(name, column.dtype, (used,))
-            if used and not 1 <= self.born[:used].min() <= self.born.max() <= self.seen:
-                raise StateError(f"{saved.path}.born: must be from 1 to {self.seen:,}")
+            if used and not 1 <= self.born[:used].min() <= self.born.max() <= self.frames:
+                raise StateError(f"{saved.path}.born: must be from 1 to {self.frames:,}")
             self._set_more(saved)
             self.store.set_state(saved.part("store"), used)
 

@@ -5,14 +5,17 @@ from __future__ import annotations
 import dataclasses
 import json
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from continual_ple.settings import SCHEDULE_PARAMETER, Schedule, Setting
 from dqn_mer.analysis.metrics import FloatArray, IntArray
 from dqn_mer.analysis.runs import Run, config_differences
+
+REPTILE_RATES = ("within_batch_rate", "across_batch_rate")
 
 
 @dataclass(frozen=True)
@@ -129,7 +132,21 @@ def _label(run: Run, by: Sequence[str]) -> str:
     for name in by:
         if name not in run.config:
             raise ValueError(f"by={name!r}: must be config fields, such as agent or learning_rate")
-    return " ".join(str(run.config[name]) if name == "agent" else f"{name}={run.config[name]}" for name in by)
+    return " ".join(agent_label(run.config) if name == "agent" else f"{name}={run.config[name]}" for name in by)
+
+
+def agent_label(config: Mapping[str, Any]) -> str:
+    """Return the name of a configuration's agent; MER whose Reptile steps do nothing is named as what it is.
+
+    >>> agent_label({"agent": "dqn-mer", "within_batch_rate": 1.0, "across_batch_rate": 1.0})
+    'dqn-mer (no Reptile)'
+    """
+    agent = str(config["agent"])
+    return f"{agent} (no Reptile)" if agent == "dqn-mer" and not _takes_reptile_steps(config) else agent
+
+
+def _takes_reptile_steps(config: Mapping[str, Any]) -> bool:
+    return any(config[rate] != 1 for rate in REPTILE_RATES)
 
 
 def _comparison(
@@ -174,7 +191,14 @@ def _remarks(groups: Sequence[Group], by: Sequence[str]) -> Iterator[str]:
     if len({tuple(numbers) for numbers in seeds.values()}) > 1:
         told = "; ".join(f"{label}: {_listed(numbers)}" for label, numbers in seeds.items())
         yield f"Groups have different seeds ({told})."
-    yield from _field_remarks(groups, {*by, "seed", "game"})
+    yield from _field_remarks(groups, {*by, "seed", "game", *_rates_in_labels(groups, by)})
+
+
+def _rates_in_labels(groups: Sequence[Group], by: Sequence[str]) -> tuple[str, ...]:
+    """Return the Reptile rates if the labels already say all in which they differ: that some runs have no Reptile."""
+    configs = [run.config for group in groups for run in group.runs if run.config["agent"] == "dqn-mer"]
+    rates = {tuple(config[rate] for rate in REPTILE_RATES) for config in configs if _takes_reptile_steps(config)}
+    return REPTILE_RATES if "agent" in by and len(rates) <= 1 else ()
 
 
 def _field_remarks(groups: Sequence[Group], expected: set[str]) -> Iterator[str]:

@@ -5,13 +5,15 @@ from __future__ import annotations
 import io
 import sys
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, NamedTuple, TypeVar
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from rich.console import Console
 
+from dqn_mer.config.combinations import TARGET_PERIODS
 from dqn_mer.config.config import Config, ResumeOptions
 from dqn_mer.config.defaults import default_config
-from dqn_mer.config.flags import UsageError, parse, parse_known
+from dqn_mer.config.flags import NONE, UsageError, parse, parse_known
 from dqn_mer.training.stopping import RunStopped, how_to_go_on
 
 if TYPE_CHECKING:
@@ -166,9 +168,14 @@ def parse_config(arguments: Sequence[str]) -> Config:
         UsageError: for a flag that is unknown or cannot be read.
         ValueError: for a value that is not allowed.
     """
-    chosen = {name: _peek(arguments, name) for name in DECIDES_DEFAULTS}
+    chosen: dict[str, Any] = {name: _peek(arguments, name) for name in DECIDES_DEFAULTS}
+    chosen = {name: value for name, value in chosen.items() if value is not None}
+    for name in TARGET_PERIODS:
+        if (word := _peek(arguments, name)) is not None:
+            with suppress(ValueError):  # the parser words the complaint
+                chosen[name] = None if word.lower() == NONE else int(word)
     try:
-        default = default_config(**{name: value for name, value in chosen.items() if value is not None})
+        default = default_config(**chosen)
     except ValueError:
         default = Config()  # the parser words the complaint
     notes = {"vary": _parameters(default.game)} if {"-h", "--help"} & set(arguments) else {}
@@ -189,10 +196,13 @@ def _peek(arguments: Sequence[str], name: str) -> str | None:
     """Return the value given for a flag, without judging it."""
     value = None
     for position, word in enumerate(arguments):
-        if word == f"--{name}" and position + 1 < len(arguments):
+        flag, equals, rest = word.partition("=")
+        if flag.replace("_", "-") != f"--{name}".replace("_", "-"):
+            continue
+        if equals:
+            value = rest
+        elif position + 1 < len(arguments):
             value = arguments[position + 1]
-        elif word.startswith(f"--{name}="):
-            value = word.partition("=")[2]
     return value
 
 

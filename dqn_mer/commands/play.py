@@ -126,7 +126,8 @@ class Match:
         while self.mine.running:
             self._show()
             self.mine.step(self.keyboard.action())
-            if self.theirs is not None and self.theirs.running:
+            # An agent that skips frames plays several at once, and then waits.
+            if self.theirs is not None and self.theirs.running and self.theirs.frame < self.mine.frame:
                 self.theirs.step_greedily()
         while self.theirs is not None and self.theirs.running:
             self.theirs.step_greedily()

@@ -97,7 +97,7 @@ def overlay(agent: SavedAgent, setting: Setting, frame_limit: int, device: str =
         q: NDArray[np.float32] = policy.values(observation[np.newaxis])[0].cpu().numpy()
         return q
 
-    env = agent.task.make_env(setting, frame_limit=frame_limit, render_mode="rgb_array")
+    env = agent.task.agents_env(setting, frame_limit=frame_limit, render_mode="rgb_array")
     return Overlay(env, f"{agent.config.agent}\n{agent.frame:,} frames of training", setting.name, values)
 
 

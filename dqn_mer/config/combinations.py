@@ -18,6 +18,9 @@ OPTIONS_OF_AGENTS: dict[str, tuple[str, ...]] = {
 }
 """Fields that only one agent reads; the others must leave them at their defaults."""
 
+TARGET_PERIODS = ("target_sync_frames", "target_sync_episodes")
+"""Fields of which exactly one says when Q is copied into the target network."""
+
 SCHEDULE_FLAGS = ("settings", "vary", "cycles", "frames_per_setting", "interleave_frames")
 """Fields that describe a schedule together; a schedule file says all of it."""
 
@@ -29,6 +32,13 @@ def check_combinations(config: Config) -> None:
             _must_be_default(config, options, f"only agent {agent} has it, and agent={config.agent}")
     rules = (
         (config.optimizer == "rmsprop", ("weight_decay",), "only adam and sgd have it, and optimizer=rmsprop"),
+        (config.optimizer != "sgd", ("momentum", "nesterov"), f"only sgd has it, and optimizer={config.optimizer}"),
+        (config.agent == "dqn-mer", ("newest",), "agent dqn-mer learns the newest transition always (Algorithm 8)"),
+        (
+            config.observation != "pixels",
+            ("input_scaling",),
+            f"only pixels are scaled, and observation={config.observation}",
+        ),
         (config.one_big_batch, ("within_batch_rate",), "not used with one_big_batch (Algorithm 6)"),
         (config.game != "flappy_bird", ("flap_probability",), f"only flappy_bird has it, and game={config.game}"),
         (config.schedule is not None, SCHEDULE_FLAGS, "not used with a schedule file"),
@@ -40,8 +50,21 @@ def check_combinations(config: Config) -> None:
     if "/" in config.game or not config.game.isprintable() or not config.game.strip():
         games = ", ".join(allowed_values(type(config))["game"].choices)
         raise bad_value("game", config.game, f"one of {games}, or the name of a task of yours: one line, no slash")
+    _check_target_period(config)
+    if config.nesterov and not config.momentum:
+        raise ValueError(f"nesterov={config.nesterov}: needs momentum above 0")
+    if not config.newest and not config.batch_size:
+        raise ValueError("batch_size=0: must be at least 1 with newest=False, else nothing is learned")
     if config.vary and not config.settings:
         raise ValueError(f"vary={config.vary!r}: needs settings, the values to give it")
+
+
+def _check_target_period(config: Config) -> None:
+    frames, episodes = config.target_sync_frames, config.target_sync_episodes
+    if frames is not None and episodes is not None:
+        raise ValueError(f"target_sync_frames={frames}: not used with target_sync_episodes={episodes}; must be none")
+    if frames is None and episodes is None:
+        raise ValueError("target_sync_frames=None: must be a whole number, unless target_sync_episodes is one")
 
 
 def check_no_schedule(config: Config) -> None:

@@ -23,6 +23,8 @@ LATER_FIELDS = {
     "reptile_every_updates", "reptile_rate", "tortoise_rate", "hare_reset_updates", "freeze_after_frames",
     "layer_norm", "weight_decay", "interleave_frames", "meter_every",
     "cuda_graph", "save_every", "save_minutes",
+    "frame_skip", "input_scaling", "momentum", "nesterov", "clip_rewards", "newest", "updates_per_frame",
+    "update_every", "target_sync_episodes",
 }  # fmt: skip
 """Fields that the first version did not have; a saved run without them had their defaults."""
 
@@ -43,6 +45,10 @@ class GameFields:
     """How positions become whole pixels: as in today's pygame, or as in the pygame of the paper's time."""
     fixed_looks: bool = False
     """Draw every Flappy Bird episode with the same background and colours."""
+    frame_skip: Annotated[int, Range(1, 100, whole=True)] = 1
+    """Frames for which each action is held (PLE's frame_skip), in training and evaluation: rewards are summed, and only
+    the last frame is seen and stacked. Schedules, periods and curves still count every frame; a step ends early where
+    an episode, a setting or the run does."""
     game_parameters: Mapping[str, float] = field(default_factory=dict)
     """Further game parameters for the whole run, as NAME=VALUE,...; for example gravity=1.2,flap_power=10."""
 
@@ -79,8 +85,21 @@ class AgentFields:
     """Step size of the optimizer (the paper's alpha)."""
     optimizer: Literal["sgd", "adam", "rmsprop"] = "adam"
     """Optimizer of each learning step; the paper's MER takes plain SGD steps."""
+    momentum: Annotated[float, Range(0, 0.9999)] = 0.0
+    """sgd: momentum, the share of the last step that the next one repeats (0: plain SGD)."""
+    nesterov: bool = False
+    """sgd: Nesterov's form of momentum."""
     batch_size: Annotated[int, Range(0, 65_536, whole=True)] = 16
     """Transitions replayed from memory per batch (the paper's k-1); the newest transition is one more."""
+    newest: bool = True
+    """Learn the newest transition in every update. Off, for agents of mini-batches: all of an update's batch_size
+    transitions are drawn from memory, the newest among them only by chance (as in Mnih et al., 2015)."""
+    updates_per_frame: Annotated[int, Range(1, 1_000, whole=True)] = 1
+    """Updates on each frame that learns, each from fresh draws (and, with newest, the same newest transition); on each
+    step with frame_skip. The statistics under train/ are those of the first."""
+    update_every: Annotated[int, COUNT] = 1
+    """Frames between those that learn, which are its multiples; transitions in between are only remembered, and the
+    newest transition of an update is that of its own frame. Rows of metrics.csv on other frames have no train/loss."""
     num_batches: Annotated[int, Range(1, 1_000, whole=True)] = 1
     """dqn-mer: batches per update (the paper's steps)."""
     within_batch_rate: Annotated[float, RATE] = 1.0
@@ -106,14 +125,21 @@ class AgentFields:
     """Transitions the memory keeps (the paper's M)."""
     discount: Annotated[float, RATE] = 0.99
     """Discount of future rewards (reinforcement learning's gamma)."""
-    target_sync_frames: Annotated[int, COUNT] = 1_000
-    """Frames between copies of Q into the target network."""
+    clip_rewards: bool = False
+    """Learn rewards clipped to [-1, 1] (Mnih et al., 2015), after frame_skip's sum; scores and returns stay raw."""
+    target_sync_frames: Annotated[int | None, COUNT] = 1_000
+    """Frames between copies of Q into the target network (none: target_sync_episodes says when)."""
+    target_sync_episodes: Annotated[int | None, COUNT] = None
+    """Training episodes between copies instead, as transcriptions of Algorithm 8 count them (none: by frames). One that
+    is cut at a border or time limit counts, and those of the warm-up count."""
     warmup_frames: Annotated[int, COUNT_OR_0] = 1_000
     """Frames that are only remembered before the first update."""
     double_q: bool = False
     """Let Q choose, and the target network value, the next action (double Q-learning)."""
     hidden_sizes: Annotated[tuple[int, ...], Range(1, 8_192, whole=True)] = (512,)
     """Widths of the dense hidden layers, as N,N,..."""
+    input_scaling: Literal["unit", "centred"] = "unit"
+    """How pixels x of 0 to 255 go into the network: unit is x/255, centred is x/255 - 0.5."""
     layer_norm: bool = False
     """Normalise what goes into every ReLU (with weight decay: the remedy of arXiv 2402.18762; not tuned here)."""
     weight_decay: Annotated[float, Range(0, 100)] = 0.0

@@ -12,6 +12,7 @@ from gymnasium.wrappers import RecordEpisodeStatistics
 from numpy.typing import NDArray
 
 from continual_ple import ENV_IDS
+from continual_ple.frame_skip import FrameSkip
 from continual_ple.games.catalogue import game_class
 from continual_ple.nonstationary import Apply, NonStationary, apply_parameters
 from continual_ple.schedule_files import load_schedule
@@ -48,6 +49,7 @@ class Task:
         action_probabilities: of a random action, ``(actions,)``, summing to 1.
         apply: gives the unwrapped environment a setting's parameters, just before a reset.
         check: raises ValueError for parameters that are not allowed; ``dict`` allows all.
+        frame_skip: frames for which the agent holds an action; a run takes that of its configuration.
     """
 
     make_env: MakeEnv
@@ -56,11 +58,24 @@ class Task:
     action_probabilities: NDArray[np.float64]
     apply: Apply = apply_parameters
     check: Callable[[Mapping[str, float]], object] = dict
+    frame_skip: int = 1
 
-    def training_env(self) -> gymnasium.Env[Any, Any]:
-        """Return the non-stationary environment, with episode statistics that also see the borders."""
+    def training_env(self, end_frame: int | None = None) -> gymnasium.Env[Any, Any]:
+        """Return the non-stationary environment, with episode statistics that also see the borders.
+
+        Args:
+            end_frame: frame beyond which no step goes, where frames are skipped; None for no end.
+        """
         first = self.schedule.settings[self.schedule.order[0]]
-        return RecordEpisodeStatistics(NonStationary(self.make_env(first), self.schedule, self.apply))
+        env = RecordEpisodeStatistics(NonStationary(self.make_env(first), self.schedule, self.apply))
+        return env if self.frame_skip == 1 else FrameSkip(env, self.frame_skip, end_frame)
+
+    def agents_env(
+        self, setting: Setting, frame_limit: int | None = None, render_mode: str | None = None
+    ) -> gymnasium.Env[Any, Any]:
+        """Return an environment under one setting as the agent plays it: `make_env`'s, with the frame skip."""
+        env = self.make_env(setting, frame_limit, render_mode)
+        return env if self.frame_skip == 1 else FrameSkip(env, self.frame_skip)
 
 
 def own_task(
@@ -136,7 +151,8 @@ def game_task(config: Config, schedule: Schedule | None = None) -> Task:
         probabilities = np.array([config.flap_probability, 1.0 - config.flap_probability])
     else:
         probabilities = np.full(3, 1 / 3)
-    return Task(make_env, schedule, parameter, probabilities, check=game_class(config.game).check_parameters)
+    check = game_class(config.game).check_parameters
+    return Task(make_env, schedule, parameter, probabilities, check=check, frame_skip=config.frame_skip)
 
 
 def check_not_varied(game_parameters: Mapping[str, float], schedule: Schedule) -> None:

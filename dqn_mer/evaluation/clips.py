@@ -73,12 +73,15 @@ class Clip:
 
 
 def play_greedily(env: Overlay, seed: int) -> Iterator[Picture]:
-    """Play an episode by the overlay's own Q values; yields its picture after the reset and after each frame."""
+    """Play an episode by the overlay's own Q values; yields its picture after the reset and for each frame.
+
+    Where frames are skipped, the picture after a step stands for all frames of the step.
+    """
     env.reset(seed=seed)
     yield env.render()
     while env.running:
-        env.step_greedily()
-        yield env.render()
+        frames = env.step_greedily()
+        yield from [env.render()] * frames
 
 
 def record(env: Overlay, seed: int) -> Clip:

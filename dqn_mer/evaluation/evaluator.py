@@ -12,6 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from continual_ple.frame_skip import FRAMES_PLAYED
 from continual_ple.settings import Setting
 from dqn_mer.analysis.metrics import EvaluationRow
 
@@ -136,7 +137,7 @@ class Evaluator:
                 observation, reward, terminated, truncated, info = envs[index].step(int(action))
                 observations[index] = observation
                 returns[index] += float(reward)
-                lengths[index] += 1
+                lengths[index] += info.get(FRAMES_PLAYED, 1)
                 if not (terminated or truncated):
                     still.append(index)
                 else:

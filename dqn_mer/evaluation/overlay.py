@@ -11,6 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
+from continual_ple.frame_skip import FRAMES_PLAYED
+
 Picture = NDArray[np.uint8]
 """RGB, ``(height, width, 3)``."""
 Values = Callable[[NDArray[Any]], NDArray[np.float32]]
@@ -106,18 +108,20 @@ class Overlay(gymnasium.Wrapper[Any, Any, Any, Any]):
         return observation, info
 
     def step(self, action: Any) -> tuple[Any, Any, bool, bool, dict[str, Any]]:
-        """Play one frame."""
+        """Play a step: one frame, or as many as the environment skips."""
         observation, reward, terminated, truncated, info = self.env.step(action)
         self.score = float(info.get("score", self.score + float(reward)))
-        self.frame += 1
+        self.frame += info.get(FRAMES_PLAYED, 1)
         self.running, self.truncated = not (terminated or truncated), bool(truncated and not terminated)
         self._judge(observation)
         return observation, reward, terminated, truncated, info
 
-    def step_greedily(self) -> None:
-        """Play one frame with the action of the largest Q value."""
+    def step_greedily(self) -> int:
+        """Play a step with the action of the largest Q value, and return how many frames it took."""
         assert self.q is not None  # made with values
+        before = self.frame
         self.step(int(self.q.argmax()))
+        return self.frame - before
 
     def _judge(self, observation: NDArray[Any]) -> None:
         if self.values is not None:

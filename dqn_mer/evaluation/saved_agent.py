@@ -108,7 +108,7 @@ def load_agent(options: AgentFields, task: Task | None = None) -> SavedAgent:
         Range(0, 1_000_000_000, whole=True).check("frame", frame)
         schedule.easier_than(trained_on_last)
         if task is not None:
-            task = dataclasses.replace(task, schedule=schedule)
+            task = dataclasses.replace(task, schedule=schedule, frame_skip=config.frame_skip)
         elif config.game in ENV_IDS:
             task = game_task(config, schedule)
     except (KeyError, TypeError, ValueError) as error:
@@ -150,7 +150,10 @@ def evaluate_checkpoint(
     frame_limit = options.frame_limit or agent.config.eval_frame_limit
     device = choose_device(options.device, agent.config.observation)
     evaluator = Evaluator(
-        lambda setting: agent.task.make_env(setting, frame_limit=frame_limit), settings, options.episodes, options.seed
+        lambda setting: agent.task.agents_env(setting, frame_limit=frame_limit),
+        settings,
+        options.episodes,
+        options.seed,
     )
     with processor(1):  # as in a run, so that its scores depend on no number of threads
         results = evaluator.run(GreedyPolicy(agent.checkpoint.model.to(device), device))

@@ -69,7 +69,7 @@ class InlineEvaluation:
         self.weights = FlatWeights(model)
         self.policy = GreedyPolicy(model, device)
         self.evaluator = Evaluator(
-            lambda setting: plan.task.make_env(setting, frame_limit=plan.frame_limit),
+            lambda setting: plan.task.agents_env(setting, frame_limit=plan.frame_limit),
             plan.task.schedule.settings,
             plan.episodes,
             plan.seed,

@@ -12,7 +12,14 @@ import torch
 from torch import Tensor, nn
 
 from dqn_mer.fast.dense import Array, shared, step_product
-from dqn_mer.fast.kernels.patches import add_bias_relu, cut_patches, relu_backward, scale_pixels, scatter_patches
+from dqn_mer.fast.kernels.patches import (
+    SCALED,
+    add_bias_relu,
+    cut_patches,
+    relu_backward,
+    scale_pixels,
+    scatter_patches,
+)
 
 
 def kernel_rows(layer: nn.Conv2d) -> tuple[Tensor, Tensor]:
@@ -72,9 +79,11 @@ class ConvolutionStack:
     Args:
         layers: `torch.nn.Conv2d` layers, each followed by a ReLU.
         input_shape: ``(channels, height, width)`` of the pixels.
+        table: what each pixel value becomes, ``(256,)``: `ScalePixels.table`.
     """
 
-    def __init__(self, layers: Sequence[nn.Conv2d], input_shape: tuple[int, int, int]) -> None:
+    def __init__(self, layers: Sequence[nn.Conv2d], input_shape: tuple[int, int, int], table: Array = SCALED) -> None:
+        self.table = table
         channels, *shape = input_shape
         self.maps = np.empty((*shape, channels), shared(layers[0].weight)[0].numpy().dtype)
         self.layers: list[Convolution] = []
@@ -88,7 +97,7 @@ class ConvolutionStack:
         Args:
             pixels: ``(1, channels, height, width)`` uint8.
         """
-        scale_pixels(pixels[0], self.maps)
+        scale_pixels(pixels[0], self.maps, self.table)
         maps = self.maps
         for layer in self.layers:
             layer.forward(maps)

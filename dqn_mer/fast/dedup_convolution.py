@@ -108,11 +108,12 @@ class DistinctStack:
 
     Args:
         layers: `torch.nn.Conv2d` layers, each followed by a ReLU; the first with at most `MAX_CHANNELS` channels.
+        table: what each pixel value becomes, ``(256,)``: `ScalePixels.table`.
     """
 
-    def __init__(self, layers: Sequence[nn.Conv2d]) -> None:
+    def __init__(self, layers: Sequence[nn.Conv2d], table: Array = SCALED) -> None:
         self.layers = [DistinctConvolution(layer) for layer in layers]
-        self.table = SCALED.astype(self.layers[0].bias.dtype)
+        self.table = table.astype(self.layers[0].bias.dtype)
         self.numbers = self.found = np.empty((0, 0, 0), np.int32)
         columns = zip(*((d.kernel, d.stride, d.factors, d.matrix.numpy(), d.bias) for d in self.layers), strict=True)
         self.kernels, self.strides, self.factors, self.matrices, self.biases = columns

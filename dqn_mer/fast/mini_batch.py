@@ -18,7 +18,7 @@ from dqn_mer.fast.kernels.dedup import MAX_CHANNELS
 from dqn_mer.fast.kernels.dense import COMPILED, product
 from dqn_mer.fast.sequential import has_explicit_form, is_plain_sgd
 from dqn_mer.mer import Examples, Loss, MiniBatchUpdate
-from dqn_mer.networks.q_network import FlatWeights
+from dqn_mer.networks.q_network import FlatWeights, pixel_table
 
 
 def has_batch_form(weights: FlatWeights) -> bool:
@@ -82,7 +82,7 @@ class BatchNetwork:
         layers = list(self.model.children())
         convolutions = [layer for layer in layers if isinstance(layer, nn.Conv2d)]
         linear = [layer for layer in layers if isinstance(layer, nn.Linear)]
-        self.convolutions = DistinctStack(convolutions) if convolutions else None
+        self.convolutions = DistinctStack(convolutions, pixel_table(self.model)) if convolutions else None
         self.dense = [BatchDense(layer, relu=layer is not linear[-1]) for layer in linear]
 
     def takes(self, inputs: Tensor) -> bool:

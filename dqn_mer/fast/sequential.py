@@ -24,7 +24,7 @@ from dqn_mer.fast.dense import Array, Dense, DirectDense, LargeDense, LazyDense
 from dqn_mer.fast.kernels.dedup import MAX_CHANNELS
 from dqn_mer.fast.kernels.dense import COMPILED
 from dqn_mer.mer import NEWEST, AutogradLearner, Examples, Loss, SequentialLearner, step_with_boost
-from dqn_mer.networks.q_network import FlatWeights, ScalePixels, is_large
+from dqn_mer.networks.q_network import FlatWeights, ScalePixels, is_large, pixel_table
 
 MAX_DISTINCT_SHARE = 0.42
 """Most of a screen's patches that may be distinct for it to be quicker to look for equal ones.
@@ -122,7 +122,8 @@ class ExplicitLearner:
         self.adam = ExplicitAdam(optimizer, weights) if has_adam_form(optimizer) else None
         self.stacked = [layer for layer in weights.model.children() if isinstance(layer, nn.Conv2d)]
         self.by_example: ConvolutionStack | None = None
-        self.by_patch = DistinctStack(self.stacked) if self._takes_patches() else None
+        self.table = pixel_table(weights.model)
+        self.by_patch = DistinctStack(self.stacked, self.table) if self._takes_patches() else None
         self.convolutions: ConvolutionStack | DistinctStack | None = None
         linear = [layer for layer in weights.model.children() if isinstance(layer, nn.Linear)]
         self.dense: list[Dense] = [self._dense(layer, relu=layer is not linear[-1]) for layer in linear]
@@ -173,7 +174,7 @@ class ExplicitLearner:
             if self.by_patch.distinct_share(pixels[:1]) <= MAX_DISTINCT_SHARE:
                 return self.by_patch
         if self.by_example is None:
-            self.by_example = ConvolutionStack(self.stacked, pixels.shape[1:])
+            self.by_example = ConvolutionStack(self.stacked, pixels.shape[1:], self.table)
         return self.by_example
 
     def _learn_one(self, observation: Array, targets: list[Any], boost: float) -> None:

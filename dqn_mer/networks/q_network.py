@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from dqn_mer.networks.random_q_network import RandomValues
@@ -15,12 +16,40 @@ LARGE_WEIGHTS = 2**18
 """Dense layers with at least this many weights (1 MB) are bound by memory, and are laid out and stepped apart."""
 
 
+SCALINGS = ("unit", "centred")
+
+
 class ScalePixels(nn.Module):
-    """Turn uint8 pixels (0 to 255) into float32 in [0, 1]; the one place where pixels are scaled."""
+    """Turn uint8 pixels (0 to 255) into float32; the one place where pixels are scaled.
+
+    Args:
+        scaling: ``unit`` gives ``x / 255``, in [0, 1]; ``centred`` gives ``x / 255 - 0.5``, in [-0.5, 0.5].
+
+    Raises:
+        ValueError: if there is no such scaling.
+    """
+
+    def __init__(self, scaling: str = "unit") -> None:
+        super().__init__()
+        if scaling not in SCALINGS:
+            raise ValueError(f"input_scaling={scaling!r}: must be one of {', '.join(SCALINGS)}")
+        self.scaling = scaling
 
     def forward(self, pixels: Tensor) -> Tensor:
         """Scale ``pixels`` of any shape."""
-        return pixels.to(torch.float32) / 255.0
+        scaled = pixels.to(torch.float32) / 255.0
+        return scaled - 0.5 if self.scaling == "centred" else scaled
+
+    def table(self) -> NDArray[Any]:
+        """Return what each of the 256 pixel values becomes, ``(256,)``."""
+        values: NDArray[Any] = self(torch.arange(256, dtype=torch.uint8)).numpy()
+        return values
+
+
+def pixel_table(model: nn.Module) -> NDArray[Any]:
+    """Return what a network makes of each pixel value, ``(256,)``; of one that takes no pixels, what others do."""
+    first = next(model.children())
+    return (first if isinstance(first, ScalePixels) else ScalePixels()).table()
 
 
 def build_network(
@@ -30,6 +59,7 @@ def build_network(
     seed: int,
     layer_norm: bool = False,
     random_odds: Sequence[float] | None = None,
+    input_scaling: str = "unit",
 ) -> nn.Sequential:
     """Build a Q-network: Mnih et al.'s convolutions for images, a ReLU MLP for vectors.
 
@@ -44,12 +74,14 @@ def build_network(
         layer_norm: normalise what goes into every ReLU, over all units of its layer; convolutions get a gain and a
             bias per channel (Lyle et al., 2024, arXiv 2402.18762). The other initial weights stay the same.
         random_odds: build `RandomValues` with these odds instead.
+        input_scaling: of pixels, as `ScalePixels` takes it; vectors are never scaled.
 
     Returns:
         A network from ``(batch, *observation_shape)`` to Q-values ``(batch, num_actions)``.
 
     Raises:
-        ValueError: if the shape is neither, or too small for the convolutions (36 pixels a side).
+        ValueError: if the shape is neither, or too small for the convolutions (36 pixels a side), or there is no such
+            scaling.
 
     >>> build_network((4,), 2, (8,), seed=0)(torch.zeros(3, 4)).shape
     torch.Size([3, 2])
@@ -76,7 +108,7 @@ def build_network(
         for layer in convolutions:
             height, width = ((side - layer.kernel_size[0]) // layer.stride[0] + 1 for side in (height, width))
         features = 64 * height * width
-        stack: list[nn.Module] = [ScalePixels()]
+        stack: list[nn.Module] = [ScalePixels(input_scaling)]
         for layer in convolutions:
             stack += [layer, *([nn.GroupNorm(1, layer.out_channels)] if layer_norm else []), nn.ReLU()]
         return nn.Sequential(*stack, nn.Flatten(), *_dense_layers([features, *hidden_sizes, num_actions], layer_norm))
@@ -194,6 +226,7 @@ def network_spec(
     hidden_sizes: Sequence[int],
     layer_norm: bool = False,
     random_odds: Sequence[float] | None = None,
+    input_scaling: str = "unit",
 ) -> dict[str, Any]:
     """Describe a network in JSON, so that a checkpoint can build its own; the arguments are `build_network`'s."""
     return {
@@ -202,6 +235,7 @@ def network_spec(
         "hidden_sizes": list(hidden_sizes),
         "layer_norm": layer_norm,
         "random_odds": None if random_odds is None else list(random_odds),
+        "input_scaling": input_scaling,
     }
 
 
@@ -213,5 +247,5 @@ def network_from_spec(spec: Mapping[str, Any], seed: int = 0) -> nn.Sequential:
         TypeError: if a field is of another kind.
         ValueError: as `build_network`.
     """
-    options = {name: spec[name] for name in ("layer_norm", "random_odds") if name in spec}
+    options = {name: spec[name] for name in ("layer_norm", "random_odds", "input_scaling") if name in spec}
     return build_network(spec["observation_shape"], spec["num_actions"], spec["hidden_sizes"], seed, **options)

@@ -155,7 +155,7 @@ def _plain(value: Any, path: str) -> Any:
 
 
 OPTIMIZER_TENSORS: dict[type[Optimizer], tuple[str, ...]] = {
-    torch.optim.SGD: (),
+    torch.optim.SGD: ("momentum_buffer",),
     torch.optim.Adam: ("step", "exp_avg", "exp_avg_sq"),
     torch.optim.AdamW: ("step", "exp_avg", "exp_avg_sq"),
     torch.optim.RMSprop: ("step", "square_avg", "grad_avg"),
@@ -166,12 +166,17 @@ OPTIMIZER_TENSORS: dict[type[Optimizer], tuple[str, ...]] = {
 def optimizer_state(optimizer: Optimizer, vector: Tensor) -> State:
     """Return what an optimizer over one vector of weights keeps between steps."""
     kept = optimizer.state[vector]
-    return {name: kept[name] for name in OPTIMIZER_TENSORS[type(optimizer)] if kept}
+    return {name: kept[name] for name in _kept_by(optimizer) if kept}
+
+
+def _kept_by(optimizer: Optimizer) -> tuple[str, ...]:
+    plain = type(optimizer) is torch.optim.SGD and not optimizer.param_groups[0]["momentum"]
+    return () if plain else OPTIMIZER_TENSORS[type(optimizer)]
 
 
 def set_optimizer_state(optimizer: Optimizer, vector: Tensor, saved: SavedState) -> None:
     """Bring back what `optimizer_state` gave; of an optimizer that took no step there is nothing."""
-    names = OPTIMIZER_TENSORS[type(optimizer)]
+    names = _kept_by(optimizer)
     with saved:
         if not any(name in saved for name in names):
             return

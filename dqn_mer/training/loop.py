@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
@@ -10,9 +11,11 @@ import numpy as np
 import torch
 
 from continual_ple import saved_state
+from continual_ple.frame_skip import FRAMES_PLAYED
 from dqn_mer.agents.build import build_agent, build_exploration, build_meter, describe_network
 from dqn_mer.agents.dqn import LearningStatistics
 from dqn_mer.agents.memory import Transition
+from dqn_mer.agents.periods import passes
 from dqn_mer.config.config import RANGES, Config
 from dqn_mer.config.seeds import spawn_streams
 from dqn_mer.config.task import Task
@@ -32,7 +35,9 @@ class NotFiniteError(ArithmeticError):
 
 
 class Course(AbstractContextManager["Course"]):
-    """Everything of a run that changes with its frames. Call `begin` or `go_on`, and then `frame_on` for each frame.
+    """Everything of a run that changes with its frames. Call `begin` or `go_on`, and then `frame_on` for each step.
+
+    A step is one frame, or up to ``config.frame_skip`` frames; all counts and periods are in frames.
 
     Args:
         task: what to learn.
@@ -48,7 +53,7 @@ class Course(AbstractContextManager["Course"]):
     """
 
     def __init__(self, task: Task, config: Config) -> None:
-        self.task, self.config = task, config
+        self.task, self.config = dataclasses.replace(task, frame_skip=config.frame_skip), config
         self.frame = 0
         self.frames = config.frames if config.frames is not None else task.schedule.total_frames
         RANGES["frames"].check("frames", self.frames)  # a whole schedule may be longer
@@ -56,13 +61,13 @@ class Course(AbstractContextManager["Course"]):
         self.random_scores: list[float] = []
         self.streams = spawn_streams(config.seed)
         device = choose_device(config.device, config.observation)
-        self.env = task.training_env()
+        self.env = self.task.training_env(self.frames)
         self.network = describe_network(config, self.env, task.action_probabilities)
         self.agent = build_agent(config, self.env, self.streams, task.action_probabilities)
         self.exploration = build_exploration(config, task.action_probabilities, self.streams)
         self.meter = build_meter(config, self.agent, task.schedule, self.streams)
         plan = EvaluationPlan(
-            task, self.network, config.eval_episodes, config.eval_frame_limit, self.streams.evaluation
+            self.task, self.network, config.eval_episodes, config.eval_frame_limit, self.streams.evaluation
         )
         self.evaluation = WorkerEvaluation(plan) if config.eval_worker else InlineEvaluation(plan, device)
 
@@ -81,7 +86,7 @@ class Course(AbstractContextManager["Course"]):
         self.random_scores = self._score_random_play()
         self.observation, info = self.env.reset(seed=self.streams.environment)
         self.recorder.setting(0, info)
-        self._evaluate()
+        self._evaluate(0)
 
     def go_on(self, run_dir: Path, saved: SavedState) -> None:
         """Take up a run where `get_state` was called; only when all fits are the logs cut back to that point.
@@ -131,29 +136,36 @@ class Course(AbstractContextManager["Course"]):
         }
 
     def frame_on(self) -> dict[str, Any]:
-        """Course, learn from, log and evaluate one more frame; returns its ``info``.
+        """Play one step: act, learn, log and evaluate; returns its ``info``.
+
+        What is due at a frame inside the step is evaluated with the weights of before the step's update, which are the
+        agent's at that frame, and is logged after the step.
 
         Raises:
             NotFiniteError: if learning has diverged, when it is logged or evaluated.
         """
-        frame, config = self.frame + 1, self.config
-        action = self.exploration.random_action(frame - 1)
+        before, config = self.frame, self.config
+        action = self.exploration.random_action(before)
         if action is None:
             action = self.agent.greedy_action(self.observation)
         observation, reward, terminated, truncated, info = self.env.step(action)
-        logging = frame % config.log_every == 0 or self.meter.due(frame)
+        played = info.get(FRAMES_PLAYED, 1)
+        frame = before + played
+        self._evaluate_inside(before, frame)
+        measuring = self.meter.due(frame, played)
+        logging = measuring or passes(before, frame, config.log_every)
         transition = Transition(self.observation, action, float(reward), observation, bool(terminated))
-        statistics = self.agent.observe(transition, measure=logging)
+        statistics = self.agent.observe(transition, logging, bool(truncated), played)
         self.frame, self.observation = frame, observation
         if terminated or truncated:
             self.recorder.episodes.add(info)
         if logging:
             self.check_finite(statistics)
-            self.recorder.metrics(frame, self.exploration.schedule.at(frame), statistics)
+            self.recorder.metrics(frame, self.exploration.schedule.at(frame), statistics, measuring)
             self._log_evaluations()
         if frame in self.ends or frame % config.eval_every == 0:
             self.check_finite()
-            self._evaluate()
+            self._evaluate(frame)
         if frame in self.ends:
             self._save_agent(info)
         if (terminated or truncated) and frame < self.frames:
@@ -186,13 +198,20 @@ class Course(AbstractContextManager["Course"]):
         if not space.contains(self.observation):
             raise StateError(f"{saved.path}.observation: must be in {space}")
         saved_state.set_state(self.env, saved.plain("env"))
-        counts = (self.env.get_wrapper_attr("frames"), self.agent.frames, self.agent.memory.seen)
+        counts = (self.env.get_wrapper_attr("frames"), self.agent.frames, self.agent.memory.frames)
         if counts != (self.frame,) * 3:
             raise StateError(f"{saved.path}.frame={self.frame}: environment, agent and memory are at {counts}")
 
-    def _evaluate(self) -> None:
-        self.evaluation.submit(self.frame, self.agent.online.vector)
+    def _evaluate(self, frame: int) -> None:
+        self.evaluation.submit(frame, self.agent.online.vector)
         self._log_evaluations()
+
+    def _evaluate_inside(self, before: int, frame: int) -> None:
+        """Evaluate the agent at what is due between two frames, both left out: inside a step of several frames."""
+        for inside in range(before + 1, frame):
+            if inside % self.config.eval_every == 0:
+                self.check_finite()
+                self._evaluate(inside)
 
     def _log_evaluations(self, wait: bool = False) -> None:
         for frame, rows in self.evaluation.finished(wait):
@@ -201,7 +220,7 @@ class Course(AbstractContextManager["Course"]):
     def _score_random_play(self) -> list[float]:
         task, config = self.task, self.config
         evaluator = Evaluator(
-            lambda setting: task.make_env(setting, frame_limit=config.eval_frame_limit),
+            lambda setting: task.agents_env(setting, frame_limit=config.eval_frame_limit),
             task.schedule.settings,
             config.eval_episodes,
             self.streams.evaluation,

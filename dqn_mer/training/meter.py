@@ -41,12 +41,15 @@ class Meter:
 
     In the middle between two copies into the target network, unless it is to measure more often than there are copies.
     Right after a copy all targets have moved, mostly the same way, and gradients agree because of that: in a run on
-    Catcher their mean cosine was 0.14 to 0.26 right after copies, and 0.00 to 0.05 in the middle.
+    Catcher their mean cosine was 0.14 to 0.26 right after copies, and 0.00 to 0.05 in the middle. Where copies are
+    counted in episodes, nobody knows when the next one will be: then the middle is that of its own periods, which
+    copies do not follow, so that some measurements come soon after one and most do not.
 
     Args:
         agent: that learns.
         schedule: tells of which setting an example is, from its date; the agent is not told.
-        every_frames: period, 0 for never; each measurement is moved to the middle of its target period.
+        every_frames: period, 0 for never; each measurement is moved to the middle of its target period, if that is
+            counted in frames.
         rng: its own generator.
     """
 
@@ -56,11 +59,14 @@ class Meter:
         self.every_frames = every_frames
         self.rng = rng
 
-    def due(self, frame: int) -> bool:
-        """Return whether there is a measurement after ``frame`` frames."""
+    def due(self, frame: int, frames: int = 1) -> bool:
+        """Return whether there is a measurement after ``frame`` frames, the last ``frames`` of which were one step."""
+        return any(self._is_due_at(each) for each in range(frame - frames + 1, frame + 1))
+
+    def _is_due_at(self, frame: int) -> bool:
         if not self.every_frames:
             return False
-        period = min(self.agent.settings.target_sync_frames, self.every_frames)
+        period = min(self.agent.settings.target_sync_frames or self.every_frames, self.every_frames)
         start = frame - period // 2
         if start < 0 or start % period:
             return False

@@ -100,8 +100,10 @@ class Recorder:
         value = self.task.schedule.settings[info["setting_index"]].parameters.get(self.task.parameter, float("nan"))
         self.tracker.log_setting(frame, info["setting_index"], value)
 
-    def metrics(self, frame: int, epsilon: float, statistics: LearningStatistics | None) -> None:
-        """Log a row of metrics.csv, with a measurement if one is due."""
+    def metrics(
+        self, frame: int, epsilon: float, statistics: LearningStatistics | None, measuring: bool = False
+    ) -> None:
+        """Log a row of metrics.csv, with a measurement of the meter if it is ``measuring``."""
         values = {"train/epsilon": epsilon, **self.episodes.take()}
         if statistics is not None:
             values |= {f"train/{name}": value for name, value in statistics._asdict().items()}
@@ -109,7 +111,7 @@ class Recorder:
         values["speed/frames_per_s"] = self.clock.rate(frame)
         values["updates/count"] = self.agent.updates
         values["updates/target_syncs"] = self.agent.target_syncs
-        if self.meter.due(frame):
+        if measuring:
             measurement = self.meter.measure()
             self.tracker.log_interference(frame, measurement.rows)
             values |= measurement.values
@@ -119,7 +121,7 @@ class Recorder:
         """Return the memory's fill and age, and the share of it that each setting gave, from its dates alone."""
         memory, schedule = self.agent.memory, self.task.schedule
         ages = memory.ages()
-        counts = np.bincount(schedule.indices_at(memory.seen - ages - 1), minlength=len(schedule.settings))
+        counts = np.bincount(schedule.indices_at(memory.frames - ages - 1), minlength=len(schedule.settings))
         values = {
             "memory/fill": len(memory) / memory.capacity,
             "memory/megabytes": memory.nbytes / 1e6,

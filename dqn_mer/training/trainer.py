@@ -14,6 +14,7 @@ from rich.console import Console
 from continual_ple.saved_state import has_state
 from dqn_mer.agents.dqn import DQNAgent
 from dqn_mer.agents.memory import largest_bytes
+from dqn_mer.agents.periods import passes
 from dqn_mer.config.combinations import check_no_schedule
 from dqn_mer.config.config import Config
 from dqn_mer.config.task import Task, game_task
@@ -204,7 +205,7 @@ class Trainer(AbstractContextManager["Trainer"]):
         frame, every, minutes = self.course.frame, self.config.save_every, self.config.save_minutes
         if frame == self.saved_frame:
             return False
-        due = frame == 0 or (every > 0 and frame % every == 0)
+        due = frame == 0 or passes(self.saved_frame or 0, frame, every)
         return due or (minutes > 0 and time.perf_counter() - self.saved_s >= 60 * minutes)
 
     def save(self) -> None:

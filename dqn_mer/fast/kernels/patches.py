@@ -7,12 +7,18 @@ import numpy as np
 from dqn_mer.fast.kernels.dense import Array, compiled
 
 SCALED = np.arange(256, dtype=np.float32) / np.float32(255)
-"""What `ScalePixels` makes of each pixel."""
+"""What `ScalePixels` makes of each pixel, unless it is told to centre them."""
 
 
-def scale_pixels(pixels: Array, maps: Array) -> None:
-    """Set ``maps`` ``(height, width, channels)`` to ``pixels`` ``(channels, height, width)``, 0 to 255, in [0, 1]."""
-    _look_up(pixels, SCALED.astype(maps.dtype, copy=False), maps)
+def scale_pixels(pixels: Array, maps: Array, table: Array = SCALED) -> None:
+    """Set ``maps`` ``(height, width, channels)`` to ``table[pixels]``.
+
+    Args:
+        pixels: ``(channels, height, width)``, 0 to 255.
+        maps: overwritten.
+        table: what each pixel value becomes, ``(256,)``.
+    """
+    _look_up(pixels, table.astype(maps.dtype, copy=False), maps)
 
 
 def cut_patches(maps: Array, patches: Array, stride: tuple[int, int]) -> None:

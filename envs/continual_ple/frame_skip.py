@@ -1,0 +1,84 @@
+"""PLE's ``frame_skip``: an action is held for several frames, of which the agent sees the last."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import gymnasium
+import numpy as np
+
+FRAMES_PLAYED = "frames_played"
+"""Key of ``info`` with the frames that a step played; without it a step is one frame."""
+
+
+class FrameSkip(gymnasium.Wrapper[Any, Any, Any, Any]):
+    """Presses each action for some frames in a row, as PLE's ``frame_skip`` does.
+
+    The key is pressed anew on every one of these frames, rewards are summed, and only the last frame is shown: stacked
+    frames move on by one frame a step, so that two neighbours in a stack are as many frames apart as were skipped.
+    What ends an episode ends the step at once. So a step never crosses a border of a schedule, a time limit or the end
+    of training, if whatever counts frames for them is inside this wrapper.
+
+    Attributes:
+        frame_skip: Frames for which an action is held at most.
+        end_frame: Frames in all, over all episodes, beyond which no step goes; None for no end.
+        played: Frames played so far.
+    """
+
+    def __init__(self, env: gymnasium.Env[Any, Any], frame_skip: int, end_frame: int | None = None) -> None:
+        """Wrap an environment.
+
+        Args:
+            env: Any environment, one of whose steps is one frame. Observations with three axes are taken as stacked
+                frames, oldest first.
+            frame_skip: Frames for which an action is held, at least 1.
+            end_frame: Frames in all beyond which no step goes; None for no end.
+
+        Raises:
+            ValueError: `frame_skip` is below 1.
+        """
+        super().__init__(env)
+        if frame_skip < 1:
+            raise ValueError(f"frame_skip={frame_skip}: must be at least 1")
+        self.frame_skip, self.end_frame, self.played = frame_skip, end_frame, 0
+        self._stacks = len(env.observation_space.shape or ()) == 3
+        self._stack: Any = None
+
+    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Any, dict[str, Any]]:
+        """Start an episode; its first observation is the environment's."""
+        observation, info = self.env.reset(seed=seed, options=options)
+        self._stack = observation if self._stacks else None
+        return observation, info
+
+    def step(self, action: Any) -> tuple[Any, float, bool, bool, dict[str, Any]]:
+        """Play up to `frame_skip` frames, and say in `info` how many they were, as `FRAMES_PLAYED`."""
+        left = self.frame_skip if self.end_frame is None else min(self.frame_skip, self.end_frame - self.played)
+        total, frames = 0.0, 0
+        while True:
+            observation, reward, terminated, truncated, info = self.env.step(action)
+            total, frames = total + float(reward), frames + 1
+            if terminated or truncated or frames >= left:
+                break
+        self.played += frames
+        if self._stacks:
+            self._stack = observation = np.concatenate([self._stack[1:], observation[-1:]])
+        return observation, total, terminated, truncated, info | {FRAMES_PLAYED: frames}
+
+    def get_state(self) -> dict[str, Any]:
+        """Return the frames played and the stack that the agent saw last; the environment's state is not part of it."""
+        stack = {} if self._stack is None else {"stack": np.array(self._stack)}
+        return {"played": self.played, **stack}
+
+    def set_state(self, state: Mapping[str, Any]) -> None:
+        """Go on from what `get_state` returned.
+
+        Raises:
+            ValueError: It cannot be that.
+        """
+        played, stack = int(state["played"]), state.get("stack")
+        if played < 0 or (self.end_frame is not None and played > self.end_frame):
+            raise ValueError(f"played={played}: not a number of frames within the run")
+        if stack is not None and not (self._stacks and self.observation_space.contains(stack)):
+            raise ValueError(f"stack: must be in {self.observation_space}")
+        self.played, self._stack = played, stack
