@@ -7,12 +7,13 @@ from typing import Any
 
 import gymnasium
 import numpy as np
+from gymnasium.utils import RecordConstructorArgs
 
 FRAMES_PLAYED = "frames_played"
 """Key of ``info`` with the frames that a step played; without it a step is one frame."""
 
 
-class FrameSkip(gymnasium.Wrapper[Any, Any, Any, Any]):
+class FrameSkip(gymnasium.Wrapper[Any, Any, Any, Any], RecordConstructorArgs):
     """Presses each action for some frames in a row, as PLE's ``frame_skip`` does.
 
     The key is pressed anew on every one of these frames, rewards are summed, and only the last frame is shown: stacked
@@ -22,7 +23,7 @@ class FrameSkip(gymnasium.Wrapper[Any, Any, Any, Any]):
 
     Attributes:
         frame_skip: Frames for which an action is held at most.
-        end_frame: Frames in all, over all episodes, beyond which no step goes; None for no end.
+        end_frame: Frames in all, over all episodes, at which the last step ends; None for no end.
         played: Frames played so far.
     """
 
@@ -33,12 +34,13 @@ class FrameSkip(gymnasium.Wrapper[Any, Any, Any, Any]):
             env: Any environment, one of whose steps is one frame. Observations with three axes are taken as stacked
                 frames, oldest first.
             frame_skip: Frames for which an action is held, at least 1.
-            end_frame: Frames in all beyond which no step goes; None for no end.
+            end_frame: Frames in all at which the last step ends; None for no end.
 
         Raises:
             ValueError: `frame_skip` is below 1.
         """
-        super().__init__(env)
+        RecordConstructorArgs.__init__(self, frame_skip=frame_skip, end_frame=end_frame)
+        gymnasium.Wrapper.__init__(self, env)
         if frame_skip < 1:
             raise ValueError(f"frame_skip={frame_skip}: must be at least 1")
         self.frame_skip, self.end_frame, self.played = frame_skip, end_frame, 0
