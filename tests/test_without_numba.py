@@ -13,7 +13,7 @@ import pytest
 
 from dqn_mer.agents.build import make_optimizer
 from dqn_mer.agents.targets import HuberTDLoss
-from dqn_mer.fast import sequential
+from dqn_mer.fast import mini_batch, sequential
 from dqn_mer.fast.kernels import dense
 from dqn_mer.fast.mini_batch import make_forward, make_mini_batch
 from dqn_mer.fast.sequential import make_learner

@@ -185,6 +185,8 @@ class DQNAgent:
         actions = list(self.online.model.parameters())[-1].shape[0]
         if not ((self.memory.actions >= 0) & (self.memory.actions < actions)).all():
             raise StateError(f"{saved.path}.memory.actions: must be from 0 to {actions - 1}")
+        # Made in their turn instead, their values would be rounded otherwise, as one batch with the newest's.
+        self._draw_ahead_of_next_step()
 
     def _examples(self, newest: Transition) -> Examples:
         """Return the examples of one update: the newest transition in row 0, and draws; or draws alone."""

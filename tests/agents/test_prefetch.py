@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import copy
+import dataclasses
 import threading
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -46,10 +48,10 @@ class Nudging:
         pass
 
 
-def make_agent(double_q: bool = False, dtype: torch.dtype = torch.float32) -> DQNAgent:
+def make_agent(double_q: bool = False, dtype: torch.dtype = torch.float32, **more: Any) -> DQNAgent:
     online, target = (FlatWeights(with_dtype(build_network(SHAPE, 3, (512,), 0), dtype)) for _ in range(2))
     memory = ReservoirMemory(8, SHAPE, np.dtype(np.uint8), np.random.default_rng(0))
-    settings = DQNSettings(0.9, SYNC, WARMUP, double_q, freeze_after_frames=LAST)
+    settings = DQNSettings(0.9, SYNC, WARMUP, double_q, freeze_after_frames=LAST, **more)
     return DQNAgent(online, target, Nudging(online), memory, np.random.default_rng(1), settings)
 
 
@@ -96,6 +98,59 @@ def arithmetic() -> tuple[int, int, bool]:
     libraries = [info for info in threadpool_info() if info["user_api"] == "openmp"]  # other packages may bring theirs
     own = [info for info in libraries if Path(torch.__file__).parent in Path(info["filepath"]).parents] or libraries
     return own[0]["num_threads"], torch.get_num_threads(), denormals_are_zero()
+
+
+@pytest.mark.parametrize(
+    ("more", "updates"),
+    [
+        ({"updates_per_frame": 3}, 36),
+        ({"update_every": 4}, 3),  # 4, 8, 12
+        ({"update_every": 2, "updates_per_frame": 2}, 12),  # 4, 6, 8, 10, 12, 14
+        ({"target_sync_frames": None, "target_sync_episodes": 1}, 12),
+        ({"clip_rewards": True, "updates_per_frame": 2}, 24),
+    ],
+)
+def test_examples_are_those_made_in_their_turn_however_often_and_rarely_there_are_updates(
+    more: dict[str, Any], updates: int
+) -> None:
+    agent, plain = (make_agent(dtype=torch.float64) for _ in range(2))
+    for each in (agent, plain):
+        each.settings = dataclasses.replace(each.settings, **more)
+    assert agent.ahead is not None
+    plain.ahead = None
+    ours, theirs = (examples_of(each, transitions()) for each in (agent, plain))
+    assert len(ours) == len(theirs) == updates
+    for mine, other in zip(ours, theirs, strict=True):
+        assert torch.equal(mine[0], other[0])
+        check_same(mine[2], other[2])
+    assert agent.rng.bit_generator.state == plain.rng.bit_generator.state
+    assert agent.target_syncs == plain.target_syncs > 0
+
+
+def test_draws_are_made_ahead_only_if_the_next_step_learns_however_long_it_is() -> None:
+    agent = make_agent(frame_skip=3, update_every=4)
+    waiting = []
+    for transition, frames in zip(transitions(), (3, 1, 3, 2, 3, 2), strict=False):
+        agent.observe(transition, frames=frames)
+        assert agent.ahead is not None
+        waiting.append((agent.frames, agent.ahead.rng_state is not None))
+    # A step from 7 reaches 8 however long it is, one from 11 reaches 12; from 14 it may end beyond the last, 15
+    assert waiting == [(3, True), (4, False), (7, True), (9, False), (12, False), (14, False)]
+    assert agent.updates == 3  # on the steps that reached 4, 8 and 12
+
+
+def test_with_no_newest_transition_nothing_can_be_drawn_ahead() -> None:
+    assert make_agent(newest=False).ahead is None
+
+
+def test_a_resumed_agent_has_draws_waiting_as_it_had() -> None:
+    """Made in their turn, the targets of the first update would be rounded as one batch with the newest's."""
+    stream, whole, resumed = transitions(), make_agent(), make_agent()
+    examples_of(whole, stream[: SYNC + 1])
+    resumed.set_state(SavedState(copy.deepcopy(whole.get_state())))
+    assert whole.ahead is not None and resumed.ahead is not None
+    assert whole.ahead.rng_state == resumed.ahead.rng_state is not None
+    assert whole.rng.bit_generator.state == resumed.rng.bit_generator.state
 
 
 def test_one_core_gives_the_same_bits_as_two(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,11 +8,12 @@ import numpy as np
 import pytest
 import torch
 
-from dqn_mer.agents.build import build_agent, build_exploration
+from dqn_mer.agents.build import build_agent, build_exploration, describe_network
 from dqn_mer.agents.dqn import DQNAgent, DQNSettings
 from dqn_mer.agents.efficient_mer import EfficientMERUpdate
 from dqn_mer.agents.hare_tortoise import HareTortoiseUpdate
 from dqn_mer.agents.memory import FifoMemory, ReservoirMemory
+from dqn_mer.config.config import AGENTS
 from dqn_mer.config.defaults import default_config
 from dqn_mer.config.seeds import spawn_streams
 from dqn_mer.config.task import game_task
@@ -94,6 +95,36 @@ def test_dqn_settings() -> None:
         discount=0.7, target_sync_frames=9, warmup_frames=8, double_q=True, freeze_after_frames=20
     ).settings
     assert settings == DQNSettings(0.7, 9, 8, True, 20)
+
+
+@pytest.mark.parametrize("agent", AGENTS)
+def test_controls_reach_every_agent(agent: str) -> None:
+    newest = agent == "dqn-mer"
+    settings = built(
+        agent=agent, target_sync_episodes=3, clip_rewards=True, updates_per_frame=4, update_every=5, newest=newest,
+        frame_skip=2,
+    ).settings  # fmt: skip
+    assert settings == DQNSettings(
+        target_sync_frames=None, target_sync_episodes=3, clip_rewards=True, updates_per_frame=4, update_every=5,
+        newest=newest, frame_skip=2, freeze_after_frames=0 if agent == "random" else None,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("agent", ["dqn", "dqn-mer"])
+def test_momentum(agent: str) -> None:
+    made = built(agent=agent, optimizer="sgd", momentum=0.8, nesterov=True)
+    optimizer = made.replay.optimizer if agent == "dqn" else made.replay.learner.optimizer
+    assert (optimizer.param_groups[0]["momentum"], optimizer.param_groups[0]["nesterov"]) == (0.8, True)
+
+
+def test_frame_skip_and_scaling() -> None:
+    config = default_config(frame_skip=3, input_scaling="centred")
+    task = game_task(config)
+    assert task.frame_skip == 3
+    env = task.training_env()
+    assert env.frame_skip == task.agents_env(task.schedule.settings[0]).frame_skip == 3
+    assert describe_network(config, env)["input_scaling"] == "centred"
+    assert build_agent(config, env, spawn_streams(0)).online.model[0].scaling == "centred"
 
 
 def test_exploration() -> None:

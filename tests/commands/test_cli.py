@@ -39,6 +39,29 @@ def test_defaults_follow_the_preset(words: list[str]) -> None:
     assert parse_config(words) == default_config("quick")
 
 
+@pytest.mark.parametrize(
+    ("words", "choices"),
+    [
+        ("--target-sync-episodes 5", {"target_sync_episodes": 5}),
+        ("--target_sync_episodes=5 --game flappy_bird", {"target_sync_episodes": 5, "game": "flappy_bird"}),
+        ("--preset paper", {"preset": "paper"}),
+        ("--preset paper --target-sync-frames 500", {"preset": "paper", "target_sync_frames": 500}),
+        ("--preset paper --target-sync-episodes none", {"preset": "paper", "target_sync_episodes": None}),
+        ("--preset paper --no-clip-rewards", {"preset": "paper", "clip_rewards": False}),
+        (
+            "--agent dqn --no-newest --updates-per-frame 17 --update-every 4 --frame-skip 2",
+            {"agent": "dqn", "newest": False, "updates_per_frame": 17, "update_every": 4, "frame_skip": 2},
+        ),
+        (
+            "--agent dqn --optimizer sgd --momentum 0.9 --nesterov --input-scaling centred",
+            {"agent": "dqn", "optimizer": "sgd", "momentum": 0.9, "nesterov": True, "input_scaling": "centred"},
+        ),
+    ],
+)
+def test_controls_are_flags_of_every_preset(words: str, choices: dict) -> None:
+    assert parse_config(words.split()) == default_config(**choices)
+
+
 def test_state_observations_have_their_own_defaults() -> None:
     assert parse_config(["--observation", "state"]) == default_config(observation="state")
 
@@ -63,6 +86,23 @@ def test_state_observations_have_their_own_defaults() -> None:
         ("--game-parameters fall_speed=0.5", "fall_speed is what the settings vary"),
         ("--schedule missing.json", "missing.json"),
         ("--agent dqn --across-batch-rate 0.1", "across_batch_rate=0.1: only agent dqn-mer has it"),
+        ("--agent dqn-mer --no-newest", "newest=False: agent dqn-mer learns the newest transition always"),
+        ("--optimizer adam --momentum 0.9", "momentum=0.9: only sgd has it, and optimizer=adam"),
+        ("--optimizer sgd --nesterov", "nesterov=True: needs momentum above 0"),
+        (
+            "--observation state --input-scaling centred",
+            "input_scaling='centred': only pixels are scaled, and observation=state; must be left at 'unit'",
+        ),
+        (
+            "--target-sync-frames 500 --target-sync-episodes=5",
+            "target_sync_frames=500: not used with target_sync_episodes=5; must be none",
+        ),
+        ("--target-sync-episodes 0", "target_sync_episodes=0: must be a whole number from 1"),
+        ("--target-sync-episodes x", "target_sync_episodes='x': must be a whole number from 1"),
+        ("--target-sync-frames none", "target_sync_frames=None: must be a whole number, unless target_sync_episodes"),
+        ("--frame-skip 0", "frame_skip=0: must be a whole number from 1 to 100"),
+        ("--updates-per-frame 0", "updates_per_frame=0: must be a whole number from 1"),
+        ("--update-every 0", "update_every=0: must be a whole number from 1"),
         ("--device cuda", "device='cuda': not available here"),
         ("--seed -1", "seed=-1: must be a whole number from 0"),
         ("--frames-per-setting 1000000000", "frames=6000000000: must be a whole number from 1 to 1,000,000,000"),

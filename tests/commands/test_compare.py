@@ -14,7 +14,7 @@ from rich.console import Console
 
 from dqn_mer.analysis.comparison import Comparison, compare_runs
 from dqn_mer.analysis.report import metric_estimates
-from dqn_mer.analysis.runs import find_runs, load_run
+from dqn_mer.analysis.runs import Run, find_runs, load_run
 from dqn_mer.analysis.score_figures import learning_curves, score_by_difficulty, score_matrices
 from dqn_mer.commands.cli import main
 from dqn_mer.commands.compare import CompareOptions, compare
@@ -39,6 +39,35 @@ def compared(folder: Path, **options: object) -> Comparison:
 def rows(path: Path) -> list[dict[str, str]]:
     with path.open(newline="") as file:
         return list(csv.DictReader(file))
+
+
+def test_mer_whose_reptile_does_nothing_is_named_as_what_it_is(tmp_path: Path) -> None:
+    scores = [[0.0, 0.0], [1.0, 1.0], [1.0, 1.0]]
+    kinds = {
+        "dqn": {"agent": "dqn"},
+        "mer": {"agent": "dqn-mer"},
+        "sequential": {"agent": "dqn-mer", "across_batch_rate": 1.0},
+        "beta": {"agent": "dqn-mer", "across_batch_rate": 1.0, "within_batch_rate": 0.3},
+    }
+    for name, choices in kinds.items():
+        for seed in range(3):
+            write_run(tmp_path / name / str(seed), scores, seed=seed, learning_rate=3e-4, **choices)
+
+    def runs_of(*names: str) -> list[Run]:
+        return [load_run(path) for path in find_runs([tmp_path / name for name in names])[0]]
+
+    (three,) = compare_runs(runs_of("dqn", "mer", "sequential"))
+    assert [group.label for group in three.groups] == ["dqn", "dqn-mer", "dqn-mer (no Reptile)"]
+    assert [len(group.runs) for group in three.groups] == [3, 3, 3]
+    assert three.remarks == ()  # the labels say in what they differ
+    (four,) = compare_runs(runs_of("dqn", "mer", "sequential", "beta"))
+    assert [len(group.runs) for group in four.groups] == [3, 6, 3]  # a rate of one batch is still Reptile
+    (remark,) = (remark for remark in four.remarks if "across_batch_rate" in remark)
+    assert "dqn-mer: 0.3, 1.0" in remark or "dqn-mer: 1.0, 0.3" in remark
+    (by_rate,) = compare_runs(runs_of("mer", "sequential"), by=("across_batch_rate",))
+    assert [group.label for group in by_rate.groups] == ["across_batch_rate=0.3", "across_batch_rate=1.0"]
+    (chosen,) = compare_runs(runs_of("dqn", "sequential"), baseline="dqn-mer (no Reptile)")
+    assert chosen.groups[0].label == "dqn-mer (no Reptile)"
 
 
 def test_the_report_holds_the_numbers_of_the_runs(runs: Path, tmp_path: Path) -> None:

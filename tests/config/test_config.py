@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from continual_ple.games.catalogue import GAMES
 from dqn_mer.agents.catalogue import ARMS
 from dqn_mer.config.combinations import OPTIONS_OF_AGENTS
-from dqn_mer.config.config import ALLOWED, CHOICES, LATER_FIELDS, RANGES, Config
+from dqn_mer.config.config import AGENTS, ALLOWED, CHOICES, LATER_FIELDS, RANGES, Config
 from dqn_mer.config.defaults import default_config
 
 
@@ -37,6 +37,40 @@ def test_the_papers_numbers_are_the_defaults() -> None:
     assert (config.batch_size, config.num_batches, config.capacity) == (16, 1, 50_000)
     assert (config.frames_per_setting, config.observation, config.optimizer) == (25_000, "pixels", "sgd")
     assert default_config("paper", agent="dqn").optimizer == "adam"
+    for agent in AGENTS:  # what the paper does not give, and this project chose
+        chosen = default_config("paper", agent=agent)
+        assert (chosen.target_sync_frames, chosen.target_sync_episodes, chosen.clip_rewards) == (None, 10, True)
+        assert (chosen.newest, chosen.updates_per_frame, chosen.update_every, chosen.frame_skip) == (True, 1, 1, 1)
+
+
+@pytest.mark.parametrize(
+    ("choices", "frames", "episodes"),
+    [
+        ({}, 1_000, None),
+        ({"game": "flappy_bird"}, 100, None),
+        ({"game": "flappy_bird", "target_sync_episodes": 7}, None, 7),
+        ({"target_sync_frames": 300}, 300, None),
+        ({"preset": "paper"}, None, 10),
+        ({"preset": "paper", "target_sync_episodes": 7}, None, 7),
+        ({"preset": "paper", "target_sync_frames": 300}, 300, None),
+        ({"preset": "paper", "target_sync_frames": 300, "target_sync_episodes": None}, 300, None),
+        ({"preset": "paper", "target_sync_episodes": None}, 1_000, None),
+        ({"preset": "paper", "game": "flappy_bird", "target_sync_episodes": None}, 100, None),
+        ({"preset": "paper", "target_sync_frames": None}, None, 10),
+    ],
+)
+def test_one_target_period_takes_the_place_of_the_other(
+    choices: dict, frames: int | None, episodes: int | None
+) -> None:
+    config = default_config(**choices)
+    assert (config.target_sync_frames, config.target_sync_episodes) == (frames, episodes)
+
+
+def test_two_target_periods_or_none_are_refused() -> None:
+    with pytest.raises(ValueError, match=r"^target_sync_frames=9: not used with target_sync_episodes=2; must be none$"):
+        default_config(target_sync_frames=9, target_sync_episodes=2)
+    with pytest.raises(ValueError, match=r"^target_sync_frames=None: must be a whole number, unless target_sync_epis"):
+        default_config(target_sync_frames=None)
 
 
 def test_hyperparameters_are_what_may_change_the_result() -> None:
@@ -71,6 +105,19 @@ def test_unknown_choice_names_field_value_and_allowed(name: str) -> None:
         ({"agent": "efficient-mer", "tortoise_rate": 0.5}, "tortoise_rate"),
         ({"agent": "dqn-mer", "hare_reset_updates": 2}, "hare_reset_updates"),
         ({"optimizer": "rmsprop", "weight_decay": 0.1}, "weight_decay"),
+        ({"optimizer": "adam", "momentum": 0.9}, "momentum"),
+        ({"optimizer": "rmsprop", "nesterov": True}, "nesterov"),
+        ({"optimizer": "sgd", "nesterov": True}, "nesterov"),
+        ({"optimizer": "sgd", "momentum": 1.0}, "momentum"),
+        ({"agent": "dqn-mer", "newest": False}, "newest"),
+        ({"agent": "dqn", "newest": False, "batch_size": 0}, "batch_size"),
+        ({"observation": "state", "input_scaling": "centred"}, "input_scaling"),
+        ({"target_sync_episodes": 5}, "target_sync_frames"),
+        ({"target_sync_frames": None}, "target_sync_frames"),
+        ({"target_sync_frames": None, "target_sync_episodes": 0}, "target_sync_episodes"),
+        ({"frame_skip": 0}, "frame_skip"),
+        ({"updates_per_frame": 0}, "updates_per_frame"),
+        ({"update_every": 0}, "update_every"),
         ({"one_big_batch": True, "within_batch_rate": 0.5}, "within_batch_rate"),
         ({"game": "catcher", "flap_probability": 0.5}, "flap_probability"),
         ({"schedule": Path("file.json"), "settings": (1.0,)}, "settings"),
