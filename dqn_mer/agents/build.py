@@ -17,7 +17,8 @@ from dqn_mer.agents.exploration import EpsilonSchedule, Exploration
 from dqn_mer.config.config import Config
 from dqn_mer.config.seeds import Streams
 from dqn_mer.networks.device import choose_device
-from dqn_mer.networks.q_network import FlatWeights, network_from_spec, network_spec
+from dqn_mer.networks.q_network import FlatWeights, network_from_spec, network_spec, own_network_spec
+from dqn_mer.own_networks import MakeNetwork
 from dqn_mer.training.meter import Meter
 
 
@@ -52,7 +53,10 @@ def make_optimizer(
 
 
 def describe_network(
-    config: Config, env: gymnasium.Env[Any, Any], probabilities: NDArray[np.float64] | None = None
+    config: Config,
+    env: gymnasium.Env[Any, Any],
+    probabilities: NDArray[np.float64] | None = None,
+    network: MakeNetwork | None = None,
 ) -> dict[str, Any]:
     """Return the `network_spec` of an agent for an environment.
 
@@ -60,6 +64,7 @@ def describe_network(
         config: of the run.
         env: with Box observations and Discrete actions.
         probabilities: of a random action, ``(actions,)``; all the same by default.
+        network: builds the network of an agent that learns, if a user's function does.
 
     Raises:
         ValueError: if the spaces are of another kind.
@@ -70,11 +75,18 @@ def describe_network(
     count, odds = int(actions.n), None
     if not ARMS[config.agent].learns:
         odds = [1 / count] * count if probabilities is None else probabilities.tolist()
-    return network_spec(space.shape, count, config.hidden_sizes, config.layer_norm, odds, config.input_scaling)
+    spec = network_spec(space.shape, count, config.hidden_sizes, config.layer_norm, odds, config.input_scaling)
+    if network is None or odds is not None:
+        return spec
+    return own_network_spec(spec, network, space.dtype == np.uint8)
 
 
 def build_agent(
-    config: Config, env: gymnasium.Env[Any, Any], streams: Streams, probabilities: NDArray[np.float64] | None = None
+    config: Config,
+    env: gymnasium.Env[Any, Any],
+    streams: Streams,
+    probabilities: NDArray[np.float64] | None = None,
+    network: MakeNetwork | None = None,
 ) -> DQNAgent:
     """Build the agent for an environment with Box observations and Discrete actions.
 
@@ -83,12 +95,13 @@ def build_agent(
         env: to act in.
         streams: of the run.
         probabilities: of a random action, ``(actions,)``; all the same by default.
+        network: as in `describe_network`.
 
     Raises:
-        ValueError: if the spaces are of another kind.
+        ValueError: if the spaces are of another kind, or the user's function builds no Q-network.
     """
     device, arm = choose_device(config.device, config.observation), ARMS[config.agent]
-    spec = describe_network(config, env, probabilities)
+    spec = describe_network(config, env, probabilities, network)
     online, target = (FlatWeights(network_from_spec(spec, streams.network).to(device)) for _ in range(2))
     optimizer = make_optimizer(
         config.optimizer, online, config.learning_rate, config.weight_decay, config.momentum, config.nesterov

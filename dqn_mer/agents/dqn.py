@@ -17,6 +17,7 @@ from dqn_mer.agents.targets import HuberTDLoss, td_targets
 from dqn_mer.fast.mini_batch import make_forward
 from dqn_mer.mer import Examples
 from dqn_mer.networks.q_network import FlatWeights
+from dqn_mer.own_networks import num_outputs
 from dqn_mer.storage.state import SavedState, State, StateError
 
 
@@ -182,7 +183,7 @@ class DQNAgent:
             saved.generator("rng", self.rng)
             self.replay.set_state(saved.part("replay"))
             self.memory.set_state(saved.part("memory"))
-        actions = list(self.online.model.parameters())[-1].shape[0]
+        actions = num_outputs(self.online.model)
         if not ((self.memory.actions >= 0) & (self.memory.actions < actions)).all():
             raise StateError(f"{saved.path}.memory.actions: must be from 0 to {actions - 1}")
         # Made in their turn instead, their values would be rounded otherwise, as one batch with the newest's.

@@ -45,7 +45,7 @@ class Memory:
 
     Args:
         capacity: M, transitions kept at most; at least 1.
-        observation_shape: of one observation; three axes mean stacked frames, oldest first.
+        observation_shape: of one observation; three axes or more mean images: stacked frames, oldest first, or others.
         observation_dtype: of the observations.
 
     Attributes:
@@ -213,11 +213,19 @@ class ReservoirMemory(Memory):
         saved.generator("rng", self.rng)
 
 
-def largest_bytes(capacity: int, observation_shape: tuple[int, ...], observation_dtype: np.dtype[Any]) -> int:
+def largest_bytes(
+    capacity: int, observation_shape: tuple[int, ...], observation_dtype: np.dtype[Any], moving: bool = False
+) -> int:
     """Return the size in bytes that a memory cannot exceed, without making it.
+
+    Args:
+        capacity: as in `Memory`.
+        observation_shape: as in `Memory`.
+        observation_dtype: as in `Memory`.
+        moving: whether observations are stacks of frames, each the one before it moved on by a frame.
 
     >>> largest_bytes(50_000, (8,), np.dtype(np.float32)) / 1e6
     4.25
     """
     kind = store_kind(observation_shape)
-    return capacity * COLUMN_BYTES + kind.largest_bytes(capacity, observation_shape, observation_dtype)
+    return capacity * COLUMN_BYTES + kind.largest_bytes(capacity, observation_shape, observation_dtype, moving)

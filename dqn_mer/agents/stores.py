@@ -46,8 +46,8 @@ class PairStore:
         return self.pairs.nbytes
 
     @staticmethod
-    def largest_bytes(capacity: int, shape: tuple[int, ...], dtype: np.dtype[Any]) -> int:
-        """Return the size of a store in bytes."""
+    def largest_bytes(capacity: int, shape: tuple[int, ...], dtype: np.dtype[Any], moving: bool = False) -> int:
+        """Return the size of a store in bytes, whatever moves."""
         return capacity * 2 * int(np.prod(shape)) * dtype.itemsize
 
     def write(self, slot: int, observation: NDArray[Any], next_observation: NDArray[Any]) -> None:
@@ -76,11 +76,12 @@ class StackStore:
     The next stack is the last one moved on by a frame, so that the two share k - 1 frames. Frames of a game repeat
     each other: zstd (level 1, lossless) kept five frames of Flappy Bird in 2.5 kB instead of 35, of Catcher in 0.24,
     and gave them back in 45 and 27 µs. A reservoir cannot share frames between transitions instead, since the
-    neighbours of a transition it keeps are mostly gone.
+    neighbours of a transition it keeps are mostly gone. Images that do not move on like that, such as colour channels,
+    are kept as a pair.
     """
 
     def __init__(self, capacity: int, shape: tuple[int, ...], dtype: np.dtype[Any]) -> None:
-        self.shape = (shape[0] + 1, *shape[1:])
+        self.depth, self.frame_shape = shape[0], shape[1:]
         self.dtype = dtype
         self.blocks: list[bytes] = [b""] * capacity
         self.frame_bytes = 0
@@ -93,20 +94,23 @@ class StackStore:
         return self.frame_bytes + len(self.blocks) * BLOCK_OVERHEAD_BYTES
 
     @staticmethod
-    def largest_bytes(capacity: int, shape: tuple[int, ...], dtype: np.dtype[Any]) -> int:
-        """Return the size in bytes that a full store cannot exceed: that of frames that do not compress."""
-        raw = (shape[0] + 1) * int(np.prod(shape[1:])) * dtype.itemsize
+    def largest_bytes(capacity: int, shape: tuple[int, ...], dtype: np.dtype[Any], moving: bool = False) -> int:
+        """Return the size in bytes that a full store cannot exceed: that of frames that do not compress.
+
+        Args:
+            capacity: transitions.
+            shape: of an observation.
+            dtype: of an observation.
+            moving: whether each stack is the one before it moved on by a frame.
+        """
+        raw = (shape[0] + 1 if moving else 2 * shape[0]) * int(np.prod(shape[1:])) * dtype.itemsize
         return capacity * (raw + raw // 256 + 64 + BLOCK_OVERHEAD_BYTES)
 
     def write(self, slot: int, observation: NDArray[Any], next_observation: NDArray[Any]) -> None:
-        """Keep the frames of one transition.
-
-        Raises:
-            ValueError: if the next stack is not the last one moved on by a frame.
-        """
-        if not np.array_equal(observation[1:], next_observation[:-1]):
-            raise ValueError("next_observation: must be the observation's frames moved on by one, newest frame last")
-        block = self._compressor.compress(np.concatenate([observation, next_observation[-1:]]).tobytes())
+        """Keep the frames of one transition."""
+        moving = np.array_equal(observation[1:], next_observation[:-1])
+        frames = np.concatenate([observation, next_observation[-1:] if moving else next_observation])
+        block = self._compressor.compress(frames.tobytes())
         # A copy, because what the compressor returns was cut from a larger piece, whose rest no other block fits into:
         # 50,000 blocks of 4 kB took 1.8 GB.
         block = bytes(memoryview(block))
@@ -116,9 +120,10 @@ class StackStore:
     def read(self, slots: NDArray[np.int64], out: NDArray[Any], next_out: NDArray[Any]) -> None:
         """Fill ``out`` and ``next_out`` with what was kept."""
         for row, slot in enumerate(slots):
-            frames = np.frombuffer(self._decompressor.decompress(self.blocks[slot]), self.dtype).reshape(self.shape)
-            out[row] = frames[:-1]
-            next_out[row] = frames[1:]
+            values = np.frombuffer(self._decompressor.decompress(self.blocks[slot]), self.dtype)
+            frames = values.reshape(-1, *self.frame_shape)  # depth + 1 of them, or both observations
+            out[row] = frames[: self.depth]
+            next_out[row] = frames[-self.depth :]
 
     def get_state(self, used: int) -> State:
         """Return what the first ``used`` slots keep as it is: ``(used,)`` lengths, and the blocks in a row."""
@@ -131,8 +136,9 @@ class StackStore:
 
         Every block is unpacked once, so that none can fail later, or unpack to more than its frames.
         """
-        raw_bytes = int(np.prod(self.shape)) * self.dtype.itemsize
-        largest = self.largest_bytes(1, (self.shape[0] - 1, *self.shape[1:]), self.dtype)
+        frame_bytes = int(np.prod(self.frame_shape)) * self.dtype.itemsize
+        sizes = [frames * frame_bytes for frames in (self.depth + 1, 2 * self.depth)]
+        largest = self.largest_bytes(1, (self.depth, *self.frame_shape), self.dtype)
         with saved:
             lengths = saved.array("lengths", np.int64, (used,))
             if used and not 0 < lengths.min() <= lengths.max() <= largest:
@@ -143,15 +149,15 @@ class StackStore:
             block = data[start:end].tobytes()
             try:
                 stated = zstandard.get_frame_parameters(block).content_size  # before anything of that size is made
-                whole = stated == raw_bytes == len(self._decompressor.decompress(block))
+                whole = stated in sizes and stated == len(self._decompressor.decompress(block))
             except zstandard.ZstdError:
                 whole = False
             if not whole:
-                raise StateError(f"{saved.path}.blocks: block {slot} does not hold {raw_bytes:,} bytes of frames")
+                raise StateError(f"{saved.path}.blocks: block {slot} does not hold {sizes[0]:,} bytes of frames")
             self.blocks[slot] = block
         self.frame_bytes = len(data)
 
 
 def store_kind(observation_shape: tuple[int, ...]) -> type[PairStore] | type[StackStore]:
     """Return the store that suits observations of a shape."""
-    return StackStore if len(observation_shape) == 3 else PairStore
+    return StackStore if len(observation_shape) >= 3 else PairStore

@@ -6,6 +6,7 @@ their gradients: above zero they transfer, below zero they interfere.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -41,47 +42,85 @@ class InterferenceRow:
     cosine_mean: float
 
 
-def gradient_dots(model: nn.Sequential, loss: Loss, examples: tuple[Tensor, ...]) -> Tensor:
+def gradient_dots(model: nn.Module, loss: Loss, examples: tuple[Tensor, ...]) -> Tensor:
     """Return the dot products ``(n, n)`` of the loss gradients of n examples, over all weights of ``model``.
 
     The gradient of a dense layer from one example is the outer product of ``gradient`` and ``inputs``, so that the dot
     product of two is ``(gradient · gradient') (inputs · inputs' + 1)``, the 1 being the bias's: the 1.6 million weights
-    of the Nature network's largest layer are never written out. The other layers' gradients are.
+    of the Nature network's largest layer are never written out. The other layers' gradients are, and those of dense
+    layers that are used more than once, share weights or get inputs of more axes than ``(n, features)``.
 
     Args:
-        model: whose dense layers come once each, and get inputs ``(n, features)``.
+        model: any module whose examples do not influence each other.
         loss: per-example loss.
         examples: ``(inputs, *targets)``, each with one row per example.
     """
     inputs, *targets = examples
-    dense: list[tuple[nn.Linear, Tensor, Tensor]] = []
-    outputs = inputs
-    for layer in model:
-        before, outputs = outputs, layer(outputs)
-        if isinstance(layer, nn.Linear):
-            dense.append((layer, before.detach(), outputs))
+    outputs, dense = _run_with_dense_layers(model, inputs)
     total = loss(outputs, *targets).sum()
-    gradients = autograd.grad([total], [layer_outputs for *_, layer_outputs in dense])
+    gradients = autograd.grad([total], [use.outputs for use in dense]) if dense else ()
     dots = outputs.new_zeros(len(inputs), len(inputs))
-    for (layer, before, _), gradient in zip(dense, gradients, strict=True):
-        dots += (gradient @ gradient.T) * (before @ before.T + (layer.bias is not None))
-    others = _gradients_of_others(model, loss, examples)
-    return dots if others is None else dots + others @ others.T
+    for use, gradient in zip(dense, gradients, strict=True):
+        dots += (gradient @ gradient.T) * (use.inputs @ use.inputs.T + (use.layer.bias is not None))
+    covered = {id(weight) for use in dense for weight in use.layer.parameters()}
+    names = [name for name, weight in model.named_parameters() if id(weight) not in covered]
+    if names:
+        others = _gradients_of(names, model, loss, examples)
+        dots += others @ others.T
+    return dots
 
 
-def _gradients_of_others(model: nn.Sequential, loss: Loss, examples: tuple[Tensor, ...]) -> Tensor | None:
-    """Return each example's gradient over the weights of all layers that are not dense, ``(n, weights)``, if any."""
+class DenseUse(NamedTuple):
+    """A dense layer with what it got, ``(n, features)``, and what it returned, ``(n, outputs)``."""
+
+    layer: nn.Linear
+    inputs: Tensor
+    outputs: Tensor
+
+
+def _run_with_dense_layers(model: nn.Module, inputs: Tensor) -> tuple[Tensor, list[DenseUse]]:
+    """Return the outputs of a model and the dense layers whose gradients are outer products."""
+    uses: list[DenseUse] = []
+
+    def note(layer: nn.Module, given: tuple[Tensor, ...], returned: Tensor) -> Tensor:
+        assert isinstance(layer, nn.Linear)
+        uses.append(DenseUse(layer, given[0].detach().clone(), returned))
+        return returned.clone()  # which the next layer may change in place
+
+    hooks = [layer.register_forward_hook(note) for layer in model.modules() if type(layer) is nn.Linear]
+    try:
+        outputs: Tensor = model(inputs)
+    finally:
+        for hook in hooks:
+            hook.remove()
+    users = Counter(id(weight) for module in model.modules() for weight in module._parameters.values())
+    calls = Counter(id(use.layer) for use in uses)
+    plain = [
+        use
+        for use in uses
+        if calls[id(use.layer)] == 1
+        and use.inputs.dim() == 2
+        and len(use.inputs) == len(inputs)
+        and all(users[id(weight)] == 1 for weight in use.layer.parameters())
+    ]
+    return outputs, plain
+
+
+def _gradients_of(names: Sequence[str], model: nn.Module, loss: Loss, examples: tuple[Tensor, ...]) -> Tensor:
+    """Return each example's gradient over the named weights, ``(n, weights)``."""
     weights = {name: weight.detach() for name, weight in model.named_parameters()}
-    names = [name for name in weights if not isinstance(model.get_submodule(name.rpartition(".")[0]), nn.Linear)]
-    if not names:
-        return None
+    others = {name: weights[name] for name in names}
 
     def loss_of_one(others: dict[str, Tensor], *example: Tensor) -> Tensor:
         inputs, *targets = (part.unsqueeze(0) for part in example)
         return loss(functional_call(model, {**weights, **others}, (inputs,)), *targets).sum()
 
-    others = {name: weights[name] for name in names}
-    each = vmap(grad(loss_of_one), in_dims=(None, *[0] * len(examples)), chunk_size=CHUNK_EXAMPLES)(others, *examples)
+    each_gradient = grad(loss_of_one)
+    try:
+        each = vmap(each_gradient, in_dims=(None, *[0] * len(examples)), chunk_size=CHUNK_EXAMPLES)(others, *examples)
+    except RuntimeError:  # a module that cannot be vectorised, such as one that looks at its values
+        rows = [each_gradient(others, *example) for example in zip(*examples, strict=True)]
+        each = {name: torch.stack([row[name] for row in rows]) for name in names}
     return torch.cat([gradient.flatten(1) for gradient in each.values()], dim=1)
 
 

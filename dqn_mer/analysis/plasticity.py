@@ -14,14 +14,20 @@ RANK_TOLERANCE = 0.01
 
 
 @torch.no_grad()
-def activations(model: nn.Sequential, inputs: Tensor) -> list[Tensor]:
-    """Return the outputs of every ReLU of ``model``, each ``(n, units, ...)``."""
-    found = []
-    for layer in model:
-        inputs = layer(inputs)
-        if isinstance(layer, nn.ReLU):
-            found.append(inputs)
-    return found
+def activations(model: nn.Module, inputs: Tensor) -> list[Tensor]:
+    """Return the outputs of every `nn.ReLU` of ``model``, however deep, each ``(n, units, ...)``, in order of use."""
+    outputs: list[Tensor] = []
+    hooks = [
+        layer.register_forward_hook(lambda _layer, _inputs, output: outputs.append(output.clone()))
+        for layer in model.modules()
+        if isinstance(layer, nn.ReLU)
+    ]
+    try:
+        model(inputs)
+    finally:
+        for hook in hooks:
+            hook.remove()
+    return outputs
 
 
 def dormant_share(layers: Sequence[Tensor], threshold: float = DORMANT_THRESHOLD) -> float:

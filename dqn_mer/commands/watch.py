@@ -78,6 +78,7 @@ def watch(options: WatchOptions, console: Console | None = None, task: Task | No
     agent = load_agent(options, task)
     settings = settings_to_play(options, agent)
     run_dir = _run_of(agent) if options.tensorboard else None
+    _check_drawn(agent, settings[0])
     if options.out is not None:
         check_format(options.format)
         create_new_folder("out", options.out)
@@ -160,6 +161,14 @@ def _record(
         with SummaryWriter(str(run_dir), filename_suffix=".watch") as writer:
             for summary in summaries:
                 writer._get_file_writer().add_summary(summary, agent.frame)
+
+
+def _check_drawn(agent: SavedAgent, setting: Setting) -> None:
+    """Raise ValueError if the agent's environment cannot be drawn."""
+    env = agent.task.make_env(setting, render_mode="rgb_array")
+    env.close()
+    if env.render_mode != "rgb_array":
+        raise ValueError(f"{agent.config.game}: cannot be watched: the environment has no render_mode rgb_array")
 
 
 def _run_of(agent: SavedAgent) -> Path:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 import gymnasium
 import numpy as np
@@ -14,7 +14,10 @@ from numpy.typing import NDArray
 from continual_ple import ENV_IDS
 from continual_ple.frame_skip import FrameSkip
 from continual_ple.games.catalogue import game_class
+from continual_ple.learnable import UnlearnableError
 from continual_ple.nonstationary import Apply, NonStationary, apply_parameters
+from continual_ple.own import UNNAMED, MakeEnv, MakeLearnable, MakeNetwork, OwnEnvironment, OwnMake, own_name, try_out
+from continual_ple.registration import MAX_EPISODE_FRAMES
 from continual_ple.schedule_files import load_schedule
 from continual_ple.settings import (
     DEFAULT_VALUES,
@@ -28,14 +31,8 @@ from continual_ple.settings import (
 )
 from dqn_mer.config.config import Config
 
-
-class MakeEnv(Protocol):
-    """Makes a fresh environment under one setting."""
-
-    def __call__(
-        self, setting: Setting, frame_limit: int | None = None, render_mode: str | None = None
-    ) -> gymnasium.Env[Any, Any]:
-        """Make it, with episodes truncated after ``frame_limit`` frames if given."""
+STATISTICS = "dqn_mer_episode"
+"""Where an ended episode's return and length stand in ``info``; an environment may have an ``"episode"`` itself."""
 
 
 @dataclass(frozen=True)
@@ -50,6 +47,11 @@ class Task:
         apply: gives the unwrapped environment a setting's parameters, just before a reset.
         check: raises ValueError for parameters that are not allowed; ``dict`` allows all.
         frame_skip: frames for which the agent holds an action; a run takes that of its configuration.
+        name: of the task, for folders and titles.
+        network: builds the Q-network (see `own_task`); None for the one that suits the observations.
+        fresh: whether ``make_env`` makes what an agent can learn from as it is: each observation a new array of float32
+            or of uint8 pixels, actions from 0, rewards of one number. Otherwise every environment is made a
+            `continual_ple.learnable.Learnable`, which copies observations (2 µs for 84x84x4 pixels).
     """
 
     make_env: MakeEnv
@@ -59,6 +61,20 @@ class Task:
     apply: Apply = apply_parameters
     check: Callable[[Mapping[str, float]], object] = dict
     frame_skip: int = 1
+    name: str = UNNAMED
+    network: MakeNetwork | None = None
+    fresh: bool = False
+
+    def __post_init__(self) -> None:
+        """Let every environment be made so that an agent can learn from it."""
+        if not self.fresh:
+            object.__setattr__(self, "make_env", MakeLearnable(self.make_env, own_shape=self.network is not None))
+            object.__setattr__(self, "fresh", True)
+
+    @property
+    def is_own(self) -> bool:
+        """Whether this is no game of ours, so that only Python code can make it."""
+        return self.name not in ENV_IDS
 
     def training_env(self, end_frame: int | None = None) -> gymnasium.Env[Any, Any]:
         """Return the non-stationary environment, with episode statistics that also see the borders.
@@ -67,7 +83,9 @@ class Task:
             end_frame: frame beyond which no step goes, where frames are skipped; None for no end.
         """
         first = self.schedule.settings[self.schedule.order[0]]
-        env = RecordEpisodeStatistics(NonStationary(self.make_env(first), self.schedule, self.apply))
+        env = RecordEpisodeStatistics(
+            NonStationary(self.make_env(first), self.schedule, self.apply), stats_key=STATISTICS
+        )
         return env if self.frame_skip == 1 else FrameSkip(env, self.frame_skip, end_frame)
 
     def agents_env(
@@ -79,48 +97,53 @@ class Task:
 
 
 def own_task(
-    env_id: str,
+    env: OwnMake,
     parameter: str,
     values: Sequence[float],
     frames_per_setting: int = FRAMES_PER_SETTING,
     cycles: int = 1,
     interleave_frames: int = 0,
     apply: Apply = apply_parameters,
+    network: MakeNetwork | None = None,
     **options: Any,
 ) -> Task:
-    """Return the task of an environment of one's own, one of whose parameters changes.
+    """Return the task of an environment of the user's own, one of whose parameters changes.
+
+    The environment needs Box observations and Discrete actions. What the agent sees of it, and which network learns
+    from that, is described in `continual_ple.learnable.Learnable`: vectors and small or unbounded arrays go through
+    the dense layers, images of at least 36 pixels a side through the convolutions. One frame is played here to try it.
 
     Args:
-        env_id: registered in Gymnasium, with Box observations and Discrete actions.
+        env: an id that is registered in Gymnasium, or a callable that makes a new environment at each call, with its
+            wrappers. It may take ``render_mode``.
         parameter: what changes.
-        values: of it, in training order; one may return.
+        values: its values in training order; a value may return.
         frames_per_setting: length of training on each value.
         cycles: how often to go through the values.
-        interleave_frames: let all settings take turns all through training, so many frames each; 0 for one by one.
+        interleave_frames: length of a turn if all settings take turns all through training; 0 for one by one.
         apply: gives the unwrapped environment a setting's parameters; by default through its ``configure()`` if it has
             one, else as attributes.
-        options: of `gymnasium.make`.
+        network: builds the Q-network instead, from the shape of an observation, which is then the environment's own,
+            and the number of actions. It is a `torch.nn.Module` from ``(n, *shape)`` float32 to ``(n, actions)``
+            float32, without dropout or batch normalisation. Images of uint8 reach it divided by 255, other arrays of
+            two or more axes scaled to [0, 1] by the bounds of their Box. Its gradients come from autograd, which is
+            slower than our own networks are. To load a checkpoint, hand in the task again.
+        options: keyword arguments of `gymnasium.make`, or of the callable.
 
     Raises:
-        ValueError: for a bad schedule, or actions that are not Discrete.
+        ValueError: in one line, for a bad schedule, or an environment that cannot be learned from.
         AttributeError: if the parameter cannot be given.
     """
     schedule = schedule_of_values(parameter, values, frames_per_setting, cycles, interleave_frames)
-
-    def make_env(
-        setting: Setting, frame_limit: int | None = None, render_mode: str | None = None
-    ) -> gymnasium.Env[Any, Any]:
-        limit = {} if frame_limit is None else {"max_episode_steps": frame_limit}
-        env = gymnasium.make(env_id, render_mode=render_mode, **{**options, **limit})
-        apply(env.unwrapped, setting.parameters)
-        return env
-
-    env = make_env(schedule.settings[0])
-    actions = env.action_space
-    env.close()
-    if not isinstance(actions, gymnasium.spaces.Discrete):
-        raise ValueError(f"{env_id}: must have Discrete actions, has {actions}")
-    return Task(make_env, schedule, parameter, np.full(int(actions.n), 1 / int(actions.n)), apply)
+    name = own_name(env)
+    make_env = MakeLearnable(OwnEnvironment(env, apply, options), own_shape=network is not None)
+    try:
+        actions = try_out(make_env, apply, schedule.settings)
+    except UnlearnableError as error:
+        raise ValueError(f"{env if isinstance(env, str) else name}: {error}") from None
+    odds = np.full(actions, 1 / actions)
+    name = f"own-{name}" if name in ENV_IDS else name
+    return Task(make_env, schedule, parameter, odds, apply, name=name, network=network, fresh=True)
 
 
 def game_task(config: Config, schedule: Schedule | None = None) -> Task:
@@ -152,7 +175,16 @@ def game_task(config: Config, schedule: Schedule | None = None) -> Task:
     else:
         probabilities = np.full(3, 1 / 3)
     check = game_class(config.game).check_parameters
-    return Task(make_env, schedule, parameter, probabilities, check=check, frame_skip=config.frame_skip)
+    return Task(
+        make_env,
+        schedule,
+        parameter,
+        probabilities,
+        check=check,
+        frame_skip=config.frame_skip,
+        name=config.game,
+        fresh=True,
+    )
 
 
 def check_not_varied(game_parameters: Mapping[str, float], schedule: Schedule) -> None:
@@ -175,7 +207,7 @@ def make_game_env(
         **parameters,
     }
     if frame_limit is not None:
-        options["max_episode_steps"] = frame_limit
+        options["max_episode_steps"] = min(frame_limit, MAX_EPISODE_FRAMES)
     return gymnasium.make(ENV_IDS[config.game], **options)
 
 

@@ -15,6 +15,7 @@ import torch
 from torch import nn
 
 from dqn_mer.networks.q_network import network_from_spec
+from dqn_mer.own_networks import MakeNetwork
 from dqn_mer.storage.files import write_folder
 
 FORMAT = "dqn-mer checkpoint"
@@ -81,18 +82,23 @@ def find_checkpoint(path: Path) -> Path:
     return found[-1]
 
 
-def load_checkpoint(path: Path) -> Checkpoint:
+def load_checkpoint(path: Path, network: MakeNetwork | None = None) -> Checkpoint:
     """Load a checkpoint, or the latest one of a run folder.
 
+    Args:
+        path: of either.
+        network: the user's function that built the network, if one did (see `dqn_mer.config.task.own_task`).
+
     Raises:
-        CheckpointError: if it is missing, damaged or not ours.
+        CheckpointError: if it is missing, damaged or not ours, or if ``network`` is needed and not given.
     """
     folder = find_checkpoint(path)
     description = _read_description(folder / DESCRIPTION)
     weights = folder / WEIGHTS
     try:
-        model = network_from_spec(description["network"])
-    except (KeyError, TypeError, ValueError, RuntimeError) as error:
+        spec = description["network"]
+        model = network_from_spec(spec if network is None else {**spec, "make": network})
+    except (AttributeError, KeyError, TypeError, ValueError, RuntimeError) as error:
         raise CheckpointError(f"{folder / DESCRIPTION}: bad network: {error}") from None
     expected = {name: list(tensor.shape) for name, tensor in model.state_dict().items()}
     try:

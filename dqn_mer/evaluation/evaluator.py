@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -86,6 +86,18 @@ def episode_seeds(seed: int, episodes: int) -> list[int]:
     return [int(word) for word in np.random.SeedSequence(seed).generate_state(episodes)]
 
 
+def episode_score(info: Mapping[str, Any], returned: float) -> float:
+    """Return the game's own points, ``info["score"]``, or the return where an environment gives no such number.
+
+    >>> episode_score({"score": 7}, 2.5), episode_score({}, 2.5), episode_score({"score": "7:5"}, 2.5)
+    (7.0, 2.5, 2.5)
+    """
+    score = info.get("score")
+    if isinstance(score, (int, float, np.integer, np.floating)) and np.isfinite(score):
+        return float(score)
+    return returned
+
+
 MOST_AT_ONCE = 512
 """Environments that are played in lockstep at most, which bounds their memory."""
 
@@ -141,7 +153,7 @@ class Evaluator:
                 if not (terminated or truncated):
                     still.append(index)
                 else:
-                    scores[index] = info.get("score", returns[index])
+                    scores[index] = episode_score(info, float(returns[index]))
             running = np.array(still, np.int64)
         shape = (len(self.settings), len(seeds))
         return scores.reshape(shape), returns.reshape(shape), lengths.reshape(shape)

@@ -11,7 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
+from continual_ple import ArcadeEnv
 from continual_ple.frame_skip import FRAMES_PLAYED
+from dqn_mer.evaluation.evaluator import episode_score
 
 Picture = NDArray[np.uint8]
 """RGB, ``(height, width, 3)``."""
@@ -80,6 +82,7 @@ class Overlay(gymnasium.Wrapper[Any, Any, Any, Any]):
     Attributes:
         facts: further lines of the panel, from label to text.
         score: of the running episode: the game's own points, or the return where it counts none.
+        total: rewards of the running episode so far.
         frame: of the running episode.
         running: whether the episode goes on.
         truncated: whether it was cut at its frame limit, and had not ended in that frame by itself.
@@ -91,10 +94,12 @@ class Overlay(gymnasium.Wrapper[Any, Any, Any, Any]):
         super().__init__(env)
         assert isinstance(env.action_space, gymnasium.spaces.Discrete)
         count = int(env.action_space.n)
-        self.action_names = list(getattr(env.unwrapped, "action_meanings", map("action {}".format, range(count))))
+        self.action_names = [f"action {action}" for action in range(count)]
+        if isinstance(env.unwrapped, ArcadeEnv):
+            self.action_names = list(env.unwrapped.action_meanings)
         self.player, self.setting, self.values = player, setting, values
         self.facts: dict[str, str] = {}
-        self.score, self.frame, self.screen_width = 0.0, 0, 0
+        self.score, self.total, self.frame, self.screen_width = 0.0, 0.0, 0, 0
         self.running = self.truncated = False
         self.q: NDArray[np.float32] | None = None
         self._range = (np.inf, -np.inf)
@@ -102,7 +107,7 @@ class Overlay(gymnasium.Wrapper[Any, Any, Any, Any]):
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Any, dict[str, Any]]:
         """Start an episode."""
         observation, info = self.env.reset(seed=seed, options=options)
-        self.score, self.frame, self._range = 0.0, 0, (np.inf, -np.inf)
+        self.score, self.total, self.frame, self._range = 0.0, 0.0, 0, (np.inf, -np.inf)
         self.running, self.truncated = True, False
         self._judge(observation)
         return observation, info
@@ -110,7 +115,8 @@ class Overlay(gymnasium.Wrapper[Any, Any, Any, Any]):
     def step(self, action: Any) -> tuple[Any, Any, bool, bool, dict[str, Any]]:
         """Play a step: one frame, or as many as the environment skips."""
         observation, reward, terminated, truncated, info = self.env.step(action)
-        self.score = float(info.get("score", self.score + float(reward)))
+        self.total += float(reward)
+        self.score = episode_score(info, self.total)
         self.frame += info.get(FRAMES_PLAYED, 1)
         self.running, self.truncated = not (terminated or truncated), bool(truncated and not terminated)
         self._judge(observation)

@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from continual_ple import ENV_IDS
+from continual_ple import ENV_IDS, ArcadeEnv, saved_state
 from continual_ple.settings import Schedule, Setting
 from dqn_mer.analysis.metrics import mean_interval
 from dqn_mer.config.config import COUNT, Config
@@ -53,7 +53,8 @@ class EvaluationFields:
     episodes: Annotated[int, Range(1, 100_000, whole=True)] = 20
     """Episodes per setting."""
     frame_limit: Annotated[int | None, COUNT] = None
-    """Frames after which an episode is truncated (none: as in the run's own evaluations)."""
+    """Frames after which an episode is truncated, unless the environment's own limit is smaller (none: as in the run's
+    own evaluations)."""
     json: Path | None = None
     """Also write the result to this file; it must not exist."""
 
@@ -99,7 +100,7 @@ def load_agent(options: AgentFields, task: Task | None = None) -> SavedAgent:
         CheckpointError: if its description is not valid or does not fit its network.
         ValueError: if the options do not fit the game.
     """
-    checkpoint = load_checkpoint(options.path)
+    checkpoint = load_checkpoint(options.path, None if task is None else task.network)
     description = checkpoint.description
     try:
         config = Config.from_json(description["config"])
@@ -158,9 +159,10 @@ def evaluate_checkpoint(
     with processor(1):  # as in a run, so that its scores depend on no number of threads
         results = evaluator.run(GreedyPolicy(agent.checkpoint.model.to(device), device))
     played = [
-        dict(getattr(env.unwrapped, "parameters", setting.parameters))
+        dict(env.unwrapped.parameters if isinstance(env.unwrapped, ArcadeEnv) else setting.parameters)
         for (env, *_), setting in zip(evaluator.envs, settings, strict=True)
     ]
+    limit = saved_state.frame_limit(evaluator.envs[0][0])
     evaluator.close()
     content = {
         "checkpoint": str(agent.checkpoint.path),
@@ -173,7 +175,7 @@ def evaluate_checkpoint(
         "observation": agent.config.observation,
         "episodes": options.episodes,
         "seed": options.seed,
-        "frame_limit": frame_limit,
+        "frame_limit": limit,
         "settings": [_result_json(result, parameters) for result, parameters in zip(results, played, strict=True)],
     }
     (console or Console()).print(_table(content))

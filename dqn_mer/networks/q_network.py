@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from dqn_mer.networks.random_q_network import RandomValues
+from dqn_mer.own_networks import MakeNetwork, build_own_network
 
 LARGE_WEIGHTS = 2**18
 """Dense layers with at least this many weights (1 MB) are bound by memory, and are laid out and stepped apart."""
@@ -20,7 +21,7 @@ SCALINGS = ("unit", "centred")
 
 
 class ScalePixels(nn.Module):
-    """Turn uint8 pixels (0 to 255) into float32; the one place where pixels are scaled.
+    """Turn uint8 pixels (0 to 255) into float32; pixels of another dtype are in [0, 1] already.
 
     Args:
         scaling: ``unit`` gives ``x / 255``, in [0, 1]; ``centred`` gives ``x / 255 - 0.5``, in [-0.5, 0.5].
@@ -37,7 +38,8 @@ class ScalePixels(nn.Module):
 
     def forward(self, pixels: Tensor) -> Tensor:
         """Scale ``pixels`` of any shape."""
-        scaled = pixels.to(torch.float32) / 255.0
+        floats = pixels.to(torch.float32)
+        scaled = floats / 255.0 if pixels.dtype == torch.uint8 else floats
         return scaled - 0.5 if self.scaling == "centred" else scaled
 
     def table(self) -> NDArray[Any]:
@@ -67,7 +69,8 @@ def build_network(
     generator is left as it was.
 
     Args:
-        observation_shape: ``(frames, height, width)`` of uint8 pixels, or ``(features,)`` of float32.
+        observation_shape: ``(channels, height, width)`` of pixels, uint8 or float32 in [0, 1], or ``(features,)`` of
+            float32.
         num_actions: number of outputs, at least 1.
         hidden_sizes: widths of the dense layers before the output.
         seed: of the initial weights.
@@ -239,13 +242,41 @@ def network_spec(
     }
 
 
+def own_network_spec(spec: Mapping[str, Any], make: MakeNetwork, bytes_in: bool) -> dict[str, Any]:
+    """Describe a network that a user's function builds; only what `spec_as_json` leaves can be saved.
+
+    Args:
+        spec: of the network that would be built without the function.
+        make: the function.
+        bytes_in: whether observations are uint8.
+    """
+    name = f"{getattr(make, '__module__', None)}.{getattr(make, '__qualname__', type(make).__qualname__)}"
+    return {**spec, "own_network": name, "bytes_in": bytes_in, "make": make}
+
+
+def spec_as_json(spec: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a description without the function that builds the network."""
+    return {name: value for name, value in spec.items() if name != "make"}
+
+
 def network_from_spec(spec: Mapping[str, Any], seed: int = 0) -> nn.Sequential:
-    """Build the network that `network_spec` described; one of an earlier version has no options.
+    """Build the network that `network_spec` or `own_network_spec` described; one of an earlier version has no options.
 
     Raises:
         KeyError: if a field is missing.
         TypeError: if a field is of another kind.
-        ValueError: as `build_network`.
+        ValueError: as `build_network` and `build_own_network`, or if a user's function is missing.
     """
+    if spec.get("own_network") is not None:
+        if "make" not in spec:
+            name = str(spec["own_network"])[:200]
+            raise ValueError(f"built by a function of the user's own, {name}: hand in its `task` or `network`")
+        shape, scaling = (
+            tuple(spec["observation_shape"]),
+            ScalePixels(spec.get("input_scaling", SCALINGS[0])) if spec["bytes_in"] else None,
+        )
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            return build_own_network(spec["make"], shape, spec["num_actions"], scaling)
     options = {name: spec[name] for name in ("layer_norm", "random_odds", "input_scaling") if name in spec}
     return build_network(spec["observation_shape"], spec["num_actions"], spec["hidden_sizes"], seed, **options)

@@ -23,6 +23,7 @@ from dqn_mer.evaluation.checkpoint import save_checkpoint
 from dqn_mer.evaluation.evaluator import Evaluator, RandomPolicy
 from dqn_mer.evaluation.worker import EvaluationPlan, InlineEvaluation, WorkerEvaluation
 from dqn_mer.networks.device import choose_device
+from dqn_mer.networks.q_network import spec_as_json
 from dqn_mer.storage.state import SavedState, State, StateError
 from dqn_mer.training.recorder import RecentEpisodes, Recorder, log_frame_strips
 from dqn_mer.training.summary import segment_ends
@@ -62,8 +63,8 @@ class Course(AbstractContextManager["Course"]):
         self.streams = spawn_streams(config.seed)
         device = choose_device(config.device, config.observation)
         self.env = self.task.training_env(self.frames)
-        self.network = describe_network(config, self.env, task.action_probabilities)
-        self.agent = build_agent(config, self.env, self.streams, task.action_probabilities)
+        self.network = describe_network(config, self.env, task.action_probabilities, task.network)
+        self.agent = build_agent(config, self.env, self.streams, task.action_probabilities, task.network)
         self.exploration = build_exploration(config, task.action_probabilities, self.streams)
         self.meter = build_meter(config, self.agent, task.schedule, self.streams)
         plan = EvaluationPlan(
@@ -78,15 +79,20 @@ class Course(AbstractContextManager["Course"]):
         self.env.close()
         self.evaluation.close()
 
-    def begin(self, run_dir: Path, config_markdown: str) -> None:
-        """Open the logs and play up to the first frame: random scores, evaluation of the untrained agent, reset."""
+    def begin(self, run_dir: Path, config_markdown: str) -> str | None:
+        """Open the logs and play up to the first frame: random scores, evaluation of the untrained agent, reset.
+
+        Returns:
+            A line for the user, if there is something that they should know.
+        """
         self._open_logs(run_dir, None)
         self.tracker.log_text(config_markdown)
-        log_frame_strips(self.task, self.tracker, self.streams.evaluation)
+        note = log_frame_strips(self.task, self.tracker, self.streams.evaluation)
         self.random_scores = self._score_random_play()
         self.observation, info = self.env.reset(seed=self.streams.environment)
         self.recorder.setting(0, info)
         self._evaluate(0)
+        return note
 
     def go_on(self, run_dir: Path, saved: SavedState) -> None:
         """Take up a run where `get_state` was called; only when all fits are the logs cut back to that point.
@@ -233,7 +239,7 @@ class Course(AbstractContextManager["Course"]):
         description = {
             "frame": self.frame,
             "trained_on_last": info["setting"],
-            "network": self.network,
+            "network": spec_as_json(self.network),
             "config": self.config.to_json(),
             "schedule": self.task.schedule.to_json(),
         }

@@ -11,7 +11,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from torch import nn
 
 from continual_ple.settings import Schedule
 from dqn_mer.agents.dqn import DQNAgent
@@ -91,7 +90,6 @@ class Meter:
     def measure(self) -> Measurement:
         """Measure now; the memory must not be empty."""
         agent, model = self.agent, self.agent.online.model
-        assert isinstance(model, nn.Sequential)  # as build_network makes it
         slots, settings = self.sample()
         examples = agent.examples_of(agent.memory.read(slots))
         dots = gradient_dots(model, agent.loss, examples).cpu().double().numpy()

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
+import gymnasium
 import numpy as np
+from numpy.typing import NDArray
 
 from dqn_mer.agents.dqn import DQNAgent, LearningStatistics
-from dqn_mer.config.task import Task
+from dqn_mer.config.task import STATISTICS, Task
+from dqn_mer.evaluation.evaluator import episode_score
 from dqn_mer.storage.state import SavedState, State
 from dqn_mer.training.meter import Meter
 from dqn_mer.training.tracker import Tracker
@@ -30,8 +33,8 @@ class RecentEpisodes:
 
     def add(self, info: dict[str, Any]) -> None:
         """Take in an ended episode from its last ``info``."""
-        episode = info["episode"]
-        self.last_score = float(info.get("score", episode["r"]))
+        episode = info[STATISTICS]
+        self.last_score = episode_score(info, float(episode["r"]))
         self.scores.append(self.last_score)
         self.returns.append(float(episode["r"]))
         self.lengths.append(float(episode["l"]))
@@ -133,22 +136,36 @@ class Recorder:
         return values
 
 
-def log_frame_strips(task: Task, tracker: Tracker, seed: int) -> None:
-    """Show a strip of frames under random play for each setting, where the environment can be drawn."""
+def log_frame_strips(task: Task, tracker: Tracker, seed: int) -> str | None:
+    """Show a strip of frames under random play for each setting.
+
+    Returns:
+        Why not, in one line, if the environment cannot be drawn.
+    """
     for setting in task.schedule.settings:
         env = task.make_env(setting, render_mode="rgb_array")
-        if env.render_mode != "rgb_array":
+        try:
+            if env.render_mode != "rgb_array":
+                return "no frames in TensorBoard: the environment has no render_mode rgb_array"
+            frames = np.stack(list(_random_frames(task, env, seed)))
+            tracker.log_images(f"frames/{setting.name}", frames)
+        except Exception as error:
+            if not task.is_own:
+                raise
+            return f"no frames in TensorBoard: {type(error).__name__}: {' '.join(str(error).split())}"[:300]
+        finally:
             env.close()
-            return
-        rng = np.random.default_rng(seed)
-        env.reset(seed=seed)
-        strip = []
-        for frame in range(STRIP_FRAMES * STRIP_EVERY_FRAMES):
-            if frame % STRIP_EVERY_FRAMES == 0:
-                strip.append(np.asarray(env.render()))
-            action = rng.choice(len(task.action_probabilities), p=task.action_probabilities)
-            _, _, terminated, truncated, _ = env.step(int(action))
-            if terminated or truncated:
-                env.reset()
-        env.close()
-        tracker.log_images(f"frames/{setting.name}", np.stack(strip))
+    return None
+
+
+def _random_frames(task: Task, env: gymnasium.Env[Any, Any], seed: int) -> Iterator[NDArray[np.uint8]]:
+    """Yield every so many frames the picture of one under random play."""
+    rng = np.random.default_rng(seed)
+    env.reset(seed=seed)
+    for frame in range(STRIP_FRAMES * STRIP_EVERY_FRAMES):
+        if frame % STRIP_EVERY_FRAMES == 0:
+            yield np.asarray(env.render())
+        action = rng.choice(len(task.action_probabilities), p=task.action_probabilities)
+        _, _, terminated, truncated, _ = env.step(int(action))
+        if terminated or truncated:
+            env.reset()

@@ -12,12 +12,14 @@ from typing import Any
 
 from filelock import BaseFileLock
 
+from continual_ple import ENV_IDS
 from continual_ple.settings import Schedule
 from dqn_mer.config.config import Config, ResumeOptions
+from dqn_mer.config.task import Task
 from dqn_mer.storage.snapshots import FOLDER, LARGEST_DESCRIPTION_BYTES, find_state
 from dqn_mer.storage.state import SavedState, State, StateError
 from dqn_mer.training.folder import lock_run, versions
-from dqn_mer.training.stopping import RunStopped
+from dqn_mer.training.stopping import RunStopped, how_to_go_on
 from dqn_mer.training.tracker import TABLES
 
 
@@ -44,11 +46,16 @@ class Stopped:
     notes: tuple[str, ...]
 
 
-def open_run(options: ResumeOptions) -> Stopped:
+def open_run(options: ResumeOptions, task: Task | None = None) -> Stopped:
     """Find the state to go on from; nothing in the run folder is changed.
 
+    Args:
+        options: with the folder.
+        task: of the run, if that is no game of ours.
+
     Raises:
-        ValueError: in one line, if the folder is no run's, another process trains in it, or no state is whole.
+        ValueError: in one line, if the folder is no run's, another process trains in it, no state is whole, or the task
+            is missing or another one.
         RunStopped: if the run is finished.
     """
     run_dir = options.resume
@@ -58,13 +65,13 @@ def open_run(options: ResumeOptions) -> Stopped:
     try:
         if (run_dir / "summary.json").exists():
             raise RunStopped(f"{run_dir}: this run is finished, there is nothing to go on with", 0)
-        return _stopped_run(options, lock)
+        return _stopped_run(options, lock, task)
     except BaseException:
         lock.release()
         raise
 
 
-def _stopped_run(options: ResumeOptions, lock: BaseFileLock) -> Stopped:
+def _stopped_run(options: ResumeOptions, lock: BaseFileLock, task: Task | None) -> Stopped:
     run_dir = options.resume
     found = find_state(run_dir)
     described = found.header if found else _description(run_dir)
@@ -77,7 +84,8 @@ def _stopped_run(options: ResumeOptions, lock: BaseFileLock) -> Stopped:
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         source = found.folder if found else run_dir / "config.json"
         raise StateError(f"{source}: bad description: {' '.join(str(error).split())}") from None
-    if found is not None:
+    _check_task(run_dir, config, schedule, task)
+    if found is not None and (task is None or task.network is None):
         _check_network(config, found.state)
     given = {name: getattr(options, name) for name in ("save_every", "save_minutes")}
     config = replace(config, **{name: value for name, value in given.items() if value is not None})
@@ -86,6 +94,15 @@ def _stopped_run(options: ResumeOptions, lock: BaseFileLock) -> Stopped:
     notes = [f"passed over: {line}" for line in found.passed_over]
     notes += [f"going on from {found.folder}", *_changed_versions(described.get("versions"))]
     return Stopped(run_dir, lock, config, schedule, threads, SavedState(found.state), tuple(notes))
+
+
+def _check_task(run_dir: Path, config: Config, schedule: Schedule, task: Task | None) -> None:
+    """Raise ValueError unless a run's task is known: a game of ours, or the one that is handed in."""
+    if task is None:
+        if config.game not in ENV_IDS:
+            raise ValueError(f"{run_dir}: {config.game} is no game of ours; {how_to_go_on(run_dir, own=True)}")
+    elif task.schedule != schedule:
+        raise ValueError(f"task: must have the schedule of the run in {run_dir}, has another one")
 
 
 def _check_network(config: Config, state: State) -> None:

@@ -56,8 +56,10 @@ class StopRequest(AbstractContextManager["StopRequest"]):
         return RunStopped(f"stopped by {name} at frame {frame:,}; {advice}", 128 + self.signal_number)
 
 
-def how_to_go_on(run_dir: Path) -> str:
-    """Return the command that continues a run, in words."""
+def how_to_go_on(run_dir: Path, own: bool = False) -> str:
+    """Return in words what resumes a run: a command, or Python if its task is the user's ``own``."""
+    if own:
+        return f"resume from Python with: resume_on(task, {str(run_dir)!r})"
     return f"go on with: python train.py --resume {shlex.quote(str(run_dir))}"
 
 

@@ -5,21 +5,24 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from rich.console import Console
 
+from continual_ple import ENV_IDS
+from continual_ple.learnable import UnlearnableError
 from continual_ple.saved_state import has_state
 from dqn_mer.agents.dqn import DQNAgent
 from dqn_mer.agents.memory import largest_bytes
 from dqn_mer.agents.periods import passes
 from dqn_mer.config.combinations import check_no_schedule
-from dqn_mer.config.config import Config
+from dqn_mer.config.config import Config, ResumeOptions
 from dqn_mer.config.task import Task, game_task
 from dqn_mer.fast.kernels.dense import WHY_NOT_COMPILED
 from dqn_mer.networks.device import processor, usable_cores
+from dqn_mer.state_trial import why_not_saved
 from dqn_mer.storage.snapshots import drop_states, save_state, set_aside, write_state
 from dqn_mer.storage.state import State
 from dqn_mer.training.folder import (
@@ -33,7 +36,7 @@ from dqn_mer.training.folder import (
 )
 from dqn_mer.training.loop import Course, NotFiniteError
 from dqn_mer.training.progress import ProgressDisplay
-from dqn_mer.training.resume import Stopped
+from dqn_mer.training.resume import Stopped, open_run
 from dqn_mer.training.stopping import RunStopped, StopRequest, how_to_go_on, is_out_of_memory
 from dqn_mer.training.summary import summarise
 from dqn_mer.training.tracker import drop_logs
@@ -77,7 +80,46 @@ def train_on(task: Task, config: Config, arguments: Sequence[str] = (), console:
         RunStopped: as `train`.
     """
     check_no_schedule(config)
-    return _train(task, config, arguments, console)
+    return _train(task, name_after(task, config), arguments, console)
+
+
+def resume_on(
+    task: Task,
+    run_dir: Path | str,
+    save_every: int | None = None,
+    save_minutes: float | None = None,
+    console: Console | None = None,
+) -> RunResult:
+    """Resume a stopped run of any `Task`, to the same end as if it had never been stopped.
+
+    Args:
+        task: the run's, made the same way again.
+        run_dir: the run's folder.
+        save_every: frames between saves; as before by default.
+        save_minutes: minutes between saves; as before by default.
+        console: where progress goes; standard output by default.
+
+    Raises:
+        ValueError: in one line, if the folder or the task does not fit.
+        RunStopped: if the run is finished, or stopped again.
+    """
+    stopped = open_run(ResumeOptions(Path(run_dir), save_every, save_minutes), task)
+    with Trainer(task, stopped.config, console or Console(), stopped) as trainer:
+        return trainer.run()
+
+
+def name_after(task: Task, config: Config) -> Config:
+    """Return the configuration under which a task is filed.
+
+    A game of ours as its name, which is also the default, is replaced by the task's own, and what the agent sees is
+    what the environment has to show.
+    """
+    if task.name == config.game:
+        return config
+    env = task.make_env(task.schedule.settings[0])
+    observation: Literal["pixels", "state"] = "pixels" if len(env.observation_space.shape or ()) > 1 else "state"
+    env.close()
+    return replace(config, game=task.name if config.game in ENV_IDS else config.game, observation=observation)
 
 
 def _train(task: Task, config: Config, arguments: Sequence[str], console: Console | None) -> RunResult:
@@ -107,8 +149,11 @@ class Trainer(AbstractContextManager["Trainer"]):
         self.saved_s = self.started_s = time.perf_counter()
         self.wall_before_s = 0.0
         self.course = _course(task, config)
+        self.own = task.is_own or config.game not in ENV_IDS
         self.resumable = has_state(self.course.env)
         self._announce()
+        if self.own:
+            self._announce_saving()
         try:
             self.run_dir = stopped.run_dir if stopped else create_run_folder(config)
             self.lock = stopped.lock if stopped else lock_run(self.run_dir)
@@ -139,6 +184,8 @@ class Trainer(AbstractContextManager["Trainer"]):
             raise RunStopped(
                 f"frame {self.course.frame:,}: {where}{error.strerror or error}; {self._last_state()}", 1
             ) from error
+        except UnlearnableError as error:
+            raise RunStopped(f"frame {self.course.frame:,}: {error}; {self._last_state()}", 1) from error
         except NotFiniteError as error:
             raise RunStopped(self._diverged(error), 1) from error
         except (MemoryError, RuntimeError) as error:
@@ -170,7 +217,9 @@ class Trainer(AbstractContextManager["Trainer"]):
         if self.stopped is None:
             write_json(self.run_dir / "config.json", describe_run(self.config, self.course.task.schedule, arguments))
         drop_logs(self.run_dir)
-        self.course.begin(self.run_dir, _as_markdown(self.config.to_json()))
+        note = self.course.begin(self.run_dir, _as_markdown(self.config.to_json()))
+        if note is not None:
+            self.console.print(note, soft_wrap=True, highlight=False, markup=False)
 
     def _go_on(self, stopped: Stopped) -> None:
         """Take up the saved state; the run folder is changed only if all of it fits."""
@@ -193,7 +242,7 @@ class Trainer(AbstractContextManager["Trainer"]):
                 self.save()
             if request.signal_number:
                 raise request.stopped(
-                    course.frame, how_to_go_on(self.run_dir) if self.resumable else "nothing was saved"
+                    course.frame, how_to_go_on(self.run_dir, self.own) if self.resumable else "nothing was saved"
                 )
             if course.frame == course.frames:
                 return
@@ -242,18 +291,27 @@ class Trainer(AbstractContextManager["Trainer"]):
 
     def _last_state(self) -> str:
         if self.saved_frame is None:
-            return "nothing was saved yet"
-        return f"saved at frame {self.saved_frame:,}; once that is mended, {how_to_go_on(self.run_dir)}"
+            return "nothing was saved" if not self.resumable else "nothing was saved yet"
+        return f"saved at frame {self.saved_frame:,}; once that is mended, {how_to_go_on(self.run_dir, self.own)}"
 
     def _announce(self) -> None:
         space = self.course.env.observation_space
         assert space.shape is not None and space.dtype is not None
-        size = largest_bytes(self.config.capacity, space.shape, space.dtype)
+        size = largest_bytes(self.config.capacity, space.shape, space.dtype, moving=not self.own)
         self.console.print(
             f"memory: {self.config.capacity:,} transitions, at most {size / 1e6:,.0f} MB", highlight=False
         )
         if WHY_NOT_COMPILED and self.course.agent.device.type == "cpu":
             line = f"Numba cannot be imported, so PyTorch's autograd learns, more slowly ({WHY_NOT_COMPILED})"
+            self.console.print(line, soft_wrap=True, highlight=False, markup=False)
+
+    def _announce_saving(self) -> None:
+        """Say so if the run of a user's own environment cannot be saved, after trying it."""
+        task = self.course.task
+        reason = why_not_saved(lambda: task.make_env(task.schedule.settings[0]))
+        self.resumable = self.resumable and reason is None
+        if reason is not None:
+            line = f"this run cannot be resumed if it is stopped: the environment's state cannot be saved: {reason}"
             self.console.print(line, soft_wrap=True, highlight=False, markup=False)
 
 

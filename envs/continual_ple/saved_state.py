@@ -5,7 +5,11 @@ from collections.abc import Mapping
 from typing import Any, cast
 
 import gymnasium
+from gymnasium import wrappers
 from gymnasium.wrappers import OrderEnforcing, PassiveEnvChecker, RecordEpisodeStatistics, TimeLimit
+
+from continual_ple import classic_control
+from continual_ple.learnable import Learnable
 
 Layer = gymnasium.Env[Any, Any]
 
@@ -13,6 +17,15 @@ STOCK_FIELDS: dict[type[Layer], dict[str, type]] = {
     TimeLimit: {"_elapsed_steps": int},
     OrderEnforcing: {"_has_reset": bool},
     PassiveEnvChecker: {},
+    Learnable: {},
+    wrappers.ClipReward: {},
+    wrappers.DtypeObservation: {},
+    wrappers.FilterObservation: {},
+    wrappers.FlattenObservation: {},
+    wrappers.GrayscaleObservation: {},
+    wrappers.RescaleObservation: {},
+    wrappers.ReshapeObservation: {},
+    wrappers.ResizeObservation: {},
     RecordEpisodeStatistics: {"episode_count": int, "episode_returns": float, "episode_lengths": int},
 }
 """What Gymnasium's own wrappers, which have no `get_state`, keep between steps."""
@@ -26,7 +39,18 @@ def layers(env: Layer) -> list[Layer]:
 
 def has_state(env: Layer) -> bool:
     """Whether every layer can hand out its state."""
-    return all(type(layer) in STOCK_FIELDS or _own(layer) for layer in layers(env))
+    return not without_state(env)
+
+
+def without_state(env: Layer) -> list[str]:
+    """Return the classes of the layers that cannot hand out their state."""
+    return [type(layer).__name__ for layer in layers(env) if not (type(layer) in STOCK_FIELDS or _own(layer))]
+
+
+def frame_limit(env: Layer) -> int | None:
+    """Return the frames after which an episode is truncated, the smallest of all limits, or None if there is none."""
+    limits = [layer._max_episode_steps for layer in layers(env) if isinstance(layer, TimeLimit)]
+    return min(limits, default=None)
 
 
 def get_state(env: Layer) -> dict[str, Any]:
@@ -56,14 +80,19 @@ def _named(env: Layer) -> dict[str, Layer]:
 
 
 def _own(layer: Layer) -> bool:
-    """Whether a layer has a `get_state` of its own; a wrapper's may be that of what it wraps."""
-    return "get_state" in dir(type(layer))
+    """Whether a layer has both `get_state` and `set_state` of its own, or is an environment whose state is known here.
+
+    A method of a wrapper may be that of what it wraps, and one of the two alone means something else in other projects.
+    """
+    return {"get_state", "set_state"} <= set(dir(type(layer))) or type(layer) in classic_control.FIELDS
 
 
 def _layer_state(layer: Layer) -> dict[str, Any]:
+    if type(layer) in classic_control.FIELDS:
+        return classic_control.get_state(layer)
     if _own(layer):
-        state: dict[str, Any] = cast(Any, layer).get_state()
-        return state
+        own: dict[str, Any] = cast(Any, layer).get_state()
+        return own
     state = {field: kind(getattr(layer, field)) for field, kind in STOCK_FIELDS[type(layer)].items()}
     if isinstance(layer, RecordEpisodeStatistics):
         state |= {queue: [float(value) for value in getattr(layer, queue)] for queue in QUEUES}
@@ -71,6 +100,9 @@ def _layer_state(layer: Layer) -> dict[str, Any]:
 
 
 def _set_layer_state(layer: Layer, state: Mapping[str, Any]) -> None:
+    if type(layer) in classic_control.FIELDS:
+        classic_control.set_state(layer, state)
+        return
     if _own(layer):
         cast(Any, layer).set_state(state)
         return

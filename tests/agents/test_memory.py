@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 import continual_ple  # noqa: F401 - registers the games
 from dqn_mer.agents.memory import FifoMemory, Memory, ReservoirMemory, Transition, largest_bytes
+from dqn_mer.storage.state import SavedState
 from tests.profiles import tries
 
 FLOAT = np.dtype(np.float32)
@@ -105,11 +106,22 @@ def test_stacked_frames_come_back_to_the_byte(capacity: int, count: int, seed: i
         np.testing.assert_array_equal(batch.next_observations[row], pairs[number][1])
 
 
-def test_stacks_that_do_not_follow_are_refused() -> None:
-    memory = FifoMemory(4, (4, 6, 5), BYTE)
+@pytest.mark.parametrize(("shape", "dtype"), [((4, 6, 5), BYTE), ((3, 6, 5), FLOAT), ((1, 6, 5), BYTE)])
+def test_images_that_are_no_moving_stack_come_back_as_they_were_and_after_a_save(
+    shape: tuple[int, ...], dtype: np.dtype
+) -> None:
     rng = np.random.default_rng(0)
-    with pytest.raises(ValueError, match="next_observation: must be the observation's frames moved on by one"):
-        memory.add(Transition(frames(rng, 4), 0, 0.0, frames(rng, 4), False))
+    pairs = [(rng.random((2, *shape)) * 255).astype(dtype) for _ in range(5)]
+    pairs[2][1, :-1] = pairs[2][0, 1:]  # one moves on by a frame
+    memory, again = FifoMemory(5, shape, dtype), FifoMemory(5, shape, dtype)
+    for before, after in pairs:
+        memory.add(Transition(before, 0, 0.0, after, False))
+    again.set_state(SavedState(memory.get_state()))
+    for each in (memory, again):
+        batch = each.read(np.arange(5))
+        np.testing.assert_array_equal(batch.observations, [before for before, _ in pairs])
+        np.testing.assert_array_equal(batch.next_observations, [after for _, after in pairs])
+    assert memory.nbytes <= largest_bytes(5, shape, dtype)
 
 
 def test_size_of_vectors_is_known_before() -> None:
@@ -128,7 +140,7 @@ def test_size_of_frames_follows_what_is_kept_and_noise_stays_within_the_bound() 
         stack = following
     kept = sum(len(block) for block in memory.store.blocks)
     assert kept > 3 * 5 * 60 * 50
-    assert memory.nbytes == kept + 3 * (8 + 33 + 8 + 4 + 1 + 8) <= largest_bytes(3, (4, 60, 50), BYTE)
+    assert memory.nbytes == kept + 3 * (8 + 33 + 8 + 4 + 1 + 8) <= largest_bytes(3, (4, 60, 50), BYTE, moving=True)
 
 
 def test_fifty_thousand_transitions_of_play_fit_into_400_megabytes() -> None:

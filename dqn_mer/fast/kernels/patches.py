@@ -11,13 +11,16 @@ SCALED = np.arange(256, dtype=np.float32) / np.float32(255)
 
 
 def scale_pixels(pixels: Array, maps: Array, table: Array = SCALED) -> None:
-    """Set ``maps`` ``(height, width, channels)`` to ``table[pixels]``.
+    """Set ``maps`` ``(height, width, channels)`` to what `ScalePixels` makes of ``pixels``.
 
     Args:
-        pixels: ``(channels, height, width)``, 0 to 255.
+        pixels: ``(channels, height, width)``, bytes from 0 to 255, or of another dtype and scaled already.
         maps: overwritten.
-        table: what each pixel value becomes, ``(256,)``.
+        table: what each byte becomes, ``(256,)``; its first value is what is added to pixels that are scaled already.
     """
+    if pixels.dtype != np.uint8:
+        np.copyto(maps, pixels.transpose(1, 2, 0) + table[0])
+        return
     _look_up(pixels, table.astype(maps.dtype, copy=False), maps)
 
 

@@ -1,0 +1,82 @@
+"""Q-networks that a user's function builds, checked for what the agents need of any network."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+MakeNetwork = Callable[[tuple[int, ...], int], Any]
+"""From the shape of an observation and the number of actions to a `torch.nn.Module`."""
+EXAMPLES = 3
+
+
+class OwnNetwork(nn.Sequential):
+    """A user's module, behind the scaling of pixels if observations are bytes.
+
+    Attributes:
+        num_actions: its number of outputs.
+    """
+
+    def __init__(self, num_actions: int, *layers: nn.Module) -> None:
+        super().__init__(*layers)
+        self.num_actions = num_actions
+
+
+def build_own_network(
+    make: MakeNetwork, observation_shape: tuple[int, ...], num_actions: int, scaling: nn.Module | None
+) -> OwnNetwork:
+    """Call a user's function and return the network, which must be a fixed function of its weights and its inputs.
+
+    Args:
+        make: the function.
+        observation_shape: of one observation.
+        num_actions: number of outputs.
+        scaling: turns bytes into float32, if observations are bytes.
+
+    Raises:
+        ValueError: in one line, if the module cannot be a Q-network here.
+    """
+    module = make(observation_shape, num_actions)
+    if not isinstance(module, nn.Module):
+        raise ValueError(f"network: must build a torch.nn.Module, built a {type(module).__name__}")
+    dtypes = {str(parameter.dtype) for parameter in module.parameters()}
+    if dtypes != {"torch.float32"}:
+        raise ValueError(f"network: must have weights, all of float32, has {', '.join(sorted(dtypes)) or 'none'}")
+    if not all(parameter.requires_grad for parameter in module.parameters()):
+        raise ValueError("network: must have no frozen weights")
+    inputs = torch.rand(EXAMPLES, *observation_shape, generator=torch.Generator().manual_seed(0))
+    before = _buffers(module)
+    with torch.no_grad():
+        outputs, again = _values(module, inputs), _values(module, inputs)
+    if not isinstance(outputs, Tensor) or (outputs.shape, outputs.dtype) != ((EXAMPLES, num_actions), torch.float32):
+        given = f"{outputs.dtype} of shape {tuple(outputs.shape)}" if isinstance(outputs, Tensor) else type(outputs)
+        raise ValueError(f"network: must return float32 of shape (n, {num_actions}), for n=3 returns {given}")
+    if not torch.equal(outputs, again):
+        raise ValueError("network: must give equal values for equal inputs; it has dropout or noise")
+    if any(not torch.equal(one, other) for one, other in zip(before, _buffers(module), strict=True)):
+        raise ValueError("network: must keep nothing from one call to the next, as batch normalisation does")
+    return OwnNetwork(num_actions, *([] if scaling is None else [scaling]), module)
+
+
+def num_outputs(model: nn.Module) -> int:
+    """Return the number of actions of a Q-network."""
+    if isinstance(model, OwnNetwork):
+        return model.num_actions
+    return list(model.parameters())[-1].shape[0]
+
+
+def _values(module: nn.Module, inputs: Tensor) -> Any:
+    try:
+        return module(inputs)
+    except (RuntimeError, TypeError, ValueError, IndexError) as error:
+        raise ValueError(
+            f"network: fails on an input of shape (n, {', '.join(map(str, inputs.shape[1:]))}): "
+            f"{' '.join(str(error).split())}"
+        ) from error
+
+
+def _buffers(module: nn.Module) -> list[Tensor]:
+    return [buffer.clone() for buffer in module.buffers()]
