@@ -15,7 +15,7 @@ from torch.utils.tensorboard import SummaryWriter
 
 from continual_ple.settings import Setting
 from dqn_mer.config.fields import Range, check_fields
-from dqn_mer.config.task import Task
+from dqn_mer.config.task import Task, why_not_drawn
 from dqn_mer.evaluation.clips import (
     check_format,
     contact_sheet,
@@ -78,7 +78,9 @@ def watch(options: WatchOptions, console: Console | None = None, task: Task | No
     agent = load_agent(options, task)
     settings = settings_to_play(options, agent)
     run_dir = _run_of(agent) if options.tensorboard else None
-    _check_drawn(agent, settings[0])
+    reason = why_not_drawn(agent.task) if agent.task.is_own else None
+    if reason is not None:
+        raise ValueError(f"{agent.config.game}: cannot be watched: {reason}")
     if options.out is not None:
         check_format(options.format)
         create_new_folder("out", options.out)
@@ -161,14 +163,6 @@ def _record(
         with SummaryWriter(str(run_dir), filename_suffix=".watch") as writer:
             for summary in summaries:
                 writer._get_file_writer().add_summary(summary, agent.frame)
-
-
-def _check_drawn(agent: SavedAgent, setting: Setting) -> None:
-    """Raise ValueError if the agent's environment cannot be drawn."""
-    env = agent.task.make_env(setting, render_mode="rgb_array")
-    env.close()
-    if env.render_mode != "rgb_array":
-        raise ValueError(f"{agent.config.game}: cannot be watched: the environment has no render_mode rgb_array")
 
 
 def _run_of(agent: SavedAgent) -> Path:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import Any, Literal
 
 import gymnasium
 import numpy as np
@@ -14,9 +15,19 @@ from numpy.typing import NDArray
 from continual_ple import ENV_IDS
 from continual_ple.frame_skip import FrameSkip
 from continual_ple.games.catalogue import game_class
-from continual_ple.learnable import UnlearnableError
+from continual_ple.learnable import SMALLEST_IMAGE_SIDE, UnlearnableError
 from continual_ple.nonstationary import Apply, NonStationary, apply_parameters
-from continual_ple.own import UNNAMED, MakeEnv, MakeLearnable, MakeNetwork, OwnEnvironment, OwnMake, own_name, try_out
+from continual_ple.own import (
+    RENDER_MODE,
+    UNNAMED,
+    MakeEnv,
+    MakeLearnable,
+    MakeNetwork,
+    OwnEnvironment,
+    OwnMake,
+    own_name,
+    try_out,
+)
 from continual_ple.registration import MAX_EPISODE_FRAMES
 from continual_ple.schedule_files import load_schedule
 from continual_ple.settings import (
@@ -127,7 +138,8 @@ def own_task(
             and the number of actions. It is a `torch.nn.Module` from ``(n, *shape)`` float32 to ``(n, actions)``
             float32, without dropout or batch normalisation. Images of uint8 reach it divided by 255, other arrays of
             two or more axes scaled to [0, 1] by the bounds of their Box. Its gradients come from autograd, which is
-            slower than our own networks are. To load a checkpoint, hand in the task again.
+            slower than our own networks are; ``hidden_sizes`` and ``layer_norm`` have no effect. To load a checkpoint,
+            hand in the task again.
         options: keyword arguments of `gymnasium.make`, or of the callable.
 
     Raises:
@@ -144,6 +156,39 @@ def own_task(
     odds = np.full(actions, 1 / actions)
     name = f"own-{name}" if name in ENV_IDS else name
     return Task(make_env, schedule, parameter, odds, apply, name=name, network=network, fresh=True)
+
+
+def name_after(task: Task, config: Config) -> Config:
+    """Return the configuration under which a task is filed.
+
+    A game of ours as its name, which is also the default, is replaced by the task's own, and what the agent sees is
+    what the environment has to show.
+    """
+    if task.name == config.game:
+        return config
+    env = task.make_env(task.schedule.settings[0])
+    shape = env.observation_space.shape or ()
+    env.close()
+    is_image = len(shape) > 1 and math.prod(shape) >= SMALLEST_IMAGE_SIDE**2
+    observation: Literal["pixels", "state"] = "pixels" if is_image else "state"
+    return replace(config, game=task.name if config.game in ENV_IDS else config.game, observation=observation)
+
+
+def why_not_drawn(task: Task) -> str | None:
+    """Return in one line why a task's environments give no pictures, RGB uint8 ``(height, width, 3)``, or None."""
+    env = task.make_env(task.schedule.settings[0], render_mode=RENDER_MODE)
+    try:
+        if env.render_mode != RENDER_MODE:
+            return f"the environment has no render_mode {RENDER_MODE}"
+        env.reset(seed=0)
+        picture = np.asarray(env.render())
+        if picture.dtype != np.uint8 or picture.ndim != 3 or picture.shape[-1] != 3 or not picture.size:
+            return f"render() must return RGB uint8, returns {picture.dtype} of shape {picture.shape}"
+    except Exception as error:  # of the user's own code, such as for a missing package
+        return f"{type(error).__name__}: {' '.join(str(error).split())}"[:300]
+    finally:
+        env.close()
+    return None
 
 
 def game_task(config: Config, schedule: Schedule | None = None) -> Task:

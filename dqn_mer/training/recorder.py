@@ -11,8 +11,9 @@ import gymnasium
 import numpy as np
 from numpy.typing import NDArray
 
+from continual_ple.own import RENDER_MODE
 from dqn_mer.agents.dqn import DQNAgent, LearningStatistics
-from dqn_mer.config.task import STATISTICS, Task
+from dqn_mer.config.task import STATISTICS, Task, why_not_drawn
 from dqn_mer.evaluation.evaluator import episode_score
 from dqn_mer.storage.state import SavedState, State
 from dqn_mer.training.meter import Meter
@@ -142,19 +143,13 @@ def log_frame_strips(task: Task, tracker: Tracker, seed: int) -> str | None:
     Returns:
         Why not, in one line, if the environment cannot be drawn.
     """
+    reason = why_not_drawn(task) if task.is_own else None
+    if reason is not None:
+        return f"no frames in TensorBoard: {reason}"
     for setting in task.schedule.settings:
-        env = task.make_env(setting, render_mode="rgb_array")
-        try:
-            if env.render_mode != "rgb_array":
-                return "no frames in TensorBoard: the environment has no render_mode rgb_array"
-            frames = np.stack(list(_random_frames(task, env, seed)))
-            tracker.log_images(f"frames/{setting.name}", frames)
-        except Exception as error:
-            if not task.is_own:
-                raise
-            return f"no frames in TensorBoard: {type(error).__name__}: {' '.join(str(error).split())}"[:300]
-        finally:
-            env.close()
+        env = task.make_env(setting, render_mode=RENDER_MODE)
+        tracker.log_images(f"frames/{setting.name}", np.stack(list(_random_frames(task, env, seed))))
+        env.close()
     return None
 
 

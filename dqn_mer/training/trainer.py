@@ -5,9 +5,9 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from rich.console import Console
 
@@ -19,7 +19,7 @@ from dqn_mer.agents.memory import largest_bytes
 from dqn_mer.agents.periods import passes
 from dqn_mer.config.combinations import check_no_schedule
 from dqn_mer.config.config import Config, ResumeOptions
-from dqn_mer.config.task import Task, game_task
+from dqn_mer.config.task import Task, game_task, name_after
 from dqn_mer.fast.kernels.dense import WHY_NOT_COMPILED
 from dqn_mer.networks.device import processor, usable_cores
 from dqn_mer.state_trial import why_not_saved
@@ -106,20 +106,6 @@ def resume_on(
     stopped = open_run(ResumeOptions(Path(run_dir), save_every, save_minutes), task)
     with Trainer(task, stopped.config, console or Console(), stopped) as trainer:
         return trainer.run()
-
-
-def name_after(task: Task, config: Config) -> Config:
-    """Return the configuration under which a task is filed.
-
-    A game of ours as its name, which is also the default, is replaced by the task's own, and what the agent sees is
-    what the environment has to show.
-    """
-    if task.name == config.game:
-        return config
-    env = task.make_env(task.schedule.settings[0])
-    observation: Literal["pixels", "state"] = "pixels" if len(env.observation_space.shape or ()) > 1 else "state"
-    env.close()
-    return replace(config, game=task.name if config.game in ENV_IDS else config.game, observation=observation)
 
 
 def _train(task: Task, config: Config, arguments: Sequence[str], console: Console | None) -> RunResult:

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
 
+LONGEST = 100  # characters of a value in a message
 SMALLEST_IMAGE_SIDE = 36  # px, for the three convolutions of Mnih et al. 2015
 MOST_AXES = 3
 LARGEST_BOUND = 1e9  # beyond it a bound is a placeholder, such as the largest float, and gives no scale
@@ -168,4 +169,5 @@ def _plain_reward(reward: Any) -> float:
 
 
 def _short(value: object) -> str:
-    return " ".join(str(value).split())[:200]
+    text = " ".join(str(value).split())
+    return text if len(text) <= LONGEST else f"{text[:LONGEST]}..."

@@ -1,23 +1,33 @@
-"""Environments of one's own: the example trains, evaluates, reports and is watched like a game."""
+"""Environments of the user's own: the example trains, evaluates, reports and is watched like a game; so do others."""
 
 from __future__ import annotations
 
+import csv
+import functools
 import importlib.util
+import io
 import json
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import numpy as np
 import pytest
+from gymnasium import spaces
 from rich.console import Console
 
+from continual_ple import saved_state
 from dqn_mer.commands.cli import train_command
 from dqn_mer.commands.watch import WatchOptions, watch
-from dqn_mer.config.task import own_task
+from dqn_mer.config.config import Config
+from dqn_mer.config.task import Task, game_task, own_task
+from dqn_mer.evaluation.evaluator import Evaluator, RandomPolicy
 from dqn_mer.evaluation.saved_agent import AgentFields, EvaluateOptions, evaluate_checkpoint, load_agent
+from dqn_mer.training.stopping import RunStopped
 from dqn_mer.training.trainer import train_on
+from tests.helpers.chain import Chain
+from tests.own_envs import LIMIT, QUIET, Count, WithoutRenderMode, count_task, play_tiny, train_tiny
 
-QUIET = Console(quiet=True)
 TINY = {
     "frames": 160, "warmup_frames": 20, "capacity": 100, "eval_every": 40, "eval_episodes": 2, "eval_frame_limit": 30,
     "hidden_sizes": (8,), "threads": 1, "log_every": 20,
@@ -102,3 +112,234 @@ def test_mistakes_are_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str
 def test_names_of_games_make_folders(cartpole: ModuleType) -> None:
     with pytest.raises(ValueError, match=r"game='a/b': must be one of .* one line, no slash"):
         cartpole.pole_config(game="a/b")
+
+
+def reusing(shape: tuple[int, ...] = (1,), dtype: type = np.float32) -> Count:
+    """Return an environment that returns its own buffer each time, changed in place."""
+    buffer = np.zeros(shape, dtype)
+
+    def show(count: int) -> np.ndarray:
+        buffer[...] = count
+        return buffer
+
+    return Count(box=spaces.Box(0, 255, shape, dtype), show=show)
+
+
+def box(low: float, high: float, shape: tuple[int, ...], dtype: type) -> Any:
+    return functools.partial(Count, box=spaces.Box(low, high, shape, dtype))
+
+
+CASES: dict[str, Any] = {
+    "plain": Count,
+    "a class without render_mode": WithoutRenderMode,
+    "one buffer": reusing,
+    "one buffer of images": functools.partial(reusing, (3, 40, 40), np.uint8),
+    "actions from 1": functools.partial(Count, start=1),
+    "actions from -3": functools.partial(Count, start=-3),
+    "float64": box(-np.inf, np.inf, (2,), np.float64),
+    "float16": box(-1, 30, (2,), np.float16),
+    "uint8": box(0, 255, (3,), np.uint8),
+    "int64": box(-(2**62), 2**62, (3,), np.int64),
+    "bool": functools.partial(Count, box=spaces.Box(0, 1, (1,), bool), show=lambda n: np.full(1, n % 2 == 1)),
+    "no axis": box(0, 20, (), np.float32),
+    "an episode of its own": functools.partial(Count, info={"episode": {"mine": 7}, "score": "none", "setting": 3}),
+    "reward of shape (1,)": functools.partial(Count, reward=lambda reward: np.full(1, reward)),
+    "reward of numpy": functools.partial(Count, reward=np.float32),
+    "outside its box": box(0, 1, (1,), np.float32),
+    "image of floats": functools.partial(
+        Count, box=spaces.Box(0, 1, (1, 40, 40), np.float32), show=lambda n: np.full((1, 40, 40), n / 20, np.float32)
+    ),
+    "channels last": box(0, 255, (40, 44, 3), np.uint8),
+    "small image": box(0, 255, (7, 6, 3), np.uint8),
+    "grey image of two axes": box(0, 255, (40, 40), np.uint8),
+    "matrix": box(-np.inf, np.inf, (5, 4), np.float64),
+    "a list": functools.partial(Count, show=lambda count: [float(count)]),
+}  # fmt: skip
+
+
+@pytest.mark.filterwarnings("ignore:.*WARN")
+@pytest.mark.parametrize("case", CASES)
+def test_ordinary_environments_are_learned_rightly(case: str, tmp_path: Path) -> None:
+    task = count_task(CASES[case], frames=30)
+    course = play_tiny(task, tmp_path, meter_every=20)
+    memory = course.agent.memory
+    batch = memory.read(np.arange(len(memory)))
+    assert len(memory) == 60 and course.agent.updates == 40
+    assert (batch.observations != batch.next_observations).reshape(60, -1).any(axis=1).all()
+    assert set(batch.actions) == {0, 1}
+    np.testing.assert_array_equal(batch.rewards, batch.actions)  # one action scores
+    assert batch.observations.dtype in (np.float32, np.uint8)
+    rows = list(csv.DictReader((tmp_path / "evaluations.csv").read_text().splitlines()))
+    assert [float(row["length_mean"]) for row in rows] == [LIMIT] * 6
+    assert all(0 <= float(row["score_mean"]) <= LIMIT for row in rows)
+    (folder,) = (tmp_path / "checkpoints").glob("*60")
+    assert load_agent(AgentFields(folder), task).frame == 60
+
+
+def test_hand_made_tasks_are_guarded_as_well(tmp_path: Path) -> None:
+    made: list[Count] = []
+
+    def make_env(setting: Any, frame_limit: int | None = None, render_mode: str | None = None) -> Count:
+        made.append(reusing())
+        return made[-1]
+
+    schedule = count_task().schedule
+    task = Task(make_env, schedule, "speed", np.array([0.5, 0.5]))
+    memory = play_tiny(task, tmp_path, 30).agent.memory
+    batch = memory.read(np.arange(len(memory)))
+    assert (batch.next_observations - batch.observations == 1).all()
+
+
+def test_actions_start_where_the_environment_says_everywhere(tmp_path: Path) -> None:
+    made: list[Count] = []
+
+    def make(render_mode: str | None = None) -> Count:
+        made.append(Count(render_mode, start=5))
+        return made[-1]
+
+    task = count_task(make)
+    result = train_tiny(task, tmp_path, frames=60)
+    evaluate_checkpoint(EvaluateOptions(result.run_dir, episodes=1), QUIET, task)
+    watch(WatchOptions(result.run_dir, out=tmp_path / "clips", format="gif", frame_limit=4), QUIET, task)
+    evaluator = Evaluator(task.make_env, task.schedule.settings, 2, seed=0)
+    evaluator.run(RandomPolicy(task.action_probabilities, np.random.default_rng(0)))
+    play_tiny(task, tmp_path / "random", agent="random")
+    taken = [action for env in made for action in env.taken]
+    assert set(taken) == {5, 6} and all(type(action) is int for action in taken)
+
+
+def test_the_smaller_limit_holds_wherever_an_agent_plays(tmp_path: Path) -> None:
+    task = own_task("MountainCar-v0", "gravity", [0.0025, 0.003], 60)
+    result = train_tiny(task, tmp_path, frames=40, eval_frame_limit=2_000)
+    assert set(result.summary["final_scores"].values()) == {-200.0}
+    for asked, limit in ((None, 200), (2_000, 200), (70, 70)):
+        content = evaluate_checkpoint(EvaluateOptions(result.run_dir, frame_limit=asked, episodes=1), QUIET, task)
+        assert content["frame_limit"] == limit
+        assert [row["length_mean_frames"] for row in content["settings"]] == [limit, limit]
+    counting = count_task()
+    assert saved_state.frame_limit(counting.make_env(counting.schedule.settings[0])) is None
+    games = game_task(Config(observation="state"))
+    for asked, limit in ((None, 10_000), (20_000, 10_000), (2_000, 2_000)):
+        assert saved_state.frame_limit(games.make_env(games.schedule.settings[0], frame_limit=asked)) == limit
+
+
+@pytest.mark.parametrize(
+    ("make", "config", "name", "observation"),
+    [
+        ("CartPole-v1", {}, "CartPole-v1", "state"),
+        (Count, {}, "Count", "state"),
+        (Count, {"game": "flappy_bird"}, "Count", "state"),
+        (Count, {"game": "mine"}, "mine", "state"),
+        (CASES["channels last"], {"observation": "state"}, "Count", "pixels"),
+        (lambda: Count(), {}, "own-environment", "state"),
+    ],
+)
+def test_a_run_is_filed_under_its_own_name(
+    make: Any, config: dict[str, Any], name: str, observation: str, tmp_path: Path
+) -> None:
+    task = own_task(make, "gravity" if make == "CartPole-v1" else "speed", [1.0], 25)
+    run_dir = train_tiny(task, tmp_path, meter_every=0, **config).run_dir
+    assert run_dir.name.startswith(f"{name}-{observation}-dqn-seed0-")
+    kept = json.loads((run_dir / "config.json").read_text())["config"]
+    assert (kept["game"], kept["observation"]) == (name, observation)
+
+
+def test_no_name_of_ours_is_taken() -> None:
+    def catcher() -> Count:
+        return Count()
+
+    assert count_task(catcher).name == "own-catcher" and count_task(catcher).is_own
+    assert not game_task(Config()).is_own
+
+
+REFUSED: list[tuple[Any, str]] = [
+    (functools.partial(Count, box=spaces.Dict({"a": spaces.Box(0, 1, (2,))})), "must have Box observations, has Dict"),
+    (functools.partial(Count, box=spaces.Tuple([spaces.Discrete(2)])), "must have Box observations, has Tuple"),
+    (functools.partial(Count, box=spaces.Discrete(5)), "must have Box observations, has Discrete"),
+    (functools.partial(Count, box=spaces.Text(5)), "must have Box observations, has Text"),
+    (box(0, 1, (0,), np.float32), "must have observations of at least one number"),
+    (box(0, 1, (2, 3, 4, 5), np.float32), "must have observations of at most 3 axes"),
+    (box(-np.inf, np.inf, (3, 40, 40), np.float32), "images must have a Box with finite bounds"),
+    (functools.partial(Count, show=lambda count: np.zeros(2)), r"observation: must be of shape \(1,\), is \(2,\)"),
+    (functools.partial(Count, show=lambda count: np.full(1, np.nan)), "observation: must hold finite numbers only"),
+    (functools.partial(Count, show=lambda count: np.full(1, 1e300)), "observation: must hold finite numbers only"),
+    (functools.partial(Count, show=lambda count: np.array(["a"])), "observation: must hold numbers, is of <U1"),
+    (functools.partial(Count, box=spaces.Box(0, 255, (3, 40, 40), np.uint8), show=lambda n: np.full((3, 40, 40), 0.5)),
+     "observation: must be of uint8 as its Box says, is of float64"),
+    (functools.partial(Count, reward=lambda reward: np.zeros(2)), r"reward=\[0. 0.\]: must be one number"),
+    (functools.partial(Count, reward=lambda reward: float("nan")), "reward=nan: must be a finite number"),
+    (functools.partial(Count, reward=lambda reward: "many"), "reward=many: must be one number"),
+    (lambda: 7, "must make a gymnasium.Env, made a builtins.int"),
+]  # fmt: skip
+
+
+@pytest.mark.filterwarnings("ignore:.*WARN", "ignore:overflow encountered in cast")
+@pytest.mark.parametrize(("make", "message"), REFUSED)
+def test_what_cannot_be_learned_is_refused_in_one_line(make: Any, message: str) -> None:
+    with pytest.raises(ValueError, match=rf"^[\w-]+: {message}") as error:
+        count_task(make)
+    assert "\n" not in str(error.value)
+
+
+def test_other_actions_and_makers_are_refused_in_one_line() -> None:
+    for actions in (spaces.MultiDiscrete([2, 3]), spaces.Box(-1, 1, (2,)), spaces.MultiBinary(3)):
+        env = Count()
+        env.action_space = actions
+        with pytest.raises(
+            ValueError, match=rf"^own-environment: must have Discrete actions, has {type(actions).__name__}"
+        ):
+            count_task(lambda env=env: env)
+    empty = Count()
+    empty.action_space.n = np.int64(0)
+    with pytest.raises(ValueError, match=r"^own-environment: must have at least one action"):
+        count_task(lambda: empty)
+    same = Count()
+    with pytest.raises(ValueError, match=r"^own-environment: must make a new environment at each call"):
+        count_task(lambda: same)
+    with pytest.raises(ValueError, match=r"^NoSuch-v0: Environment `NoSuch` doesn't exist"):
+        own_task("NoSuch-v0", "speed", [1.0])
+
+
+def test_a_number_that_is_not_finite_stops_a_run_in_one_line(tmp_path: Path) -> None:
+    show = lambda count: np.full(1, np.nan if count == 9 else count, np.float32)  # noqa: E731
+    with pytest.raises(RunStopped, match=r"^frame 108: observation: must hold finite numbers only; nothing was saved$"):
+        train_tiny(count_task(functools.partial(Late, show=show)), tmp_path)
+
+
+class Late(Count):
+    """Shows what is wrong only in its sixth episode."""
+
+    episodes = 0
+
+    def reset(self, *, seed: int | None = None, options: Any = None) -> tuple[Any, dict[str, Any]]:
+        self.episodes += 1
+        return super().reset(seed=seed)
+
+    def step(self, action: Any) -> tuple[Any, Any, bool, bool, dict[str, Any]]:
+        observation, *others = super().step(action)
+        early = self.episodes < 6
+        return (np.float32([self.count]) if early else observation, *others)
+
+
+@pytest.mark.parametrize(
+    ("make", "line"),
+    [
+        (Chain, "no frames in TensorBoard: the environment has no render_mode rgb_array"),
+        (WithoutRenderMode, "no frames in TensorBoard: the environment has no render_mode rgb_array"),
+        ("broken", "no frames in TensorBoard: NameError: name 'seaborn' is not defined"),
+    ],
+)
+def test_what_cannot_be_drawn_is_trained_without_pictures(make: Any, line: str, tmp_path: Path) -> None:
+    class Broken(Count):
+        def render(self) -> Any:
+            raise NameError("name 'seaborn' is not defined")
+
+    said = io.StringIO()
+    make = Broken if make == "broken" else make
+    task = own_task(make, "prize" if make is Chain else "speed", [1.0], 25)
+    result = train_tiny(task, tmp_path, console=Console(file=said, width=200))
+    assert said.getvalue().count(line) == 1
+    why = line.partition(": ")[2]
+    with pytest.raises(ValueError, match=f"^{task.name}: cannot be watched: {why}$"):
+        watch(WatchOptions(result.run_dir, out=tmp_path / "clips", format="gif"), QUIET, task)
+    assert not (tmp_path / "clips").exists()

@@ -1,0 +1,112 @@
+"""Runs on environments of the user's own, stopped and resumed."""
+
+from __future__ import annotations
+
+import functools
+import io
+import signal
+from pathlib import Path
+from typing import Any
+
+import gymnasium
+import numpy as np
+import pytest
+from gymnasium import spaces
+from rich.console import Console
+from torch import nn
+
+from dqn_mer.commands.cli import train_command
+from dqn_mer.config.task import Task, own_task
+from dqn_mer.state_trial import why_not_saved
+from dqn_mer.training.stopping import RunStopped
+from dqn_mer.training.trainer import resume_on
+from tests.helpers.resuming import At, stop, what_is_left
+from tests.own_envs import QUIET, Count, ForgetsItsDraws, KeepsAnObject, WithState, count_task, train_tiny
+
+
+def two_layers(shape: tuple[int, ...], actions: int) -> nn.Module:
+    return nn.Sequential(nn.Linear(shape[0], 6), nn.Tanh(), nn.Linear(6, actions))
+
+
+def pole_task(network: Any = None) -> Task:
+    return own_task("CartPole-v1", "gravity", [9.8, 5.0], 60, network=network)
+
+
+TASKS: dict[str, tuple[Any, dict[str, Any]]] = {
+    "classic control": (pole_task, {}),
+    "a network of one's own": (functools.partial(pole_task, two_layers), {"hidden_sizes": (300, 300)}),
+    "get_state and set_state": (functools.partial(count_task, WithState), {}),
+    "observations outside their box": (
+        functools.partial(count_task, functools.partial(WithState, box=spaces.Box(0, 1, (1,), np.float32))), {},
+    ),
+    "images of floats": (
+        functools.partial(count_task, functools.partial(WithState, box=spaces.Box(0, 1, (2, 36, 36), np.float32))), {},
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.filterwarnings("ignore:.*WARN")
+@pytest.mark.parametrize("kind", TASKS)
+def test_a_stopped_run_ends_as_if_it_had_not_been_stopped(kind: str, at_frame: At, tmp_path: Path) -> None:
+    make_task, choices = TASKS[kind]
+    choices = {"run_dir": tmp_path / "run", "agent": "dqn-mer", "save_every": 30, **choices}
+    whole = train_tiny(make_task(), tmp_path, **{**choices, "run_dir": tmp_path / "whole"})
+    at_frame(73, stop(signal.SIGTERM))
+    with pytest.raises(RunStopped) as stopped:
+        train_tiny(make_task(), tmp_path, **choices)
+    advice = f"resume from Python with: resume_on(task, {str(tmp_path / 'run')!r})"
+    assert str(stopped.value) == f"stopped by SIGTERM at frame 74; {advice}"
+    resumed = resume_on(make_task(), tmp_path / "run", console=QUIET)
+    assert (resumed.agent.online.vector == whole.agent.online.vector).all()
+    assert what_is_left(resumed.run_dir) == what_is_left(whole.run_dir)
+    with pytest.raises(RunStopped, match="this run is finished"):
+        resume_on(make_task(), tmp_path / "run", console=QUIET)
+
+
+def test_the_command_and_another_task_are_refused_in_one_line(
+    at_frame: At, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = tmp_path / "run"
+    at_frame(73, stop(signal.SIGTERM))
+    with pytest.raises(RunStopped):
+        train_tiny(pole_task(), tmp_path, run_dir=run)
+    kept = sorted(path.name for path in run.iterdir())
+    assert train_command(["--resume", str(run)]) == 2
+    advice = f"resume from Python with: resume_on(task, {str(run)!r})"
+    assert capsys.readouterr().err == f"error: {run}: CartPole-v1 is no game of ours; {advice}\n"
+    with pytest.raises(ValueError, match=r"^task: must have the schedule of the run in .*, has another one$"):
+        resume_on(count_task(), run, console=QUIET)
+    with pytest.raises(
+        ValueError, match=r"agent.online: must be float32 of shape \(.*\), is float32 of shape \(58,\)$"
+    ):
+        resume_on(pole_task(two_layers), run, console=QUIET)
+    assert sorted(path.name for path in run.iterdir()) == kept
+
+
+@pytest.mark.parametrize(
+    ("make", "reason"),
+    [
+        (Count, "Count must have get_state() and set_state(state)"),
+        (
+            lambda: gymnasium.wrappers.TransformReward(Count(), abs),
+            "TransformReward and Count must have get_state() and set_state(state)",
+        ),
+        (ForgetsItsDraws, "after set_state(get_state()) an environment plays differently"),
+        (KeepsAnObject, "TypeError: Object of type KeepsAnObject is not JSON serializable"),
+    ],
+)
+def test_what_cannot_be_saved_is_said_at_the_start_and_trained(
+    make: Any, reason: str, at_frame: At, tmp_path: Path
+) -> None:
+    said = io.StringIO()
+    at_frame(73, stop(signal.SIGTERM))
+    with pytest.raises(RunStopped, match=r"^stopped by SIGTERM at frame 74; nothing was saved$"):
+        train_tiny(count_task(make), tmp_path, console=Console(file=said, width=500), run_dir=tmp_path / "run")
+    line = "this run cannot be resumed if it is stopped: the environment's state cannot be saved"
+    assert said.getvalue().count(f"{line}: {reason}\n") == 1
+    assert not (tmp_path / "run" / "resume").exists()
+
+
+def test_what_can_be_saved_needs_no_word() -> None:
+    for make in (functools.partial(gymnasium.make, "Acrobot-v1"), WithState):
+        assert why_not_saved(make) is None
