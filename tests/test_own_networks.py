@@ -64,7 +64,7 @@ def test_the_example_trains_and_plays(tmp_path: Path) -> None:
     task = runpy.run_path(str(path))["car_task"](frames_per_setting=15)
     assert task.make_env(task.schedule.settings[0]).observation_space.shape == (4, 2)
     result = train_tiny(task, tmp_path, eval_frame_limit=10)
-    assert result.run_dir.name.startswith("make_car-pixels-dqn-") and result.agent.updates == 25
+    assert result.run_dir.name.startswith("make_car-state-dqn-") and result.agent.updates == 25
     evaluate_checkpoint(EvaluateOptions(result.run_dir, settings="0.0027", episodes=1), QUIET, task)
 
 
