@@ -44,10 +44,9 @@ SMALL_IMAGE = functools.partial(
 )
 
 
-@pytest.mark.parametrize("agent", ["dqn", "dqn-mer"])
-def test_a_network_of_ones_own_trains_is_saved_and_plays(agent: str, tmp_path: Path) -> None:
+def test_a_network_of_ones_own_trains_is_saved_and_plays(tmp_path: Path) -> None:
     task = count_task(SMALL_IMAGE, network=Duelling)
-    result = train_tiny(task, tmp_path, agent=agent, optimizer="sgd")
+    result = train_tiny(task, tmp_path, agent="dqn-mer", optimizer="sgd")
     model = result.agent.online.model
     assert isinstance(model[-1], Duelling) and result.agent.target.model[-1].shape == (7, 6, 3)
     assert result.agent.updates == 100 and result.agent.memory.dtype == np.uint8
@@ -84,6 +83,7 @@ def test_a_checkpoint_without_its_function_says_what_it_needs(tmp_path: Path) ->
         load_checkpoint(checkpoint, lambda shape, actions: nn.Sequential(nn.Flatten(), nn.Linear(126, actions)))
 
 
+@pytest.mark.slow
 def test_the_worker_evaluates_a_network_and_an_environment_that_no_module_has(tmp_path: Path) -> None:
     task = count_task(lambda: SMALL_IMAGE(start=2), network=lambda shape, actions: Duelling(shape, actions), frames=15)
     tables = []

@@ -238,7 +238,7 @@ def test_a_run_is_filed_under_its_own_name(
     make: Any, config: dict[str, Any], name: str, observation: str, tmp_path: Path
 ) -> None:
     task = own_task(make, "gravity" if make == "CartPole-v1" else "speed", [1.0], 25)
-    run_dir = train_tiny(task, tmp_path, meter_every=0, **config).run_dir
+    run_dir = train_tiny(task, tmp_path, frames=5, meter_every=0, **config).run_dir
     assert run_dir.name.startswith(f"{name}-{observation}-dqn-seed0-")
     kept = json.loads((run_dir / "config.json").read_text())["config"]
     assert (kept["game"], kept["observation"]) == (name, observation)
