@@ -32,7 +32,7 @@ fuzz: $(installed) ## run the tests with drawn examples on new examples, twenty 
 	HYPOTHESIS_PROFILE=fuzz $(python) -m pytest -n auto --maxprocesses 8 --dist load -m "hypothesis and not slow" $(FLAGS)
 
 test-cpus: $(installed) ## run the tests as on other processors, on one core, with many threads, without Numba
-	bash tests/cpus.sh $(python) -m pytest -n auto --maxprocesses 8 --dist loadfile $(FLAGS)
+	bash tests/helpers/cpus.sh $(python) -m pytest -n auto --maxprocesses 8 --dist loadfile $(FLAGS)
 
 check: $(installed) ## lint, check the format and the types
 	$(python) -m ruff check .

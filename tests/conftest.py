@@ -12,8 +12,8 @@ from threadpoolctl import threadpool_limits
 from dqn_mer.config.defaults import default_config
 from dqn_mer.training.loop import Course
 from dqn_mer.training.trainer import train
+from tests.helpers.profiles import load_profile
 from tests.helpers.resuming import At, flags, stop_after, train_and_digest, what_is_left
-from tests.profiles import load_profile
 
 load_profile()
 torch.set_num_threads(1)  # small tests: more threads would only wait for each other

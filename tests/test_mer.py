@@ -15,7 +15,7 @@ from dqn_mer.fast.dedup_convolution import DistinctStack
 from dqn_mer.fast.sequential import ExplicitLearner
 from dqn_mer.mer import MERParameters, MERUpdate, arrange_batches
 from dqn_mer.networks.q_network import FlatWeights
-from tests.closeness import EXACT, check_as_near, check_same
+from tests.helpers.closeness import EXACT, check_as_near, check_same
 from tests.helpers.mer_problems import (
     ALGORITHMS,
     BIG_CNN,

@@ -13,7 +13,7 @@ from dqn_mer.agents.targets import HuberTDLoss
 from dqn_mer.fast.sequential import make_learner
 from dqn_mer.mer import MERParameters, MERUpdate, MiniBatchUpdate, arrange_batches
 from dqn_mer.networks.q_network import FlatWeights
-from tests.closeness import check_same
+from tests.helpers.closeness import check_same
 from tests.helpers.mer_problems import (
     ALGORITHMS,
     CNN,

@@ -17,8 +17,8 @@ from dqn_mer.agents.exploration import EpsilonSchedule, Exploration
 from dqn_mer.config.config import Config
 from dqn_mer.config.seeds import Streams
 from dqn_mer.networks.device import choose_device
+from dqn_mer.networks.own_networks import MakeNetwork
 from dqn_mer.networks.q_network import FlatWeights, network_from_spec, network_spec, own_network_spec
-from dqn_mer.own_networks import MakeNetwork
 from dqn_mer.training.meter import Meter
 
 

@@ -14,8 +14,8 @@ import safetensors.torch
 import torch
 from torch import nn
 
+from dqn_mer.networks.own_networks import MakeNetwork
 from dqn_mer.networks.q_network import network_from_spec
-from dqn_mer.own_networks import MakeNetwork
 from dqn_mer.storage.files import write_folder
 
 FORMAT = "dqn-mer checkpoint"

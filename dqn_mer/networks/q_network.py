@@ -10,8 +10,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from dqn_mer.networks.own_networks import MakeNetwork, build_own_network
 from dqn_mer.networks.random_q_network import RandomValues
-from dqn_mer.own_networks import MakeNetwork, build_own_network
 
 LARGE_WEIGHTS = 2**18
 """Dense layers with at least this many weights (1 MB) are bound by memory, and are laid out and stepped apart."""

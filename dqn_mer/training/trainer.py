@@ -22,7 +22,6 @@ from dqn_mer.config.config import Config, ResumeOptions
 from dqn_mer.config.task import Task, game_task, name_after
 from dqn_mer.fast.kernels.dense import WHY_NOT_COMPILED
 from dqn_mer.networks.device import processor, usable_cores
-from dqn_mer.state_trial import why_not_saved
 from dqn_mer.storage.snapshots import drop_states, save_state, set_aside, write_state
 from dqn_mer.storage.state import State
 from dqn_mer.training.folder import (
@@ -37,6 +36,7 @@ from dqn_mer.training.folder import (
 from dqn_mer.training.loop import Course, NotFiniteError
 from dqn_mer.training.progress import ProgressDisplay
 from dqn_mer.training.resume import Stopped, open_run
+from dqn_mer.training.state_trial import why_not_saved
 from dqn_mer.training.stopping import RunStopped, StopRequest, how_to_go_on, is_out_of_memory
 from dqn_mer.training.summary import summarise
 from dqn_mer.training.tracker import drop_logs

@@ -19,7 +19,7 @@ from dqn_mer.fast.sequential import has_explicit_form, make_learner
 from dqn_mer.mer import AutogradLearner, Examples, MiniBatchUpdate
 from dqn_mer.networks.q_network import FlatWeights, build_network, network_from_spec, network_spec
 from dqn_mer.networks.random_q_network import RandomValues
-from tests.closeness import EXACT, check_same
+from tests.helpers.closeness import EXACT, check_same
 from tests.helpers.mer_problems import with_dtype
 from tests.training.test_trainer import rows_of, tiny_run
 

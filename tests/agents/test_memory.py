@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 import continual_ple  # noqa: F401 - registers the games
 from dqn_mer.agents.memory import FifoMemory, Memory, ReservoirMemory, Transition, largest_bytes
 from dqn_mer.storage.state import SavedState
-from tests.profiles import tries
+from tests.helpers.profiles import tries
 
 FLOAT = np.dtype(np.float32)
 BYTE = np.dtype(np.uint8)

@@ -21,7 +21,7 @@ from dqn_mer.mer import Examples
 from dqn_mer.networks.device import denormals_are_zero, processor
 from dqn_mer.networks.q_network import FlatWeights, build_network
 from dqn_mer.storage.state import SavedState, State
-from tests.closeness import check_same
+from tests.helpers.closeness import check_same
 from tests.helpers.mer_problems import with_dtype
 
 SHAPE = (4, 84, 84)

@@ -11,7 +11,7 @@ from continual_ple import saved_state
 from continual_ple.classic_control import FIELDS
 from continual_ple.learnable import Learnable
 from continual_ple.own import own_name
-from tests.own_envs import Count, ForgetsItsDraws, KeepsAnObject, WithState
+from tests.helpers.own_envs import Count, ForgetsItsDraws, KeepsAnObject, WithState
 
 
 def learnable(low: float, high: float, shape: tuple[int, ...], dtype: type, own_shape: bool = False) -> Learnable:

@@ -11,7 +11,7 @@ from dqn_mer.agents.targets import HuberTDLoss
 from dqn_mer.fast.cuda_graph import GraphLearner
 from dqn_mer.mer import AutogradLearner, Examples, MERParameters, MERUpdate
 from dqn_mer.networks.q_network import FlatWeights
-from tests.closeness import check_same
+from tests.helpers.closeness import check_same
 from tests.helpers.mer_problems import CNN, MLP, make_problem
 
 needs_cuda = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")

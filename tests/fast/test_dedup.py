@@ -8,7 +8,7 @@ from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
 from dqn_mer.fast.kernels import dedup
-from tests.closeness import check_sums
+from tests.helpers.closeness import check_sums
 from tests.helpers.mer_problems import needs_numba
 
 pytestmark = needs_numba

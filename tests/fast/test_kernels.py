@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from dqn_mer.fast.kernels import dense, patches
 from dqn_mer.networks.q_network import ScalePixels
-from tests.closeness import check_sums
+from tests.helpers.closeness import check_sums
 from tests.helpers.mer_problems import needs_numba
 
 pytestmark = needs_numba

@@ -11,7 +11,7 @@ from dqn_mer.agents.targets import HuberTDLoss
 from dqn_mer.fast.mini_batch import BatchNetwork, ExplicitMiniBatchUpdate, has_batch_form, make_forward, make_mini_batch
 from dqn_mer.mer import Examples, MiniBatchUpdate
 from dqn_mer.networks.q_network import FlatWeights, build_network
-from tests.closeness import check_as_near, check_same
+from tests.helpers.closeness import check_as_near, check_same
 from tests.helpers.mer_problems import (
     BIG_CNN,
     CNN,

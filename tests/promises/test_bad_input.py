@@ -23,7 +23,7 @@ from dqn_mer.config.fields import Allowed, allowed_values
 from dqn_mer.config.flags import UsageError, parse
 from dqn_mer.config.task import game_task
 from dqn_mer.evaluation.saved_agent import EvaluateOptions
-from tests.profiles import tries
+from tests.helpers.profiles import tries
 
 SAME_FOLDER = settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 # No NUL: a word of a command line cannot hold one. Surrogates stand for bytes that are not UTF-8.

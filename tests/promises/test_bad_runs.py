@@ -21,7 +21,7 @@ from dqn_mer.config.config import ALLOWED
 from dqn_mer.config.fields import Allowed, allowed_values
 from dqn_mer.config.flags import NONE
 from dqn_mer.evaluation.saved_agent import EvaluateOptions
-from tests.profiles import tries
+from tests.helpers.profiles import tries
 from tests.promises.test_bad_input import NASTY, WORDS, asks_for_help, flag, one_line
 
 EXAMPLES = tries(15, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])

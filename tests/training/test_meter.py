@@ -22,7 +22,7 @@ from dqn_mer.config.task import game_task
 from dqn_mer.networks.q_network import FlatWeights, build_network
 from dqn_mer.storage.state import SavedState
 from dqn_mer.training.meter import EXAMPLES, Meter
-from tests.closeness import EXACT
+from tests.helpers.closeness import EXACT
 from tests.helpers.mer_problems import with_dtype
 from tests.training.test_trainer import rows_of, tiny_run
 

@@ -26,7 +26,7 @@ from dqn_mer.evaluation.saved_agent import AgentFields, EvaluateOptions, evaluat
 from dqn_mer.training.stopping import RunStopped
 from dqn_mer.training.trainer import train_on
 from tests.helpers.chain import Chain
-from tests.own_envs import LIMIT, QUIET, Count, WithoutRenderMode, count_task, play_tiny, train_tiny
+from tests.helpers.own_envs import LIMIT, QUIET, Count, WithoutRenderMode, count_task, play_tiny, train_tiny
 
 TINY = {
     "frames": 160, "warmup_frames": 20, "capacity": 100, "eval_every": 40, "eval_episodes": 2, "eval_frame_limit": 30,

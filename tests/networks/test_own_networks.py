@@ -19,7 +19,7 @@ from dqn_mer.analysis.plasticity import activations
 from dqn_mer.commands.watch import WatchOptions, watch
 from dqn_mer.evaluation.checkpoint import CheckpointError, load_checkpoint
 from dqn_mer.evaluation.saved_agent import AgentFields, EvaluateOptions, evaluate_checkpoint, load_agent
-from tests.own_envs import QUIET, Count, count_task, play_tiny, train_tiny
+from tests.helpers.own_envs import QUIET, Count, count_task, play_tiny, train_tiny
 
 
 class Duelling(nn.Module):
@@ -59,7 +59,7 @@ def test_a_network_of_ones_own_trains_is_saved_and_plays(tmp_path: Path) -> None
 
 
 def test_the_example_trains_and_plays(tmp_path: Path) -> None:
-    path = Path(__file__).parent.parent / "examples" / "own_network.py"
+    path = Path(__file__).parents[2] / "examples" / "own_network.py"
     task = runpy.run_path(str(path))["car_task"](frames_per_setting=15)
     assert task.make_env(task.schedule.settings[0]).observation_space.shape == (4, 2)
     result = train_tiny(task, tmp_path, eval_frame_limit=10)
@@ -72,8 +72,8 @@ def test_a_checkpoint_without_its_function_says_what_it_needs(tmp_path: Path) ->
     play_tiny(task, tmp_path)
     (checkpoint,) = (tmp_path / "checkpoints").iterdir()
     needs = (
-        r"checkpoint.json: bad network: built by a function of the user's own, tests.test_own_networks.Duelling: "
-        r"hand in its `task` or `network`$"
+        r"checkpoint.json: bad network: built by a function of the user's own, "
+        r"tests.networks.test_own_networks.Duelling: hand in its `task` or `network`$"
     )
     with pytest.raises(CheckpointError, match=needs):
         load_checkpoint(checkpoint)

@@ -1,13 +1,13 @@
 #!/usr/bin/env bash
 # Run a test command as on other processors, on one core, with many threads and without Numba, one after the other:
-#   bash tests/cpus.sh python -m pytest tests
+#   bash tests/helpers/cpus.sh python -m pytest tests
 # PyTorch, MKL, oneDNN and Numba choose their code by the processor; these variables let them choose that of another.
 set -uo pipefail
 
 scratch=$(mktemp -d)
 trap 'rm -rf "$scratch"' EXIT
 mkdir "$scratch/no-numba"
-echo 'raise ImportError("kept out by tests/cpus.sh")' > "$scratch/no-numba/numba.py"
+echo 'raise ImportError("kept out by tests/helpers/cpus.sh")' > "$scratch/no-numba/numba.py"
 
 command=("$@")
 failed=()

@@ -21,7 +21,7 @@ from dqn_mer.mer import AutogradLearner, MiniBatchUpdate
 from dqn_mer.networks.q_network import FlatWeights, build_network
 from dqn_mer.training.folder import versions
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 FAILURES = {
     "missing": "ModuleNotFoundError(\"No module named 'numba'\")",
     "numpy": "ImportError('Numba needs NumPy 2.4 or less. Got NumPy 2.5.')",

@@ -19,7 +19,7 @@ from dqn_mer.networks.device import denormals_are_zero, processor, usable_cores
 from dqn_mer.networks.q_network import network_spec
 from tests.helpers.chain import LENGTH, chain_task
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 FLAGS = (
     "--observation pixels --agent dqn --batch-size 6 --frames 30 --warmup-frames 20 --capacity 50 --eval-episodes 1 "
     "--eval-frame-limit 5 --no-eval-worker"

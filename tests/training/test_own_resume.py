@@ -17,11 +17,11 @@ from torch import nn
 
 from dqn_mer.commands.cli import train_command
 from dqn_mer.config.task import Task, own_task
-from dqn_mer.state_trial import why_not_saved
+from dqn_mer.training.state_trial import why_not_saved
 from dqn_mer.training.stopping import RunStopped
 from dqn_mer.training.trainer import resume_on
+from tests.helpers.own_envs import QUIET, Count, ForgetsItsDraws, KeepsAnObject, WithState, count_task, train_tiny
 from tests.helpers.resuming import At, stop, what_is_left
-from tests.own_envs import QUIET, Count, ForgetsItsDraws, KeepsAnObject, WithState, count_task, train_tiny
 
 
 def two_layers(shape: tuple[int, ...], actions: int) -> nn.Module:

@@ -20,10 +20,10 @@ from dqn_mer.mer import Examples, MERParameters, MERUpdate, arrange_batches
 from dqn_mer.networks import q_network
 from dqn_mer.networks.q_network import FlatWeights
 from tests import grid
-from tests.closeness import check_as_near, check_same
-from tests.grid import Learn, Network
+from tests.helpers.closeness import check_as_near, check_same
+from tests.helpers.grid import Learn, Network
 from tests.helpers.oracle import mer_by_autograd
-from tests.profiles import tries
+from tests.helpers.profiles import tries
 
 F32, F64 = torch.float32, torch.float64
 
