@@ -10,8 +10,10 @@ import argparse
 import csv
 import json
 import os
+import shlex
 import subprocess
 import sys
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from itertools import zip_longest
 from pathlib import Path
@@ -27,39 +29,88 @@ FRAMES = {
 }
 """Length of a trial, by game and observation."""
 
-REPLAY = [
-    {"learning_rate": rate, "target_sync_frames": period} for rate in (1e-4, 3e-4, 1e-3) for period in (100, 1_000)
-]
-TRIALS: dict[str, tuple[dict[str, Any], list[dict[str, Any]]]] = {
-    "dqn": ({"agent": "dqn"}, REPLAY),
-    "dqn-reservoir": ({"agent": "dqn-reservoir"}, REPLAY),
-    "dqn-mer": (
-        {"agent": "dqn-mer", "optimizer": "adam"},
-        [
-            {"learning_rate": 2e-4, "across_batch_rate": 0.3, "target_sync_frames": 100},
-            {"learning_rate": 2e-4, "across_batch_rate": 0.3, "target_sync_frames": 1_000},
-            {"learning_rate": 6e-5, "across_batch_rate": 1.0, "target_sync_frames": 100},
-            {"learning_rate": 6e-5, "across_batch_rate": 0.3, "target_sync_frames": 100},
-            {"learning_rate": 6e-4, "across_batch_rate": 0.3, "target_sync_frames": 100},
-            {"learning_rate": 6e-4, "across_batch_rate": 0.1, "target_sync_frames": 100},
-        ],
-    ),
-    "dqn-mer-sgd": (
-        {"agent": "dqn-mer", "optimizer": "sgd"},
-        [
-            *(
-                {"learning_rate": 6e-3 / rate, "across_batch_rate": rate, "target_sync_frames": 100}
-                for rate in (0.3, 1.0, 0.1, 0.03)
-            ),
+Values = dict[str, Any]
+
+
+def replay_trials(observation: str) -> list[Values]:
+    """Return the trials of the agents that replay mini-batches."""
+    if observation == "state":
+        grid = [
+            {"learning_rate": rate, "target_sync_frames": period}
+            for rate in (1e-4, 3e-4, 1e-3)
+            for period in (100, 1_000)
+        ]
+        return [*grid, *others(3e-4, 1e-3)]
+    return [
+        *({"learning_rate": 1e-4, **knobs} for knobs in PIXEL_KNOBS),
+        {"learning_rate": 3e-4, "target_sync_frames": 100, "clip_rewards": True},
+    ]
+
+
+def mer_trials(observation: str) -> list[Values]:
+    """Return the trials of DQN-MER with Adam in the inner loop."""
+    if observation == "state":
+        first = [(2e-4, 0.3, 100), (2e-4, 0.3, 1_000), (6e-5, 1.0, 100), (6e-5, 0.3, 100), (6e-4, 0.3, 100)]
+        grid = [
+            {"learning_rate": rate, "across_batch_rate": gamma, "target_sync_frames": period}
+            for rate, gamma, period in (*first, (6e-4, 0.1, 100))
+        ]
+        return [*grid, *({"across_batch_rate": 0.3, **values} for values in others(2e-4, 6e-4))]
+    return [
+        *({"learning_rate": 1e-4, "across_batch_rate": 0.3, **knobs} for knobs in PIXEL_KNOBS),
+        {"learning_rate": 6e-5, "across_batch_rate": 1.0, "target_sync_frames": 100, "clip_rewards": True},
+    ]
+
+
+def mer_sgd_trials(observation: str) -> list[Values]:
+    """Return the trials of DQN-MER with plain SGD, mostly at one product of learning rate and across-batch rate."""
+    if observation == "state":
+        grid = [
+            {"learning_rate": 6e-3 / gamma, "across_batch_rate": gamma, "target_sync_frames": 100}
+            for gamma in (0.3, 1.0, 0.1, 0.03)
+        ]
+        grid += [
             {"learning_rate": 2e-2, "across_batch_rate": 0.3, "target_sync_frames": 1_000},
             {"learning_rate": 6e-3, "across_batch_rate": 0.3, "target_sync_frames": 100},
-        ],
-    ),
-}
-"""By name: what all trials of an agent share, and what each adds. All agents have as many."""
+        ]
+        return [*grid, *({"across_batch_rate": 0.3, **values} for values in others(2e-2, 4e-2))]
+    return [
+        *({"learning_rate": 2e-2, "across_batch_rate": 0.3, **knobs} for knobs in PIXEL_KNOBS),
+        {"learning_rate": 6e-3, "across_batch_rate": 1.0, "target_sync_frames": 100, "clip_rewards": True},
+    ]
 
-COLUMNS = ("game", "observation", "agent", "optimizer", "learning_rate", "across_batch_rate", "target_sync_frames")
-FIGURES = ("mean_score", "mean_score_last_30k", "best_score_on_first_setting", "frames_per_s")
+
+def others(rate: float, higher: float) -> list[Values]:
+    """Return the trials from state of a target copied by episodes, and of clipped rewards."""
+    return [
+        {"learning_rate": rate, "target_sync_episodes": 1},
+        {"learning_rate": rate, "target_sync_episodes": 5},
+        {"learning_rate": higher, "target_sync_episodes": 1},
+        {"learning_rate": rate, "target_sync_frames": 100, "clip_rewards": True},
+    ]
+
+
+PIXEL_KNOBS: list[Values] = [
+    {"target_sync_frames": 100, "clip_rewards": True, "frame_skip": 2},
+    {"target_sync_frames": 100, "clip_rewards": True},
+    {"target_sync_episodes": 5, "clip_rewards": True},
+    {"target_sync_frames": 100, "clip_rewards": True, "discount": 0.95},
+    {"target_sync_frames": 100, "clip_rewards": True, "input_scaling": "centred"},
+]
+"""What may make the small, faint picture learnable, besides the learning rate."""
+
+AGENTS: dict[str, tuple[Values, Callable[[str], list[Values]]]] = {
+    "dqn": ({"agent": "dqn"}, replay_trials),
+    "dqn-mer": ({"agent": "dqn-mer", "optimizer": "adam"}, mer_trials),
+    "dqn-reservoir": ({"agent": "dqn-reservoir"}, replay_trials),
+    "dqn-mer-sgd": ({"agent": "dqn-mer", "optimizer": "sgd"}, mer_sgd_trials),
+}
+"""By name: what all trials of an agent share, and its trials for an observation. All agents have as many."""
+
+COLUMNS = (
+    *("game", "observation", "agent", "optimizer", "learning_rate", "across_batch_rate", "target_sync_frames"),
+    *("target_sync_episodes", "clip_rewards", "frame_skip", "discount", "input_scaling"),
+)
 
 
 def flags(values: dict[str, Any]) -> list[str]:
@@ -78,14 +129,24 @@ def flags(values: dict[str, Any]) -> list[str]:
 
 def folder_name(name: str, values: dict[str, Any]) -> str:
     """Return the name of a trial's folder: its agent and what it changes."""
-    return "-".join([name, *(f"{key.replace('_', '')}{value:g}" for key, value in values.items())])
+    return "-".join(
+        [
+            name,
+            *(
+                f"{key.replace('_', '')}{value if isinstance(value, str) else f'{value:g}'}"
+                for key, value in values.items()
+            ),
+        ]
+    )
 
 
 def trials(games: list[str], observation: str, seeds: list[int], out: Path) -> list[tuple[Path, list[str]]]:
     """Return each trial's folder and flags: seed by seed, the first of every agent and game before any second."""
     made = []
     for seed in seeds:
-        for row in zip_longest(*([(name, shared, own) for own in rows] for name, (shared, rows) in TRIALS.items())):
+        for row in zip_longest(
+            *([(name, shared, own) for own in make(observation)] for name, (shared, make) in AGENTS.items())
+        ):
             for name, shared, own in filter(None, row):
                 for game in games:
                     common = {"game": game, "observation": observation, "seed": seed}
@@ -135,7 +196,7 @@ def collect(out: Path, table: Path) -> None:
         saved = json.loads((path.parent / "config.json").read_text())
         config = saved["config"]
         command = saved["command"].split(" --no-eval-worker")[0]
-        row = {name: config[name] for name in (*COLUMNS, "seed", "frames")}
+        row = {name: config.get(name) for name in (*COLUMNS, "seed", "frames")}
         rows.append({**row, **figures(path.parent), "git_commit": saved["git_commit"], "command": command})
     with table.open("w", newline="") as file:
         writer = csv.DictWriter(file, list(rows[0]), lineterminator="\n")
@@ -154,6 +215,7 @@ def main() -> None:
     run.add_argument("--seeds", default="101")
     run.add_argument("--jobs", type=int, default=2)
     run.add_argument("--out", type=Path, required=True)
+    run.add_argument("--plan", action="store_true", help="print the commands instead")
     gather = commands.add_parser("collect", help="write the table")
     gather.add_argument("out", type=Path)
     gather.add_argument("--table", type=Path, default=Path(__file__).parent / "trials.csv")
@@ -162,8 +224,12 @@ def main() -> None:
         collect(options.out, options.table)
         return
     seeds = [int(seed) for seed in options.seeds.split(",")]
+    planned = trials(options.games.split(","), options.observation, seeds, options.out)
+    if options.plan:
+        print(*(f"python train.py {shlex.join(arguments)}" for _, arguments in planned), sep="\n")
+        return
     with ThreadPoolExecutor(options.jobs) as pool:
-        list(pool.map(run_trial, trials(options.games.split(","), options.observation, seeds, options.out)))
+        list(pool.map(run_trial, planned))
 
 
 if __name__ == "__main__":
