@@ -12,6 +12,7 @@ Importing the package registers its environments. ``gymnasium.make`` imports it 
 import os
 
 from continual_ple.arcade import ArcadeEnv
+from continual_ple.frame_skip import FrameSkip
 from continual_ple.games.catalogue import ENV_IDS, GAMES
 from continual_ple.nonstationary import NonStationary
 from continual_ple.registration import register_games
@@ -22,6 +23,7 @@ __all__ = [
     "ENV_IDS",
     "GAMES",
     "ArcadeEnv",
+    "FrameSkip",
     "NonStationary",
     "Schedule",
     "Setting",

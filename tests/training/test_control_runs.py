@@ -12,6 +12,7 @@ import pytest
 import torch
 
 from dqn_mer.commands.cli import train_command
+from dqn_mer.config.config import AGENTS
 from dqn_mer.config.defaults import default_config
 from dqn_mer.fast.dedup_convolution import DistinctStack
 from dqn_mer.fast.mini_batch import ExplicitMiniBatchUpdate
@@ -22,12 +23,12 @@ from tests.helpers.resuming import flags, train_and_digest, what_is_left
 from tests.training.test_trainer import LEARNING, quiet, rows_of, tiny_run
 
 SHORT = {
-    "game": "flappy_bird", "settings": (100, 90), "frames": 120, "frames_per_setting": 60, "warmup_frames": 20,
-    "target_sync_frames": 30, "eval_every": 60, "eval_frame_limit": 5, "log_every": 40, "meter_every": 0,
+    "game": "flappy_bird", "settings": (100, 90), "frames": 140, "frames_per_setting": 70, "warmup_frames": 20,
+    "target_sync_frames": 30, "eval_every": 70, "eval_frame_limit": 5, "log_every": 40, "meter_every": 0,
     "hidden_sizes": (8,),
 }  # fmt: skip
 BY_EPISODES = {"target_sync_frames": None, "target_sync_episodes": 1}
-PERFORMED = 100  # updates of a short run
+PERFORMED = 120  # updates of a short run
 CONTROLS: dict[str, dict[str, Any]] = {
     "by-episodes": BY_EPISODES,
     "clipped": {"clip_rewards": True},
@@ -37,7 +38,7 @@ CONTROLS: dict[str, dict[str, Any]] = {
     "skipped": {"frame_skip": 3},
     "momentum": {"optimizer": "sgd", "learning_rate": 0.01, "momentum": 0.9, "nesterov": True},
 }
-UPDATES = {"three-updates": 300, "every-fourth-frame": 25}
+UPDATES = {"three-updates": 360, "every-fourth-frame": 30}
 ALL_STATE = {
     **BY_EPISODES, "clip_rewards": True, "updates_per_frame": 2, "update_every": 3, "frame_skip": 2,
     "optimizer": "sgd", "learning_rate": 0.01, "momentum": 0.9,
@@ -72,7 +73,7 @@ def test_every_agent_learns_under_every_control(
         assert [run.agent.memory.rewards.min() for run in (result, without)] == [-1.0, -5.0]
     else:
         assert result.summary["weights_sha256"] != without.summary["weights_sha256"]
-    assert learner.target_syncs > 0 and learner.frames == 120
+    assert learner.target_syncs > 0 and learner.frames == 140
     if control == "by-episodes":
         assert learner.target_syncs == learner.episodes >= 1  # the border ends one at least
     losses = [row["train/loss"] for row in rows_of(tmp_path / "run" / "metrics.csv")]
@@ -119,7 +120,9 @@ def check_goes_on(words: dict[str, Any], frame: int, tmp_path: Path, monkeypatch
     assert what_is_left(tmp_path / "run") == what_is_left(tmp_path / "whole")
 
 
-@pytest.mark.parametrize("agent", [*LEARNING, "random"])
+@pytest.mark.parametrize(
+    "agent", [agent if agent in ("dqn", "dqn-mer") else pytest.param(agent, marks=pytest.mark.slow) for agent in AGENTS]
+)
 def test_with_all_controls_on_every_agent_goes_on_to_the_same_end(
     agent: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -128,7 +131,7 @@ def test_with_all_controls_on_every_agent_goes_on_to_the_same_end(
     check_goes_on({**words, "frames_per_setting": 70, "eval_every": 50, "save_every": 30}, 97, tmp_path, monkeypatch)
 
 
-@pytest.mark.parametrize("agent", ["dqn", "dqn-mer"])
+@pytest.mark.parametrize("agent", [pytest.param("dqn", marks=pytest.mark.slow), "dqn-mer"])
 def test_from_pixels_as_well(agent: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The network is large enough for draws to be made ahead."""
     words = {
