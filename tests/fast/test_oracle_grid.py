@@ -115,7 +115,8 @@ def check_rounding(network: Network, draws: int, ours: MakeLearn, oracle: MakeLe
     """Check in float32 that we are no farther from float64 than autograd's own float32."""
     exact = grid.movement(network, F64, oracle(F64))
     others = [grid.movement(network, F32, oracle(F32), nudge) for nudge in (-1, 0, 1)]
-    check_as_near(grid.movement(network, F32, ours(F32)), others, exact, network.longest_sum(draws + 1))
+    kept = float(grid.flat(network.build(F32)).norm())
+    check_as_near(grid.movement(network, F32, ours(F32)), others, exact, network.longest_sum(draws + 1), kept)
 
 
 EACH_OPTIMIZER = pytest.mark.parametrize("optimizer", grid.OPTIMIZERS)
