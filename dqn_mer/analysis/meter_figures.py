@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import csv
-from collections.abc import Sequence
+from array import array
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -11,7 +11,7 @@ import numpy as np
 
 from dqn_mer.analysis.comparison import Comparison, Group
 from dqn_mer.analysis.metrics import FloatArray, IntArray
-from dqn_mer.analysis.run_report import mark_segments
+from dqn_mer.analysis.run_report import LARGEST_SCORE, mark_segments
 from dqn_mer.analysis.score_figures import (
     Exhibit,
     draw_band,
@@ -22,8 +22,14 @@ from dqn_mer.analysis.score_figures import (
     short_name,
 )
 from dqn_mer.analysis.statistics import interquartile_estimate
+from dqn_mer.storage.escapes import csv_cell, figure_text, markdown_text, shown
+from dqn_mer.storage.files import DamagedError
+from dqn_mer.storage.run_reader import RunReader
 
 FILE = "interference.csv"
+COLUMNS = ("frame", "setting", "other_setting", "cosine_mean")
+MOST_CELLS = 2**26
+"""Cosines of a run, of each two settings at each frame, that are held: 0.5 GB."""
 NO_SETTING = -1
 
 
@@ -48,18 +54,31 @@ def read_interference(path: Path, names: Sequence[str]) -> tuple[IntArray, Float
     Raises:
         ValueError: in one line that names the file, if it is not one of these settings' measurements.
     """
-    try:
-        with path.open(newline="") as file:
-            rows = list(csv.DictReader(file))
-        frames = np.unique(np.array([int(row["frame"]) for row in rows], np.int64))
-        cosines = np.full((len(frames), len(names), len(names)), np.nan)
-        for row in rows:
-            at = np.searchsorted(frames, int(row["frame"]))
-            i, j = names.index(row["setting"]), names.index(row["other_setting"])
-            cosines[at, i, j] = cosines[at, j, i] = float(row["cosine_mean"])
-    except (KeyError, TypeError, ValueError) as error:
-        raise ValueError(f"{path}: cannot be read: {type(error).__name__}: {error}") from None
+    place_of = {text: place for place, name in enumerate(names) for text in (name, csv_cell(name))}
+    times, firsts, seconds, values = array("q"), array("q"), array("q"), array("d")
+    for frame, one, other, cosine in RunReader(path.parent).rows(path.name, COLUMNS):
+        try:
+            times.append(int(frame[:20]))
+            firsts.append(_place(place_of, one))
+            seconds.append(_place(place_of, other))
+            values.append(float(cosine))
+        except (OverflowError, ValueError) as error:
+            raise DamagedError(f"{path}: cannot be read: {type(error).__name__}: {error}") from None
+    frames = np.unique(np.asarray(times, np.int64))
+    if len(frames) * len(names) ** 2 > MOST_CELLS:
+        raise DamagedError(f"{path}: must hold at most {MOST_CELLS // len(names) ** 2:,} frames")
+    cosines = np.full((len(frames), len(names), len(names)), np.nan)
+    at = np.searchsorted(frames, times)
+    cosines[at, firsts, seconds] = cosines[at, seconds, firsts] = values
+    if not (np.isnan(cosines) | (np.abs(cosines) <= LARGEST_SCORE)).all():
+        raise DamagedError(f"{path}: cosine_mean: must be a number")
     return frames, cosines
+
+
+def _place(place_of: Mapping[str, int], name: str) -> int:
+    if name not in place_of:
+        raise ValueError(f"{shown(name)}: must be a setting of the run")
+    return place_of[name]
 
 
 def measured(comparison: Comparison) -> list[Measured]:
@@ -67,10 +86,9 @@ def measured(comparison: Comparison) -> list[Measured]:
     names = [setting.name for setting in comparison.schedule.settings]
     found = []
     for group in comparison.groups:
-        paths = [run.path / FILE for run in group.runs]
-        if not all(path.is_file() for path in paths):
+        if not all(RunReader(run.path).has(FILE) for run in group.runs):
             continue  # of an earlier version, or brought here without it
-        runs = [read_interference(path, names) for path in paths]
+        runs = [read_interference(run.path / FILE, names) for run in group.runs]
         common = runs[0][0]
         for frames, _ in runs[1:]:
             common = np.intersect1d(common, frames)
@@ -134,14 +152,14 @@ def interference_matrices(comparison: Comparison) -> Exhibit | None:
         number_cells(panel, estimate.value, lowest, highest)
         panel.set_xticks(range(len(settings)), ticks, fontsize=8)
         panel.set_yticks(range(len(settings)), ticks, fontsize=8)
-        panel.set_title(group.label, fontsize=10, loc="left", parse_math=False)
+        panel.set_title(figure_text(group.label), fontsize=10, loc="left")
         rows += [
             {"group": group.label, "setting": settings[i].name, "other_setting": settings[j].name}
             | estimate_columns([part[i, j] for part in estimate], len(group.runs), "cosine", 6)
             for i, j in zip(*np.triu_indices(len(settings)), strict=True)
         ]
     figure.colorbar(image, ax=panels, label="cosine between gradients", shrink=0.9)
-    parameter = comparison.parameter.replace("_", " ")
+    parameter = figure_text(comparison.parameter.replace("_", " "))
     figure.supxlabel(f"{parameter} of one example", fontsize=10)
     figure.supylabel(f"{parameter} of the other", fontsize=10)
     caption = (
@@ -158,7 +176,7 @@ INTERFERENCE_EXHIBITS = (interference_curves, interference_matrices)
 def _left_out(comparison: Comparison, shown: Sequence[Group]) -> str:
     """Return what a caption says of the groups that are not shown."""
     there = {group.label for group in shown}
-    missing = [group.label for group in comparison.groups if group.label not in there]
+    missing = [markdown_text(group.label) for group in comparison.groups if group.label not in there]
     reason = "since not all of their runs were measured at the same frames"
     return f" Left out, {reason}: {', '.join(missing)}." if missing else ""
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import io
 import math
 from collections.abc import Mapping, Sequence
@@ -14,12 +13,12 @@ from matplotlib.figure import Figure
 from PIL import Image
 from rich import box
 from rich.table import Table
-from rich.text import Text
 
 from dqn_mer.analysis.comparison import Comparison, Group
 from dqn_mer.analysis.meter_figures import INTERFERENCE_EXHIBITS
 from dqn_mer.analysis.score_figures import EXHIBITS
 from dqn_mer.analysis.statistics import Estimate, interquartile_estimate, probability_of_improvement
+from dqn_mer.storage.escapes import cell, csv_text, markdown_text
 
 EXHIBIT_NAMES = ("curves", "matrices", "difficulty", "interference", "interference_matrices")
 ALWAYS = {"report.md", "metrics.csv", "runs.csv"}
@@ -93,12 +92,12 @@ def report_files(comparison: Comparison) -> dict[str, bytes]:
 
 def comparison_table(comparison: Comparison) -> Table:
     """Return the metrics of every group for the terminal."""
-    table = Table(title=Text(f"{comparison.game}: interquartile mean over seeds [95% interval]"), box=box.SIMPLE_HEAD)
+    table = Table(title=cell(f"{comparison.game}: interquartile mean over seeds [95% interval]"), box=box.SIMPLE_HEAD)
     headings, *lines = zip(*_metric_table(comparison), *_improvement_table(comparison)[1:], strict=True)
     for heading in headings:  # groups as columns, metrics as rows: narrower than the page's
-        table.add_column(Text(heading), overflow="fold", justify="left" if heading == "group" else "right")
+        table.add_column(cell(heading), overflow="fold", justify="left" if heading == "group" else "right")
     for line in lines:
-        table.add_row(*map(Text, line))
+        table.add_row(*map(cell, line))
     return table
 
 
@@ -109,13 +108,14 @@ def _defined(comparison: Comparison) -> list[Metric]:
 
 def _page(comparison: Comparison, exhibits: Sequence[Any]) -> str:
     """Return the page of Markdown."""
-    title = comparison.game.replace("_", " ").title()
+    title = markdown_text(comparison.game.replace("_", " ").title())
     lines = [f"# {title}", "", f"{_described(comparison)}", ""]
     if comparison.remarks:
-        lines += ["**Beware:**", "", *(f"- {remark}" for remark in comparison.remarks), ""]
+        lines += ["**Beware:**", "", *(f"- {markdown_text(remark)}" for remark in comparison.remarks), ""]
     lines += ["## Metrics", "", _markdown(_metric_table(comparison)), "", MEANING, ""]
     if len(improved := _improvement_table(comparison)) > 1:
-        lines += [f"### Probability of improvement over {comparison.baseline}", "", _markdown(improved), ""]
+        over = markdown_text(comparison.baseline)
+        lines += [f"### Probability of improvement over {over}", "", _markdown(improved), ""]
     lines += ["Numbers: [metrics.csv](metrics.csv); each run: [runs.csv](runs.csv).", ""]
     for exhibit in exhibits:
         files = f"[SVG]({exhibit.name}.svg), [numbers]({exhibit.name}.csv)"
@@ -126,8 +126,8 @@ def _page(comparison: Comparison, exhibits: Sequence[Any]) -> str:
 
 def _described(comparison: Comparison) -> str:
     run = comparison.groups[0].runs[0]
-    values = ", ".join(setting.name for setting in comparison.schedule.settings)
-    counts = ", ".join(f"{group.label} ({len(group.runs)})" for group in comparison.groups)
+    values = ", ".join(markdown_text(setting.name) for setting in comparison.schedule.settings)
+    counts = ", ".join(f"{markdown_text(group.label)} ({len(group.runs)})" for group in comparison.groups)
     return (
         f"{run.config['observation'].title()} observations, {comparison.frames[-1]:,} frames, "
         f"{comparison.schedule.frames_per_setting:,} between changes of the setting ({values}). Runs: {counts}."
@@ -193,16 +193,13 @@ def _columns(prefix: str, estimate: Estimate) -> dict[str, float | str]:
 
 
 def _markdown(table: Sequence[Sequence[str]]) -> str:
-    lines = ["| " + " | ".join(cell.replace("|", r"\|") for cell in row) + " |" for row in table]
+    lines = ["| " + " | ".join([markdown_text(name), *numbers]) + " |" for name, *numbers in table]
     return "\n".join([lines[0], "|---" * len(table[0]) + "|", *lines[1:]])
 
 
 def _csv(rows: Sequence[Mapping[str, Any]]) -> bytes:
-    text = io.StringIO()
-    writer = csv.DictWriter(text, list(rows[0]), lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
-    return text.getvalue().encode()
+    heading = list(rows[0])
+    return csv_text([heading, *([row[name] for name in heading] for row in rows)])
 
 
 def _picture(figure: Figure, kind: str) -> bytes:

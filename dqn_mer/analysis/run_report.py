@@ -1,9 +1,9 @@
 """What a run leaves to look at: learning curves, the matrix R as CSV, and a table for the terminal."""
 
-import csv
 import io
 import math
 import re
+from array import array
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -18,12 +18,16 @@ from rich.table import Table
 from rich.text import Text
 
 from dqn_mer.analysis.metrics import FloatArray, IntArray, checked_curves
-from dqn_mer.storage.files import replace_file
+from dqn_mer.storage.escapes import cell, csv_text, figure_text, shown
+from dqn_mer.storage.files import DamagedError, replace_file
+from dqn_mer.storage.run_reader import RunReader
 
 # Okabe and Ito's palette, told apart by all common kinds of colour blindness.
 CURVE_COLOUR = "#0072B2"
 TRAINED_COLOUR = "#E69F00"
 DPI = 130
+LARGEST_SCORE = 1e12  # in a file: the metrics of larger ones could be infinite
+MOST_FRAMES = 1_000_000_000
 MIN_PANEL_SHARE = 0.25  # a panel's axis reaches at least this share of the best score, so that noise looks small
 
 
@@ -65,16 +69,16 @@ def learning_curves(
     for setting, panel in enumerate(panels[: len(setting_names)]):
         _draw_panel(panel, times, curves[:, setting], setting, order, frames_per_setting)
         panel.set_ylim(*_score_range(curves, setting))
-        panel.set_title(setting_names[setting], fontsize=10, loc="left", parse_math=False)
+        panel.set_title(figure_text(setting_names[setting]), fontsize=10, loc="left")
         if setting >= len(setting_names) - columns:  # the lowest panel of its column
             panel.tick_params(labelbottom=True)
             panel.set_xlabel("training frames (thousands)")
     for panel in panels[len(setting_names) :]:
         panel.set_visible(False)
-    figure.suptitle(title, fontsize=13)
+    figure.suptitle(figure_text(title), fontsize=13)
     figure.supylabel("evaluation score (points an episode)", fontsize=10)
     legend = "shaded: the agent is training on this setting; dashed: the setting changes; each panel has its own scale"
-    figure.supxlabel(f"{caption}\n{legend}" if caption else legend, fontsize=9, color="0.3")
+    figure.supxlabel(f"{figure_text(caption)}\n{legend}" if caption else legend, fontsize=9, color="0.3")
     return figure
 
 
@@ -89,8 +93,7 @@ def save_learning_curves(
     """Draw `learning_curves` of a run folder's evaluations.csv, write learning_curves.png there, return its path.
 
     Raises:
-        FileNotFoundError: If there is no evaluations.csv.
-        ValueError: If it does not hold one score for each frame and setting.
+        ValueError: If there is no evaluations.csv, or it does not hold one score for each frame and setting.
     """
     frames, scores = read_evaluations(run_dir / "evaluations.csv", len(setting_names))
     picture = io.BytesIO()
@@ -107,18 +110,31 @@ def read_evaluations(path: Path, settings: int) -> tuple[IntArray, FloatArray]:
     Raises:
         ValueError: If there is no evaluation, or one that does not hold each setting once.
     """
-    with path.open(newline="", encoding="utf-8") as file:
-        rows = list(csv.DictReader(file))
-    by_frame: dict[int, dict[int, float]] = {}
-    for row in rows:
-        by_frame.setdefault(int(row["frame"]), {})[int(row["setting_index"])] = float(row["score_mean"])
-    if not by_frame:
-        raise ValueError(f"{path} holds no evaluation")
-    if len(rows) != settings * len(by_frame) or any(set(row) != set(range(settings)) for row in by_frame.values()):
-        raise ValueError(f"{path} does not hold each of {settings} settings once for every frame")
-    frames = sorted(by_frame)
-    scores = [[by_frame[frame][setting] for setting in range(settings)] for frame in frames]
-    return np.array(frames, dtype=np.int64), np.array(scores, dtype=np.float64)
+    times, places, values = array("q"), array("q"), array("d")
+    for frame, place, score in RunReader(path.parent).rows(path.name, ("frame", "setting_index", "score_mean")):
+        try:
+            times.append(_whole(frame, MOST_FRAMES))
+            places.append(_whole(place, settings))
+            values.append(float(score))
+        except ValueError as error:
+            raise DamagedError(f"{path}: cannot be read: {error}") from None
+    if not values:
+        raise DamagedError(f"{path} holds no evaluation")
+    order = np.lexsort((places, times))
+    frames, found = np.unique(times), np.asarray(places)[order]
+    if len(found) != settings * len(frames) or (found.reshape(-1, settings) != np.arange(settings)).any():
+        raise DamagedError(f"{path} does not hold each of {settings} settings once for every frame")
+    scores = np.asarray(values)[order].reshape(-1, settings)
+    if not (np.abs(scores) <= LARGEST_SCORE).all():  # NaN too
+        raise DamagedError(f"{path}: score_mean: must be a number from {-LARGEST_SCORE:g} to {LARGEST_SCORE:g}")
+    return frames.astype(np.int64), scores
+
+
+def _whole(text: str, high: int) -> int:
+    """Return the whole number from 0 to ``high`` that a cell of a table holds."""
+    if not (text.isascii() and text.isdigit() and len(text) <= 18 and int(text) <= high):
+        raise ValueError(f"{shown(text)}: must be a whole number from 0 to {high:,}")
+    return int(text)
 
 
 def mark_segments(
@@ -176,11 +192,8 @@ def write_matrix(path: Path, matrix: ArrayLike, setting_names: Sequence[str], se
         ValueError: If the names do not fit the matrix.
     """
     scores = _named_matrix(matrix, setting_names, segment_names)
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["trained_on", *setting_names])
-    writer.writerows([name, *row] for name, row in zip(segment_names, scores.tolist(), strict=True))
-    replace_file(path, text.getvalue().encode())
+    rows = ([name, *row] for name, row in zip(segment_names, scores.tolist(), strict=True))
+    replace_file(path, csv_text([["trained_on", *setting_names], *rows]))
 
 
 def summary_table(
@@ -222,7 +235,7 @@ def summary_table(
         table.add_column(Text(heading), justify="right", overflow="fold")
     for name, row, trained in zip(segment_names, scores, order, strict=True):
         cells = [Text(f"{score:.1f}", style="bold" if j == trained else "") for j, score in enumerate(row)]
-        table.add_row(Text(name), *cells)
+        table.add_row(cell(name), *cells)
     return table
 
 

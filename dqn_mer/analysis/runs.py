@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterable, Sequence
+import os
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from continual_ple.settings import Schedule
 from dqn_mer.analysis.metrics import FloatArray, IntArray, continual_summary
-from dqn_mer.analysis.run_report import read_evaluations, score_matrix
-from dqn_mer.config.combinations import OPTIONS_OF_AGENTS
-from dqn_mer.config.config import Config
+from dqn_mer.analysis.run_report import LARGEST_SCORE, read_evaluations, score_matrix
+from dqn_mer.config.combinations import OPTIONS_OF_AGENTS, check_name
+from dqn_mer.config.config import ALLOWED, Config
+from dqn_mer.storage.escapes import shown
+from dqn_mer.storage.run_reader import CONFIG, SUMMARY, RunReader
 from dqn_mer.training.summary import segment_ends
 
 # Fields that do not change what is learned or measured: where a run is kept, and how fast it gets there.
@@ -63,13 +65,18 @@ def find_runs(paths: Sequence[Path]) -> tuple[list[Path], list[Path]]:
     finished: dict[Path, Path] = {}
     unfinished: dict[Path, Path] = {}
     for path in paths:
-        folders = [path] if (path / "config.json").is_file() else sorted(f.parent for f in path.rglob("config.json"))
-        done = {folder.resolve(): folder for folder in folders if (folder / "summary.json").is_file()}
+        folders = [path] if RunReader(path).has(CONFIG) else _run_folders(path)
+        done = {folder.resolve(): folder for folder in folders if RunReader(folder).has(SUMMARY)}
         if not done:
             raise ValueError(f"runs={str(path)!r}: must be a run folder, or hold some, with a summary.json")
         finished |= done
         unfinished |= {folder.resolve(): folder for folder in folders if folder.resolve() not in done}
     return list(finished.values()), list(unfinished.values())
+
+
+def _run_folders(path: Path) -> list[Path]:
+    """Return the run folders below a path, without following links."""
+    return sorted(Path(folder) for folder, _, files in os.walk(path) if CONFIG in files)
 
 
 def load_run(path: Path) -> Run:
@@ -79,18 +86,43 @@ def load_run(path: Path) -> Run:
         ValueError: in one line that names the folder, if a file in it is missing or damaged.
     """
     try:
-        told, summary = (json.loads((path / name).read_text()) for name in ("config.json", "summary.json"))
-        schedule = Schedule.from_json(told["schedule"])
+        reader = RunReader(path)
+        described, summary = reader.json(CONFIG), reader.json(SUMMARY)
+        schedule = Schedule.from_json(described["schedule"])
         names = [setting.name for setting in schedule.settings]
         frames, scores = read_evaluations(path / "evaluations.csv", len(names))
         matrix = score_matrix(frames, scores, segment_ends(schedule, int(frames[-1])))
-        random_scores = [summary["random_scores"][name] for name in names]
+        random_scores = [_score(summary["random_scores"][name]) for name in names]
         order = None if schedule.interleave_frames else schedule.order[: len(matrix)]
         metrics = continual_summary(matrix, order, random_scores, frames, scores)
-        config = {**Config().to_json(), **told["config"]}
-    except (OSError, ValueError, KeyError, TypeError) as error:
+        config = saved_config(described)
+        commit = described.get("git_commit")
+        if not (commit is None or (isinstance(commit, str) and len(commit) <= 100)):
+            raise ValueError(f"git_commit={shown(commit)}: must be text or null")
+    except (ArithmeticError, ValueError, KeyError, TypeError) as error:
         raise ValueError(f"{path}: cannot be read as a finished run: {type(error).__name__}: {error}") from None
-    return Run(path, config, told.get("git_commit"), schedule, frames, scores, matrix, metrics)
+    return Run(path, config, commit, schedule, frames, scores, matrix, metrics)
+
+
+def saved_config(described: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the configuration in a ``config.json``: values by field, each allowed, with defaults for those missing.
+
+    That they fit each other is not asked, since the defaults of what an agent does not read have changed.
+
+    Raises:
+        ValueError: naming the field, if a value is not allowed; or, like a KeyError or TypeError, if there is none.
+    """
+    config = {**Config().to_json(), **described["config"]}
+    for name, allowed in ALLOWED.items():
+        allowed.check(name, allowed.from_json(config[name]))
+    check_name("game", config["game"])
+    return config
+
+
+def _score(value: object) -> float:
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not abs(value) <= LARGEST_SCORE:
+        raise ValueError(f"random_scores: {shown(value)}: must be a number up to {LARGEST_SCORE:g}")
+    return float(value)
 
 
 def config_differences(ours: dict[str, Any], theirs: dict[str, Any], ignored: Iterable[str] = ()) -> list[str]:

@@ -20,6 +20,7 @@ from dqn_mer.analysis.comparison import Comparison, Group
 from dqn_mer.analysis.metrics import FloatArray
 from dqn_mer.analysis.run_report import mark_segments
 from dqn_mer.analysis.statistics import Estimate, interquartile_estimate
+from dqn_mer.storage.escapes import figure_text
 
 # Okabe and Ito's palette, in an order that alternates dark and light, so that it also works in grey.
 COLOURS = ("#0072B2", "#E69F00", "#000000", "#CC79A7", "#009E73", "#56B4E9", "#D55E00")
@@ -29,6 +30,7 @@ MARKERS_PER_CURVE = 8
 TRAINED_BAR: dict[str, Any] = {"color": "0.35", "alpha": 1.0, "ymin": 0.965}  # above the bands, which it would tint
 MOST_NUMBERED_CELLS = 150
 COLUMNS = 3
+LARGEST_INCHES = 100.0  # of a side: 0.5 GB of pixels, where 1,000 segments would take 420 inches
 SHIFT = 0.008
 
 
@@ -98,7 +100,7 @@ def learning_curves(comparison: Comparison) -> Exhibit:
     for index, (setting, panel) in enumerate(zip(settings, panels, strict=True)):
         length = comparison.schedule.frames_per_setting
         mark_segments(panel, float(comparison.frames[-1]), index, comparison.order, length, **TRAINED_BAR)
-        panel.set_title(setting_title(setting), fontsize=10, loc="left", parse_math=False)
+        panel.set_title(figure_text(setting_title(setting)), fontsize=10, loc="left")
         panel.set_xlim(0, times[-1])
         low, high = panel.get_ylim()
         panel.set_ylim(min(0.0, low + 0.04 * (high - low)), high + 0.06 * (high - low))
@@ -128,7 +130,7 @@ def score_matrices(comparison: Comparison) -> Exhibit:
         number_cells(panel, estimate.value, lowest, highest)
         panel.set_xticks(range(len(settings)), ticks, fontsize=8)
         panel.set_yticks(range(len(order)), [ticks[trained] for trained in order], fontsize=8)
-        panel.set_title(group.label, fontsize=10, loc="left", parse_math=False)
+        panel.set_title(figure_text(group.label), fontsize=10, loc="left")
         rows += [
             {"group": group.label, "segment": i, "trained_on": settings[trained].name, "setting": settings[j].name}
             | estimate_columns([part[i, j] for part in estimate], len(group.runs))
@@ -136,7 +138,7 @@ def score_matrices(comparison: Comparison) -> Exhibit:
             for j in range(len(settings))
         ]
     figure.colorbar(image, ax=panels, label="score", shrink=0.9)
-    parameter = comparison.parameter.replace("_", " ")
+    parameter = figure_text(comparison.parameter.replace("_", " "))
     figure.supxlabel(f"evaluated on {parameter}", fontsize=10)
     figure.supylabel(f"after training on {parameter}", fontsize=10)
     caption = (
@@ -162,9 +164,7 @@ def score_by_difficulty(comparison: Comparison) -> Exhibit:
         x += group.style * SHIFT * np.ptp(x)  # so that intervals do not hide each other
         middle, low, high = (np.array(part) for part in zip(*(estimates[name] for name in shown), strict=True))
         look = style(group)
-        panel.plot(
-            x, middle, label=f"{group.label} (n={len(group.runs)})", **look, markevery=[n in trained for n in shown]
-        )
+        panel.plot(x, middle, label=legend_label(group), **look, markevery=[n in trained for n in shown])
         panel.vlines(x, low, high, color=look["color"], linewidth=1)
         new = np.array([name not in trained for name in shown])
         panel.plot(x[new], middle[new], **{**look, "linestyle": "", "markerfacecolor": "white"})
@@ -174,12 +174,12 @@ def score_by_difficulty(comparison: Comparison) -> Exhibit:
             for name in shown
         ]
     ticks = [values[name] for name in names] if numeric else range(len(names))
-    panel.set_xticks(ticks, [f"{values[name]:g}" if numeric else name for name in names], fontsize=9)
+    panel.set_xticks(ticks, [f"{values[name]:g}" if numeric else figure_text(name) for name in names], fontsize=9)
     first, last = (values[comparison.schedule.settings[comparison.order[place]].name] for place in (0, -1))
     if numeric and last < first:
         panel.invert_xaxis()
     panel.set_ylim(bottom=min(0.0, panel.get_ylim()[0]))
-    panel.set_xlabel(comparison.parameter.replace("_", " "))
+    panel.set_xlabel(figure_text(comparison.parameter.replace("_", " ")))
     panel.set_ylabel("score after training")
     panel.spines[["top", "right"]].set_visible(False)
     legend(figure, panel)
@@ -195,10 +195,11 @@ EXHIBITS: tuple[Callable[[Comparison], Exhibit | None], ...] = (learning_curves,
 
 
 def panel_grid(count: int, width: float, height: float) -> tuple[Figure, list[Axes]]:
-    """Return a figure with `count` panels, at most three a row, each of this size in inches."""
+    """Return a figure with `count` panels, at most three a row, each of this size in inches unless all is too large."""
     columns = min(count, COLUMNS)
     lines = math.ceil(count / columns)
-    figure = Figure(figsize=(width * columns + 0.6, height * lines + 0.8), layout="constrained")
+    size = (min(width * columns + 0.6, LARGEST_INCHES), min(height * lines + 0.8, LARGEST_INCHES))
+    figure = Figure(figsize=size, layout="constrained")
     FigureCanvasAgg(figure)
     panels = list(figure.subplots(lines, columns, squeeze=False).flat)
     for panel in panels[count:]:
@@ -224,11 +225,16 @@ def draw_band(panel: Axes, group: Group, times: FloatArray, estimate: Estimate) 
     look = style(group)
     every = max(1, round(len(times) / MARKERS_PER_CURVE))
     shift = group.style * every // 3 % every  # so that markers of two curves do not hide each other
-    panel.plot(times, estimate.value, label=f"{group.label} (n={len(group.runs)})", markevery=(shift, every), **look)
+    panel.plot(times, estimate.value, label=legend_label(group), markevery=(shift, every), **look)
     panel.fill_between(times, estimate.low, estimate.high, color=look["color"], alpha=0.18, linewidth=0)
     for edge in (estimate.low, estimate.high):
         panel.plot(times, edge, color=look["color"], linestyle=look["linestyle"], linewidth=0.5)
     panel.spines[["top", "right"]].set_visible(False)
+
+
+def legend_label(group: Group) -> str:
+    """Return what a legend says of a group."""
+    return figure_text(f"{group.label} (n={len(group.runs)})")
 
 
 def legend(figure: Figure, panel: Axes) -> None:
@@ -238,10 +244,10 @@ def legend(figure: Figure, panel: Axes) -> None:
 
 
 def short_name(comparison: Comparison, setting: Setting) -> str:
-    """Return what tells a setting from the others in few letters."""
+    """Return what tells a setting from the others in few letters, for a figure."""
     if set(setting.parameters) == {comparison.parameter}:
         return f"{setting.parameters[comparison.parameter]:g}"
-    return setting.name
+    return figure_text(setting.name)
 
 
 def estimate_columns(estimate: Iterable[Any], runs: int, of: str = "score", digits: int = 4) -> dict[str, Any]:

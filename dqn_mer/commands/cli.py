@@ -14,6 +14,7 @@ from dqn_mer.config.combinations import TARGET_PERIODS
 from dqn_mer.config.config import Config, ResumeOptions
 from dqn_mer.config.defaults import default_config
 from dqn_mer.config.flags import NONE, UsageError, parse, parse_known
+from dqn_mer.storage.escapes import one_line, printable
 from dqn_mer.training.stopping import RunStopped, how_to_go_on
 
 if TYPE_CHECKING:
@@ -66,18 +67,18 @@ def train_command(arguments: Sequence[str]) -> int:
     except (UsageError, ValueError, ImportError) as error:
         return _complain(str(error))
     except RunStopped as stopped:
-        print(stopped)
+        print(one_line(stopped))
         return stopped.exit_code
     try:  # errors from here on are no mistakes of the user's, and keep their traceback
         with trainer:
             result = trainer.run(command_line())
     except RunStopped as stopped:
-        print(" ".join(str(stopped).split()), file=sys.stderr)
+        print(one_line(stopped), file=sys.stderr)
         return stopped.exit_code
     except KeyboardInterrupt:
-        print(f"stopped at once by Ctrl-C; {how_to_go_on(trainer.run_dir)}", file=sys.stderr)
+        print(one_line(f"stopped at once by Ctrl-C; {how_to_go_on(trainer.run_dir)}"), file=sys.stderr)
         return 130
-    print(f"results: {result.run_dir}  (tensorboard --logdir {result.run_dir.parent})")
+    print(printable(f"results: {result.run_dir}  (tensorboard --logdir {result.run_dir.parent})"))
     return 0
 
 
@@ -207,5 +208,5 @@ def _peek(arguments: Sequence[str], name: str) -> str | None:
 
 
 def _complain(message: str) -> int:
-    print("error: " + " ".join(message.split()), file=sys.stderr)
+    print("error: " + one_line(message), file=sys.stderr)
     return 2

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import os
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,7 +18,9 @@ from dqn_mer.analysis.report import ALWAYS, REPORT_FILES, comparison_table, repo
 from dqn_mer.analysis.runs import Run, find_runs, load_run
 from dqn_mer.config.fields import Range, check_fields
 from dqn_mer.config.seeds import spawn_streams
-from dqn_mer.storage.files import replace_file
+from dqn_mer.storage.escapes import say
+from dqn_mer.storage.files import check_may_write, replace_file
+from dqn_mer.storage.run_reader import RunReader
 
 
 @dataclass(frozen=True)
@@ -56,7 +57,7 @@ def compare(options: CompareOptions, console: Console | None = None) -> tuple[Co
     _check_out(options)
     finished, unfinished = find_runs(options.runs)
     for path in unfinished:
-        shown.print(f"left out: {path}: not finished", style="yellow", markup=False, highlight=False, soft_wrap=True)
+        say(shown, f"left out: {path}: not finished", "yellow")
     runs = [load_run(path) for path in finished]
     fields = tuple(options.by.split(","))
     comparisons = compare_runs(runs, fields, options.baseline or None)
@@ -67,6 +68,7 @@ def compare(options: CompareOptions, console: Console | None = None) -> tuple[Co
         for comparison in comparisons
         for name, content in report_files(comparison).items()
     }
+    _check_no_links(options.out, {path.parent for path in files})
     for path, content in files.items():  # all is drawn before anything is written
         path.parent.mkdir(parents=True, exist_ok=True)
         replace_file(path, content)
@@ -74,9 +76,9 @@ def compare(options: CompareOptions, console: Console | None = None) -> tuple[Co
     for comparison in comparisons:
         shown.print(comparison_table(comparison))
         for remark in comparison.remarks:
-            shown.print(f"beware: {remark}", style="yellow", markup=False, highlight=False, soft_wrap=True)
+            say(shown, f"beware: {remark}", "yellow")
         page = options.out / comparison.game / "report.md"
-        shown.print(f"report: {page}", markup=False, highlight=False, soft_wrap=True)
+        say(shown, f"report: {page}")
     return comparisons
 
 
@@ -84,15 +86,22 @@ def _check_out(options: CompareOptions) -> None:
     """Raise ValueError unless the report's folder is new, empty, or may be overwritten."""
     out = options.out
     above = next(folder for folder in (out, *out.absolute().parents) if folder.exists())
-    if not above.is_dir() or not os.access(above, os.W_OK | os.X_OK):
-        raise ValueError(f"out={str(out)!r}: {above} must be a folder that may be written to")
+    check_may_write("out", out, above)
     if out.exists() and any(out.iterdir()) and not options.overwrite:
         raise ValueError(f"out={str(out)!r}: is not empty; must be a new folder, or give --overwrite")
 
 
+def _check_no_links(out: Path, folders: Collection[Path]) -> None:
+    """Raise ValueError if a folder of the report is a link, and its files would land elsewhere."""
+    for folder in folders:
+        if folder.is_symlink() or (folder.exists() and not folder.is_dir()):
+            raise ValueError(f"out={str(out)!r}: {folder} must be a folder or new")
+
+
 def _drop_old_files(out: Path, files: Collection[Path]) -> None:
     """Remove what an earlier report in ``out`` had and this one does not: a figure, or a whole game."""
-    for folder in (path for path in out.iterdir() if all((path / name).is_file() for name in ALWAYS)):
+    folders = [path for path in out.iterdir() if not path.is_symlink()]
+    for folder in (path for path in folders if all((path / name).is_file() for name in ALWAYS)):
         for path in (folder / name for name in REPORT_FILES):
             if path not in files:
                 path.unlink(missing_ok=True)
@@ -119,7 +128,7 @@ def _with_unseen(
     for group in comparison.groups:
         runs = []
         for run in group.runs:
-            console.print(f"playing unseen settings: {run.path}", markup=False, highlight=False, soft_wrap=True)
+            say(console, f"playing unseen settings: {run.path}")
             runs.append(_played(run, values))
         missing += [str(run.path) for run in runs if not run.unseen]
         groups.append(dataclasses.replace(group, runs=tuple(runs)))
@@ -133,7 +142,7 @@ def _played(run: Run, values: Sequence[float]) -> Run:
     """Return the run with its saved agent's scores under these values; without them if there is no saved agent."""
     from dqn_mer.evaluation.saved_agent import EvaluateOptions, evaluate_checkpoint  # imports all that plays
 
-    if not any(run.path.glob("checkpoints/frame-*")):
+    if not RunReader(run.path).frames("checkpoints"):
         return run
     options = EvaluateOptions(
         path=run.path,

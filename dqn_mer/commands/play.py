@@ -12,7 +12,6 @@ import numpy as np
 import tyro
 from rich.console import Console
 from rich.table import Table
-from rich.text import Text
 
 from continual_ple.settings import Setting
 from dqn_mer.commands.watch import open_window, overlay
@@ -25,6 +24,7 @@ from dqn_mer.evaluation.evaluator import episode_seeds
 from dqn_mer.evaluation.overlay import Overlay
 from dqn_mer.evaluation.saved_agent import AgentFields, load_agent
 from dqn_mer.networks.device import processor
+from dqn_mer.storage.escapes import cell, printable
 
 if TYPE_CHECKING:
     import pygame
@@ -170,7 +170,7 @@ def play(options: PlayOptions, console: Console | None = None) -> list[tuple[flo
     """
     mine, theirs = _set_up(options)
     scores = []
-    with processor(1), open_window(f"{options.game}: {mine.setting}") as window, contextlib.suppress(Closed):
+    with processor(1), open_window(printable(f"{options.game}: {mine.setting}")) as window, contextlib.suppress(Closed):
         match = Match(window, mine, theirs, Keyboard(mine.action_names))
         for seed in episode_seeds(options.seed, MAX_EPISODES):
             scores.append(match.play(seed))
@@ -200,7 +200,7 @@ def _set_up(options: PlayOptions) -> tuple[Overlay, Overlay | None]:
 
 
 def _table(setting: str, scores: list[tuple[float, float | None]]) -> Table:
-    table = Table(title=Text(f"score under {setting}"))
+    table = Table(title=cell(f"score under {setting}"))
     for name in ("episode", "you", "agent"):
         table.add_column(name, justify="right")
     for episode, (mine, theirs) in enumerate(scores):

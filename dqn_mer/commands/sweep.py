@@ -7,8 +7,6 @@ a sweep started again waits for a run that is still going on, instead of startin
 from __future__ import annotations
 
 import itertools
-import json
-import os
 import shlex
 import signal
 import sys
@@ -21,11 +19,13 @@ from typing import Annotated, Any, Literal, cast
 
 from rich.console import Console
 
-from dqn_mer.analysis.runs import config_differences
+from dqn_mer.analysis.runs import config_differences, saved_config
 from dqn_mer.commands.sweep_job import Job, Outcome, allow_jobs, check_system, run_job, stop_jobs
 from dqn_mer.commands.sweep_progress import SweepDisplay
 from dqn_mer.config.config import CHOICES, Config
 from dqn_mer.config.fields import Range, bad_value, check_fields
+from dqn_mer.storage.escapes import say, shown
+from dqn_mer.storage.run_reader import CONFIG, RunReader
 
 OWN_FLAGS = {
     "game": "games", "agent": "agents", "seed": "seeds", "run_dir": "out", "log_dir": "out", "resume": "out",
@@ -152,7 +152,9 @@ def plan(options: SweepOptions, train_flags: Sequence[str]) -> list[Job]:
         config, frames = parsed(game, agent)
         run_dir = options.out.absolute() / game / agent / f"seed-{seed}"
         config = replace(config, seed=seed, threads=threads, run_dir=run_dir)
-        if os.path.lexists(run_dir):
+        below = RunReader(options.out.absolute())
+        below.has(f"{game}/{agent}/seed-{seed}.log")
+        if below.has_folder(f"{game}/{agent}/seed-{seed}"):
             _check_same(run_dir, config)
         else:
             check_run_folder(config)
@@ -175,15 +177,15 @@ def _refuse_own(train_flags: Sequence[str]) -> None:
 def _check_same(run_dir: Path, config: Config) -> None:
     """Raise ValueError if the folder holds a run, finished or not, with other flags."""
     try:
-        before: dict[str, Any] = json.loads((run_dir / "config.json").read_text())["config"]
-    except FileNotFoundError:
-        return  # stopped before it began
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise ValueError(f"{run_dir}: must be a run folder or new: config.json: {error}") from None
+        if not RunReader(run_dir).has(CONFIG):
+            return  # stopped before it began
+        before = saved_config(RunReader(run_dir).json(CONFIG))
+    except (ArithmeticError, KeyError, TypeError, ValueError) as error:
+        raise ValueError(f"{run_dir}: must be a run folder or new: {CONFIG}: {error}") from None
     wanted = config.to_json()
-    for name in config_differences({**Config().to_json(), **before}, wanted):
+    for name in config_differences(before, wanted):
         raise ValueError(
-            f"{name}={wanted.get(name)!r}: {run_dir} was run with {before.get(name)!r}; give another --out"
+            f"{name}={wanted.get(name)!r}: {run_dir} was run with {shown(before.get(name))}; give another --out"
         )
 
 
@@ -217,7 +219,7 @@ def _report(outcomes: Sequence[Outcome], out: Path, console: Console) -> int:
     """Say how the runs ended, the failed ones last; returns the exit code."""
 
     def line(text: str, style: str = "") -> None:
-        console.print(text, style=style, markup=False, highlight=False, soft_wrap=True)
+        say(console, text, style)
 
     failed = [outcome for outcome in outcomes if outcome.exit_code != 0]
     skipped = sum(outcome.skipped for outcome in outcomes)

@@ -16,6 +16,8 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from dqn_mer.storage.files import DamagedError, open_log
+from dqn_mer.storage.run_reader import SUMMARY, RunReader
 from dqn_mer.storage.state import StateError
 
 TRAINER = [sys.executable, "-m", "dqn_mer", "train"]
@@ -50,7 +52,10 @@ class Job:
     @property
     def finished(self) -> bool:
         """Whether it has come to its end."""
-        return (self.run_dir / "summary.json").is_file()
+        try:
+            return RunReader(self.run_dir).has(SUMMARY)
+        except DamagedError:
+            return False  # the process that is to train says what is wrong
 
 
 @dataclass(frozen=True)
@@ -82,9 +87,9 @@ def run_job(job: Job) -> Outcome:
     """Bring a run to its end, whatever there is of it; its failure is an outcome, not an exception."""
     try:
         return _run_alone(job)
-    except OSError as error:
-        with suppress(OSError), job.log.open("a") as log:
-            log.write(f"{error}\n{ENDED}1\n")
+    except (OSError, DamagedError) as error:
+        with suppress(OSError, DamagedError), open_log(job.log) as log:
+            log.write(f"{error}\n{ENDED}1\n".encode(errors="backslashreplace"))
         return Outcome(job.name, job.log, 1, last_line=str(error))
 
 
@@ -95,12 +100,13 @@ def _run_alone(job: Job) -> Outcome:
     if job.finished:
         return Outcome(job.name, job.log, 0, skipped=True)
     job.log.parent.mkdir(parents=True, exist_ok=True)
-    with job.log.open("ab") as log:
+    with open_log(job.log) as log:
         fcntl.flock(log, fcntl.LOCK_EX)  # waits while a process that an earlier sweep left behind still trains it
         if job.finished:
             return Outcome(job.name, job.log, 0, skipped=True)
         words = _train_words(job)
-        log.write(f"sweep: {time.strftime('%Y-%m-%d %H:%M:%S')}: train {' '.join(words)}\n".encode())
+        heading = f"sweep: {time.strftime('%Y-%m-%d %H:%M:%S')}: train {' '.join(words)}\n"
+        log.write(heading.encode(errors="backslashreplace"))
         log.flush()
         code = _train(words, job.threads, log.fileno())
         log.write(f"{ENDED}{code}\n".encode())
@@ -124,10 +130,10 @@ def stop_jobs() -> None:
 def log_tail(path: Path, size: int = 2_000) -> list[str]:
     """Return the last lines of a log, [] where there is none."""
     try:
-        with path.open("rb") as file:
+        with RunReader(path.parent).open(path.name, sys.maxsize) as file:
             file.seek(max(0, file.seek(0, os.SEEK_END) - size))
-            return file.read().decode(errors="replace").splitlines()
-    except OSError:
+            return file.read(size).decode(errors="replace").splitlines()
+    except (OSError, DamagedError):
         return []
 
 
@@ -138,7 +144,7 @@ def _train_words(job: Job) -> list[str]:
     try:
         if find_state(job.run_dir) is not None:
             return ["--resume", str(job.run_dir)]
-    except StateError:
+    except (DamagedError, StateError):
         pass  # all that was saved is damaged
     if os.path.lexists(job.run_dir):
         names = (job.run_dir.with_name(f"{job.run_dir.name}.stopped-{number}") for number in range(1, 10_000))

@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
 from dqn_mer.commands.sweep_job import ENDED, Job, Outcome, log_tail
+from dqn_mer.storage.escapes import say
 
 REFRESH_S = 1.0
 
@@ -109,4 +110,4 @@ class SweepDisplay(AbstractContextManager["SweepDisplay"]):
         return f"failed with exit code {self._failed[job.name]}" if job.name in self._failed else None
 
     def _say(self, text: str) -> None:
-        self.console.print(text, markup=False, highlight=False, soft_wrap=True)
+        say(self.console, text)

@@ -29,6 +29,8 @@ from dqn_mer.evaluation.evaluator import GreedyPolicy, episode_seeds
 from dqn_mer.evaluation.overlay import Overlay
 from dqn_mer.evaluation.saved_agent import AgentFields, SavedAgent, load_agent, settings_to_play
 from dqn_mer.networks.device import choose_device, processor
+from dqn_mer.storage.escapes import printable, say
+from dqn_mer.storage.run_reader import SUMMARY, RunReader
 from dqn_mer.training.folder import create_new_folder
 
 if TYPE_CHECKING:
@@ -130,7 +132,7 @@ def open_window(title: str) -> Iterator[Window]:
 
 
 def _show(options: WatchOptions, agent: SavedAgent, settings: list[Setting]) -> None:
-    with open_window(f"{agent.config.game}: {agent.checkpoint.path}") as window:
+    with open_window(printable(f"{agent.config.game}: {agent.checkpoint.path}")) as window:
         for setting in settings:
             with closing(overlay(agent, setting, options.frame_limit, options.device)) as env:
                 for seed in episode_seeds(options.seed, options.episodes):
@@ -152,7 +154,7 @@ def _record(
                 said = f"{clip.setting}: score {clip.score:g} in {len(clip.pictures) - 1:,} frames"
                 if options.out is not None:
                     said += f", {save_clip(clip, options.out, options.format, episode)}"
-                console.print(said, highlight=False, markup=False, soft_wrap=True)
+                say(console, said)
                 if episode == 0:  # clips are large: what is kept of them is made here
                     rows.append(sheet_row(clip))
                     if run_dir is not None:
@@ -168,7 +170,7 @@ def _record(
 def _run_of(agent: SavedAgent) -> Path:
     """Return the finished run that a checkpoint lies in; raises ValueError if there is none."""
     run_dir = agent.checkpoint.path.absolute().parent.parent
-    if not (run_dir / "summary.json").is_file():
+    if not RunReader(run_dir).has(SUMMARY):
         # TensorBoard may stop reading a file of events when there is a newer one beside it.
         raise ValueError(f"tensorboard: {run_dir} must be a finished run, with summary.json")
     return run_dir

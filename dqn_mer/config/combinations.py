@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -47,9 +48,8 @@ def check_combinations(config: Config) -> None:
     for holds, names, why in rules:
         if holds:
             _must_be_default(config, names, why)
-    if "/" in config.game or not config.game.isprintable() or not config.game.strip():
-        games = ", ".join(allowed_values(type(config))["game"].choices)
-        raise bad_value("game", config.game, f"one of {games}, or the name of a task of yours: one line, no slash")
+    games = ", ".join(allowed_values(type(config))["game"].choices)
+    check_name("game", config.game, f"one of {games}, or the name of a task of yours: ")
     _check_target_period(config)
     if config.nesterov and not config.momentum:
         raise ValueError(f"nesterov={config.nesterov}: needs momentum above 0")
@@ -65,6 +65,12 @@ def _check_target_period(config: Config) -> None:
         raise ValueError(f"target_sync_frames={frames}: not used with target_sync_episodes={episodes}; must be none")
     if frames is None and episodes is None:
         raise ValueError("target_sync_frames=None: must be a whole number, unless target_sync_episodes is one")
+
+
+def check_name(field: str, name: str, known: str = "") -> None:
+    """Raise ValueError unless a name, in the name of a folder, means nothing but itself; ``known`` are good ones."""
+    if not name.isprintable() or not name.strip() or len(name) > 100 or re.search(r"^\.|[/\\]", name):
+        raise bad_value(field, name, f"{known}one line of at most 100 characters, no slash, no dot in front")
 
 
 def check_no_schedule(config: Config) -> None:

@@ -5,23 +5,29 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import safetensors
 import safetensors.torch
 import torch
 from torch import nn
 
 from dqn_mer.networks.own_networks import MakeNetwork
 from dqn_mer.networks.q_network import network_from_spec
-from dqn_mer.storage.files import write_folder
+from dqn_mer.storage.escapes import shown
+from dqn_mer.storage.files import DamagedError, write_folder
+from dqn_mer.storage.run_reader import RunReader
 
 FORMAT = "dqn-mer checkpoint"
 VERSION = 1
 WEIGHTS = "weights.safetensors"
 DESCRIPTION = "checkpoint.json"
+CHECKPOINTS = "checkpoints"
+WEIGHTS_BYTES = 2**33
+"""Largest file of weights: two thousand million of them."""
+_DTYPES = {torch.float32: "F32"}
 
 
 class CheckpointError(ValueError):
@@ -68,22 +74,21 @@ def save_checkpoint(folder: Path, model: nn.Module, description: Mapping[str, An
     return folder
 
 
-def find_checkpoint(path: Path) -> Path:
-    """Return ``path`` if it is a checkpoint, or the latest checkpoint of the run folder ``path``.
-
-    Raises:
-        CheckpointError: if it is neither.
-    """
-    if (path / DESCRIPTION).is_file():
-        return path
-    found = sorted(entry.parent for entry in path.glob(f"checkpoints/frame-*/{DESCRIPTION}"))
-    if not found:
-        raise CheckpointError(f"{path}: must be a checkpoint or a run folder with checkpoints/frame-*/{DESCRIPTION}")
-    return found[-1]
+def _find(path: Path) -> RunReader:
+    """Return the checkpoint ``path``, or the latest one of the run folder ``path``."""
+    reader = RunReader(path)
+    if reader.has(DESCRIPTION):
+        return reader
+    for latest in reversed(reader.frames(CHECKPOINTS)):
+        if latest.has(DESCRIPTION):
+            return latest
+    raise CheckpointError(f"{path}: must be a checkpoint or a run folder with {CHECKPOINTS}/frame-*/{DESCRIPTION}")
 
 
 def load_checkpoint(path: Path, network: MakeNetwork | None = None) -> Checkpoint:
     """Load a checkpoint, or the latest one of a run folder.
+
+    Nothing of a network's size is made before the header of its weights has the same shapes.
 
     Args:
         path: of either.
@@ -92,28 +97,40 @@ def load_checkpoint(path: Path, network: MakeNetwork | None = None) -> Checkpoin
     Raises:
         CheckpointError: if it is missing, damaged or not ours, or if ``network`` is needed and not given.
     """
-    folder = find_checkpoint(path)
-    description = _read_description(folder / DESCRIPTION)
-    weights = folder / WEIGHTS
     try:
-        spec = description["network"]
-        model = network_from_spec(spec if network is None else {**spec, "make": network})
-    except (AttributeError, KeyError, TypeError, ValueError, RuntimeError) as error:
-        raise CheckpointError(f"{folder / DESCRIPTION}: bad network: {error}") from None
-    expected = {name: list(tensor.shape) for name, tensor in model.state_dict().items()}
+        return _load(_find(path), network)
+    except DamagedError as error:
+        raise CheckpointError(str(error)) from None
+
+
+def _load(reader: RunReader, network: MakeNetwork | None) -> Checkpoint:
+    description = _read_description(reader)
+    path = reader.folder / WEIGHTS
+    file = reader.tensors(WEIGHTS, WEIGHTS_BYTES, "pt")
+    shapes = {name: (file.get_slice(name).get_dtype(), tuple(file.get_slice(name).get_shape())) for name in file.keys()}
+    described = reader.folder / DESCRIPTION
     try:
-        with safetensors.safe_open(weights, framework="pt") as file:
-            shapes = {name: file.get_slice(name).get_shape() for name in file.keys()}
-    except (OSError, safetensors.SafetensorError) as error:
-        raise CheckpointError(f"{weights}: cannot be read: {error}") from None
+        spec = description["network"] if network is None else {**description["network"], "make": network}
+        if network is None and len(spec["hidden_sizes"]) > len(shapes):
+            raise ValueError(f"hidden_sizes: must be at most {len(shapes):,}, for each of which there are weights")
+        with torch.device("meta") if network is None else nullcontext():  # a user's function is not a stranger's file
+            state = network_from_spec(spec).state_dict()
+    except (ArithmeticError, AttributeError, KeyError, TypeError, ValueError, RuntimeError) as error:
+        said = shown(str(error).partition("\n")[0])[1:-1]
+        kind = "" if isinstance(error, ValueError) else f"{type(error).__name__}: "
+        raise CheckpointError(f"{described}: bad network: {kind}{said}") from None
+    expected = {name: (_DTYPES.get(tensor.dtype, ""), tuple(tensor.shape)) for name, tensor in state.items()}
     if shapes != expected:
-        wrong = sorted(set(_pairs(shapes)) ^ set(_pairs(expected)))
-        raise CheckpointError(f"{weights}: tensors do not fit the network; first difference: {wrong[0]}")
-    data = weights.read_bytes()
-    if hashlib.sha256(data).hexdigest() != description.get("weights_sha256"):
-        raise CheckpointError(f"{weights}: checksum differs from the one in {DESCRIPTION}; the file is damaged")
-    model.load_state_dict(safetensors.torch.load(data))
-    return Checkpoint(folder, model, description)
+        wrong = min(set(shapes.items()) ^ set(expected.items()))
+        raise CheckpointError(f"{path}: tensors do not fit the network; first difference: {shown(wrong)}")
+    if reader.digest(WEIGHTS, WEIGHTS_BYTES) != description.get("weights_sha256"):
+        raise CheckpointError(f"{path}: checksum differs from the one in {DESCRIPTION}; the file is damaged")
+    try:
+        model = network_from_spec(spec)
+        model.load_state_dict({name: file.get_tensor(name) for name in shapes})
+    except (MemoryError, RuntimeError, ValueError) as error:
+        raise CheckpointError(f"{path}: cannot be loaded: {error}") from None
+    return Checkpoint(reader.folder, model, description)
 
 
 def _weights_bytes(model: nn.Module) -> bytes:
@@ -125,17 +142,10 @@ def _weights_bytes(model: nn.Module) -> bytes:
     return safetensors.torch.save(state)
 
 
-def _read_description(path: Path) -> dict[str, Any]:
-    try:
-        description = json.loads(path.read_bytes())
-    except (OSError, ValueError) as error:
-        raise CheckpointError(f"{path}: cannot be read: {error}") from None
-    if not isinstance(description, dict) or description.get("format") != FORMAT:
+def _read_description(reader: RunReader) -> dict[str, Any]:
+    description, path = reader.json(DESCRIPTION), reader.folder / DESCRIPTION
+    if description.get("format") != FORMAT:
         raise CheckpointError(f"{path}: format must be {FORMAT!r}")
     if description.get("version") != VERSION:
-        raise CheckpointError(f"{path}: version={description.get('version')!r}: must be {VERSION}")
+        raise CheckpointError(f"{path}: version={shown(description.get('version'))}: must be {VERSION}")
     return description
-
-
-def _pairs(shapes: Mapping[str, list[int]]) -> list[tuple[str, tuple[int, ...]]]:
-    return [(name, tuple(shape)) for name, shape in shapes.items()]

@@ -12,7 +12,6 @@ from typing import Annotated, Any, Literal
 import tyro
 from rich.console import Console
 from rich.table import Table
-from rich.text import Text
 
 from continual_ple import ENV_IDS, ArcadeEnv, saved_state
 from continual_ple.settings import Schedule, Setting
@@ -24,7 +23,8 @@ from dqn_mer.evaluation.checkpoint import Checkpoint, CheckpointError, load_chec
 from dqn_mer.evaluation.choose_settings import choose_settings
 from dqn_mer.evaluation.evaluator import Evaluator, GreedyPolicy, SettingResult
 from dqn_mer.networks.device import choose_device, processor
-from dqn_mer.storage.files import write_new_file
+from dqn_mer.storage.escapes import cell
+from dqn_mer.storage.files import check_may_write, write_new_file
 from dqn_mer.training.folder import as_json
 
 
@@ -112,7 +112,7 @@ def load_agent(options: AgentFields, task: Task | None = None) -> SavedAgent:
             task = dataclasses.replace(task, schedule=schedule, frame_skip=config.frame_skip)
         elif config.game in ENV_IDS:
             task = game_task(config, schedule)
-    except (KeyError, TypeError, ValueError) as error:
+    except (ArithmeticError, KeyError, TypeError, ValueError) as error:
         raise CheckpointError(f"{checkpoint.path}: bad description: {error}") from None
     if task is None:
         raise CheckpointError(
@@ -209,13 +209,13 @@ def _result_json(result: SettingResult, parameters: dict[str, float]) -> dict[st
 def _table(content: dict[str, Any]) -> Table:
     trained = "all in turn" if content["interleaved"] else f"{content['trained_on_last']} last"
     title = f"frame {content['frame']:,}, trained on {trained}; {content['episodes']} episodes"
-    table = Table(title=Text(title))
+    table = Table(title=cell(title))
     for name in ("setting", "score mean", "95% interval", "best", "return", "frames"):
         table.add_column(name, justify="left" if name == "setting" else "right")
     for row in content["settings"]:
         low, high = row["score_interval_95"]
         table.add_row(
-            Text(row["setting"]),
+            cell(row["setting"]),
             f"{row['score_mean']:.1f}",
             f"{low:.1f} to {high:.1f}",
             f"{row['score_best']:g}",
@@ -232,5 +232,4 @@ def _check_new_file(field: str, path: Path) -> None:
             raise ValueError(f"{field}={str(path)!r}: exists already; must be a new file")
     except OSError as error:
         raise ValueError(f"{field}={str(path)!r}: cannot be written: {error.strerror}") from None
-    if not path.parent.is_dir() or not os.access(path.parent, os.W_OK | os.X_OK):
-        raise ValueError(f"{field}={str(path)!r}: {path.parent} must be a folder that may be written to")
+    check_may_write(field, path, path.parent)

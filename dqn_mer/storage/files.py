@@ -5,13 +5,18 @@ from __future__ import annotations
 import hashlib
 import os
 import shutil
+import stat
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from io import FileIO
 from pathlib import Path
+from typing import BinaryIO
 
 SUMS = "SHA256SUMS"
 """The checksums of a folder's files, as `sha256sum -c SHA256SUMS` reads them."""
 CHUNK_BYTES = 2**20
+NO_FOLLOW: int = sum(getattr(os, name, 0) for name in ("O_NOFOLLOW", "O_NONBLOCK", "O_CLOEXEC", "O_BINARY"))
+"""Flags of `os.open` with which a link is an error, and a pipe without a writer blocks nobody."""
 
 Writer = Callable[[Path], None]
 
@@ -43,13 +48,12 @@ class GrowingFile:
 
     def __init__(self, path: Path, keep_bytes: int | None = None) -> None:
         self.path = path
+        self._file: FileIO
         if keep_bytes is not None:
-            check_plain_file(path, keep_bytes)
-        with naming(path):
-            self._file = path.open("xb" if keep_bytes is None else "r+b", buffering=0)
-            if keep_bytes is not None:
-                self._file.truncate(keep_bytes)
-                self._file.seek(keep_bytes)
+            self._file = _reopened(path, keep_bytes)
+        else:
+            with naming(path):
+                self._file = path.open("xb", buffering=0)
 
     def write(self, data: bytes) -> None:
         """Add ``data``."""
@@ -70,9 +74,91 @@ class GrowingFile:
 
 
 def check_plain_file(path: Path, least_bytes: int) -> None:
-    """Raise DamagedError unless there is a file, and no link, of at least this size."""
-    if path.is_symlink() or not path.is_file() or path.stat().st_size < least_bytes:
-        raise DamagedError(f"{path}: must be a plain file of at least {least_bytes:,} bytes")
+    """Raise DamagedError unless there is a file of one name, and no link, of at least this size."""
+    _opened(path, least_bytes).close()
+
+
+def _opened(path: Path, least_bytes: int) -> FileIO:
+    """Open a file that is written to in place, if it is one that `check_plain_file` allows."""
+    try:
+        descriptor = os.open(path, os.O_RDWR | NO_FOLLOW)
+    except (FileNotFoundError, IsADirectoryError, NotADirectoryError):
+        raise DamagedError(f"{path}: must be a plain file of at least {least_bytes:,} bytes") from None
+    except OSError as error:
+        if os.path.islink(path):
+            raise DamagedError(f"{path}: must be a plain file, is a link") from None
+        raise OSError(error.errno, error.strerror, str(path)) from None
+    file = FileIO(descriptor, "r+")
+    try:
+        check_plain(descriptor, path, least_bytes)
+        if os.fstat(descriptor).st_nlink > 1:  # else a copy made of hard links would be cut with it
+            raise DamagedError(f"{path}: must be one file, has other names (hard links)")
+    except BaseException:
+        file.close()
+        raise
+    return file
+
+
+def _reopened(path: Path, keep_bytes: int) -> FileIO:
+    file = _opened(path, keep_bytes)
+    try:
+        with naming(path):
+            file.truncate(keep_bytes)
+            file.seek(keep_bytes)
+    except BaseException:
+        file.close()
+        raise
+    return file
+
+
+def check_plain(descriptor: int, path: Path, least_bytes: int = 0, most_bytes: int | None = None) -> None:
+    """Raise DamagedError unless an open file is a plain one of such a size."""
+    status = os.fstat(descriptor)
+    if not stat.S_ISREG(status.st_mode):
+        raise DamagedError(f"{path}: must be a plain file, is {kind_of(status.st_mode)}")
+    if status.st_size < least_bytes:
+        raise DamagedError(f"{path}: must be a plain file of at least {least_bytes:,} bytes, has {status.st_size:,}")
+    if most_bytes is not None and status.st_size > most_bytes:
+        raise DamagedError(f"{path}: must have at most {most_bytes:,} bytes, has {status.st_size:,}")
+
+
+def kind_of(mode: int) -> str:
+    """Return what there is in the place of a file, for a message, from its mode.
+
+    >>> kind_of(os.stat(".").st_mode)
+    'a folder'
+    """
+    kinds = {
+        stat.S_IFLNK: "a link", stat.S_IFDIR: "a folder", stat.S_IFREG: "a plain file", stat.S_IFIFO: "a pipe",
+        stat.S_IFSOCK: "a socket",
+    }  # fmt: skip
+    return kinds.get(stat.S_IFMT(mode), "a device")
+
+
+def check_may_write(field: str, path: Path, above: Path) -> None:
+    """Raise ValueError, naming the field and its path, unless something can be made in the folder ``above``."""
+    if not above.is_dir() or not os.access(above, os.W_OK | os.X_OK):
+        raise ValueError(f"{field}={str(path)!r}: cannot be written: {above} must be a folder that may be written to")
+
+
+def open_log(path: Path) -> BinaryIO:
+    """Open a file to add to its end, new or not.
+
+    Raises:
+        DamagedError: if it is a link, a pipe or a device.
+        OSError: that names the file, if it cannot be written.
+    """
+    with naming(path):
+        if path.is_symlink():
+            raise DamagedError(f"{path}: must be a plain file, is a link")
+        descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | NO_FOLLOW, 0o666)
+    file = os.fdopen(descriptor, "ab")
+    try:
+        check_plain(descriptor, path)
+    except BaseException:
+        file.close()
+        raise
+    return file
 
 
 def write_folder(folder: Path, files: Mapping[str, bytes | Writer]) -> None:
@@ -138,36 +224,28 @@ def write_new_file(path: Path, content: bytes) -> None:
 
 def _write_file(path: Path, content: bytes | Writer) -> None:
     with naming(path):
+        path.unlink(missing_ok=True)  # left by a kill, or a link that would be followed
         if isinstance(content, bytes):
-            path.write_bytes(content)
+            with path.open("xb") as file:
+                file.write(content)
         else:
             content(path)
         with path.open("r+b") as file:
             os.fsync(file.fileno())
 
 
-def check_folder(folder: Path, names: tuple[str, ...]) -> None:
-    """Check that a folder holds these files as they were written, by their checksums.
-
-    Raises:
-        DamagedError: naming the first file that is missing or changed.
-    """
-    try:
-        listed = (folder / SUMS).read_bytes()[: 100 * (len(names) + 1)].decode("ascii", "replace").splitlines()
-        for name in names:
-            if f"{digest(folder / name)}  {name}" not in listed:
-                raise DamagedError(f"{folder / name}: differs from its checksum in {SUMS}")
-    except OSError as error:
-        raise DamagedError(f"{error.filename or folder}: cannot be read: {error.strerror}") from None
-
-
 def digest(path: Path) -> str:
     """Return the SHA-256 of a file."""
-    found = hashlib.sha256()
     with path.open("rb") as file:
-        while chunk := file.read(CHUNK_BYTES):
-            found.update(chunk)
-    return found.hexdigest()
+        return digest_of(file)
+
+
+def digest_of(file: BinaryIO) -> str:
+    """Return the SHA-256 of what is left to read of an open file."""
+    sha = hashlib.sha256()
+    while chunk := file.read(CHUNK_BYTES):
+        sha.update(chunk)
+    return sha.hexdigest()
 
 
 def sync_folder(folder: Path) -> None:

@@ -6,6 +6,7 @@ runs no code and reads no array before its type and shape are known to fit.
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import re
@@ -20,7 +21,9 @@ import safetensors.numpy
 from numpy.typing import NDArray
 from torch import Tensor
 
-from dqn_mer.storage.files import DamagedError, check_folder, write_folder
+from dqn_mer.storage.escapes import shown
+from dqn_mer.storage.files import DamagedError, write_folder
+from dqn_mer.storage.run_reader import STATE_BYTES, TENSORS_BYTES, RunReader
 from dqn_mer.storage.state import State, StateError
 
 FORMAT = "dqn-mer run"
@@ -30,27 +33,31 @@ DESCRIPTION = "state.json"
 ARRAYS = "arrays.safetensors"
 KEPT = 2
 """States that are kept: the last, and the one before it should the last be damaged."""
-LARGEST_DESCRIPTION_BYTES = 2**26
 ARRAY_MARK = "$array"
 """Stands for an array in state.json, with its name in arrays.safetensors."""
 
-_NAME = re.compile(r"frame-\d{9,12}", re.ASCII)
 _DTYPES = {"F64": np.float64, "F32": np.float32, "I64": np.int64, "U8": np.uint8, "BOOL": np.bool_}
 
 
 @dataclass(frozen=True)
 class ArrayInFile:
-    """An array of a safetensors file, not read yet."""
+    """An array of a safetensors file, not read yet.
 
-    path: Path
+    Attributes:
+        file: that holds it, a `safetensors.safe_open`.
+        name: in the file.
+        dtype: of the array.
+        shape: of the array.
+    """
+
+    file: Any
     name: str
     dtype: np.dtype[Any]
     shape: tuple[int, ...]
 
     def load(self) -> NDArray[Any]:
         """Read it."""
-        with safetensors.safe_open(self.path, framework="np") as file:
-            array: NDArray[Any] = file.get_tensor(self.name)
+        array: NDArray[Any] = self.file.get_tensor(self.name)
         return array
 
 
@@ -80,6 +87,8 @@ def write_state(folder: Path, header: State, state: State) -> None:
     arrays: dict[str, NDArray[Any]] = {}
     plain = without_arrays(state, "", arrays)
     text = json.dumps({"format": FORMAT, "version": VERSION, **header, "state": plain}, indent=1, allow_nan=False)
+    if len(text) > STATE_BYTES:  # which nobody would read back
+        raise OSError(errno.EFBIG, f"has more than {STATE_BYTES:,} bytes", str(folder / DESCRIPTION))
     write_folder(folder, {DESCRIPTION: text.encode(), ARRAYS: lambda path: _save_arrays(arrays, path)})
 
 
@@ -88,8 +97,8 @@ def save_state(run_dir: Path, frame: int, header: State, state: State) -> Path:
     folder = run_dir / FOLDER / f"frame-{frame:09d}"
     if not folder.exists():  # else the run went on from it, and has not moved since
         write_state(folder, header, state)
-    for old in _states(run_dir)[:-KEPT]:
-        shutil.rmtree(old)
+    for old in RunReader(run_dir).frames(FOLDER)[:-KEPT]:
+        shutil.rmtree(old.folder)
     return folder
 
 
@@ -103,11 +112,12 @@ def find_state(run_dir: Path) -> FoundState | None:
 
     Raises:
         StateError: if there are states, but no whole one.
+        DamagedError: if a link, or anything else that is no folder, stands in the place of one.
     """
     damaged: list[str] = []
-    for folder in reversed(_states(run_dir)):
+    for reader in reversed(RunReader(run_dir).frames(FOLDER)):
         try:
-            return _read_state(folder, tuple(damaged))
+            return _read_state(reader, tuple(damaged))
         except (DamagedError, StateError) as error:
             damaged.append(str(error))
     if damaged:
@@ -117,46 +127,37 @@ def find_state(run_dir: Path) -> FoundState | None:
 
 def set_aside(run_dir: Path, frame: int) -> None:
     """Rename the states, and remove the checkpoints, of frames that a run going on from ``frame`` will reach again."""
-    for folder in _states(run_dir):
-        if int(folder.name.partition("-")[2]) > frame:
+    for folder in (reader.folder for reader in RunReader(run_dir).frames(FOLDER)):
+        if _frame(folder) > frame:
             aside = folder.with_name(f"{folder.name}.damaged")
             shutil.rmtree(aside, ignore_errors=True)
             os.replace(folder, aside)
     for scratch in run_dir.glob(".*.tmp"):  # of a file that was being replaced
         scratch.unlink()
-    for folder in sorted(run_dir.glob("checkpoints/frame-*")):
-        if _NAME.fullmatch(folder.name) and int(folder.name.partition("-")[2]) > frame:
+    for folder in (reader.folder for reader in RunReader(run_dir).frames("checkpoints")):
+        if _frame(folder) > frame:
             shutil.rmtree(folder)
 
 
-def _states(run_dir: Path) -> list[Path]:
-    """Return the folders of states, oldest first."""
-    found = (run_dir / FOLDER).glob("frame-*")
-    return sorted((path for path in found if _NAME.fullmatch(path.name)), key=lambda path: int(path.name[6:]))
+def _frame(folder: Path) -> int:
+    return int(folder.name.partition("-")[2])
 
 
-def _read_state(folder: Path, passed_over: tuple[str, ...]) -> FoundState:
-    path = folder / DESCRIPTION
-    try:
-        if path.stat().st_size > LARGEST_DESCRIPTION_BYTES:
-            raise StateError(f"{path}: must be at most {LARGEST_DESCRIPTION_BYTES:,} bytes")
-        check_folder(folder, (DESCRIPTION, ARRAYS))
-        header = json.loads(path.read_bytes())
-        arrays = _stored_arrays(folder / ARRAYS)
-    except (OSError, ValueError, RecursionError, safetensors.SafetensorError) as error:
-        if isinstance(error, (DamagedError, StateError)):
-            raise
-        raise StateError(f"{folder}: cannot be read: {' '.join(str(error).split())}") from None
-    if not isinstance(header, dict) or header.get("format") != FORMAT:
+def _read_state(reader: RunReader, passed_over: tuple[str, ...]) -> FoundState:
+    path = reader.folder / DESCRIPTION
+    header = reader.json(DESCRIPTION, STATE_BYTES)
+    if header.get("format") != FORMAT:
         raise StateError(f"{path}: format must be {FORMAT!r}")
     if header.get("version") != VERSION:
-        raise StateError(f"{path}: version={header.get('version')!r}: must be {VERSION}")
+        raise StateError(f"{path}: version={shown(header.get('version'))}: must be {VERSION}")
     if not isinstance(header.get("state"), dict):
         raise StateError(f"{path}: state: must be an object with named fields")
+    arrays = _stored_arrays(reader)
     state = _with_arrays(header.pop("state"), arrays)
     if arrays:
-        raise StateError(f"{folder / ARRAYS}: {min(arrays)!r}: not an array that {DESCRIPTION} names")
-    return FoundState(folder, header, state, passed_over)
+        raise StateError(f"{reader.folder / ARRAYS}: {shown(min(arrays))}: not an array that {DESCRIPTION} names")
+    reader.check_sums({DESCRIPTION: STATE_BYTES, ARRAYS: TENSORS_BYTES})  # last, because it reads all that there is
+    return FoundState(reader.folder, header, state, passed_over)
 
 
 def _save_arrays(arrays: dict[str, NDArray[Any]], path: Path) -> None:
@@ -171,15 +172,16 @@ def _errno_in(message: str) -> int:
     return int(found[1] or found[2]) if found else 5
 
 
-def _stored_arrays(path: Path) -> dict[str, ArrayInFile]:
-    with safetensors.safe_open(path, framework="np") as file:
-        found = {}
-        for name in file.keys():
-            part = file.get_slice(name)
-            if part.get_dtype() not in _DTYPES:
-                raise StateError(f"{path}: {name!r}: dtype={part.get_dtype()}: must be one of {', '.join(_DTYPES)}")
-            found[name] = ArrayInFile(path, name, np.dtype(_DTYPES[part.get_dtype()]), tuple(part.get_shape()))
-    return found
+def _stored_arrays(reader: RunReader) -> dict[str, ArrayInFile]:
+    file = reader.tensors(ARRAYS)
+    arrays = {}
+    for name in file.keys():
+        part = file.get_slice(name)
+        if part.get_dtype() not in _DTYPES:
+            path, allowed = reader.folder / ARRAYS, ", ".join(_DTYPES)
+            raise StateError(f"{path}: {shown(name)}: dtype={part.get_dtype()}: must be one of {allowed}")
+        arrays[name] = ArrayInFile(file, name, np.dtype(_DTYPES[part.get_dtype()]), tuple(part.get_shape()))
+    return arrays
 
 
 def without_arrays(value: Any, path: str, arrays: dict[str, NDArray[Any]]) -> Any:
@@ -201,6 +203,6 @@ def _with_arrays(value: Any, arrays: dict[str, ArrayInFile]) -> Any:
     if ARRAY_MARK in value:
         name = value[ARRAY_MARK]
         if not isinstance(name, str) or name not in arrays or len(value) > 1:
-            raise StateError(f"state: {str(name)[:100]!r}: no such array")
+            raise StateError(f"state: {shown(name)}: no such array")
         return arrays.pop(name)
     return {name: _with_arrays(item, arrays) for name, item in value.items()}

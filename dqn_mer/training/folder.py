@@ -20,7 +20,7 @@ from filelock import BaseFileLock, FileLock, Timeout
 
 from continual_ple.settings import Schedule
 from dqn_mer.config.config import Config
-from dqn_mer.storage.files import replace_file
+from dqn_mer.storage.files import check_may_write, replace_file
 
 LOCK = ".lock"
 """Held while a process trains in the folder. Only a finished run has none: two processes could hold two of one name."""
@@ -37,8 +37,7 @@ def check_run_folder(config: Config) -> None:
         above = next(folder for folder in (path, *path.absolute().parents) if folder.exists())
     except OSError as error:
         raise ValueError(f"{field}={str(path)!r}: cannot be written: {error.strerror}") from None
-    if not above.is_dir() or not os.access(above, os.W_OK | os.X_OK):
-        raise ValueError(f"{field}={str(path)!r}: cannot be written: {above} is no folder that may be written to")
+    check_may_write(field, path, above)
 
 
 def create_run_folder(config: Config) -> Path:

@@ -8,6 +8,8 @@ from collections.abc import Callable
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn
 
+from dqn_mer.storage.escapes import say
+
 FRAMES_PER_CLOCK_CHECK = 16  # at 150 frames/s still 9 checks a second, at 10,000 frames/s under 0.1 % of the time
 REFRESH_S = 0.1
 RATE_SAMPLE_S = 1.0
@@ -104,7 +106,7 @@ class ProgressDisplay:
 
     def message(self, text: str) -> None:
         """Print a line of its own, above the bar where there is one; `text` is taken literally."""
-        self.console.print(text, markup=False, highlight=False, soft_wrap=True)
+        say(self.console, text)
 
     def close(self) -> None:
         """Show the last state and leave the terminal as it was; a second call does nothing."""

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import itertools
-import json
 import math
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -16,11 +14,15 @@ from continual_ple import ENV_IDS
 from continual_ple.settings import Schedule
 from dqn_mer.config.config import Config, ResumeOptions
 from dqn_mer.config.task import Task
-from dqn_mer.storage.snapshots import FOLDER, LARGEST_DESCRIPTION_BYTES, find_state
+from dqn_mer.storage.escapes import one_line, shown
+from dqn_mer.storage.run_reader import CONFIG, SUMMARY, TABLE_BYTES, TABLES, RunReader
+from dqn_mer.storage.snapshots import FOLDER, find_state
 from dqn_mer.storage.state import SavedState, State, StateError
 from dqn_mer.training.folder import lock_run, versions
 from dqn_mer.training.stopping import RunStopped, how_to_go_on
-from dqn_mer.training.tracker import TABLES
+
+PIXEL_FEATURES = 64 * 7 * 7
+"""What the convolutions hand on of 84 x 84 pixels."""
 
 
 @dataclass(frozen=True)
@@ -59,11 +61,13 @@ def open_run(options: ResumeOptions, task: Task | None = None) -> Stopped:
         RunStopped: if the run is finished.
     """
     run_dir = options.resume
-    if not (run_dir / FOLDER).is_dir() and not (run_dir / "config.json").is_file():
+    reader = RunReader(run_dir)
+    if not reader.has_folder(FOLDER) and not reader.has(CONFIG):
         raise ValueError(f"resume={str(run_dir)!r}: must be the folder of a run")
+    reader.check_writable()  # before the first write, which is that of the lock
     lock = lock_run(run_dir)
     try:
-        if (run_dir / "summary.json").exists():
+        if reader.has(SUMMARY):
             raise RunStopped(f"{run_dir}: this run is finished, there is nothing to go on with", 0)
         return _stopped_run(options, lock, task)
     except BaseException:
@@ -80,10 +84,10 @@ def _stopped_run(options: ResumeOptions, lock: BaseFileLock, task: Task | None) 
         schedule = Schedule.from_json(described["schedule"])
         threads = described["threads"] if found else 0
         if type(threads) is not int or not 0 <= threads <= 1_024:
-            raise ValueError(f"threads={threads!r}: must be a whole number from 0 to 1,024")
-    except (AttributeError, KeyError, TypeError, ValueError) as error:
-        source = found.folder if found else run_dir / "config.json"
-        raise StateError(f"{source}: bad description: {' '.join(str(error).split())}") from None
+            raise ValueError(f"threads={shown(threads)}: must be a whole number from 0 to 1,024")
+    except (ArithmeticError, AttributeError, KeyError, TypeError, ValueError) as error:
+        source = found.folder if found else run_dir / CONFIG
+        raise StateError(f"{source}: bad description: {one_line(error)}") from None
     _check_task(run_dir, config, schedule, task)
     if found is not None and (task is None or task.network is None):
         _check_network(config, found.state)
@@ -111,32 +115,27 @@ def _check_network(config: Config, state: State) -> None:
     for name in ("course", "agent", "online"):
         weights = weights.get(name, {}) if isinstance(weights, dict) else {}
     largest = math.prod(getattr(weights, "shape", (0,)))
-    if sum(above * below for above, below in itertools.pairwise(config.hidden_sizes)) > largest:
+    if config.agent == "random":
+        return  # whose network has no hidden layers
+    widths = (PIXEL_FEATURES if config.observation == "pixels" else 1, *config.hidden_sizes)
+    if sum(above * below for above, below in itertools.pairwise(widths)) > largest:
         raise StateError(f"hidden_sizes={config.hidden_sizes}"[:200] + f": more than the {largest:,} weights saved")
 
 
 def _description(run_dir: Path) -> dict[str, Any]:
     """Return config.json of a run that was stopped before it had a state, and so before its first frame."""
-    path, metrics = run_dir / "config.json", run_dir / TABLES[0]
-    try:
-        if metrics.exists() and metrics.read_bytes()[: 2**20].count(b"\n") > 1:
-            raise StateError(f"{run_dir}: no state left in {FOLDER}, though frames were played")
-        if path.stat().st_size > LARGEST_DESCRIPTION_BYTES:
-            raise StateError(f"{path}: must be at most {LARGEST_DESCRIPTION_BYTES:,} bytes")
-        described = json.loads(path.read_bytes())
-    except (OSError, RecursionError, ValueError) as error:
-        if isinstance(error, StateError):
-            raise
-        raise StateError(f"{path}: cannot be read: {' '.join(str(error).split())}") from None
-    if not isinstance(described, dict):
-        raise StateError(f"{path}: must be an object with named fields")
-    return described
+    reader = RunReader(run_dir)
+    if reader.has(TABLES[0]):
+        with reader.open(TABLES[0], TABLE_BYTES) as metrics:
+            if metrics.read(2**20).count(b"\n") > 1:
+                raise StateError(f"{run_dir}: no state left in {FOLDER}, though frames were played")
+    return reader.json(CONFIG)
 
 
 def _changed_versions(before: object) -> list[str]:
     """Return a line if other libraries would compute, whose results may differ in the last digits."""
     now = versions()
-    if not isinstance(before, Mapping) or dict(before) == now:
+    if not isinstance(before, dict) or before == now:
         return []
     names = sorted(set(before) | set(now))
     changed = [f"{name} {before.get(name)} -> {now.get(name)}" for name in names if before.get(name) != now.get(name)]

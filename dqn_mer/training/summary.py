@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rich.table import Table
-from rich.text import Text
 
 from continual_ple.settings import Schedule
 from dqn_mer.analysis.metrics import continual_summary
@@ -21,6 +20,7 @@ from dqn_mer.analysis.run_report import (
 from dqn_mer.config.config import Config
 from dqn_mer.config.task import Task
 from dqn_mer.evaluation.checkpoint import weights_digest
+from dqn_mer.storage.escapes import cell
 
 if TYPE_CHECKING:  # an agent brings Numba, which a report of finished runs has no use for
     from dqn_mer.agents.dqn import DQNAgent
@@ -78,7 +78,7 @@ def summarise(
     rows = [f"all, to {end:,}" for end in ends] if order is None else _pick(labels, order)
     table = summary_table(matrix, labels, rows, marked, metrics)
     how = "on all, interleaved, up to a frame" if order is None else "on each in turn"
-    table.title = Text(f"Score by {parameter} (columns) after training {how} (rows)")
+    table.title = cell(f"Score by {parameter} (columns) after training {how} (rows)")
     return summary, table
 
 

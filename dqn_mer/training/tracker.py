@@ -1,7 +1,5 @@
 """The numbers of a run: the same ones to TensorBoard and to CSV, both in the run folder."""
 
-import csv
-import io
 import math
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
@@ -13,7 +11,9 @@ from numpy.typing import NDArray
 
 from dqn_mer.analysis.interference import InterferenceRow
 from dqn_mer.analysis.metrics import EvaluationRow
+from dqn_mer.storage.escapes import csv_text, printable
 from dqn_mer.storage.files import GrowingFile, check_plain_file
+from dqn_mer.storage.run_reader import TABLES
 from dqn_mer.storage.state import SavedState, State
 from dqn_mer.training.tags import CHARTS, metric_columns
 from dqn_mer.training.tensorboard import NAME, SUMMARIES, EventFile, drop_events
@@ -21,7 +21,7 @@ from dqn_mer.training.tensorboard import NAME, SUMMARIES, EventFile, drop_events
 EVALUATION_COLUMNS = ("frame", *(field.name for field in fields(EvaluationRow)))
 INTERFERENCE_COLUMNS = ("frame", *(field.name for field in fields(InterferenceRow)))
 STRIP_GAP_PIXELS = 4
-METRICS, EVALUATIONS, INTERFERENCE = TABLES = ("metrics.csv", "evaluations.csv", "interference.csv")
+METRICS, EVALUATIONS, INTERFERENCE = TABLES
 
 
 class Tracker(AbstractContextManager["Tracker"]):
@@ -168,7 +168,7 @@ class Tracker(AbstractContextManager["Tracker"]):
 
         Hyper-parameters that are no numbers are shown as text, None as empty; metrics that are lists are left out.
         """
-        shown = {k: v if v is None or type(v) in (int, float) else str(v) for k, v in hparams.items()}
+        shown = {k: v if v is None or type(v) in (int, float) else printable(v) for k, v in hparams.items()}
         metrics = {f"final/{name}": value for name, value in final_metrics.items() if not isinstance(value, list)}
         # SummaryWriter.add_hparams would make a second run, named by a time stamp.
         for summary in SUMMARIES.hparams(shown, metrics):
@@ -209,6 +209,4 @@ def drop_logs(run_dir: Path) -> None:
 
 def _append(file: GrowingFile, rows: Sequence[Sequence[object]]) -> None:
     """Write the rows with one call; None becomes an empty cell."""
-    text = io.StringIO()
-    csv.writer(text, lineterminator="\n").writerows(rows)
-    file.write(text.getvalue().encode())
+    file.write(csv_text(rows))

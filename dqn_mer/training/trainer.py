@@ -22,6 +22,7 @@ from dqn_mer.config.config import Config, ResumeOptions
 from dqn_mer.config.task import Task, game_task, name_after
 from dqn_mer.fast.kernels.dense import WHY_NOT_COMPILED
 from dqn_mer.networks.device import processor, usable_cores
+from dqn_mer.storage.escapes import markdown_text, say
 from dqn_mer.storage.snapshots import drop_states, save_state, set_aside, write_state
 from dqn_mer.storage.state import State
 from dqn_mer.training.folder import (
@@ -181,7 +182,7 @@ class Trainer(AbstractContextManager["Trainer"]):
 
     def _run(self, arguments: Sequence[str]) -> RunResult:
         course, run_dir = self.course, self.run_dir
-        self.console.print(f"run folder: {run_dir}", soft_wrap=True, highlight=False, markup=False)
+        say(self.console, f"run folder: {run_dir}")
         with StopRequest() as request:
             if self.stopped is None or self.stopped.state is None:
                 self.begin(arguments)
@@ -210,7 +211,7 @@ class Trainer(AbstractContextManager["Trainer"]):
     def _go_on(self, stopped: Stopped) -> None:
         """Take up the saved state; the run folder is changed only if all of it fits."""
         for note in stopped.notes:
-            self.console.print(note, soft_wrap=True, highlight=False, markup=False)
+            say(self.console, note)
         if stopped.state is None:
             return
         with stopped.state as saved:
@@ -317,4 +318,5 @@ def _course(task: Task, config: Config) -> Course:
 
 
 def _as_markdown(config: dict[str, Any]) -> str:
-    return "| field | value |\n|---|---|\n" + "".join(f"| {name} | {value} |\n" for name, value in config.items())
+    rows = (f"| {name} | {markdown_text(value)} |\n" for name, value in config.items())
+    return "| field | value |\n|---|---|\n" + "".join(rows)

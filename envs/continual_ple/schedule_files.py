@@ -1,6 +1,8 @@
 """Schedules from JSON files, which may hold anything."""
 
 import json
+import os
+import stat
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +25,18 @@ def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return found
 
 
+def _read(path: Path) -> bytes:
+    """Return what a plain file holds; a pipe or a device might never end, and opening it never return."""
+    descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
+    with os.fdopen(descriptor, "rb") as file:
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            raise ValueError("must be a plain file")
+        data = file.read(MAX_FILE_BYTES + 1)
+    if len(data) > MAX_FILE_BYTES:
+        raise ValueError(f"must have at most {MAX_FILE_BYTES:,} bytes")
+    return data
+
+
 def load_schedule(path: str | Path, game: str) -> Schedule:
     """Read a schedule from a JSON file with the layout of `Schedule.to_json`.
 
@@ -30,10 +44,7 @@ def load_schedule(path: str | Path, game: str) -> Schedule:
         ValueError: The file cannot be read or its contents are not a schedule for the game; the message names the file.
     """
     try:
-        with Path(path).open("rb") as file:
-            data = file.read(MAX_FILE_BYTES + 1)
-        if len(data) > MAX_FILE_BYTES:
-            raise ValueError(f"must have at most {MAX_FILE_BYTES:,} bytes")
+        data = _read(Path(path))
         value = json.loads(data.decode(), parse_constant=_no_constant, object_pairs_hook=_once)
         return check_schedule(Schedule.from_json(value), game)
     except (OSError, UnicodeDecodeError, RecursionError) as error:

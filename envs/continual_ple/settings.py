@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -19,6 +20,7 @@ FRAMES_PER_SETTING = 25_000
 MAX_FRAMES_PER_SETTING = 10**9
 MAX_SETTINGS, MAX_SEGMENTS = 100, 1_000  # each setting is evaluated all along; the end of each segment is saved
 MAX_NAME = 100  # characters
+LARGEST_VALUE = 1e300  # of a parameter
 RESERVED_NAMES = ("all", "easier", "mean")  # they stand for groups of settings
 FILE_KEYS = ("frames_per_setting", "settings", "order", "interleave_frames")
 
@@ -56,6 +58,11 @@ class Setting:
             raise ValueError(f"name={self.name!r}: must hold no comma and not be {', '.join(RESERVED_NAMES)}")
         if not isinstance(self.parameters, Mapping) or not self.parameters:
             raise ValueError(f"parameters={shown(self.parameters)}: must give at least one parameter a value")
+        for name, value in self.parameters.items():  # the name becomes part of a tag and a heading
+            if not isinstance(name, str) or not name.isprintable() or "/" in name or not 0 < len(name) <= MAX_NAME:
+                raise ValueError(f"parameters: {shown(name)}: must be one line of text without a slash")
+            if isinstance(value, bool) or not isinstance(value, Real) or not abs(value) <= LARGEST_VALUE:
+                raise ValueError(f"parameters: {name}={shown(value)}: must be a number up to {LARGEST_VALUE:g}")
 
 
 @dataclass(frozen=True)
