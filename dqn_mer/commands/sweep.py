@@ -152,9 +152,7 @@ def plan(options: SweepOptions, train_flags: Sequence[str]) -> list[Job]:
         config, frames = parsed(game, agent)
         run_dir = options.out.absolute() / game / agent / f"seed-{seed}"
         config = replace(config, seed=seed, threads=threads, run_dir=run_dir)
-        below = RunReader(options.out.absolute())
-        below.has(f"{game}/{agent}/seed-{seed}.log")
-        if below.has_folder(f"{game}/{agent}/seed-{seed}"):
+        if RunReader(options.out.absolute()).has_folder(f"{game}/{agent}/seed-{seed}"):
             _check_same(run_dir, config)
         else:
             check_run_folder(config)

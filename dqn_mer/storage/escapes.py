@@ -58,7 +58,7 @@ def cell(text: object) -> Text:
 
 def say(console: Console, text: object, style: str = "") -> None:
     """Print one line, taken literally: no markup, emoji codes, colours or control characters."""
-    console.print(Text(one_line(text), style=style), soft_wrap=True, highlight=False)
+    console.print(Text(printable(text), style=style), soft_wrap=True, highlight=False)
 
 
 def markdown_text(text: object) -> str:
