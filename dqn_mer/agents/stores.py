@@ -83,7 +83,8 @@ class StackStore:
     def __init__(self, capacity: int, shape: tuple[int, ...], dtype: np.dtype[Any]) -> None:
         self.depth, self.frame_shape = shape[0], shape[1:]
         self.dtype = dtype
-        self.blocks: list[bytes] = [b""] * capacity
+        self.capacity = capacity
+        self.blocks: list[bytes] = []  # as long as slots are in use: a file may say of a capacity what it likes
         self.frame_bytes = 0
         self._compressor = zstandard.ZstdCompressor(level=1)
         self._decompressor = zstandard.ZstdDecompressor()
@@ -91,7 +92,7 @@ class StackStore:
     @property
     def nbytes(self) -> int:
         """The size of what is kept now, in bytes."""
-        return self.frame_bytes + len(self.blocks) * BLOCK_OVERHEAD_BYTES
+        return self.frame_bytes + self.capacity * BLOCK_OVERHEAD_BYTES
 
     @staticmethod
     def largest_bytes(capacity: int, shape: tuple[int, ...], dtype: np.dtype[Any], moving: bool = False) -> int:
@@ -114,6 +115,7 @@ class StackStore:
         # A copy, because what the compressor returns was cut from a larger piece, whose rest no other block fits into:
         # 50,000 blocks of 4 kB took 1.8 GB.
         block = bytes(memoryview(block))
+        self.blocks += [b""] * (slot + 1 - len(self.blocks))
         self.frame_bytes += len(block) - len(self.blocks[slot])
         self.blocks[slot] = block
 
@@ -154,7 +156,7 @@ class StackStore:
                 whole = False
             if not whole:
                 raise StateError(f"{saved.path}.blocks: block {slot} does not hold {sizes[0]:,} bytes of frames")
-            self.blocks[slot] = block
+            self.blocks.append(block)
         self.frame_bytes = len(data)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import math
+import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -206,7 +207,8 @@ def _picture(figure: Figure, kind: str) -> bytes:
     """Return the figure as a file that is the same byte for byte when it is made again."""
     content = io.BytesIO()
     metadata = {"Date": None} if kind == "svg" else {"Software": None}
-    with matplotlib.rc_context({"svg.hashsalt": "dqn-mer", "svg.fonttype": "none"}):
+    with matplotlib.rc_context({"svg.hashsalt": "dqn-mer", "svg.fonttype": "none"}), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "constrained_layout not applied")  # where names leave no room for panels
         figure.savefig(content, format=kind, dpi=DPI, metadata=metadata)
     if kind == "svg":
         return content.getvalue()

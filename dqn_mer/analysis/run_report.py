@@ -20,7 +20,7 @@ from rich.text import Text
 from dqn_mer.analysis.metrics import FloatArray, IntArray, checked_curves
 from dqn_mer.storage.escapes import cell, csv_text, figure_text, shown
 from dqn_mer.storage.files import DamagedError, replace_file
-from dqn_mer.storage.run_reader import RunReader
+from dqn_mer.storage.run_reader import TABLE_BYTES, RunReader
 
 # Okabe and Ito's palette, told apart by all common kinds of colour blindness.
 CURVE_COLOUR = "#0072B2"
@@ -110,24 +110,36 @@ def read_evaluations(path: Path, settings: int) -> tuple[IntArray, FloatArray]:
     Raises:
         ValueError: If there is no evaluation, or one that does not hold each setting once.
     """
+    frames, scores = _evaluations(path, settings, TABLE_BYTES)
+    if not len(frames):
+        raise DamagedError(f"{path} holds no evaluation")
+    return frames, scores
+
+
+def check_evaluations(path: Path, settings: int, first_bytes: int) -> None:
+    """Raise DamagedError unless the first bytes of an evaluations.csv are what `read_evaluations` takes, or a start."""
+    _evaluations(path, settings, first_bytes)
+
+
+def _evaluations(path: Path, settings: int, first_bytes: int) -> tuple[IntArray, FloatArray]:
+    """Read what `read_evaluations` returns, with no frames if the table has none."""
     times, places, values = array("q"), array("q"), array("d")
-    for frame, place, score in RunReader(path.parent).rows(path.name, ("frame", "setting_index", "score_mean")):
+    columns = ("frame", "setting_index", "score_mean")
+    for frame, place, score in RunReader(path.parent).rows(path.name, columns, first_bytes):
         try:
             times.append(_whole(frame, MOST_FRAMES))
             places.append(_whole(place, settings))
             values.append(float(score))
         except ValueError as error:
             raise DamagedError(f"{path}: cannot be read: {error}") from None
-    if not values:
-        raise DamagedError(f"{path} holds no evaluation")
     order = np.lexsort((places, times))
-    frames, found = np.unique(times), np.asarray(places)[order]
-    if len(found) != settings * len(frames) or (found.reshape(-1, settings) != np.arange(settings)).any():
+    frames, listed = np.unique(np.asarray(times, np.int64)), np.asarray(places, np.int64)[order]
+    if len(listed) != settings * len(frames) or (listed.reshape(-1, settings) != np.arange(settings)).any():
         raise DamagedError(f"{path} does not hold each of {settings} settings once for every frame")
-    scores = np.asarray(values)[order].reshape(-1, settings)
+    scores = np.asarray(values, np.float64)[order].reshape(-1, settings)
     if not (np.abs(scores) <= LARGEST_SCORE).all():  # NaN too
         raise DamagedError(f"{path}: score_mean: must be a number from {-LARGEST_SCORE:g} to {LARGEST_SCORE:g}")
-    return frames.astype(np.int64), scores
+    return frames, scores
 
 
 def _whole(text: str, high: int) -> int:

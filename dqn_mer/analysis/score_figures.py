@@ -30,6 +30,7 @@ MARKERS_PER_CURVE = 8
 TRAINED_BAR: dict[str, Any] = {"color": "0.35", "alpha": 1.0, "ymin": 0.965}  # above the bands, which it would tint
 MOST_NUMBERED_CELLS = 150
 COLUMNS = 3
+LETTERS_PER_INCH = 10  # of a legend, with what is between its columns
 LARGEST_INCHES = 100.0  # of a side: 0.5 GB of pixels, where 1,000 segments would take 420 inches
 SHIFT = 0.008
 
@@ -240,7 +241,9 @@ def legend_label(group: Group) -> str:
 def legend(figure: Figure, panel: Axes) -> None:
     """Put the legend of a panel above the figure."""
     handles, labels = panel.get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside upper center", ncols=4, fontsize=9, frameon=False, handlelength=3.5)
+    fit = int(figure.get_figwidth() * LETTERS_PER_INCH / max(map(len, labels), default=1))
+    look: dict[str, Any] = {"fontsize": 9, "frameon": False, "handlelength": 3.5}
+    figure.legend(handles, labels, loc="outside upper center", ncols=min(4, max(1, fit)), **look)
 
 
 def short_name(comparison: Comparison, setting: Setting) -> str:

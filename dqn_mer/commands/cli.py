@@ -14,7 +14,7 @@ from dqn_mer.config.combinations import TARGET_PERIODS
 from dqn_mer.config.config import Config, ResumeOptions
 from dqn_mer.config.defaults import default_config
 from dqn_mer.config.flags import NONE, UsageError, parse, parse_known
-from dqn_mer.storage.escapes import one_line, printable
+from dqn_mer.storage.escapes import message, one_line, printable
 from dqn_mer.training.stopping import RunStopped, how_to_go_on
 
 if TYPE_CHECKING:
@@ -73,7 +73,7 @@ def train_command(arguments: Sequence[str]) -> int:
         with trainer:
             result = trainer.run(command_line())
     except RunStopped as stopped:
-        print(one_line(stopped), file=sys.stderr)
+        print(message(stopped), file=sys.stderr)
         return stopped.exit_code
     except KeyboardInterrupt:
         print(one_line(f"stopped at once by Ctrl-C; {how_to_go_on(trainer.run_dir)}"), file=sys.stderr)
@@ -207,6 +207,6 @@ def _peek(arguments: Sequence[str], name: str) -> str | None:
     return value
 
 
-def _complain(message: str) -> int:
-    print("error: " + one_line(message), file=sys.stderr)
+def _complain(complaint: str) -> int:
+    print("error: " + message(complaint), file=sys.stderr)
     return 2

@@ -111,6 +111,9 @@ def _load(reader: RunReader, network: MakeNetwork | None) -> Checkpoint:
     described = reader.folder / DESCRIPTION
     try:
         spec = description["network"] if network is None else {**description["network"], "make": network}
+        sizes = [*spec["observation_shape"], spec["num_actions"], *spec["hidden_sizes"]]
+        if not all(type(size) is int and 1 <= size < 2**31 for size in sizes):
+            raise ValueError("sizes must be whole numbers above 0")
         if network is None and len(spec["hidden_sizes"]) > len(shapes):
             raise ValueError(f"hidden_sizes: must be at most {len(shapes):,}, for each of which there are weights")
         with torch.device("meta") if network is None else nullcontext():  # a user's function is not a stranger's file

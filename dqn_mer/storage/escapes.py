@@ -16,6 +16,8 @@ from rich.console import Console
 from rich.text import Text
 
 LONGEST_SHOWN = 100
+LONGEST_MESSAGE = 900
+LONGEST_DRAWN = 100
 FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
 """What spreadsheets take for the start of a formula (OWASP, CSV injection)."""
 _MARKDOWN = re.compile(r"[\\`*\[\]|~$#<&]|(?<!\w)_|_(?!\w)")
@@ -49,6 +51,14 @@ def shown(value: object) -> str:
 def one_line(text: object) -> str:
     """Return text as one line for the terminal: runs of white space become a space, the rest as `printable`."""
     return printable(" ".join(str(text).split()))
+
+
+def message(text: object) -> str:
+    """Return a message as `one_line` of at most about `LONGEST_MESSAGE` characters: its start and its end."""
+    line = one_line(text)
+    if len(line) <= LONGEST_MESSAGE:
+        return line
+    return f"{line[: LONGEST_MESSAGE * 2 // 3]} … {line[-LONGEST_MESSAGE // 3 :]}"
 
 
 def cell(text: object) -> Text:
@@ -91,9 +101,10 @@ def csv_text(rows: Iterable[Sequence[Any]]) -> bytes:
 
 
 def figure_text(text: object) -> str:
-    r"""Return text that Matplotlib draws as it is, where it would set what stands between dollar signs as mathematics.
+    r"""Return text that Matplotlib draws as it is, with nothing set as mathematics; it is cut where it is long.
 
     >>> figure_text("$x^2$")
     '\\$x^2\\$'
     """
-    return printable(text).replace("$", r"\$")
+    drawn = printable(text)
+    return (drawn if len(drawn) <= LONGEST_DRAWN else drawn[:LONGEST_DRAWN] + "…").replace("$", r"\$")

@@ -112,10 +112,12 @@ class RunReader:
         """Return the object that a JSON file holds; NaN and infinity are no JSON."""
         return parse_json(self.read(name, most_bytes), self.folder / name)
 
-    def rows(self, name: str, columns: Sequence[str]) -> Iterator[list[str]]:
-        """Yield the fields in these columns of each row of a CSV file with a heading."""
+    def rows(self, name: str, columns: Sequence[str], first_bytes: int = TABLE_BYTES) -> Iterator[list[str]]:
+        """Yield the fields in these columns of each row of a CSV file with a heading, or of its ``first_bytes``."""
         path = self.folder / name
-        with self.open(name, TABLE_BYTES) as file, io.TextIOWrapper(file, "utf-8", newline="") as text:
+        with self.open(name, TABLE_BYTES) as whole:
+            file = whole if first_bytes >= TABLE_BYTES else io.BytesIO(whole.read(first_bytes))
+            text = io.TextIOWrapper(file, "utf-8", newline="")
             try:
                 lines = csv.reader(_short_lines(text))
                 heading = next(lines, [])
@@ -202,7 +204,7 @@ class RunReader:
 
         It is -1 for a folder where the system opens none.
         """
-        parts = [part for part in f"{self._inside}/{name}".split("/") if part]
+        parts = [*(self._inside.split("/") if self._inside else ()), *name.split("/")]
         for part in parts:
             if not _PART.fullmatch(part):
                 raise DamagedError(f"{self._root}: {part[:100]!r}: not the name of a file in a run folder")

@@ -21,6 +21,7 @@ from dqn_mer.config.config import Config
 from dqn_mer.config.task import Task
 from dqn_mer.evaluation.checkpoint import weights_digest
 from dqn_mer.storage.escapes import cell
+from dqn_mer.storage.files import DamagedError
 
 if TYPE_CHECKING:  # an agent brings Numba, which a report of finished runs has no use for
     from dqn_mer.agents.dqn import DQNAgent
@@ -49,12 +50,18 @@ def summarise(
 
     Returns:
         What belongs into summary.json, and the table for the terminal.
+
+    Raises:
+        DamagedError: if its evaluations.csv has been changed meanwhile.
     """
     schedule, parameter = task.schedule, task.parameter
     names = [setting.name for setting in schedule.settings]
-    frames, scores = read_evaluations(run_dir / "evaluations.csv", len(names))
-    ends = segment_ends(schedule, agent.frames)
-    matrix = score_matrix(frames, scores, ends)
+    path, ends = run_dir / "evaluations.csv", segment_ends(schedule, agent.frames)
+    frames, scores = read_evaluations(path, len(names))
+    try:
+        matrix = score_matrix(frames, scores, ends)
+    except ValueError as error:
+        raise DamagedError(f"{path}: {error}") from None
     order = None if schedule.interleave_frames else list(schedule.order[: len(ends)])
     write_matrix(run_dir / "matrix.csv", matrix, names, ["all"] * len(ends) if order is None else _pick(names, order))
     metrics = continual_summary(matrix, order, random_scores, frames, scores)

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from dqn_mer.analysis.interference import InterferenceRow
 from dqn_mer.analysis.metrics import EvaluationRow
+from dqn_mer.analysis.run_report import check_evaluations
 from dqn_mer.storage.escapes import csv_text, printable
 from dqn_mer.storage.files import GrowingFile, check_plain_file
 from dqn_mer.storage.run_reader import TABLES
@@ -92,6 +93,7 @@ class Tracker(AbstractContextManager["Tracker"]):
             self._earlier_events = {name: events.whole(name) for name in events if NAME.fullmatch(name)}
         for name, size in {**sizes, **self._earlier_events}.items():
             check_plain_file(run_dir / name, size)  # all of them, before the first is cut
+        check_evaluations(run_dir / EVALUATIONS, len(self._setting_names), sizes[EVALUATIONS])  # which the end needs
         for name, size in self._earlier_events.items():
             GrowingFile(run_dir / name, size).close()
         self._tables = {name: GrowingFile(run_dir / name, size) for name, size in sizes.items()}

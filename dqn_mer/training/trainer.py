@@ -23,6 +23,7 @@ from dqn_mer.config.task import Task, game_task, name_after
 from dqn_mer.fast.kernels.dense import WHY_NOT_COMPILED
 from dqn_mer.networks.device import processor, usable_cores
 from dqn_mer.storage.escapes import markdown_text, say
+from dqn_mer.storage.files import DamagedError
 from dqn_mer.storage.snapshots import drop_states, save_state, set_aside, write_state
 from dqn_mer.storage.state import State
 from dqn_mer.training.folder import (
@@ -171,7 +172,7 @@ class Trainer(AbstractContextManager["Trainer"]):
             raise RunStopped(
                 f"frame {self.course.frame:,}: {where}{error.strerror or error}; {self._last_state()}", 1
             ) from error
-        except UnlearnableError as error:
+        except (UnlearnableError, DamagedError) as error:
             raise RunStopped(f"frame {self.course.frame:,}: {error}; {self._last_state()}", 1) from error
         except NotFiniteError as error:
             raise RunStopped(self._diverged(error), 1) from error

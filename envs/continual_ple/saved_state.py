@@ -9,6 +9,7 @@ from gymnasium import wrappers
 from gymnasium.wrappers import OrderEnforcing, PassiveEnvChecker, RecordEpisodeStatistics, TimeLimit
 
 from continual_ple import classic_control
+from continual_ple.games.base import shown
 from continual_ple.learnable import Learnable
 
 Layer = gymnasium.Env[Any, Any]
@@ -128,4 +129,4 @@ def _check_equal(found: Any, given: Any) -> None:
         if getattr(given, "dtype", None) != found.dtype or given.shape != found.shape or (given != found).any():
             raise ValueError(f"an array must be {found.dtype} of shape {found.shape}")
     elif found != given or (isinstance(found, int | float) and type(found) is not type(given)):
-        raise ValueError(f"{given!r} is not possible")
+        raise ValueError(f"{shown(given)} is not possible")
