@@ -12,9 +12,8 @@ from dataclasses import dataclass
 
 import gymnasium
 import numpy as np
-import tyro
 
-from benchmarks.harness import cores, interleave, report, spread
+from benchmarks.harness import cores, interleave, read_options, report, spread
 from continual_ple import ENV_IDS
 
 
@@ -89,7 +88,7 @@ def sides_of(game: str, steps: int) -> dict[tuple[str, str], Callable[[], None]]
 
 def main() -> None:
     """Measure every game, observation and peer; one game after the other, since upstream's share one window."""
-    options = tyro.cli(Options)
+    options = read_options(Options)
     rows = []
     with cores(1):
         for game in ENV_IDS:

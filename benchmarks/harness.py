@@ -5,20 +5,32 @@ from __future__ import annotations
 import csv
 import os
 import platform
+import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from statistics import median
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from rich.console import Console
 from rich.table import Table
 
+from dqn_mer.config.flags import UsageError, parse
 from dqn_mer.networks.device import processor
 
+T = TypeVar("T")
 RESULTS = Path(__file__).parent.parent / "results" / "benchmarks"
+
+
+def read_options(kind: type[T]) -> T:
+    """Return the options that the command line gives, a dataclass; a mistake in a flag is one line and exit code 2."""
+    try:
+        return parse(kind, sys.argv[1:], prog="python -m benchmarks.NAME")
+    except (UsageError, ValueError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        raise SystemExit(2) from None
 
 
 @contextmanager

@@ -16,9 +16,8 @@ from typing import Any
 
 import gymnasium
 import numpy as np
-import tyro
 
-from benchmarks.harness import report
+from benchmarks.harness import read_options, report
 from continual_ple import ENV_IDS
 from dqn_mer.agents.memory import FifoMemory, Transition
 
@@ -69,7 +68,7 @@ def fill(who: str, game: str, capacity: int) -> dict[str, Any]:
 
 def main() -> None:
     """Measure both games and sides."""
-    options = tyro.cli(Options)
+    options = read_options(Options)
     if options.side:
         game, who = options.side.split("/")
         print(json.dumps(fill(who, game, options.capacity)))

@@ -13,10 +13,9 @@ from pathlib import Path
 from statistics import median
 from typing import Any, Literal
 
-import tyro
 from rich.console import Console
 
-from benchmarks.harness import report
+from benchmarks.harness import read_options, report
 from dqn_mer.config.config import ResumeOptions
 from dqn_mer.config.defaults import default_config
 from dqn_mer.config.task import game_task
@@ -40,7 +39,7 @@ class Options:
 
 def main() -> None:
     """Measure."""
-    options = tyro.cli(Options)
+    options = read_options(Options)
     with tempfile.TemporaryDirectory(dir=options.folder) as scratch:
         report(f"saving-{options.game}", [measure(options, Path(scratch) / "run")])
 

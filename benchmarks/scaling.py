@@ -5,9 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-import tyro
-
-from benchmarks.harness import cores, interleave, report, spread
+from benchmarks.harness import cores, interleave, read_options, report, spread
 from benchmarks.training import our_side_of
 from dqn_mer.config.defaults import default_config
 
@@ -53,7 +51,7 @@ def measure(axis: str, values: tuple[Any, ...], options: Options) -> list[dict[s
 
 def main() -> None:
     """Measure every axis."""
-    options = tyro.cli(Options)
+    options = read_options(Options)
     with cores(1):
         report("scaling", [row for axis, values in AXES.items() for row in measure(axis, values, options)])
 

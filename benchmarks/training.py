@@ -14,11 +14,10 @@ from typing import Any
 import gymnasium
 import numpy as np
 import torch
-import tyro
 from stable_baselines3 import DQN
 from stable_baselines3.common.callbacks import BaseCallback
 
-from benchmarks.harness import cores, report, spread
+from benchmarks.harness import cores, read_options, report, spread
 from dqn_mer.agents.build import build_agent, build_exploration
 from dqn_mer.agents.memory import Transition
 from dqn_mer.config.config import Config
@@ -131,7 +130,7 @@ def measure(observation: str, optimizer: str, frames: int, repeats: int) -> list
 
 def main() -> None:
     """Measure both observations and optimizers."""
-    options = tyro.cli(Options)
+    options = read_options(Options)
     lengths = {"pixels": options.pixel_frames, "state": options.state_frames}
     with cores(options.threads):
         rows = [

@@ -12,9 +12,8 @@ from typing import Any
 
 import numpy as np
 import torch
-import tyro
 
-from benchmarks.harness import cores, interleave, report, spread
+from benchmarks.harness import cores, interleave, read_options, report, spread
 from dqn_mer.agents.build import make_optimizer
 from dqn_mer.agents.targets import HuberTDLoss
 from dqn_mer.config.defaults import default_config
@@ -106,7 +105,7 @@ def measure(network: str, game: str, optimizer: str, options: Options) -> dict[s
 
 def main() -> None:
     """Measure all networks and optimizers."""
-    options = tyro.cli(Options)
+    options = read_options(Options)
     with cores(options.threads):
         report("update", [measure(*case, optimizer, options) for case in CASES for optimizer in RATES])
 

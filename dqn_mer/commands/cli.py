@@ -13,7 +13,8 @@ from rich.console import Console
 from dqn_mer.config.combinations import TARGET_PERIODS
 from dqn_mer.config.config import Config, ResumeOptions
 from dqn_mer.config.defaults import default_config
-from dqn_mer.config.flags import NONE, UsageError, parse, parse_known
+from dqn_mer.config.flag_texts import NONE, version
+from dqn_mer.config.flags import Extra, UsageError, parse, parse_known
 from dqn_mer.storage.escapes import message, one_line, printable
 from dqn_mer.training.stopping import RunStopped, how_to_go_on
 
@@ -22,6 +23,10 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 DECIDES_DEFAULTS = ("preset", "game", "observation", "agent", "schedule")
+RESUMING = """\
+Resume a stopped run with `--resume RUN`, where RUN is its folder. It keeps its own flags; only --save-every and
+--save-minutes may be given as well: `--resume RUN --help` explains them.
+"""
 
 
 class Command(NamedTuple):
@@ -45,7 +50,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if given[:1] in (["-h"], ["--help"]):
         print("usage: python -m dqn_mer COMMAND [flags]\n\ncommands:")
         print("".join(f"  {name:10}{command.summary}\n" for name, command in commands.items()))
-        print("`python -m dqn_mer COMMAND --help` explains the flags of one.")
+        print("`python -m dqn_mer COMMAND --help` explains the flags of one.\n`--version` prints the version.")
+        return 0
+    if given[:1] == ["--version"]:
+        print(version())
         return 0
     if not given or given[0] not in commands:
         name = repr(given[0]) if given else "nothing"
@@ -180,7 +188,8 @@ def parse_config(arguments: Sequence[str]) -> Config:
     except ValueError:
         default = Config()  # the parser words the complaint
     notes = {"vary": _parameters(default.game)} if {"-h", "--help"} & set(arguments) else {}
-    return parse(Config, arguments, prog="python train.py", default=default, notes=notes)
+    extra = Extra(notes, RESUMING, ("--resume", "--version", "--help"))
+    return parse(Config, arguments, prog="python train.py", default=default, extra=extra)
 
 
 def _parameters(game: str) -> str:

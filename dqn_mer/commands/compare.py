@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
-import tyro
 from rich.console import Console
 
 from continual_ple.games.catalogue import game_class
@@ -16,7 +15,7 @@ from continual_ple.settings import Setting
 from dqn_mer.analysis.comparison import Comparison, compare_runs
 from dqn_mer.analysis.report import ALWAYS, REPORT_FILES, comparison_table, report_files
 from dqn_mer.analysis.runs import Run, find_runs, load_run
-from dqn_mer.config.fields import Range, check_fields
+from dqn_mer.config.fields import Flag, Range, check_fields
 from dqn_mer.config.seeds import spawn_streams
 from dqn_mer.storage.escapes import say
 from dqn_mer.storage.files import check_may_write, replace_file
@@ -27,7 +26,7 @@ from dqn_mer.storage.run_reader import RunReader
 class CompareOptions:
     """Compare finished runs, by agent: figures, tables and a page of Markdown for each game."""
 
-    runs: tyro.conf.Positional[tuple[Path, ...]]
+    runs: Annotated[tuple[Path, ...], Flag(positional=True)]
     """Run folders, or folders that hold some, such as that of a sweep."""
     out: Path
     """Folder for the report, with a folder inside it for each game."""

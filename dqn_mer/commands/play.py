@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import numpy as np
-import tyro
 from rich.console import Console
 from rich.table import Table
 
@@ -17,7 +16,7 @@ from continual_ple.settings import Setting
 from dqn_mer.commands.watch import open_window, overlay
 from dqn_mer.config.config import COUNT
 from dqn_mer.config.defaults import default_config
-from dqn_mer.config.fields import Range, check_fields
+from dqn_mer.config.fields import Flag, Range, check_fields
 from dqn_mer.config.task import check_not_varied, game_task
 from dqn_mer.evaluation.choose_settings import find_setting
 from dqn_mer.evaluation.evaluator import episode_seeds
@@ -39,7 +38,7 @@ DEAF_FRAMES = 15  # after a game's end, for keys still being hit
 class PlayOptions:
     """Play a game yourself: SPACE flaps, the arrow keys move the paddle, ESC leaves."""
 
-    game: tyro.conf.Positional[Literal["catcher", "flappy_bird"]]
+    game: Annotated[Literal["catcher", "flappy_bird"], Flag(positional=True)]
     """Game to play."""
     setting: str = ""
     """Value of the parameter that training varies, or name of a setting (empty: the easiest)."""

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import numpy as np
 from numpy.typing import NDArray
 from rich.console import Console
-from torch.utils.tensorboard import SummaryWriter
 
 from continual_ple.settings import Setting
 from dqn_mer.config.fields import Range, check_fields
@@ -32,6 +31,7 @@ from dqn_mer.networks.device import choose_device, processor
 from dqn_mer.storage.escapes import printable, say
 from dqn_mer.storage.run_reader import SUMMARY, RunReader
 from dqn_mer.training.folder import create_new_folder
+from dqn_mer.training.tensorboard import EventFile
 
 if TYPE_CHECKING:
     from continual_ple.window import Window
@@ -162,9 +162,9 @@ def _record(
     if options.out is not None:
         contact_sheet(rows).save(options.out / "contact_sheet.png")
     if run_dir is not None:
-        with SummaryWriter(str(run_dir), filename_suffix=".watch") as writer:
+        with closing(EventFile(run_dir)) as events:
             for summary in summaries:
-                writer._get_file_writer().add_summary(summary, agent.frame)
+                events.add(summary, agent.frame)
 
 
 def _run_of(agent: SavedAgent) -> Path:

@@ -205,8 +205,6 @@ class Config(RunFields, EvaluationFields, ExplorationFields, AgentFields, Schedu
     """Train a DQN agent on a game that changes as it plays; evaluate it all along.
 
     Defaults shown suit the other flags given: try --game flappy_bird --help.
-
-    A stopped run goes on with --resume RUN, its folder.
     """
 
     # The bases are the groups of the help; a dataclass takes their fields from the last base to the first.

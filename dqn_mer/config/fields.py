@@ -53,6 +53,19 @@ class Known:
 
 
 @dataclass(frozen=True)
+class Flag:
+    """How a field stands on the command line: for ``Annotated[Path, Flag(positional=True)]``.
+
+    Attributes:
+        positional: Whether it is given without a flag.
+        aliases: Further flags that mean it, such as ``--setting``.
+    """
+
+    positional: bool = False
+    aliases: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
 class Allowed:
     """What one field may hold.
 

@@ -2,212 +2,170 @@
 
 from __future__ import annotations
 
-import contextlib
+import argparse
 import dataclasses
-import difflib
 import inspect
-import io
-import itertools
 import os
 import re
 import sys
-from collections.abc import Iterator, Mapping, Sequence
-from functools import cache
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, TypeVar, cast, get_args, get_type_hints
+from typing import Any, NamedTuple, TypeVar, cast, get_args, get_type_hints
 
-import docstring_parser
-import tyro
-from tyro.constructors import (
-    ConstructorRegistry,
-    PrimitiveConstructorSpec,
-    StructConstructorSpec,
-    StructFieldSpec,
-    StructTypeInfo,
-)
-
-from continual_ple.games.base import shown
-from dqn_mer.config.fields import Allowed, allowed_values, bad_value
+from dqn_mer.config.fields import Allowed, Flag, allowed_values, bad_value
+from dqn_mer.config.flag_hints import leftover_hint, unknown_hint
+from dqn_mer.config.flag_texts import METAVARS, NONE, HelpFormatter, field_texts, hint, version
 
 T = TypeVar("T")
-NONE = "none"  # how None is written
-NO_NOTES: Mapping[str, str] = {}
-METAVARS: dict[Any, str] = {
-    int: "N", float: "X", str: "TEXT", Path: "PATH", tuple: "{0},{0},...", Mapping: "NAME={0},...",
-}  # fmt: skip
+NOT_GIVEN = object()
+NEGATIVE = re.compile(r"-(\d|\.\d|inf|nan)", re.IGNORECASE)
+"""How a negative number begins, which argparse takes for a flag unless it is a plain one."""
 
 
 class UsageError(Exception):
     """The command line cannot be understood; the message is one line.
 
-    No ValueError, since the parser would take that for its own.
+    It is no ValueError, since argparse would take that for its own and reword it.
     """
 
 
-def parse(
-    kind: type[T], arguments: Sequence[str], prog: str, default: T | None = None, notes: Mapping[str, str] = NO_NOTES
-) -> T:
+class Extra(NamedTuple):
+    """What the help of a command says besides the texts of its fields.
+
+    Attributes:
+        notes: For some fields, what follows their own text.
+        epilog: A paragraph below the flags.
+        related: Further flags that a misspelt one may mean.
+    """
+
+    notes: Mapping[str, str] = {}
+    epilog: str = ""
+    related: tuple[str, ...] = ()
+
+
+NOTHING = Extra()
+
+
+def parse(kind: type[T], arguments: Sequence[str], prog: str, default: T | None = None, extra: Extra = NOTHING) -> T:
     """Read flags into a dataclass. Its bases that are dataclasses, named ...Fields, are the groups of its help.
 
     Args:
-        kind: the dataclass.
-        arguments: words of the command line.
-        prog: how the command is called.
-        default: where the defaults come from instead of the fields.
-        notes: what the help of some fields says besides their own text.
+        kind: The dataclass.
+        arguments: Words of the command line.
+        prog: How the command is called.
+        default: Where the defaults come from instead of the fields.
+        extra: What the help says besides.
 
     Raises:
-        UsageError: in one line, for a flag that is unknown or cannot be read.
-        ValueError: from the dataclass's own checks.
+        UsageError: In one line, if a flag is unknown or cannot be read, or one is missing.
+        ValueError: If the dataclass's own checks refuse a value.
+        SystemExit: After the help or the version was printed.
     """
-    parsed, unknown = parse_known(kind, arguments, prog, default, notes)
+    parsed, unknown = parse_known(kind, arguments, prog, default, extra)
     if unknown:
-        names = [field.name for field in dataclasses.fields(cast(Any, kind))]
-        raise UsageError(_not_understood(unknown, names))
+        names = [flag_of(field.name) for field in dataclasses.fields(cast(Any, kind))]
+        raise UsageError(unknown_hint(unknown, (*names, *extra.related)))
     return parsed
 
 
 def parse_known(
-    kind: type[T], arguments: Sequence[str], prog: str, default: T | None = None, notes: Mapping[str, str] = NO_NOTES
+    kind: type[T], arguments: Sequence[str], prog: str, default: T | None = None, extra: Extra = NOTHING
 ) -> tuple[T, list[str]]:
     """Read flags as `parse` does, and also return the words that are no flags of the dataclass, in order."""
-    complaint = io.StringIO()
+    allowed, fields = allowed_values(kind), _fields_of_flags(kind)
+    words = _normalised(arguments, fields)
+    parser = _parser(kind, prog, default, extra, help_wanted=bool({"-h", "--help"} & set(words)))
     try:
-        with contextlib.redirect_stderr(complaint), _unwrapped(arguments):
-            answer: Any = tyro.cli(
-                kind,
-                prog=prog,
-                description=inspect.getdoc(kind),
-                args=list(arguments),
-                registry=_registry(kind, default, notes),
-                config=(tyro.conf.OmitArgPrefixes,),
-                return_unknown_args=True,
-            )
-    except (SystemExit, BrokenPipeError) as leaving:
-        if isinstance(leaving, SystemExit) and leaving.code not in (0, None):
-            raise UsageError(_one_line(complaint.getvalue())) from None
+        given, unknown = parser.parse_known_intermixed_args(words)
+    except argparse.ArgumentError as error:  # a flag without its value, or a switch with one; `_reader` judges values
+        name = fields.get(str(error.argument_name).partition("/")[0])
+        said = leftover_hint(words, (), fields, allowed) or (name and _missing(name, allowed[name]))
+        raise UsageError(said or f"flags: {error.argument_name}: takes no value") from None
+    except SystemExit:
         _end_output()
-        raise SystemExit(0) from None
-    values, unknown = answer
-    return kind(**values), list(unknown)
+        raise
+    values = {name: value for name, value in vars(given).items() if value is not NOT_GIVEN}
+    if leftover := leftover_hint(words, unknown, fields, allowed):
+        raise UsageError(leftover)
+    for field in dataclasses.fields(cast(Any, kind)):
+        if field.name not in values:
+            if _default(field, default) is dataclasses.MISSING:
+                raise UsageError(_missing(field.name, allowed[field.name]))
+            values[field.name] = _default(field, default)
+    # argparse gives several words as a list, and the fields of a dataclass hold tuples.
+    return kind(**{name: tuple(value) if isinstance(value, list) else value for name, value in values.items()}), unknown
 
 
-def _end_output() -> None:
-    """Hand out what is left of the help, which its reader, such as `head`, may have had enough of."""
-    try:
-        sys.stdout.flush()
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+def _missing(name: str, allowed: Allowed) -> str:
+    return f"{name}: no value given; must be {'a path' if Path in (allowed.kind, allowed.item) else allowed.describe()}"
 
 
-def _registry(kind: type[Any], default: object, notes: Mapping[str, str]) -> ConstructorRegistry:
-    """Return the rule by which a dataclass becomes groups of flags, and flags a dictionary of its fields' values."""
-    registry = ConstructorRegistry()
-    groups = [base for base in reversed(kind.__mro__[1:]) if dataclasses.is_dataclass(base)]
+def flag_of(name: str) -> str:
+    """Return the flag of a field.
 
-    @registry.struct_rule
-    def flags(info: StructTypeInfo) -> StructConstructorSpec | None:
-        if info.type is kind and groups:
-            return StructConstructorSpec(_merged, tuple(map(_group, groups)))
-        if dataclasses.is_dataclass(info.type):
-            return StructConstructorSpec(dict, tuple(_flags(info.type, default, notes)))
-        return None
-
-    return registry
-
-
-def _group(kind: type[Any]) -> StructFieldSpec:
-    return StructFieldSpec(kind.__name__.removesuffix("Fields").lower(), kind, tyro.MISSING, kind.__doc__)
-
-
-def _merged(**groups: dict[str, Any]) -> dict[str, Any]:
-    return {name: value for group in groups.values() for name, value in group.items()}
-
-
-def _flags(kind: type[Any], default: object, notes: Mapping[str, str]) -> Iterator[StructFieldSpec]:
-    """Yield a flag for each field of a dataclass."""
-    allowed, hints = allowed_values(kind), get_type_hints(kind, include_extras=True)
-    texts = _texts(kind)  # type: ignore[arg-type] # mypy does not see that a class is hashable
-    annotated: Any = Annotated  # which a type checker wants spelt out
-    for field in dataclasses.fields(kind):
-        name = field.name
-        value = _default(field) if default is None else getattr(default, name)
-        about: list[Any] = []
-        if value is not tyro.MISSING:
-            about.append(tyro.conf.arg(help_behavior_hint=_hint(allowed[name], value)))
-        if allowed[name].kind is not bool:
-            several = allowed[name].kind is tuple and tyro.conf.Positional in get_args(hints[name])
-            about.append(_several_words(name, allowed[name]) if several else _reader(name, allowed[name]))
-        yield StructFieldSpec(
-            name, annotated[(hints[name], *about)], value, " ".join((texts[name], notes.get(name, ""))).strip()
-        )
-
-
-@cache
-def _texts(kind: object) -> dict[str, str]:
-    """Return the text below each field of a dataclass."""
-    found = docstring_parser.parse_from_object(kind).params
-    return {entry.arg_name: " ".join((entry.description or "").split()) for entry in found}
-
-
-def _default(field: dataclasses.Field[Any]) -> Any:
-    if field.default_factory is not dataclasses.MISSING:
-        return field.default_factory()
-    return tyro.MISSING if field.default is dataclasses.MISSING else field.default
-
-
-def _hint(allowed: Allowed, default: object) -> str:
-    """Return what follows a flag's text: its range and its default."""
-    each = "each " if allowed.kind in (tuple, Mapping) else ""
-    none = f", or {NONE}" if allowed.optional else ""
-    span = f"{each}{allowed.range.span().replace(',', '_')}{none}; " if allowed.range else ""  # lines break at commas
-    return f"({span}default: {written(default)})"
-
-
-def written(value: object) -> str:
-    """Return how a value is written on the command line.
-
-    >>> [written(value) for value in ((128, 128), {"gravity": 1.5}, 1e-4, True, None)]
-    ['128,128', 'gravity=1.5', '0.0001', 'on', 'none']
+    >>> flag_of("batch_size")
+    '--batch-size'
     """
-    if isinstance(value, Mapping):
-        return ",".join(f"{name}={written(item)}" for name, item in value.items()) or "empty"
-    if isinstance(value, tuple):
-        return ",".join(map(written, value)) or "empty"
-    if value is None or value == "":
-        return NONE if value is None else "empty"
-    return ("off", "on")[value] if isinstance(value, bool) else str(value)
+    return f"--{name.replace('_', '-')}"
 
 
-def _reader(name: str, allowed: Allowed) -> PrimitiveConstructorSpec[Any]:
-    """Return how a field is read from the word behind its flag."""
+def _parser(kind: type[Any], prog: str, default: object, extra: Extra, help_wanted: bool) -> argparse.ArgumentParser:
+    """Return the parser; texts are read from the source only where they are wanted."""
+    parser = argparse.ArgumentParser(
+        prog, description=inspect.getdoc(kind), epilog=extra.epilog, formatter_class=HelpFormatter,
+        argument_default=argparse.SUPPRESS, allow_abbrev=False, exit_on_error=False, usage="%(prog)s [flags]",
+    )  # fmt: skip
+    parser.add_argument("--version", action="version", version=version(), help="Print the version and exit.")
+    texts = field_texts(cast(object, kind)) if help_wanted else {}
+    allowed, annotations = allowed_values(kind), get_type_hints(kind, include_extras=True)
+    for base in [base for base in reversed(kind.__mro__[1:]) if dataclasses.is_dataclass(base)] or [kind]:
+        title = base.__name__.removesuffix("Fields").lower() if base is not kind else "command"
+        group = parser.add_argument_group(f"{title} options", inspect.getdoc(base) if base is not kind else None)
+        for field in (field for field in dataclasses.fields(base) if field.name in vars(base)["__annotations__"]):
+            flag = _flag(annotations[field.name])
+            text = f"{texts.get(field.name, '')} {extra.notes.get(field.name, '')}".strip()
+            behind = hint(allowed[field.name], _default(field, default))
+            _add(group, field.name, flag, allowed[field.name], f"{text} {behind}".replace("%", "%%"))
+            if flag.positional:
+                parser.usage = f"{parser.usage} {field.name.upper()}{' ...' * (allowed[field.name].kind is tuple)}"
+    return parser
 
-    def read(words: Sequence[str]) -> Any:
+
+def _add(group: Any, name: str, flag: Flag, allowed: Allowed, text: str) -> None:
+    """Add the argument of a field to a group of the parser."""
+    if flag.positional:
+        several = allowed.kind is tuple
+        read = allowed.item if several else _reader(name, allowed)
+        group.add_argument(
+            name, nargs="*" if several else "?", default=NOT_GIVEN, type=read, metavar=name.upper(), help=text
+        )
+    elif allowed.kind is bool:
+        group.add_argument(flag_of(name), action=argparse.BooleanOptionalAction, help=text)
+    else:
+        metavar = "NAME" if allowed.choices else METAVARS[allowed.kind].format(METAVARS.get(allowed.item))
+        group.add_argument(
+            flag_of(name), *flag.aliases, dest=name, type=_reader(name, allowed),
+            metavar=metavar, help=text,
+        )  # fmt: skip
+
+
+def _default(field: dataclasses.Field[Any], default: object) -> Any:
+    """Return a field's default, `dataclasses.MISSING` if it has none."""
+    if default is not None:
+        return getattr(default, field.name)
+    return field.default if field.default_factory is dataclasses.MISSING else field.default_factory()
+
+
+def _reader(name: str, allowed: Allowed) -> Any:
+    """Return the function that reads a field from the word behind its flag."""
+
+    def read(word: str) -> Any:
         try:
-            value = _value(allowed, words[0])
+            return _value(allowed, word)
         except (ValueError, OverflowError):
-            raise UsageError(str(bad_value(name, words[0], allowed.describe()))) from None
-        return value
+            raise UsageError(str(bad_value(name, word, allowed.describe()))) from None
 
-    choices = "{" + ",".join(allowed.choices) + "}"
-    return PrimitiveConstructorSpec(
-        nargs=1,
-        metavar=choices if allowed.choices else METAVARS[allowed.kind].format(METAVARS.get(allowed.item)),
-        instance_from_str=read,
-        is_instance=lambda value: True,
-        str_from_instance=lambda value: [written(value)],
-    )
-
-
-def _several_words(name: str, allowed: Allowed) -> PrimitiveConstructorSpec[Any]:
-    """Return how a field of any number of words is read, which stands on the command line without a flag."""
-    return PrimitiveConstructorSpec(
-        nargs="*",
-        metavar=f"{name.upper()} ...",
-        instance_from_str=lambda words: tuple(allowed.item(word) for word in words),
-        is_instance=lambda value: True,
-        str_from_instance=lambda value: [written(item) for item in value],
-    )
+    return read
 
 
 def _value(allowed: Allowed, word: str) -> Any:
@@ -226,31 +184,39 @@ def _value(allowed: Allowed, word: str) -> Any:
     return allowed.kind(word)
 
 
-@contextlib.contextmanager
-def _unwrapped(arguments: Sequence[str]) -> Iterator[None]:
-    """Let the parser write a complaint without breaking its lines; help keeps the terminal's width."""
-    if {"-h", "--help"} & set(arguments):
-        yield
-        return
-    width = os.environ.get("COLUMNS")
-    os.environ["COLUMNS"] = "10000"
+def _flag(annotation: Any) -> Flag:
+    """Return how a field stands on the command line, from its annotation."""
+    return next((note for note in get_args(annotation) if isinstance(note, Flag)), Flag())
+
+
+def _fields_of_flags(kind: type[Any]) -> dict[str, str]:
+    """Return the field of every flag."""
+    flags: dict[str, str] = {}
+    notes = get_type_hints(kind, include_extras=True)
+    for name, allowed in allowed_values(kind).items():
+        flag = _flag(notes[name])
+        if not flag.positional:
+            flags |= dict.fromkeys((flag_of(name), *flag.aliases), name)
+            flags |= {flag_of(f"no_{name}"): name} if allowed.kind is bool else {}
+    return flags
+
+
+def _normalised(arguments: Sequence[str], flags: Mapping[str, str]) -> list[str]:
+    """Return the words with ``--batch_size`` as ``--batch-size``, and ``--settings -1,2`` as ``--settings=-1,2``."""
+    words: list[str] = []
+    for word in arguments:
+        flag, equals, value = word.partition("=")
+        dashed = flag.replace("_", "-")
+        if words and words[-1] in flags and NEGATIVE.match(word):
+            words[-1] += f"={word}"
+        else:
+            words.append(dashed + equals + value if dashed in flags else word)
+    return words
+
+
+def _end_output() -> None:
+    """Hand out what is left of the help, which its reader, such as `head`, may have had enough of."""
     try:
-        yield
-    finally:
-        del os.environ["COLUMNS"]
-        if width is not None:
-            os.environ["COLUMNS"] = width
-
-
-def _not_understood(words: Sequence[str], names: Sequence[str]) -> str:
-    flags = [f"--{name.replace('_', '-')}" for name in names]
-    meant = [flag for word in words for flag in difflib.get_close_matches(word.partition("=")[0], flags, 1)]
-    hint = f"did you mean {', '.join(meant)}?" if meant else "--help lists all"
-    return f"flags: {' '.join(map(shown, words))} not understood; {hint}"
-
-
-def _one_line(box: str) -> str:
-    """Return what the parser's box says between its title and its next rule."""
-    lines = [line.strip(" │╭╮╰╯─-") for line in box.splitlines()][1:]
-    said = itertools.takewhile(bool, itertools.dropwhile(lambda line: not line, lines))
-    return re.sub(r"\s+", " ", " ".join(said)) or "flags: not understood"
+        sys.stdout.flush()
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -9,7 +9,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-import tyro
 from rich.console import Console
 from rich.table import Table
 
@@ -17,7 +16,7 @@ from continual_ple import ENV_IDS, ArcadeEnv, saved_state
 from continual_ple.settings import Schedule, Setting
 from dqn_mer.analysis.metrics import mean_interval
 from dqn_mer.config.config import COUNT, Config
-from dqn_mer.config.fields import Range, check_fields
+from dqn_mer.config.fields import Flag, Range, check_fields
 from dqn_mer.config.task import Task, check_not_varied, game_task
 from dqn_mer.evaluation.checkpoint import Checkpoint, CheckpointError, load_checkpoint
 from dqn_mer.evaluation.choose_settings import choose_settings
@@ -32,9 +31,9 @@ from dqn_mer.training.folder import as_json
 class AgentFields:
     """Who plays, and what."""
 
-    path: tyro.conf.Positional[Path]
+    path: Annotated[Path, Flag(positional=True)]
     """A run folder (its latest checkpoint is taken) or one checkpoint folder."""
-    settings: Annotated[str, tyro.conf.arg(aliases=("--setting",))] = "all"
+    settings: Annotated[str, Flag(aliases=("--setting",))] = "all"
     """all: of the run's schedule; easier: those before the one trained on last; or names or values, as A,B,..."""
     seed: Annotated[int, Range(0, 2**63 - 1, whole=True)] = 1
     """Seed of the episodes."""

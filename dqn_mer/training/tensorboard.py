@@ -1,7 +1,9 @@
 """TensorBoard's event files, written at once by the thread that trains.
 
-`SummaryWriter` writes from a thread of its own: what a kill loses is unknown, an error reaches nobody but that thread,
-and the file is named by a clock that may go backwards, while TensorBoard reads files in the order of their names.
+The library's `EventFileWriter` writes from a thread of its own: what a kill loses is unknown, an error reaches nobody
+but that thread, and the file is named by a clock that may go backwards, while TensorBoard reads files in the order of
+their names. Only those two things are replaced here. All else is the library's class as it is when the file is opened:
+trackers such as Weights & Biases (``sync_tensorboard=True``) put a subclass in its place, or wrap its methods.
 """
 
 from __future__ import annotations
@@ -14,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from tensorboard.compat.proto.event_pb2 import Event, SessionLog
+from tensorboard.summary.writer import event_file_writer
 from tensorboard.summary.writer.record_writer import RecordWriter
 from torch.utils.tensorboard import summary
 
@@ -29,15 +32,15 @@ class EventFile:
     """An event file of this process in a run folder, after all those of earlier ones.
 
     Args:
-        run_dir: the folder.
-        purge_step: of a run that goes on: a TensorBoard that is watching forgets what it read from this step on.
+        run_dir: The run folder.
+        purge_step: For a resumed run, the step from which on a watching TensorBoard forgets what it has read.
     """
 
     def __init__(self, run_dir: Path, purge_step: int | None = None) -> None:
         latest = max((int(match[1]) for path in run_dir.iterdir() if (match := NAME.fullmatch(path.name))), default=0)
         host = re.sub(r"[^\w.-]", "_", socket.gethostname(), flags=re.ASCII)[:100] or "host"
         self.file = GrowingFile(run_dir / f"events.out.tfevents.{max(int(time.time()), latest + 1):010d}.{host}")
-        self._records = RecordWriter(self.file)
+        self._writer = _library_writer(run_dir, self.file)
         self._write(Event(file_version="brain.Event:2"))
         if purge_step is not None:
             self._write(Event(step=purge_step, session_log=SessionLog(status=SessionLog.START)))
@@ -46,9 +49,38 @@ class EventFile:
         """Write a summary protocol buffer under a step."""
         self._write(Event(summary=summary, step=step))
 
+    def close(self) -> None:
+        """Close the file; a second call does nothing."""
+        self._writer.close()
+
     def _write(self, event: Any) -> None:
         event.wall_time = time.time()
-        self._records.write(event.SerializeToString())
+        self._writer.add_event(event)
+
+
+class _AtOnce:
+    """Stands where the library has a queue and a thread, and writes each record before it returns."""
+
+    def __init__(self, file: GrowingFile) -> None:
+        self._records = RecordWriter(file)
+        self.flush, self.close = (lambda: None), file.close
+
+    def write(self, record: bytes) -> None:
+        self._records.write(record)
+
+
+def _library_writer(run_dir: Path, file: GrowingFile) -> Any:
+    """Return an `EventFileWriter` into ``file``, of the class that the library has in its place today."""
+    today: Any = event_file_writer.EventFileWriter
+    original: Any = today.__mro__[-2]
+
+    class Synchronous(original):  # type: ignore[misc] # the library lacks types
+        def __init__(self, logdir: str) -> None:
+            self._logdir, self._async_writer = logdir, _AtOnce(file)
+
+    # As the last but one of its bases, it comes behind whatever a tracker has put in front of the library's class.
+    kind = Synchronous if today is original else type("Tracked", (today, Synchronous), {})
+    return kind(str(run_dir))
 
 
 def drop_events(run_dir: Path, keep: Collection[str] = ()) -> None:

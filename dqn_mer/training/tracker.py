@@ -179,8 +179,9 @@ class Tracker(AbstractContextManager["Tracker"]):
 
     def close(self) -> None:
         """Close everything; a second call does nothing."""
-        for file in (*self._tables.values(), self._events.file):
+        for file in self._tables.values():
             file.close()
+        self._events.close()
 
     def __exit__(self, *error: object) -> None:
         """Close the logs, after an error too."""
