@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import io
 import sys
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
-
-from rich.console import Console
 
 from dqn_mer.config.combinations import TARGET_PERIODS
 from dqn_mer.config.config import Config, ResumeOptions
@@ -16,6 +13,7 @@ from dqn_mer.config.defaults import default_config
 from dqn_mer.config.flag_texts import NONE, version
 from dqn_mer.config.flags import Extra, UsageError, parse, parse_known
 from dqn_mer.storage.escapes import message, one_line, printable
+from dqn_mer.training.lasting_output import lasting_console, lasting_output
 from dqn_mer.training.stopping import RunStopped, how_to_go_on
 
 if TYPE_CHECKING:
@@ -36,6 +34,7 @@ class Command(NamedTuple):
     run: Callable[[Sequence[str]], int]
 
 
+@lasting_output()
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run ``dqn-mer COMMAND ...`` and return its exit code."""
     commands = {
@@ -61,6 +60,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return commands[given[0]].run(given[1:])
 
 
+@lasting_output()
 def train_command(arguments: Sequence[str]) -> int:
     """Train as the flags say, or go on with a stopped run.
 
@@ -68,7 +68,6 @@ def train_command(arguments: Sequence[str]) -> int:
         The exit code: 0; 2 after a mistake in the flags; 1 after an error that stopped the run; 128 + the number of the
         signal that did.
     """
-    _show_anything()
     try:
         trainer = make_trainer(arguments)
         from dqn_mer.training.folder import command_line
@@ -102,9 +101,9 @@ def make_trainer(arguments: Sequence[str]) -> Trainer:
     from dqn_mer.training.trainer import Trainer
 
     if isinstance(parsed, Config):
-        return Trainer(game_task(parsed), parsed, Console())
+        return Trainer(game_task(parsed), parsed, lasting_console())
     stopped = open_run(parsed)
-    return Trainer(game_task(stopped.config, stopped.schedule), stopped.config, Console(), stopped)
+    return Trainer(game_task(stopped.config, stopped.schedule), stopped.config, lasting_console(), stopped)
 
 
 def evaluate_command(arguments: Sequence[str]) -> int:
@@ -114,11 +113,15 @@ def evaluate_command(arguments: Sequence[str]) -> int:
     return _run("evaluate", EvaluateOptions, evaluate_checkpoint, arguments)
 
 
+@lasting_output()
 def sweep_command(arguments: Sequence[str]) -> int:
-    """Run a sweep as the flags say, and return the exit code: 1 if a run failed, 130 or 143 if it was stopped."""
+    """Run a sweep as the flags say.
+
+    Returns:
+        The exit code: 1 if a run failed, 128 + the number of the signal that stopped the sweep.
+    """
     from dqn_mer.commands.sweep import SweepOptions, sweep, until_stopped
 
-    _show_anything()
     try:
         options, train_flags = parse_known(SweepOptions, arguments, prog="python -m dqn_mer sweep")
         with until_stopped():
@@ -151,9 +154,9 @@ def play_command(arguments: Sequence[str]) -> int:
     return _run("play", PlayOptions, play, arguments)
 
 
+@lasting_output()
 def _run(name: str, kind: type[T], command: Callable[[T], object], arguments: Sequence[str]) -> int:
     """Read a command's flags, run it and return the exit code: 0, or 2 after a mistake, told in one line."""
-    _show_anything()
     try:
         command(parse(kind, arguments, prog=f"python -m dqn_mer {name}"))
     except (UsageError, ValueError, ImportError, OSError) as error:
@@ -161,13 +164,6 @@ def _run(name: str, kind: type[T], command: Callable[[T], object], arguments: Se
     except KeyboardInterrupt:
         return 130
     return 0
-
-
-def _show_anything() -> None:
-    """Let names that are no text, or that the terminal cannot show, be printed with escapes instead of an error."""
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="backslashreplace")
 
 
 def parse_config(arguments: Sequence[str]) -> Config:

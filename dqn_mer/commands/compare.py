@@ -20,6 +20,7 @@ from dqn_mer.config.seeds import spawn_streams
 from dqn_mer.storage.escapes import say
 from dqn_mer.storage.files import check_may_write, replace_file
 from dqn_mer.storage.run_reader import RunReader
+from dqn_mer.training.lasting_output import lasting_console
 
 
 @dataclass(frozen=True)
@@ -52,7 +53,7 @@ def compare(options: CompareOptions, console: Console | None = None) -> tuple[Co
     Raises:
         ValueError: in one line, for runs that cannot be compared or a folder that cannot be written to.
     """
-    shown = console or Console()
+    shown = console or lasting_console()
     _check_out(options)
     finished, unfinished = find_runs(options.runs)
     for path in unfinished:

@@ -24,6 +24,7 @@ from dqn_mer.evaluation.overlay import Overlay
 from dqn_mer.evaluation.saved_agent import AgentFields, load_agent
 from dqn_mer.networks.device import processor
 from dqn_mer.storage.escapes import cell, printable
+from dqn_mer.training.lasting_output import lasting_console
 
 if TYPE_CHECKING:
     import pygame
@@ -175,7 +176,7 @@ def play(options: PlayOptions, console: Console | None = None) -> list[tuple[flo
             scores.append(match.play(seed))
             match.show_end()
     if scores:
-        (console or Console()).print(_table(mine.setting, scores))
+        (console or lasting_console()).print(_table(mine.setting, scores))
     return scores
 
 

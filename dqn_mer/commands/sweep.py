@@ -26,6 +26,8 @@ from dqn_mer.config.config import CHOICES, Config
 from dqn_mer.config.fields import Range, bad_value, check_fields
 from dqn_mer.storage.escapes import say, shown
 from dqn_mer.storage.run_reader import CONFIG, RunReader
+from dqn_mer.training.lasting_output import lasting_console
+from dqn_mer.training.stopping import listen
 
 OWN_FLAGS = {
     "game": "games", "agent": "agents", "seed": "seeds", "run_dir": "out", "log_dir": "out", "resume": "out",
@@ -101,7 +103,7 @@ def sweep(options: SweepOptions, train_flags: Sequence[str], console: Console | 
         ImportError: if Ray is asked for and missing, or on Windows.
     """
     check_system()
-    shown = console or Console()
+    shown = console or lasting_console()
     jobs = plan(options, train_flags)
     run_all = _engine(options)
     with SweepDisplay(jobs, shown) as display:
@@ -112,16 +114,25 @@ def sweep(options: SweepOptions, train_flags: Sequence[str], console: Console | 
 
 @contextmanager
 def until_stopped() -> Iterator[None]:
-    """Let SIGTERM stop the sweep as Ctrl-C does, within the context: as a KeyboardInterrupt of the exit code."""
+    """Let the signals that stop a run stop the sweep within the context: as a KeyboardInterrupt of the exit code.
+
+    A second one has no effect on the runs that are being stopped, unless it is Ctrl-C.
+    """
+    asked = False
 
     def stop(number: int, frame: object) -> None:
+        nonlocal asked
+        if asked and number != signal.SIGINT:
+            return
+        asked = True
         raise KeyboardInterrupt(128 + number)
 
-    before = signal.signal(signal.SIGTERM, stop)
+    before = listen(stop)
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for one, handler in before.items():
+            signal.signal(one, handler)
 
 
 def plan(options: SweepOptions, train_flags: Sequence[str]) -> list[Job]:

@@ -31,6 +31,7 @@ from dqn_mer.networks.device import choose_device, processor
 from dqn_mer.storage.escapes import printable, say
 from dqn_mer.storage.run_reader import SUMMARY, RunReader
 from dqn_mer.training.folder import create_new_folder
+from dqn_mer.training.lasting_output import lasting_console
 from dqn_mer.training.tensorboard import EventFile
 
 if TYPE_CHECKING:
@@ -90,7 +91,7 @@ def watch(options: WatchOptions, console: Console | None = None, task: Task | No
         if options.out is None and run_dir is None:
             _show(options, agent, settings)
         else:
-            _record(options, agent, settings, run_dir, console or Console())
+            _record(options, agent, settings, run_dir, console or lasting_console())
 
 
 def overlay(agent: SavedAgent, setting: Setting, frame_limit: int, device: str = "auto") -> Overlay:

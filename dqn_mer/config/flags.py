@@ -5,9 +5,7 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import inspect
-import os
 import re
-import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar, cast, get_args, get_type_hints
@@ -78,26 +76,26 @@ def parse_known(
     try:
         given, unknown = parser.parse_known_intermixed_args(words)
     except argparse.ArgumentError as error:  # a flag without its value, or a switch with one; `_reader` judges values
-        name = fields.get(str(error.argument_name).partition("/")[0])
-        said = leftover_hint(words, (), fields, allowed) or (name and _missing(name, allowed[name]))
+        flag = str(error.argument_name).partition("/")[0]
+        said = leftover_hint(words, (), fields, allowed)
+        if not said and flag in fields:
+            said = _missing(flag, allowed[fields[flag]])
         raise UsageError(said or f"flags: {error.argument_name}: takes no value") from None
-    except SystemExit:
-        _end_output()
-        raise
     values = {name: value for name, value in vars(given).items() if value is not NOT_GIVEN}
     if leftover := leftover_hint(words, unknown, fields, allowed):
         raise UsageError(leftover)
     for field in dataclasses.fields(cast(Any, kind)):
         if field.name not in values:
             if _default(field, default) is dataclasses.MISSING:
-                raise UsageError(_missing(field.name, allowed[field.name]))
+                flag = flag_of(field.name) if flag_of(field.name) in fields else field.name
+                raise UsageError(_missing(flag, allowed[field.name]))
             values[field.name] = _default(field, default)
     # argparse gives several words as a list, and the fields of a dataclass hold tuples.
     return kind(**{name: tuple(value) if isinstance(value, list) else value for name, value in values.items()}), unknown
 
 
-def _missing(name: str, allowed: Allowed) -> str:
-    return f"{name}: no value given; must be {'a path' if Path in (allowed.kind, allowed.item) else allowed.describe()}"
+def _missing(flag: str, allowed: Allowed) -> str:
+    return f"{flag}: no value given; must be {'a path' if Path in (allowed.kind, allowed.item) else allowed.describe()}"
 
 
 def flag_of(name: str) -> str:
@@ -212,11 +210,3 @@ def _normalised(arguments: Sequence[str], flags: Mapping[str, str]) -> list[str]
         else:
             words.append(dashed + equals + value if dashed in flags else word)
     return words
-
-
-def _end_output() -> None:
-    """Hand out what is left of the help, which its reader, such as `head`, may have had enough of."""
-    try:
-        sys.stdout.flush()
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -25,6 +25,7 @@ from dqn_mer.networks.device import choose_device, processor
 from dqn_mer.storage.escapes import cell
 from dqn_mer.storage.files import check_may_write, write_new_file
 from dqn_mer.training.folder import as_json
+from dqn_mer.training.lasting_output import lasting_console
 
 
 @dataclass(frozen=True)
@@ -177,7 +178,7 @@ def evaluate_checkpoint(
         "frame_limit": limit,
         "settings": [_result_json(result, parameters) for result, parameters in zip(results, played, strict=True)],
     }
-    (console or Console()).print(_table(content))
+    (console or lasting_console()).print(_table(content))
     if options.json is not None:
         write_new_file(options.json, as_json(content))
     return content

@@ -1,21 +1,26 @@
-"""How a run ends early: asked to by a signal, or by an error, always with a line that says how to go on."""
+"""How a run ends early: asked to by a signal, or by an error, always with a line that says how to resume."""
 
 from __future__ import annotations
 
 import shlex
 import signal
 import threading
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from pathlib import Path
 from types import FrameType
 from typing import Any
+
+ASK = ("SIGINT", "SIGTERM")
+WARN = ("SIGHUP", "SIGUSR1")
+"""Signals of a terminal that closes and of a scheduler whose time is nearly up; Windows has neither."""
 
 
 class RunStopped(Exception):
     """A run ended before its last frame.
 
     Attributes:
-        exit_code: for the shell: 128 + the number of a signal, 1 after an error.
+        exit_code: For the shell: 128 + the number of a signal, 1 after an error.
     """
 
     def __init__(self, message: str, exit_code: int) -> None:
@@ -23,21 +28,37 @@ class RunStopped(Exception):
         self.exit_code = exit_code
 
 
+def listen(handler: Callable[[int, FrameType | None], Any]) -> Mapping[signal.Signals, Any]:
+    """Let a function handle the signals that ask this process to stop, and return the handlers that were there.
+
+    SIGHUP and SIGUSR1 are taken only where they would end the process without a word: under ``nohup`` SIGHUP is ignored
+    and stays so, and a script's own handler keeps its signal. Outside the main thread Python allows no handlers.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        return {}
+    ending = [signal.Signals[name] for name in ASK]
+    ending += [signal.Signals[name] for name in WARN if hasattr(signal, name)]
+    untouched = {one for one in ending if one.name in WARN and signal.getsignal(one) is not signal.SIG_DFL}
+    return {one: signal.signal(one, handler) for one in ending if one not in untouched}
+
+
 class StopRequest(AbstractContextManager["StopRequest"]):
-    """Takes the first Ctrl-C or SIGTERM as a request to stop after this frame; a second one acts at once.
+    """Takes the first Ctrl-C, SIGTERM, SIGHUP or SIGUSR1 as a request to stop after this frame.
+
+    A second Ctrl-C acts at once. Any other second signal changes nothing: schedulers, sweeps and closing terminals send
+    several, and the run is already on its way to saving itself.
 
     Attributes:
-        signal_number: that of the request, 0 while there is none.
+        signal_number: Number of the first signal, 0 while there is none.
     """
 
     def __init__(self) -> None:
         self.signal_number = 0
-        self._before: dict[signal.Signals, Any] = {}
+        self._before: Mapping[signal.Signals, Any] = {}
 
     def __enter__(self) -> StopRequest:
-        """Listen; outside the main thread Python allows none to."""
-        if threading.current_thread() is threading.main_thread():
-            self._before = {one: signal.signal(one, self._note) for one in (signal.SIGINT, signal.SIGTERM)}
+        """Listen."""
+        self._before = listen(self._note)
         return self
 
     def __exit__(self, *error: object) -> None:
@@ -47,8 +68,8 @@ class StopRequest(AbstractContextManager["StopRequest"]):
         self._before = {}
 
     def _note(self, number: int, frame: FrameType | None) -> None:
-        self.signal_number = number
-        self.__exit__()
+        self.signal_number = self.signal_number or number
+        signal.signal(signal.SIGINT, self._before[signal.SIGINT])
 
     def stopped(self, frame: int, advice: str) -> RunStopped:
         """Return the error to raise once the run is saved."""

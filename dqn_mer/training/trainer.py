@@ -35,6 +35,7 @@ from dqn_mer.training.folder import (
     versions,
     write_json,
 )
+from dqn_mer.training.lasting_output import lasting_console
 from dqn_mer.training.loop import Course, NotFiniteError
 from dqn_mer.training.progress import ProgressDisplay
 from dqn_mer.training.resume import Stopped, open_run
@@ -65,7 +66,7 @@ def train(config: Config, arguments: Sequence[str] = (), console: Console | None
     Args:
         config: of the run.
         arguments: the command that asked for it, for the record.
-        console: where progress goes; standard output by default.
+        console: where progress goes; standard output by default, without whose reader the run goes on.
 
     Raises:
         ValueError: in one line, before anything is written, if the configuration cannot be run here.
@@ -111,7 +112,7 @@ def resume_on(
 
 
 def _train(task: Task, config: Config, arguments: Sequence[str], console: Console | None) -> RunResult:
-    with Trainer(task, config, console or Console()) as trainer:
+    with Trainer(task, config, console or lasting_console()) as trainer:
         return trainer.run(arguments)
 
 

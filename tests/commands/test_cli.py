@@ -71,7 +71,7 @@ def test_state_observations_have_their_own_defaults() -> None:
     [
         ("--frames 0", "frames=0: must be a whole number from 1 to 1,000,000,000"),
         ("--frames x", "frames='x': must be a whole number from 1 to 1,000,000,000"),
-        ("--frames", "frames: no value given; must be a whole number from 1 to 1,000,000,000, or none"),
+        ("--frames", "--frames: no value given; must be a whole number from 1 to 1,000,000,000, or none"),
         ("--learning-rate nan", "learning_rate=nan: must be a number from"),
         ("--batch-size 1.5", "batch_size='1.5': must be a whole number from 0 to 65,536"),
         ("--framez 3", "'--framez' '3' not understood; did you mean --frames?"),

@@ -6,6 +6,7 @@ import fcntl
 import io
 import json
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -15,7 +16,7 @@ from rich.console import Console
 
 from dqn_mer.commands import sweep_job
 from dqn_mer.commands.cli import main, parse_config
-from dqn_mer.commands.sweep import SweepOptions, plan, sweep
+from dqn_mer.commands.sweep import SweepOptions, plan, sweep, until_stopped
 from dqn_mer.commands.sweep_job import Job, run_job
 from dqn_mer.commands.sweep_progress import SweepDisplay, frames_done
 from dqn_mer.storage.snapshots import save_state
@@ -232,3 +233,17 @@ def test_progress_is_read_from_the_folders(tmp_path: Path) -> None:
     assert "40/120" in console.file.getvalue()  # type: ignore[attr-defined]
     (running.run_dir / "summary.json").write_text("{}")
     assert frames_done(running) == 120
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1])
+def test_a_signal_stops_a_sweep_and_a_second_one_does_not_disturb_it(number: int) -> None:
+    before = signal.signal(number, signal.SIG_DFL)
+    try:
+        with until_stopped():
+            with pytest.raises(KeyboardInterrupt) as stopped:
+                os.kill(os.getpid(), number)
+            assert stopped.value.args == (128 + number,)
+            os.kill(os.getpid(), signal.SIGTERM)
+        assert signal.getsignal(number) is signal.SIG_DFL
+    finally:
+        signal.signal(number, before)

@@ -89,10 +89,10 @@ def test_words_without_a_flag_may_stand_anywhere() -> None:
 @pytest.mark.parametrize(
     ("words", "expected"),
     [
-        ("x", "needed: no value given; must be a whole number"),
+        ("x", "--needed: no value given; must be a whole number"),
         ("--needed 3", "where: no value given; must be a path"),
-        ("x --needed", "needed: no value given; must be a whole number"),
-        ("x --needed --loud-voice", "needed: no value given; must be a whole number"),
+        ("x --needed", "--needed: no value given; must be a whole number"),
+        ("x --needed --loud-voice", "--needed: no value given; must be a whole number"),
         ("x --needed 3 --colour green", "colour='green': must be one of red, blue, none"),
         ("x --needed 3 --rates 1 2 3", "rates: '2' is left over; several values are written with commas: --rates 1,2"),
         ("x --needed 3 --named a=1 b=2",
@@ -108,7 +108,7 @@ def test_words_without_a_flag_may_stand_anywhere() -> None:
         ("x --needed 3 --load-voice", "flags: '--load-voice' not understood; did you mean --loud-voice?"),
         ("x --needed 3 -v", "flags: '-v' not understood; --help lists all"),
         ("x y --needed 3", "flags: 'y' not understood; --help lists all"),
-        ("x --need 3", "needed: no value given; must be a whole number"),  # no abbreviations
+        ("x --need 3", "--needed: no value given; must be a whole number"),  # no abbreviations
     ],
 )  # fmt: skip
 def test_mistakes_are_one_line(words: str, expected: str) -> None:

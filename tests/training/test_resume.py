@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import signal
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +15,7 @@ import pytest
 from dqn_mer.commands.cli import train_command
 from dqn_mer.config.config import AGENTS
 from dqn_mer.evaluation.worker import WorkerEvaluation
+from dqn_mer.training.loop import Course
 from tests.helpers.resuming import At, check_same, flags, outcome, start, stop, train_and_digest, what_is_left
 
 
@@ -23,17 +26,78 @@ def stopped(at_frame: At, run_dir: Path, frame: int = 150, **choices: Any) -> Pa
     return run_dir
 
 
-@pytest.mark.parametrize(("number", "name", "code"), [(signal.SIGTERM, "SIGTERM", 143), (signal.SIGINT, "Ctrl-C", 130)])
+LISTENED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1)
+
+
+@pytest.fixture
+def signals() -> Iterator[None]:
+    """Let signals do what they do by default, however the tests were started, such as under nohup."""
+    before = {one: signal.signal(one, signal.SIG_DFL) for one in LISTENED[1:]}
+    yield
+    for one, handler in before.items():
+        signal.signal(one, handler)
+
+
+@pytest.mark.usefixtures("signals")
+@pytest.mark.parametrize(
+    ("number", "name", "code"),
+    [
+        (signal.SIGTERM, "SIGTERM", 143), (signal.SIGINT, "Ctrl-C", 130), (signal.SIGHUP, "SIGHUP", 129),
+        (signal.SIGUSR1, "SIGUSR1", 128 + signal.SIGUSR1),
+    ],
+)  # fmt: skip
 def test_a_signal_saves_and_says_how_to_go_on(
     number: int, name: str, code: int, at_frame: At, whole: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     at_frame(97, stop(number))
-    handlers = [signal.getsignal(one) for one in (signal.SIGINT, signal.SIGTERM)]
+    handlers = [signal.getsignal(one) for one in LISTENED]
     assert train_command(flags(run_dir=tmp_path / "run")) == code
-    assert [signal.getsignal(one) for one in (signal.SIGINT, signal.SIGTERM)] == handlers
+    assert [signal.getsignal(one) for one in LISTENED] == handlers
     told = f"stopped by {name} at frame 98; go on with: python train.py --resume {tmp_path / 'run'}\n"
     assert capsys.readouterr().err == told
     check_same(tmp_path / "run", whole)
+
+
+@pytest.mark.usefixtures("signals")
+def test_a_closing_terminal_that_sends_several_signals_is_one_request(
+    at_frame: At, whole: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def close_terminal(course: Course) -> None:
+        for number in (signal.SIGHUP, signal.SIGHUP, signal.SIGTERM, signal.SIGTERM, signal.SIGUSR1):
+            os.kill(os.getpid(), number)
+
+    at_frame(97, close_terminal)
+    assert train_command(flags(run_dir=tmp_path / "run")) == 129
+    assert capsys.readouterr().err.startswith("stopped by SIGHUP at frame 98; ")
+    check_same(tmp_path / "run", whole)
+
+
+def test_a_second_ctrl_c_acts_at_once(at_frame: At, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    def twice(course: Course) -> None:
+        os.kill(os.getpid(), signal.SIGINT)
+        os.kill(os.getpid(), signal.SIGINT)
+
+    at_frame(97, twice)
+    assert train_command(flags(run_dir=tmp_path / "run")) == 130
+    assert capsys.readouterr().err.startswith("stopped at once by Ctrl-C; ")
+    assert [path.name for path in (tmp_path / "run" / "resume").iterdir()][-1] <= "frame-000000060"
+
+
+@pytest.mark.usefixtures("signals")
+def test_signals_that_are_ignored_or_handled_already_stay_so(at_frame: At, whole: Any, tmp_path: Path) -> None:
+    """``nohup`` ignores SIGHUP; a script may have a use of its own for SIGUSR1."""
+    heard: list[int] = []
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    signal.signal(signal.SIGUSR1, lambda number, frame: heard.append(number))
+
+    def send(course: Course) -> None:
+        os.kill(os.getpid(), signal.SIGHUP)
+        os.kill(os.getpid(), signal.SIGUSR1)
+
+    at_frame(97, send)
+    assert train_command(flags(run_dir=tmp_path / "run")) == 0
+    assert heard == [signal.SIGUSR1]
+    assert what_is_left(tmp_path / "run") == whole[1]
 
 
 @pytest.mark.parametrize("agent", AGENTS)
