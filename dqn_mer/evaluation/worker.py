@@ -1,125 +1,92 @@
-"""Evaluation beside training: in a process of its own on another core, or in line where there is none to spare.
+"""Evaluation beside training: in a process of its own on another core, or in line where there can be none.
 
 Weights go in, rows come out under the frame they belong to, in order. Training never waits for a result unless
-`MAX_WAITING` evaluations are behind. The worker has its own environments, network and one thread; nothing it does
-reaches training, and it ends with its parent, however that ends.
+`MAX_WAITING` evaluations are behind. The worker (`dqn_mer.evaluation.process`) has its own environments and network and
+one thread; nothing it does reaches training, and it ends with its parent, however that ends.
 """
 
 from __future__ import annotations
 
 import multiprocessing
-import multiprocessing.connection
 import os
 import signal
-import threading
-import traceback
+import sys
 from collections import deque
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from multiprocessing.connection import Connection
-from typing import Any, NamedTuple
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 
 import cloudpickle
-import numpy as np
 import torch
 from torch import Tensor
 
-from dqn_mer.analysis.metrics import EvaluationRow
-from dqn_mer.config.task import Task
-from dqn_mer.evaluation.evaluator import Evaluator, GreedyPolicy
+from dqn_mer.evaluation.inline import EvaluationPlan, Finished, InlineEvaluation
+from dqn_mer.evaluation.process import Cause, one_line, serve, weights_of
 from dqn_mer.networks.device import processor
-from dqn_mer.networks.q_network import FlatWeights, network_from_spec
+from dqn_mer.training.lasting_output import LastingStream
 
 MAX_WAITING = 3
 """Evaluations that may wait for the worker; weights of the Nature CNN take 7 MB each."""
 MAX_DEATHS = 3
 """Times that a worker may die over one evaluation before the run gives up."""
-
-Finished = list[tuple[int, list[EvaluationRow]]]
-"""Frames with their rows, one for each setting, in the order of submission."""
+ENDING_S = 5
+"""Seconds that a worker has to end by itself once its connection has."""
+NAME = "dqn-mer evaluation"
+"""Name of the worker's process."""
+UNGUARDED = 77
+"""Exit code of a worker that began to train because it imported a script that does."""
 
 
 class EvaluationError(RuntimeError):
     """The evaluation itself failed."""
 
 
-class EvaluationPlan(NamedTuple):
-    """What is evaluated, so that any process can do it.
-
-    Attributes:
-        task: whose settings are played.
-        network: as `network_spec` describes it.
-        episodes: per setting and evaluation.
-        frame_limit: of an episode.
-        seed: of the episodes.
-    """
-
-    task: Task
-    network: dict[str, Any]
-    episodes: int
-    frame_limit: int
-    seed: int
+class NoWorkerError(Exception):
+    """No worker can evaluate this run; the message is the cause, in one line."""
 
 
-class InlineEvaluation:
-    """Evaluates when it is asked, in this process, on a network of its own."""
-
-    def __init__(self, plan: EvaluationPlan, device: torch.device) -> None:
-        model = network_from_spec(plan.network).to(device)
-        self.weights = FlatWeights(model)
-        self.policy = GreedyPolicy(model, device)
-        self.evaluator = Evaluator(
-            lambda setting: plan.task.agents_env(setting, frame_limit=plan.frame_limit),
-            plan.task.schedule.settings,
-            plan.episodes,
-            plan.seed,
-        )
-        self._finished: Finished = []
-
-    def submit(self, frame: int, weights: Tensor) -> None:
-        """Evaluate ``weights``, the vector of a `FlatWeights`, as those at ``frame``."""
-        self.weights.load(weights)
-        with processor(1):  # as the worker, so that scores do not depend on which of the two it is
-            self._finished.append((frame, [result.row() for result in self.evaluator.run(self.policy)]))
-
-    def finished(self, wait: bool = False) -> Finished:
-        """Return, once each, the evaluations that are done."""
-        done, self._finished = self._finished, []
-        return done
-
-    def waiting(self) -> list[tuple[int, bytes]]:
-        """Return frames and weights (float32) that are not evaluated yet: none, ever."""
-        return []
-
-    def close(self) -> None:
-        """Close the environments."""
-        self.evaluator.close()
+def complain(line: str) -> None:
+    """Print a line on standard error, if somebody reads it."""
+    if sys.stderr is not None:
+        print(line, file=LastingStream(sys.stderr))
 
 
 class WorkerEvaluation:
     """Evaluates in a process of its own, always on a CPU.
 
-    A worker that dies is replaced, and its evaluation done again.
+    A worker that dies is replaced, and its evaluation done again. Where no worker can start, or none can make the
+    environments, all is evaluated in this process instead, with the same results, and one line says why.
 
     Args:
-        plan: what to evaluate; its task must be picklable by cloudpickle.
+        plan: what to evaluate; a worker needs a task that cloudpickle can pickle.
+        say: takes that line.
     """
 
-    def __init__(self, plan: EvaluationPlan) -> None:
-        self._plan = cloudpickle.dumps(plan)
+    def __init__(self, plan: EvaluationPlan, say: Callable[[str], None] = complain) -> None:
+        self._plan, self._say = plan, say
         self._waiting: deque[tuple[int, bytes]] = deque()  # the first is with the worker
-        self._busy = False
+        self._done: Finished = []
+        self._inline: InlineEvaluation | None = None
+        self._ready = self._busy = False
         self._deaths = 0
-        self._start()
+        try:
+            self._pickled = _pickled(plan)
+            self._start()
+        except NoWorkerError as cause:
+            self._fall_back(cause)
 
     def _start(self) -> None:
         context = multiprocessing.get_context("spawn")
         self._connection, theirs = context.Pipe()
-        self.process = context.Process(target=_serve, args=(theirs, self._plan), name="evaluation", daemon=True)
-        with _blocked_ctrl_c():
-            self.process.start()
-        theirs.close()  # so that the death of the worker is the end of the connection
-        self._busy = False
+        self.process = context.Process(target=serve, args=(theirs, self._pickled), name=NAME, daemon=True)
+        try:
+            with _blocked_ctrl_c():
+                self.process.start()
+        except (AssertionError, OSError) as error:  # a daemon, as the workers of a Pool are, may have no children
+            self._connection.close()
+            raise NoWorkerError(f"{error}") from None
+        finally:
+            theirs.close()  # so that the death of the worker is the end of the connection
+        self._ready = self._busy = False
 
     def submit(self, frame: int, weights: Tensor) -> None:
         """Ask for an evaluation of ``weights``, the vector of a `FlatWeights`, as those at ``frame``."""
@@ -135,53 +102,108 @@ class WorkerEvaluation:
         Raises:
             EvaluationError: if an evaluation failed, or workers keep dying over it.
         """
-        done: Finished = []
         while self._waiting and (wait or len(self._waiting) > MAX_WAITING or self._connection.poll()):
             try:
-                answer = self._connection.recv()
-            except (EOFError, OSError):
-                self._replace()
-                continue
-            if isinstance(answer, str):
-                raise EvaluationError(f"evaluation at frame {self._waiting[0][0]} failed:\n{answer}")
-            done.append((self._waiting.popleft()[0], answer))
-            self._busy, self._deaths = False, 0
-            self._hand_over()
+                self._receive()
+            except NoWorkerError as cause:
+                self._stop()
+                self._fall_back(cause)
+        done, self._done = self._done, []
         return done
 
     def waiting(self) -> list[tuple[int, bytes]]:
         """Return frames and weights (float32) whose evaluations `finished` has not returned yet."""
         return list(self._waiting)
 
+    def _receive(self) -> None:
+        """Take in the worker's next answer: that it is ready, that it cannot be, or rows."""
+        try:
+            answer = self._connection.recv()
+        except (EOFError, OSError):
+            self._replace()
+            return
+        if isinstance(answer, Cause):
+            raise NoWorkerError(answer.text)
+        if isinstance(answer, str):
+            raise EvaluationError(f"evaluation at frame {self._waiting[0][0]} failed:\n{answer}")
+        if answer is not None:
+            self._done.append((self._waiting.popleft()[0], answer))
+            self._deaths = 0
+        self._ready, self._busy = True, False
+        self._hand_over()
+
     def _hand_over(self) -> None:
         """Give the worker its next job if it has none; it is then reading, so that sending does not block."""
-        if self._busy or not self._waiting:
+        if self._inline is not None:
+            self._evaluate_here()
+            return
+        if self._busy or not self._waiting or not self._ready:
             return
         self._busy = True
-        try:
+        with suppress(OSError):  # the end of the connection is noticed when its answer is read
             self._connection.send_bytes(self._waiting[0][1])
-        except OSError:
-            self._replace()
 
     def _replace(self) -> None:
+        """Start another worker for one that is dead.
+
+        Raises:
+            NoWorkerError: if it ended by itself before it was ready, as another one would.
+            EvaluationError: if too many have died over this evaluation.
+        """
+        self._stop()
+        code = self.process.exitcode or 0
+        if code == UNGUARDED:
+            raise NoWorkerError("the worker imports the script that trains, whose calls must stand under "
+                                "`if __name__ == '__main__':`")  # fmt: skip
+        if code > 0 and not self._ready:
+            raise NoWorkerError(f"the worker ended with exit code {code} before it was ready")
         self._deaths += 1
         if self._deaths >= MAX_DEATHS:
-            raise EvaluationError(
-                f"evaluation at frame {self._waiting[0][0]}: {self._deaths} workers died over it (a script that trains "
-                "needs its calls under `if __name__ == '__main__':`, since workers import it; or eval_worker=False)"
-            )
-        self._stop()
+            raise EvaluationError(f"evaluation at frame {self._waiting[0][0]}: {self._deaths} workers died over it")
         self._start()
-        self._hand_over()
+
+    def _fall_back(self, cause: NoWorkerError) -> None:
+        self._say(f"evaluating in line, since no worker can: {cause}")
+        self._inline = InlineEvaluation(self._plan, torch.device("cpu"))
+        self._evaluate_here()
+
+    def _evaluate_here(self) -> None:
+        """Evaluate all that waits as the worker would: on the CPU, with one thread."""
+        assert self._inline is not None
+        with processor(1):
+            while self._waiting:
+                frame, data = self._waiting[0]
+                self._inline.submit(frame, weights_of(data))
+                self._waiting.popleft()
+        self._done += self._inline.finished()
 
     def _stop(self) -> None:
         self._connection.close()
-        self.process.kill()
-        self.process.join()
+        if self.process.pid is not None:
+            self.process.join(ENDING_S)  # one that ends by itself still has its exit code to set
+            self.process.kill()
+            self.process.join()
 
     def close(self) -> None:
-        """End the worker."""
+        """End the worker, or close the environments."""
+        if self._inline is not None:
+            self._inline.close()
+            return
+        self.process.kill()
         self._stop()
+
+
+def leave_worker() -> None:
+    """End this process if it is a worker that has begun to train, because it imports a script that does unguarded."""
+    if multiprocessing.current_process().name == NAME:
+        os._exit(UNGUARDED)
+
+
+def _pickled(plan: EvaluationPlan) -> bytes:
+    try:
+        return bytes(cloudpickle.dumps(plan))
+    except Exception as error:  # whatever the objects of a user's task raise
+        raise NoWorkerError(one_line(error)) from None
 
 
 @contextmanager
@@ -195,35 +217,3 @@ def _blocked_ctrl_c() -> Iterator[None]:
         yield
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
-
-
-def _serve(connection: Connection, pickled: bytes) -> None:
-    """Evaluate what comes through ``connection`` until it ends."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # where it could not be blocked from the start
-    threading.Thread(target=_end_with_parent, daemon=True).start()
-    with processor(1):
-        _answer(connection, pickled)
-
-
-def _answer(connection: Connection, pickled: bytes) -> None:
-    plan: EvaluationPlan = cloudpickle.loads(pickled)
-    inline = InlineEvaluation(plan, torch.device("cpu"))
-    while True:
-        try:
-            data = connection.recv_bytes()
-        except EOFError:
-            return
-        try:
-            inline.submit(0, torch.from_numpy(np.frombuffer(data, np.float32).copy()))
-            answer: Sequence[EvaluationRow] | str = inline.finished()[0][1]
-        except Exception:
-            answer = traceback.format_exc()
-        connection.send(answer)
-
-
-def _end_with_parent() -> None:
-    """Leave at once when the parent is gone, even amid an evaluation."""
-    parent = multiprocessing.parent_process()
-    if parent is not None:
-        multiprocessing.connection.wait([parent.sentinel])
-        os._exit(1)

@@ -20,6 +20,7 @@ from dqn_mer.agents.periods import passes
 from dqn_mer.config.combinations import check_no_schedule
 from dqn_mer.config.config import Config, ResumeOptions
 from dqn_mer.config.task import Task, game_task, name_after
+from dqn_mer.evaluation.worker import leave_worker
 from dqn_mer.fast.kernels.dense import WHY_NOT_COMPILED
 from dqn_mer.networks.device import processor, usable_cores
 from dqn_mer.storage.escapes import markdown_text, say
@@ -130,6 +131,7 @@ class Trainer(AbstractContextManager["Trainer"]):
     """
 
     def __init__(self, task: Task, config: Config, console: Console, stopped: Stopped | None = None) -> None:
+        leave_worker()
         if stopped is None:
             check_run_folder(config)
         self.config, self.console, self.stopped = config, console, stopped

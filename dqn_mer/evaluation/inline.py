@@ -1,0 +1,70 @@
+"""Evaluation in the process that asks for it, and what is evaluated: a plan that any process can follow."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+from dqn_mer.analysis.metrics import EvaluationRow
+from dqn_mer.config.task import Task
+from dqn_mer.evaluation.evaluator import Evaluator, GreedyPolicy
+from dqn_mer.networks.device import processor
+from dqn_mer.networks.q_network import FlatWeights, network_from_spec
+
+Finished = list[tuple[int, list[EvaluationRow]]]
+"""Frames with their rows, one for each setting, in the order of submission."""
+
+
+class EvaluationPlan(NamedTuple):
+    """What is evaluated, so that any process can do it.
+
+    Attributes:
+        task: whose settings are played.
+        network: as `network_spec` describes it.
+        episodes: per setting and evaluation.
+        frame_limit: of an episode.
+        seed: of the episodes.
+    """
+
+    task: Task
+    network: dict[str, Any]
+    episodes: int
+    frame_limit: int
+    seed: int
+
+
+class InlineEvaluation:
+    """Evaluates when it is asked, in this process, on a network of its own."""
+
+    def __init__(self, plan: EvaluationPlan, device: torch.device) -> None:
+        model = network_from_spec(plan.network).to(device)
+        self.weights = FlatWeights(model)
+        self.policy = GreedyPolicy(model, device)
+        self.evaluator = Evaluator(
+            lambda setting: plan.task.agents_env(setting, frame_limit=plan.frame_limit),
+            plan.task.schedule.settings,
+            plan.episodes,
+            plan.seed,
+        )
+        self._finished: Finished = []
+
+    def submit(self, frame: int, weights: Tensor) -> None:
+        """Evaluate ``weights``, the vector of a `FlatWeights`, as those at ``frame``."""
+        self.weights.load(weights)
+        with processor(1):  # as the worker, so that scores do not depend on which of the two it is
+            self._finished.append((frame, [result.row() for result in self.evaluator.run(self.policy)]))
+
+    def finished(self, wait: bool = False) -> Finished:
+        """Return, once each, the evaluations that are done."""
+        done, self._finished = self._finished, []
+        return done
+
+    def waiting(self) -> list[tuple[int, bytes]]:
+        """Return frames and weights (float32) that are not evaluated yet: none, ever."""
+        return []
+
+    def close(self) -> None:
+        """Close the environments."""
+        self.evaluator.close()
