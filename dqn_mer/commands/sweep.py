@@ -25,6 +25,7 @@ from dqn_mer.commands.sweep_progress import SweepDisplay
 from dqn_mer.config.config import CHOICES, Config
 from dqn_mer.config.fields import Range, bad_value, check_fields
 from dqn_mer.storage.escapes import say, shown
+from dqn_mer.storage.file_locks import check_locks
 from dqn_mer.storage.run_reader import CONFIG, RunReader
 from dqn_mer.training.lasting_output import lasting_console
 from dqn_mer.training.stopping import listen
@@ -147,6 +148,9 @@ def plan(options: SweepOptions, train_flags: Sequence[str]) -> list[Job]:
     from dqn_mer.training.folder import check_run_folder
 
     _refuse_own(train_flags)
+    above = next(folder for folder in (options.out, *options.out.absolute().parents) if folder.is_dir())
+    if os.access(above, os.W_OK):  # else each run's own check says more
+        check_locks(f"out={str(options.out)!r}", above)
     seeds = read_seeds(options.seeds)
 
     @cache

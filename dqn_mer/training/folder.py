@@ -7,7 +7,6 @@ import math
 import os
 import platform
 import shlex
-import subprocess
 import sys
 from collections.abc import Mapping, Sequence
 from datetime import datetime
@@ -20,7 +19,9 @@ from filelock import BaseFileLock, FileLock, Timeout
 
 from continual_ple.settings import Schedule
 from dqn_mer.config.config import Config
+from dqn_mer.storage.file_locks import check_locks
 from dqn_mer.storage.files import check_may_write, replace_file
+from dqn_mer.training.own_commit import git_commit
 
 LOCK = ".lock"
 """Held while a process trains in the folder. Only a finished run has none: two processes could hold two of one name."""
@@ -38,6 +39,10 @@ def check_run_folder(config: Config) -> None:
     except OSError as error:
         raise ValueError(f"{field}={str(path)!r}: cannot be written: {error.strerror}") from None
     check_may_write(field, path, above)
+    try:
+        check_locks(f"{field}={str(path)!r}", above)
+    except OSError as error:
+        raise ValueError(f"{field}={str(path)!r}: cannot be written: {error.strerror}") from None
 
 
 def create_run_folder(config: Config) -> Path:
@@ -85,10 +90,12 @@ def lock_run(run_dir: Path) -> BaseFileLock:
     """Take a run folder for this process alone, until it releases the lock or ends, however it ends.
 
     Raises:
-        ValueError: in one line, if another process has it, or the folder cannot be written.
+        ValueError: in one line, if another process has it, the folder cannot be written, or its file system has no
+            locks; then nothing is left in the folder.
     """
     lock = FileLock(run_dir / LOCK)
     try:
+        check_locks(str(run_dir), run_dir)
         lock.acquire(blocking=False)
     except Timeout:
         raise ValueError(f"{run_dir}: another process is training in this folder") from None
@@ -127,22 +134,6 @@ def as_json(content: Mapping[str, Any]) -> bytes:
 def write_json(path: Path, content: Mapping[str, Any]) -> None:
     """Write a JSON file in one step."""
     replace_file(path, as_json(content))
-
-
-def git_commit() -> str | None:
-    """Return the commit of the source tree that is running, with ``-dirty`` if it has changes, or None."""
-    source = Path(__file__).parents[2]
-    try:
-        found = subprocess.run(
-            ["git", "-C", str(source), "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"],
-            capture_output=True,
-            text=True,
-            timeout=10,
-            check=True,
-        )
-    except (OSError, subprocess.SubprocessError):
-        return None
-    return found.stdout.strip() or None
 
 
 def command_line() -> list[str]:
