@@ -15,8 +15,11 @@
 # The same with a folder of the host, which must exist (mkdir -p runs), as its owner:
 #   docker run --rm -v "$PWD/runs:/runs" --user "$(id -u):$(id -g)" dqn-mer --preset quick
 #
-# Watch in TensorBoard, on port 6006:
-#   docker run --rm -v dqn-mer-runs:/runs -p 6006:6006 --entrypoint tensorboard dqn-mer --logdir /runs --bind_all
+# Watch in TensorBoard, on port 6006 of this machine alone (it asks for no password):
+#   docker run --rm -v dqn-mer-runs:/runs -p 127.0.0.1:6006:6006 --entrypoint tensorboard dqn-mer --logdir /runs --bind_all
+#
+# All of these also run without privileges, on a root file system that cannot be written to, as compose.yaml starts them:
+#   docker run --rm --read-only --tmpfs /tmp --cap-drop ALL --security-opt no-new-privileges -v dqn-mer-runs:/runs dqn-mer
 #
 # Evaluate a run:
 #   docker run --rm -v dqn-mer-runs:/runs --entrypoint python dqn-mer -m dqn_mer evaluate /runs/NAME
@@ -58,10 +61,11 @@ COPY envs envs
 COPY dqn_mer dqn_mer
 RUN pip install --no-deps --no-build-isolation -e .
 
-# No screen and no sound; caches where any user may write; what a GPU is used for.
+# No screen and no sound; caches where any user may write, and nothing else is; what a GPU is used for.
 ENV SDL_VIDEODRIVER=dummy \
     SDL_AUDIODRIVER=dummy \
     MPLCONFIGDIR=/tmp/matplotlib \
+    NUMBA_CACHE_DIR=/tmp/numba \
     NVIDIA_DRIVER_CAPABILITIES=compute,utility
 
 USER trainer
