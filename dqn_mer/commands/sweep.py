@@ -7,6 +7,7 @@ a sweep started again waits for a run that is still going on, instead of startin
 from __future__ import annotations
 
 import itertools
+import os
 import shlex
 import signal
 import sys

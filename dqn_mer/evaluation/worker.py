@@ -75,6 +75,10 @@ class WorkerEvaluation:
             self._fall_back(cause)
 
     def _start(self) -> None:
+        method = multiprocessing.get_start_method(allow_none=True)
+        if method not in (None, *multiprocessing.get_all_start_methods()):
+            # A new process takes its parent's method before anything else, and ends if it does not know it.
+            raise NoWorkerError(f"the start method of this process is {method!r}, which multiprocessing does not know")
         context = multiprocessing.get_context("spawn")
         self._connection, theirs = context.Pipe()
         self.process = context.Process(target=serve, args=(theirs, self._pickled), name=NAME, daemon=True)
