@@ -13,7 +13,7 @@ from dqn_mer.config.defaults import default_config
 from dqn_mer.config.flag_texts import NONE, version
 from dqn_mer.config.flags import Extra, UsageError, parse, parse_known
 from dqn_mer.storage.escapes import message, one_line, printable
-from dqn_mer.training.lasting_output import lasting_console, lasting_output
+from dqn_mer.storage.lasting_output import lasting_console, lasting_output
 from dqn_mer.training.stopping import RunStopped, how_to_go_on
 
 if TYPE_CHECKING:

@@ -20,7 +20,7 @@ from dqn_mer.config.seeds import spawn_streams
 from dqn_mer.storage.escapes import say
 from dqn_mer.storage.files import check_may_write, replace_file
 from dqn_mer.storage.run_reader import RunReader
-from dqn_mer.training.lasting_output import lasting_console
+from dqn_mer.storage.lasting_output import lasting_console
 
 
 @dataclass(frozen=True)

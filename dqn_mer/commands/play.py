@@ -24,7 +24,7 @@ from dqn_mer.evaluation.overlay import Overlay
 from dqn_mer.evaluation.saved_agent import AgentFields, load_agent
 from dqn_mer.networks.device import processor
 from dqn_mer.storage.escapes import cell, printable
-from dqn_mer.training.lasting_output import lasting_console
+from dqn_mer.storage.lasting_output import lasting_console
 
 if TYPE_CHECKING:
     import pygame

@@ -28,7 +28,7 @@ from dqn_mer.config.fields import Range, bad_value, check_fields
 from dqn_mer.storage.escapes import say, shown
 from dqn_mer.storage.file_locks import check_locks
 from dqn_mer.storage.run_reader import CONFIG, RunReader
-from dqn_mer.training.lasting_output import lasting_console
+from dqn_mer.storage.lasting_output import lasting_console
 from dqn_mer.training.stopping import listen
 
 OWN_FLAGS = {

@@ -31,7 +31,7 @@ from dqn_mer.networks.device import choose_device, processor
 from dqn_mer.storage.escapes import printable, say
 from dqn_mer.storage.run_reader import SUMMARY, RunReader
 from dqn_mer.training.folder import create_new_folder
-from dqn_mer.training.lasting_output import lasting_console
+from dqn_mer.storage.lasting_output import lasting_console
 from dqn_mer.training.tensorboard import EventFile
 
 if TYPE_CHECKING:

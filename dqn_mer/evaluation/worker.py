@@ -22,7 +22,7 @@ from torch import Tensor
 from dqn_mer.evaluation.inline import EvaluationPlan, Finished, InlineEvaluation
 from dqn_mer.evaluation.process import Cause, one_line, serve, weights_of
 from dqn_mer.networks.device import processor
-from dqn_mer.training.lasting_output import LastingStream
+from dqn_mer.storage.lasting_output import LastingStream
 
 MAX_WAITING = 3
 """Evaluations that may wait for the worker; weights of the Nature CNN take 7 MB each."""

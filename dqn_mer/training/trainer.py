@@ -36,7 +36,7 @@ from dqn_mer.training.folder import (
     versions,
     write_json,
 )
-from dqn_mer.training.lasting_output import lasting_console
+from dqn_mer.storage.lasting_output import lasting_console
 from dqn_mer.training.loop import Course, NotFiniteError
 from dqn_mer.training.progress import ProgressDisplay
 from dqn_mer.training.resume import Stopped, open_run

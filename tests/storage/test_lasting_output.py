@@ -14,7 +14,7 @@ import pytest
 
 from dqn_mer.commands.cli import train_command
 from dqn_mer.config.defaults import default_config
-from dqn_mer.training.lasting_output import LastingStream, lasting_console, lasting_output
+from dqn_mer.storage.lasting_output import LastingStream, lasting_console, lasting_output
 from dqn_mer.training.loop import Course
 from dqn_mer.training.trainer import train
 from tests.helpers.resuming import ROOT, TINY, At, flags, what_is_left
@@ -89,7 +89,7 @@ def test_so_does_one_that_python_starts(at_frame: At, tmp_path: Path, monkeypatc
 
 def test_a_process_without_a_reader_ends_without_a_word(tmp_path: Path) -> None:
     """What is pending when Python ends would otherwise be an error of its own, with exit code 120."""
-    script = "from dqn_mer.training.lasting_output import lasting_output\nwith lasting_output(): print('x' * 100)"
+    script = "from dqn_mer.storage.lasting_output import lasting_output\nwith lasting_output(): print('x' * 100)"
     reading, writing = os.pipe()
     os.close(reading)
     done = subprocess.run([sys.executable, "-c", script], stdout=writing, stderr=subprocess.PIPE, cwd=ROOT, check=False)
