@@ -2,7 +2,7 @@
 
 import sys
 
-from dqn_mer.commands.cli import train_command
+from dqn_mer.commands.train import main
 
 if __name__ == "__main__":
-    sys.exit(train_command(sys.argv[1:]))
+    sys.exit(main(sys.argv[1:]))

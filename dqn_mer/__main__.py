@@ -1,8 +1,44 @@
-"""``python -m dqn_mer COMMAND``: train, evaluate, watch, play."""
+"""``python -m dqn_mer COMMAND``: the commands, each of which is ``main`` in the file of its name in ``commands/``."""
+
+from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
+from importlib import import_module
 
-from dqn_mer.commands.cli import main
+from dqn_mer.commands.errors import complain
+from dqn_mer.config.flag_texts import version
+from dqn_mer.storage.lasting_output import lasting_output
+
+COMMANDS = {
+    "train": "train an agent on a game that changes (the same as train.py)",
+    "evaluate": "play a saved agent and report how well it does on each setting",
+    "sweep": "train all combinations of games, agents and seeds, several at once",
+    "compare": "compare finished runs: figures, tables and a page for each game",
+    "watch": "watch a saved agent in a window, as clips or in TensorBoard",
+    "play": "play a game yourself, beside a saved agent if you like",
+}
+"""What each command does, in a line."""
+
+
+@lasting_output()
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run ``dqn-mer COMMAND ...`` and return its exit code."""
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    if given[:1] in (["-h"], ["--help"]):
+        print("usage: python -m dqn_mer COMMAND [flags]\n\ncommands:")
+        print("".join(f"  {name:10}{summary}\n" for name, summary in COMMANDS.items()))
+        print("`python -m dqn_mer COMMAND --help` explains the flags of one.\n`--version` prints the version.")
+        return 0
+    if given[:1] == ["--version"]:
+        print(version())
+        return 0
+    if not given or given[0] not in COMMANDS:
+        name = repr(given[0]) if given else "nothing"
+        return complain(f"command: {name} given; must be one of {', '.join(COMMANDS)}")
+    code: int = import_module(f"dqn_mer.commands.{given[0]}").main(given[1:])
+    return code
+
 
 if __name__ == "__main__":
     sys.exit(main())

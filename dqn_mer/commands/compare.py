@@ -15,12 +15,13 @@ from continual_ple.settings import Setting
 from dqn_mer.analysis.comparison import Comparison, compare_runs
 from dqn_mer.analysis.report import ALWAYS, REPORT_FILES, comparison_table, report_files
 from dqn_mer.analysis.runs import Run, find_runs, load_run
+from dqn_mer.commands.errors import run_command
 from dqn_mer.config.fields import Flag, Range, check_fields
 from dqn_mer.config.seeds import spawn_streams
 from dqn_mer.storage.escapes import say
 from dqn_mer.storage.files import check_may_write, replace_file
-from dqn_mer.storage.run_reader import RunReader
 from dqn_mer.storage.lasting_output import lasting_console
+from dqn_mer.storage.run_reader import RunReader
 
 
 @dataclass(frozen=True)
@@ -152,3 +153,8 @@ def _played(run: Run, values: Sequence[float]) -> Run:
     )
     rows = evaluate_checkpoint(options, Console(quiet=True))["settings"]
     return dataclasses.replace(run, unseen={row["setting"]: row["score_mean"] for row in rows})
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Compare finished runs as the flags say, and return the exit code."""
+    return run_command("compare", CompareOptions, compare, arguments)

@@ -13,13 +13,14 @@ from rich.console import Console
 from rich.table import Table
 
 from continual_ple.settings import Setting
-from dqn_mer.commands.watch import open_window, overlay
+from dqn_mer.commands.errors import run_command
 from dqn_mer.config.config import COUNT
 from dqn_mer.config.defaults import default_config
 from dqn_mer.config.fields import Flag, Range, check_fields
 from dqn_mer.config.task import check_not_varied, game_task
 from dqn_mer.evaluation.choose_settings import find_setting
 from dqn_mer.evaluation.evaluator import episode_seeds
+from dqn_mer.evaluation.on_screen import open_window, overlay
 from dqn_mer.evaluation.overlay import Overlay
 from dqn_mer.evaluation.saved_agent import AgentFields, load_agent
 from dqn_mer.networks.device import processor
@@ -206,3 +207,8 @@ def _table(setting: str, scores: list[tuple[float, float | None]]) -> Table:
     for episode, (mine, theirs) in enumerate(scores):
         table.add_row(str(episode), f"{mine:g}", "" if theirs is None else f"{theirs:g}")
     return table
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Let a person play as the flags say, and return the exit code."""
+    return run_command("play", PlayOptions, play, arguments)

@@ -21,14 +21,16 @@ from typing import Annotated, Any, Literal, cast
 from rich.console import Console
 
 from dqn_mer.analysis.runs import config_differences, saved_config
+from dqn_mer.commands.errors import complain
 from dqn_mer.commands.sweep_job import Job, Outcome, allow_jobs, check_system, run_job, stop_jobs
 from dqn_mer.commands.sweep_progress import SweepDisplay
 from dqn_mer.config.config import CHOICES, Config
 from dqn_mer.config.fields import Range, bad_value, check_fields
+from dqn_mer.config.flags import UsageError, parse_known
 from dqn_mer.storage.escapes import say, shown
 from dqn_mer.storage.file_locks import check_locks
-from dqn_mer.storage.run_reader import CONFIG, RunReader
 from dqn_mer.storage.lasting_output import lasting_console
+from dqn_mer.storage.run_reader import CONFIG, RunReader
 from dqn_mer.training.stopping import listen
 
 OWN_FLAGS = {
@@ -143,7 +145,7 @@ def plan(options: SweepOptions, train_flags: Sequence[str]) -> list[Job]:
     Raises:
         ValueError: in one line, if a run would not accept its flags, or a folder holds a run with other ones.
     """
-    from dqn_mer.commands.cli import parse_config
+    from dqn_mer.config.command_line import parse_config
     from dqn_mer.config.task import game_task
     from dqn_mer.networks.device import choose_device
     from dqn_mer.training.folder import check_run_folder
@@ -246,3 +248,20 @@ def _report(outcomes: Sequence[Outcome], out: Path, console: Console) -> int:
         line(f"failed: {outcome.name}: exit code {outcome.exit_code}, log {outcome.log}", "red")
         line(f"  {outcome.last_line}")
     return 1 if failed else 0
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Run a sweep as the flags say.
+
+    Returns:
+        The exit code: 1 if a run failed, 128 + the number of the signal that stopped the sweep.
+    """
+    try:
+        options, train_flags = parse_known(SweepOptions, arguments, prog="python -m dqn_mer sweep")
+        with until_stopped():
+            return sweep(options, train_flags)
+    except (UsageError, ValueError, ImportError, OSError) as error:
+        return complain(str(error))
+    except KeyboardInterrupt as stop:
+        print("stopped; the same command resumes it", file=sys.stderr)
+        return stop.args[0] if stop.args else 130

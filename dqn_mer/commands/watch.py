@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from collections.abc import Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import Annotated, Literal
 
-import numpy as np
-from numpy.typing import NDArray
 from rich.console import Console
 
 from continual_ple.settings import Setting
+from dqn_mer.commands.errors import run_command
 from dqn_mer.config.fields import Range, check_fields
 from dqn_mer.config.task import Task, why_not_drawn
 from dqn_mer.evaluation.clips import (
@@ -24,20 +23,16 @@ from dqn_mer.evaluation.clips import (
     save_clip,
     sheet_row,
 )
-from dqn_mer.evaluation.evaluator import GreedyPolicy, episode_seeds
-from dqn_mer.evaluation.overlay import Overlay
+from dqn_mer.evaluation.evaluator import episode_seeds
+from dqn_mer.evaluation.on_screen import open_window, overlay
 from dqn_mer.evaluation.saved_agent import AgentFields, SavedAgent, load_agent, settings_to_play
-from dqn_mer.networks.device import choose_device, processor
+from dqn_mer.networks.device import processor
 from dqn_mer.storage.escapes import printable, say
+from dqn_mer.storage.lasting_output import lasting_console
 from dqn_mer.storage.run_reader import SUMMARY, RunReader
 from dqn_mer.training.folder import create_new_folder
-from dqn_mer.storage.lasting_output import lasting_console
 from dqn_mer.training.tensorboard import EventFile
 
-if TYPE_CHECKING:
-    from continual_ple.window import Window
-
-UNSEEN_DRIVERS = ("dummy", "offscreen")
 PAUSE_FRAMES = 30  # the last picture of an episode stays for a second
 
 
@@ -94,44 +89,6 @@ def watch(options: WatchOptions, console: Console | None = None, task: Task | No
             _record(options, agent, settings, run_dir, console or lasting_console())
 
 
-def overlay(agent: SavedAgent, setting: Setting, frame_limit: int, device: str = "auto") -> Overlay:
-    """Return the agent's environment under a setting, drawn with its Q values."""
-    where = choose_device(device, agent.config.observation)
-    policy = GreedyPolicy(agent.checkpoint.model.to(where), where)
-
-    def values(observation: NDArray[np.generic]) -> NDArray[np.float32]:
-        q: NDArray[np.float32] = policy.values(observation[np.newaxis])[0].cpu().numpy()
-        return q
-
-    env = agent.task.agents_env(setting, frame_limit=frame_limit, render_mode="rgb_array")
-    return Overlay(env, f"{agent.config.agent}\n{agent.frame:,} frames of training", setting.name, values)
-
-
-@contextmanager
-def open_window(title: str) -> Iterator[Window]:
-    """Open a window and close it at the end.
-
-    Raises:
-        ValueError: in one line, if there is no screen.
-    """
-    import pygame  # here, because nothing but a window needs it
-
-    from continual_ple.window import Window
-
-    try:
-        window = Window(title)
-    except pygame.error as error:
-        raise ValueError(f"no window can be opened here: {error}") from None
-    driver = pygame.display.get_driver()
-    if driver in UNSEEN_DRIVERS:  # which SDL takes by itself where there is no screen
-        window.close()
-        raise ValueError(f"no window can be opened here: there is no screen (SDL_VIDEODRIVER={driver})")
-    try:
-        yield window
-    finally:
-        window.close()
-
-
 def _show(options: WatchOptions, agent: SavedAgent, settings: list[Setting]) -> None:
     with open_window(printable(f"{agent.config.game}: {agent.checkpoint.path}")) as window:
         for setting in settings:
@@ -175,3 +132,8 @@ def _run_of(agent: SavedAgent) -> Path:
         # TensorBoard may stop reading a file of events when there is a newer one beside it.
         raise ValueError(f"tensorboard: {run_dir} must be a finished run, with summary.json")
     return run_dir
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Show or record a saved agent's play as the flags say, and return the exit code."""
+    return run_command("watch", WatchOptions, watch, arguments)

@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from dqn_mer.__main__ import main
 from dqn_mer.analysis.comparison import Comparison, compare_runs
 from dqn_mer.analysis.meter_figures import interference_curves, interference_matrices, read_interference
 from dqn_mer.analysis.report import REPORT_FILES
 from dqn_mer.analysis.runs import find_runs, load_run
-from dqn_mer.commands.cli import main
 from tests.helpers.runs import write_run
 
 NAMES = ("0-pipe_gap=100", "1-pipe_gap=90")

@@ -11,7 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from dqn_mer.commands.cli import main, parse_config, train_command
+from dqn_mer.__main__ import main
+from dqn_mer.commands.train import main as train_command
+from dqn_mer.config.command_line import parse_config
 from dqn_mer.config.config import CHOICES, RANGES, Config
 from dqn_mer.config.defaults import default_config
 from dqn_mer.config.flag_texts import written

@@ -12,11 +12,11 @@ import pytest
 from PIL import Image
 from rich.console import Console
 
+from dqn_mer.__main__ import main
 from dqn_mer.analysis.comparison import Comparison, compare_runs
 from dqn_mer.analysis.report import metric_estimates
 from dqn_mer.analysis.runs import Run, find_runs, load_run
 from dqn_mer.analysis.score_figures import learning_curves, score_by_difficulty, score_matrices
-from dqn_mer.commands.cli import main
 from dqn_mer.commands.compare import CompareOptions, compare
 from tests.helpers.runs import write_run
 

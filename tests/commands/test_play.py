@@ -51,7 +51,7 @@ def test_moves_last_while_held_and_the_newest_wins() -> None:
 def screen(monkeypatch: pytest.MonkeyPatch) -> list[np.ndarray]:
     """Take what windows show, on SDL's dummy driver; a person presses SPACE every 17th frame, and ESC at the end."""
     monkeypatch.setenv("SDL_VIDEODRIVER", "dummy")
-    monkeypatch.setattr("dqn_mer.commands.watch.UNSEEN_DRIVERS", ())
+    monkeypatch.setattr("dqn_mer.evaluation.on_screen.UNSEEN_DRIVERS", ())
     shown: list[np.ndarray] = []
 
     def show(window: Window, picture: np.ndarray) -> None:

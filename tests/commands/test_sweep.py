@@ -14,11 +14,12 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
+from dqn_mer.__main__ import main
 from dqn_mer.commands import sweep_job
-from dqn_mer.commands.cli import main, parse_config
 from dqn_mer.commands.sweep import SweepOptions, plan, sweep, until_stopped
 from dqn_mer.commands.sweep_job import Job, run_job
 from dqn_mer.commands.sweep_progress import SweepDisplay, frames_done
+from dqn_mer.config.command_line import parse_config
 from dqn_mer.storage.snapshots import save_state
 
 ROOT = Path(__file__).parents[2]
@@ -29,7 +30,7 @@ TINY = (
 STAND_IN = """
 import json, os, sys
 from pathlib import Path
-from dqn_mer.commands.cli import parse_config
+from dqn_mer.config.command_line import parse_config
 words = sys.argv[1:]
 print("called with", *words[:2], os.environ["OMP_NUM_THREADS"])
 if words[0] == "--resume":
@@ -78,7 +79,9 @@ def test_plan_is_every_combination_with_its_own_flags(tmp_path: Path) -> None:
 
 def test_flags_are_parsed_once_for_all_seeds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     parsed: list[list[str]] = []
-    monkeypatch.setattr("dqn_mer.commands.cli.parse_config", lambda flags: parsed.append(flags) or parse_config(flags))
+    monkeypatch.setattr(
+        "dqn_mer.config.command_line.parse_config", lambda flags: parsed.append(flags) or parse_config(flags)
+    )
     jobs = plan(SweepOptions(agents=("dqn", "dqn-mer"), seeds="3-9", out=tmp_path), TINY)
     assert len(parsed) == 2
     assert [parse_config(job.flags).seed for job in jobs[::2]] == list(range(3, 10))

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from dqn_mer.commands.cli import main
+from dqn_mer.__main__ import main
 from dqn_mer.commands.sweep import SweepOptions, sweep
 from tests.commands.test_sweep import ROOT, TINY
 

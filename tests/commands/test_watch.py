@@ -98,7 +98,7 @@ def test_a_window_shows_every_setting_and_closes_at_escape(flappy_run: Path, mon
     monkeypatch.setenv("SDL_VIDEODRIVER", "dummy")
     with pytest.raises(ValueError, match="there is no screen"):
         watch(WatchOptions(flappy_run), QUIET)
-    monkeypatch.setattr("dqn_mer.commands.watch.UNSEEN_DRIVERS", ())
+    monkeypatch.setattr("dqn_mer.evaluation.on_screen.UNSEEN_DRIVERS", ())
     monkeypatch.setattr("dqn_mer.commands.watch.PAUSE_FRAMES", 1)
     shown = []
 

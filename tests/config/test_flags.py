@@ -11,7 +11,9 @@ from typing import Annotated, Literal
 
 import pytest
 
-from dqn_mer.commands.cli import main, parse_config, train_command
+from dqn_mer.__main__ import main
+from dqn_mer.commands.train import main as train_command
+from dqn_mer.config.command_line import parse_config
 from dqn_mer.config.config import Config, ResumeOptions
 from dqn_mer.config.fields import Flag, Range, check_fields
 from dqn_mer.config.flag_hints import HAS_NONE, OF_OTHERS
@@ -195,6 +197,6 @@ def test_version(run, capsys: pytest.CaptureFixture[str]) -> None:
 
 @pytest.mark.parametrize("words", ["['--help']", "['--gamma', '0.9']", "['--settings', '1', '2']"])
 def test_help_and_mistakes_answer_without_loading_torch(words: str) -> None:
-    script = f"import sys; from dqn_mer.commands.cli import train_command\ntry: train_command({words})\n"
+    script = f"import sys; from dqn_mer.commands.train import main as train_command\ntry: train_command({words})\n"
     script += "except SystemExit: pass\nassert not {'torch', 'tensorboard', 'matplotlib', 'numba'} & set(sys.modules)"
     subprocess.run([sys.executable, "-c", script], check=True, cwd=ROOT, capture_output=True)

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from dqn_mer.commands.cli import main
+from dqn_mer.__main__ import main
 
 SECONDS = 60
 """No command on a tiny run takes longer, however busy the machine is; one that blocks would for ever."""

@@ -20,7 +20,8 @@ from unittest import mock
 import numpy as np
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from dqn_mer.commands.cli import make_trainer, train_command
+from dqn_mer.commands.train import main as train_command
+from dqn_mer.commands.train import make_trainer
 from dqn_mer.storage.snapshots import without_arrays
 from dqn_mer.storage.state import State
 from dqn_mer.training.loop import Course

@@ -16,8 +16,8 @@ from hypothesis import strategies as st
 import continual_ple
 from continual_ple.games.catalogue import GAMES
 from continual_ple.schedule_files import load_schedule
-from dqn_mer.commands.cli import parse_config
 from dqn_mer.commands.watch import WatchOptions
+from dqn_mer.config.command_line import parse_config
 from dqn_mer.config.config import ALLOWED, Config
 from dqn_mer.config.fields import Allowed, allowed_values
 from dqn_mer.config.flags import UsageError, parse

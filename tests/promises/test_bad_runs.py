@@ -16,7 +16,7 @@ import pytest
 from hypothesis import HealthCheck, event, given
 from hypothesis import strategies as st
 
-from dqn_mer.commands.cli import main
+from dqn_mer.__main__ import main
 from dqn_mer.config.config import ALLOWED
 from dqn_mer.config.fields import Allowed, allowed_values
 from dqn_mer.config.flags import NONE

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from dqn_mer.commands.cli import train_command
+from dqn_mer.commands.train import main as train_command
 from dqn_mer.evaluation.worker import WorkerEvaluation
 from dqn_mer.storage.snapshots import find_state
 from dqn_mer.training.loop import Course

@@ -310,7 +310,7 @@ IN_LITTLE_MEMORY = """
 import json, resource, sys
 from pathlib import Path
 import dqn_mer.training.trainer, dqn_mer.evaluation.saved_agent, dqn_mer.training.resume
-from dqn_mer.commands.cli import main
+from dqn_mer.__main__ import main
 used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
 resource.setrlimit(resource.RLIMIT_AS, (used + 2**29,) * 2)
 print(*[main(words) for words in json.loads(sys.argv[1])])

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 import safetensors.numpy
 
-from dqn_mer.commands.cli import train_command
+from dqn_mer.commands.train import main as train_command
 from dqn_mer.storage.files import SUMS, digest
 from tests.helpers.resuming import flags, stop_after
 

@@ -75,7 +75,7 @@ def test_nothing_is_written_out(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_no_help_loads_numba() -> None:
     code = """
         import contextlib, io, sys
-        from dqn_mer.commands.cli import main
+        from dqn_mer.__main__ import main
         for command in ("train", "evaluate", "sweep", "compare", "watch", "play"):
             with contextlib.redirect_stdout(io.StringIO()) as shown, contextlib.suppress(SystemExit):
                 main([command, "--help"])

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from dqn_mer.commands.cli import train_command
+from dqn_mer.commands.train import main as train_command
 from dqn_mer.config.defaults import default_config
 from dqn_mer.storage.lasting_output import LastingStream, lasting_console, lasting_output
 from dqn_mer.training.loop import Course

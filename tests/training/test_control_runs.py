@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 
-from dqn_mer.commands.cli import train_command
+from dqn_mer.commands.train import main as train_command
 from dqn_mer.config.config import AGENTS
 from dqn_mer.config.defaults import default_config
 from dqn_mer.fast.dedup_convolution import DistinctStack

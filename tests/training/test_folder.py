@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from dqn_mer.commands.cli import main, train_command
+from dqn_mer.__main__ import main
+from dqn_mer.commands.train import main as train_command
 from dqn_mer.training import folder
 from tests.helpers.resuming import ROOT, flags
 

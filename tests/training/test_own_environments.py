@@ -17,7 +17,7 @@ from gymnasium import spaces
 from rich.console import Console
 
 from continual_ple import saved_state
-from dqn_mer.commands.cli import train_command
+from dqn_mer.commands.train import main as train_command
 from dqn_mer.commands.watch import WatchOptions, watch
 from dqn_mer.config.config import Config
 from dqn_mer.config.task import Task, game_task, own_task

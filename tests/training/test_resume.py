@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from dqn_mer.commands.cli import train_command
+from dqn_mer.commands.train import main as train_command
 from dqn_mer.config.config import AGENTS
 from dqn_mer.evaluation.worker import WorkerEvaluation
 from dqn_mer.training.loop import Course

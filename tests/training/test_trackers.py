@@ -126,7 +126,7 @@ def test_weights_and_biases_records_every_tag_once(tmp_path: Path) -> None:
 def test_weights_and_biases_records_a_resumed_run_from_where_it_resumes(stopped_run: Path, tmp_path: Path) -> None:
     pytest.importorskip("wandb", reason="Weights & Biases is not installed: pip install 'dqn-mer[wandb]'")
     run = Path(shutil.copytree(stopped_run, tmp_path / "run"))
-    script = "from dqn_mer.commands.cli import train_command\nassert train_command(['--resume', 'run']) == 0"
+    script = "from dqn_mer.commands.train import main as train_command\nassert train_command(['--resume', 'run']) == 0"
     run_under_wandb(tmp_path, script)
     events, counts = load(run), recorded(tmp_path)
     losses = [step for step, _ in points(events, "train/loss")]

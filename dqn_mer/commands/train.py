@@ -1,0 +1,64 @@
+"""``train``, the same as ``train.py``: train an agent, or resume a stopped run."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from dqn_mer.commands.errors import complain
+from dqn_mer.config.command_line import parse_config, peek
+from dqn_mer.config.config import Config, ResumeOptions
+from dqn_mer.config.flags import UsageError, parse
+from dqn_mer.storage.escapes import message, one_line, printable
+from dqn_mer.storage.lasting_output import lasting_console, lasting_output
+from dqn_mer.training.stopping import RunStopped, how_to_go_on
+
+if TYPE_CHECKING:
+    from dqn_mer.training.trainer import Trainer
+
+
+@lasting_output()
+def main(arguments: Sequence[str]) -> int:
+    """Train as the flags say, or resume a stopped run.
+
+    Returns:
+        The exit code: 0; 2 after a mistake in the flags; 1 after an error that stopped the run; 128 + the number of the
+        signal that did.
+    """
+    try:
+        trainer = make_trainer(arguments)
+        from dqn_mer.training.folder import command_line
+    except (UsageError, ValueError, ImportError) as error:
+        return complain(str(error))
+    except RunStopped as stopped:
+        print(one_line(stopped))
+        return stopped.exit_code
+    try:  # errors from here on are no mistakes of the user's, and keep their traceback
+        with trainer:
+            result = trainer.run(command_line())
+    except RunStopped as stopped:
+        print(message(stopped), file=sys.stderr)
+        return stopped.exit_code
+    except KeyboardInterrupt:
+        print(one_line(f"stopped at once by Ctrl-C; {how_to_go_on(trainer.run_dir)}"), file=sys.stderr)
+        return 130
+    print(printable(f"results: {result.run_dir}  (tensorboard --logdir {result.run_dir.parent})"))
+    return 0
+
+
+def make_trainer(arguments: Sequence[str]) -> Trainer:
+    """Return what trains as the flags say, or resumes a stopped run.
+
+    The flags are parsed first, so that --help and mistakes answer at once: training takes seconds to import.
+    """
+    resume = peek(arguments, "resume") is not None or arguments[-1:] == ["--resume"]
+    parsed = parse(ResumeOptions, arguments, prog="python train.py") if resume else parse_config(arguments)
+    from dqn_mer.config.task import game_task
+    from dqn_mer.training.resume import open_run
+    from dqn_mer.training.trainer import Trainer
+
+    if isinstance(parsed, Config):
+        return Trainer(game_task(parsed), parsed, lasting_console())
+    stopped = open_run(parsed)
+    return Trainer(game_task(stopped.config, stopped.schedule), stopped.config, lasting_console(), stopped)

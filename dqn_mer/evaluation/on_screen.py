@@ -1,0 +1,60 @@
+"""A saved agent's play as it is drawn with its Q values, and the window that shows it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from continual_ple.settings import Setting
+from dqn_mer.evaluation.evaluator import GreedyPolicy
+from dqn_mer.evaluation.overlay import Overlay
+from dqn_mer.evaluation.saved_agent import SavedAgent
+from dqn_mer.networks.device import choose_device
+
+if TYPE_CHECKING:
+    from continual_ple.window import Window
+
+UNSEEN_DRIVERS = ("dummy", "offscreen")
+"""Video drivers of SDL that show nothing."""
+
+
+def overlay(agent: SavedAgent, setting: Setting, frame_limit: int, device: str = "auto") -> Overlay:
+    """Return the agent's environment under a setting, drawn with its Q values."""
+    where = choose_device(device, agent.config.observation)
+    policy = GreedyPolicy(agent.checkpoint.model.to(where), where)
+
+    def values(observation: NDArray[np.generic]) -> NDArray[np.float32]:
+        q: NDArray[np.float32] = policy.values(observation[np.newaxis])[0].cpu().numpy()
+        return q
+
+    env = agent.task.agents_env(setting, frame_limit=frame_limit, render_mode="rgb_array")
+    return Overlay(env, f"{agent.config.agent}\n{agent.frame:,} frames of training", setting.name, values)
+
+
+@contextmanager
+def open_window(title: str) -> Iterator[Window]:
+    """Open a window and close it at the end.
+
+    Raises:
+        ValueError: in one line, if there is no screen.
+    """
+    import pygame  # here, because nothing but a window needs it
+
+    from continual_ple.window import Window
+
+    try:
+        window = Window(title)
+    except pygame.error as error:
+        raise ValueError(f"no window can be opened here: {error}") from None
+    driver = pygame.display.get_driver()
+    if driver in UNSEEN_DRIVERS:  # which SDL takes by itself where there is no screen
+        window.close()
+        raise ValueError(f"no window can be opened here: there is no screen (SDL_VIDEODRIVER={driver})")
+    try:
+        yield window
+    finally:
+        window.close()
