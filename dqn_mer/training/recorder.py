@@ -159,7 +159,7 @@ def _random_frames(task: Task, env: gymnasium.Env[Any, Any], seed: int) -> Itera
     env.reset(seed=seed)
     for frame in range(STRIP_FRAMES * STRIP_EVERY_FRAMES):
         if frame % STRIP_EVERY_FRAMES == 0:
-            yield np.asarray(env.render())
+            yield np.array(env.render())  # a copy: it may be the buffer that the next frame is drawn into
         action = rng.choice(len(task.action_probabilities), p=task.action_probabilities)
         _, _, terminated, truncated, _ = env.step(int(action))
         if terminated or truncated:
