@@ -14,13 +14,14 @@ import numpy as np
 import torch
 
 from benchmarks.harness import cores, interleave, read_options, report, spread
-from dqn_mer.agents.build import make_optimizer
 from dqn_mer.agents.targets import HuberTDLoss
 from dqn_mer.config.defaults import default_config
 from dqn_mer.config.task import game_task
 from dqn_mer.fast.sequential import make_learner
 from dqn_mer.mer import Examples, MERParameters, MERUpdate, MiniBatchUpdate
-from dqn_mer.networks.q_network import FlatWeights, build_network
+from dqn_mer.networks.optimizers import make_optimizer
+from dqn_mer.networks.q_network import build_network
+from dqn_mer.networks.weights import FlatWeights
 
 HIDDEN_SIZES = {"Nature CNN": (512,), "MLP 128-128": (128, 128)}
 CASES = [("Nature CNN", "catcher"), ("Nature CNN", "flappy_bird"), ("MLP 128-128", "catcher")]

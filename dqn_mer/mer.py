@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from torch import Tensor, autograd, nn
 from torch.optim import Optimizer
 
-from dqn_mer.networks.q_network import FlatWeights
+from dqn_mer.networks.weights import FlatWeights
 from dqn_mer.storage.state import SavedState, State, optimizer_state, set_optimizer_state
 
 NEWEST = 0

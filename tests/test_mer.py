@@ -8,13 +8,13 @@ import numpy as np
 import pytest
 import torch
 
-from dqn_mer.agents.build import make_optimizer
 from dqn_mer.agents.targets import HuberTDLoss
 from dqn_mer.fast import adam
 from dqn_mer.fast.dedup_convolution import DistinctStack
 from dqn_mer.fast.sequential import ExplicitLearner
 from dqn_mer.mer import MERParameters, MERUpdate, arrange_batches
-from dqn_mer.networks.q_network import FlatWeights
+from dqn_mer.networks.optimizers import make_optimizer
+from dqn_mer.networks.weights import FlatWeights
 from tests.helpers.closeness import EXACT, check_as_near, check_same
 from tests.helpers.mer_problems import (
     ALGORITHMS,

@@ -6,50 +6,18 @@ from typing import Any
 
 import gymnasium
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch.optim import Optimizer
 
-from continual_ple.settings import Schedule
 from dqn_mer.agents.catalogue import ARMS
 from dqn_mer.agents.dqn import DQNAgent, DQNSettings
 from dqn_mer.agents.exploration import EpsilonSchedule, Exploration
 from dqn_mer.config.config import Config
 from dqn_mer.config.seeds import Streams
 from dqn_mer.networks.device import choose_device
+from dqn_mer.networks.optimizers import make_optimizer
 from dqn_mer.networks.own_networks import MakeNetwork
-from dqn_mer.networks.q_network import FlatWeights, network_from_spec, network_spec, own_network_spec
-from dqn_mer.training.meter import Meter
-
-
-def make_optimizer(
-    name: str,
-    weights: FlatWeights,
-    learning_rate: float,
-    weight_decay: float = 0.0,
-    momentum: float = 0.0,
-    nesterov: bool = False,
-) -> Optimizer:
-    """Return an optimizer over all weights as one vector, made once and kept for the whole run.
-
-    Adam is fused where PyTorch has it (one pass over the weights instead of many); RMSprop is centred, with the
-    constants of Mnih et al., 2015. With weight decay every step also takes ``learning_rate * weight_decay`` of each
-    weight (decoupled: AdamW; SGD is that by itself; RMSprop has none). Momentum is SGD's, Nesterov's or the plain kind.
-    """
-    on_cuda = weights.vector.device.type == "cuda"  # then its counters stay there, as a graph needs them
-    if name == "sgd":
-        return torch.optim.SGD(
-            [weights.vector], lr=learning_rate, weight_decay=weight_decay, momentum=momentum, nesterov=nesterov
-        )
-    if name == "adam":
-        fused = weights.vector.device.type != "mps"
-        options: dict[str, Any] = {"lr": learning_rate, "fused": fused, "capturable": on_cuda}
-        if weight_decay:
-            return torch.optim.AdamW([weights.vector], weight_decay=weight_decay, **options)
-        return torch.optim.Adam([weights.vector], **options)
-    return torch.optim.RMSprop(
-        [weights.vector], lr=learning_rate, alpha=0.95, eps=0.01, centered=True, capturable=on_cuda
-    )
+from dqn_mer.networks.q_network import network_from_spec, network_spec, own_network_spec
+from dqn_mer.networks.weights import FlatWeights
 
 
 def describe_network(
@@ -131,8 +99,3 @@ def build_exploration(config: Config, probabilities: NDArray[np.float64], stream
     if not ARMS[config.agent].learns:
         schedule = EpsilonSchedule(1.0, 1.0, 0)
     return Exploration(schedule, probabilities, streams.exploration)
-
-
-def build_meter(config: Config, agent: DQNAgent, schedule: Schedule, streams: Streams) -> Meter:
-    """Return the meter of an agent, which is never due for one that does not learn."""
-    return Meter(agent, schedule, config.meter_every if ARMS[config.agent].learns else 0, streams.meter)

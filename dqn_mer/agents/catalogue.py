@@ -18,7 +18,7 @@ from dqn_mer.config.seeds import Streams
 from dqn_mer.fast.mini_batch import make_mini_batch
 from dqn_mer.fast.sequential import make_learner
 from dqn_mer.mer import MERParameters, MERUpdate
-from dqn_mer.networks.q_network import FlatWeights
+from dqn_mer.networks.weights import FlatWeights
 
 MakeMemory = Callable[[Config, gymnasium.spaces.Box, Streams], Memory]
 MakeReplay = Callable[[Config, FlatWeights, Optimizer, Streams], ReplayUpdate]

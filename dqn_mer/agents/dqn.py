@@ -17,7 +17,7 @@ from dqn_mer.agents.targets import HuberTDLoss, td_targets
 from dqn_mer.fast.mini_batch import make_forward
 from dqn_mer.mer import Examples
 from dqn_mer.networks.own_networks import num_outputs
-from dqn_mer.networks.q_network import FlatWeights
+from dqn_mer.networks.weights import FlatWeights
 from dqn_mer.storage.state import SavedState, State, StateError
 
 

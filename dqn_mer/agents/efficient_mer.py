@@ -7,7 +7,7 @@ import torch
 
 from dqn_mer.agents.dqn import ReplayUpdate
 from dqn_mer.mer import Examples
-from dqn_mer.networks.q_network import FlatWeights
+from dqn_mer.networks.weights import FlatWeights
 from dqn_mer.storage.state import SavedState, State
 
 

@@ -17,7 +17,7 @@ from torch import Tensor
 from dqn_mer.agents.memory import TransitionBatch
 from dqn_mer.fast.mini_batch import make_forward
 from dqn_mer.networks.device import denormals_are_zero, set_up_thread, usable_cores
-from dqn_mer.networks.q_network import LARGE_WEIGHTS, FlatWeights
+from dqn_mer.networks.weights import LARGE_WEIGHTS, FlatWeights
 
 
 def pays_ahead(weights: FlatWeights) -> bool:

@@ -15,7 +15,6 @@ from dqn_mer.config.combinations import OPTIONS_OF_AGENTS, check_name
 from dqn_mer.config.config import ALLOWED, Config
 from dqn_mer.storage.escapes import shown
 from dqn_mer.storage.run_reader import CONFIG, SUMMARY, RunReader
-from dqn_mer.training.summary import segment_ends
 
 # Fields that do not change what is learned or measured: where a run is kept, and how fast it gets there.
 INCIDENTAL = {
@@ -91,7 +90,7 @@ def load_run(path: Path) -> Run:
         schedule = Schedule.from_json(described["schedule"])
         names = [setting.name for setting in schedule.settings]
         frames, scores = read_evaluations(path / "evaluations.csv", len(names))
-        matrix = score_matrix(frames, scores, segment_ends(schedule, int(frames[-1])))
+        matrix = score_matrix(frames, scores, schedule.ends(int(frames[-1])))
         random_scores = [_score(summary["random_scores"][name]) for name in names]
         order = None if schedule.interleave_frames else schedule.order[: len(matrix)]
         metrics = continual_summary(matrix, order, random_scores, frames, scores)

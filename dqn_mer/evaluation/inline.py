@@ -11,7 +11,8 @@ from dqn_mer.analysis.metrics import EvaluationRow
 from dqn_mer.config.task import Task
 from dqn_mer.evaluation.evaluator import Evaluator, GreedyPolicy
 from dqn_mer.networks.device import processor
-from dqn_mer.networks.q_network import FlatWeights, network_from_spec
+from dqn_mer.networks.q_network import network_from_spec
+from dqn_mer.networks.weights import FlatWeights
 
 Finished = list[tuple[int, list[EvaluationRow]]]
 """Frames with their rows, one for each setting, in the order of submission."""

@@ -24,8 +24,8 @@ from dqn_mer.evaluation.evaluator import Evaluator, GreedyPolicy, SettingResult
 from dqn_mer.networks.device import choose_device, processor
 from dqn_mer.storage.escapes import cell
 from dqn_mer.storage.files import check_may_write, write_new_file
+from dqn_mer.storage.json_files import as_json
 from dqn_mer.storage.lasting_output import lasting_console
-from dqn_mer.training.folder import as_json
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ from torch.optim import Optimizer
 
 from dqn_mer.fast.dense import shared
 from dqn_mer.fast.kernels.dense import Array, compiled, product_of_active
-from dqn_mer.networks.q_network import FlatWeights
+from dqn_mer.networks.weights import FlatWeights
 
 MAX_EPSILON_DRIFT = 0.02
 """Most that ε may change over a batch, set against √v of before it, for steps to be taken at once (see `_coasting`)."""

@@ -18,7 +18,8 @@ from dqn_mer.fast.kernels.dedup import MAX_CHANNELS
 from dqn_mer.fast.kernels.dense import COMPILED, product
 from dqn_mer.fast.sequential import has_explicit_form, is_plain_sgd
 from dqn_mer.mer import Examples, Loss, MiniBatchUpdate
-from dqn_mer.networks.q_network import FlatWeights, pixel_table
+from dqn_mer.networks.q_network import pixel_table
+from dqn_mer.networks.weights import FlatWeights
 
 
 def has_batch_form(weights: FlatWeights) -> bool:

@@ -24,7 +24,8 @@ from dqn_mer.fast.dense import Array, Dense, DirectDense, LargeDense, LazyDense
 from dqn_mer.fast.kernels.dedup import MAX_CHANNELS
 from dqn_mer.fast.kernels.dense import COMPILED
 from dqn_mer.mer import NEWEST, AutogradLearner, Examples, Loss, SequentialLearner, step_with_boost
-from dqn_mer.networks.q_network import FlatWeights, ScalePixels, is_large, pixel_table
+from dqn_mer.networks.q_network import ScalePixels, pixel_table
+from dqn_mer.networks.weights import FlatWeights, is_large
 
 MAX_DISTINCT_SHARE = 0.42
 """Most of a screen's patches that may be distinct for it to be quicker to look for equal ones.

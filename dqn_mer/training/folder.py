@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import json
-import math
 import os
 import platform
 import shlex
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import datetime
 from importlib import metadata
 from pathlib import Path
@@ -20,7 +18,7 @@ from filelock import BaseFileLock, FileLock, Timeout
 from continual_ple.settings import Schedule
 from dqn_mer.config.config import Config
 from dqn_mer.storage.file_locks import check_locks
-from dqn_mer.storage.files import check_may_write, replace_file
+from dqn_mer.storage.files import check_may_write
 from dqn_mer.training.own_commit import git_commit
 
 LOCK = ".lock"
@@ -122,20 +120,6 @@ def describe_run(config: Config, schedule: Schedule, arguments: Sequence[str]) -
     }
 
 
-def as_json(content: Mapping[str, Any]) -> bytes:
-    """Return content as a JSON file; numbers that are not finite become null, since JSON has none.
-
-    >>> as_json({"score": float("nan")}).decode().split()
-    ['{', '"score":', 'null', '}']
-    """
-    return (json.dumps(_finite(content), indent=2, allow_nan=False) + "\n").encode()
-
-
-def write_json(path: Path, content: Mapping[str, Any]) -> None:
-    """Write a JSON file in one step."""
-    replace_file(path, as_json(content))
-
-
 def command_line() -> list[str]:
     """Return the command that started this process, as a user would type it."""
     return ["python", *sys.orig_argv[1:]]
@@ -154,11 +138,3 @@ def versions() -> dict[str, str]:
         except metadata.PackageNotFoundError:
             continue
     return found
-
-
-def _finite(value: Any) -> Any:
-    if isinstance(value, Mapping):
-        return {name: _finite(item) for name, item in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_finite(item) for item in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -12,7 +12,7 @@ import torch
 
 from continual_ple import saved_state
 from continual_ple.frame_skip import FRAMES_PLAYED
-from dqn_mer.agents.build import build_agent, build_exploration, build_meter, describe_network
+from dqn_mer.agents.build import build_agent, build_exploration, describe_network
 from dqn_mer.agents.dqn import LearningStatistics
 from dqn_mer.agents.memory import Transition
 from dqn_mer.agents.periods import passes
@@ -26,8 +26,8 @@ from dqn_mer.evaluation.worker import WorkerEvaluation
 from dqn_mer.networks.device import choose_device
 from dqn_mer.networks.q_network import spec_as_json
 from dqn_mer.storage.state import SavedState, State, StateError
+from dqn_mer.training.meter import build_meter
 from dqn_mer.training.recorder import RecentEpisodes, Recorder, log_frame_strips
-from dqn_mer.training.summary import segment_ends
 from dqn_mer.training.tags import metric_columns
 from dqn_mer.training.tracker import Tracker
 
@@ -59,7 +59,7 @@ class Course(AbstractContextManager["Course"]):
         self.frame = 0
         self.frames = config.frames if config.frames is not None else task.schedule.total_frames
         RANGES["frames"].check("frames", self.frames)  # a whole schedule may be longer
-        self.ends = set(segment_ends(task.schedule, self.frames))
+        self.ends = set(task.schedule.ends(self.frames))
         self.random_scores: list[float] = []
         self.streams = spawn_streams(config.seed)
         device = choose_device(config.device, config.observation)

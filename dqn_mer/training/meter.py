@@ -13,9 +13,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from continual_ple.settings import Schedule
+from dqn_mer.agents.catalogue import ARMS
 from dqn_mer.agents.dqn import DQNAgent
 from dqn_mer.analysis.interference import InterferenceRow, cosines, gradient_dots, pair_means
 from dqn_mer.analysis.plasticity import activations, dormant_share, effective_rank
+from dqn_mer.config.config import Config
+from dqn_mer.config.seeds import Streams
 from dqn_mer.storage.state import SavedState, State
 
 EXAMPLES = 128
@@ -122,3 +125,8 @@ class Meter:
         """Go on from what `get_state` gave."""
         with saved:
             saved.generator("rng", self.rng)
+
+
+def build_meter(config: Config, agent: DQNAgent, schedule: Schedule, streams: Streams) -> Meter:
+    """Return the meter of an agent, which is never due for one that does not learn."""
+    return Meter(agent, schedule, config.meter_every if ARMS[config.agent].learns else 0, streams.meter)

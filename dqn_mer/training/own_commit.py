@@ -6,15 +6,13 @@ import os
 import subprocess
 from pathlib import Path
 
-import dqn_mer
-
 
 def git_commit() -> str | None:
     """Return the commit of this package's own checkout, with ``-dirty`` if it has changes.
 
     None where the package runs from elsewhere, such as a virtual environment that lies in another project's repository.
     """
-    package = Path(str(dqn_mer.__file__)).resolve().parent
+    package = Path(__file__).resolve().parents[1]
     top = _git(package, "rev-parse", "--show-toplevel")
     if top is None or Path(top).resolve() != package.parent:
         return None

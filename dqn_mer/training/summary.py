@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 
 from rich.table import Table
 
-from continual_ple.settings import Schedule
 from dqn_mer.analysis.metrics import continual_summary
 from dqn_mer.analysis.run_report import (
     read_evaluations,
@@ -25,14 +24,6 @@ from dqn_mer.storage.files import DamagedError
 
 if TYPE_CHECKING:  # an agent brings Numba, which a report of finished runs has no use for
     from dqn_mer.agents.dqn import DQNAgent
-
-
-def segment_ends(schedule: Schedule, frames: int) -> list[int]:
-    """Return the frame at which training on each segment ends, for a run of ``frames`` frames.
-
-    The last segment goes on to the end of the run, wherever the run ends.
-    """
-    return [*(border for border in schedule.borders if border < frames), frames]
 
 
 def summarise(
@@ -56,7 +47,7 @@ def summarise(
     """
     schedule, parameter = task.schedule, task.parameter
     names = [setting.name for setting in schedule.settings]
-    path, ends = run_dir / "evaluations.csv", segment_ends(schedule, agent.frames)
+    path, ends = run_dir / "evaluations.csv", schedule.ends(agent.frames)
     frames, scores = read_evaluations(path, len(names))
     try:
         matrix = score_matrix(frames, scores, ends)

@@ -116,6 +116,14 @@ class Schedule:
         """Frames in all segments together."""
         return self.frames_per_setting * len(self.order)
 
+    def ends(self, frames: int) -> list[int]:
+        """Return the frame at which each segment ends, for `frames` frames in all: the last one lasts to the end.
+
+        >>> default_schedule("catcher").ends(60_000)
+        [25000, 50000, 60000]
+        """
+        return [*(border for border in self.borders if border < frames), frames]
+
     def segment_at(self, frame: int) -> int:
         """Return the segment in which environment frame `frame` (counted from 0) is played.
 

@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 import torch
 
-from dqn_mer.agents.build import make_optimizer
 from dqn_mer.agents.efficient_mer import EfficientMERUpdate
 from dqn_mer.agents.hare_tortoise import HareTortoiseUpdate
 from dqn_mer.agents.targets import HuberTDLoss
@@ -17,8 +16,10 @@ from dqn_mer.evaluation.checkpoint import load_checkpoint, save_checkpoint
 from dqn_mer.evaluation.evaluator import GreedyPolicy
 from dqn_mer.fast.sequential import has_explicit_form, make_learner
 from dqn_mer.mer import AutogradLearner, Examples, MiniBatchUpdate
-from dqn_mer.networks.q_network import FlatWeights, build_network, network_from_spec, network_spec
+from dqn_mer.networks.optimizers import make_optimizer
+from dqn_mer.networks.q_network import build_network, network_from_spec, network_spec
 from dqn_mer.networks.random_q_network import RandomValues
+from dqn_mer.networks.weights import FlatWeights
 from tests.helpers.closeness import EXACT, check_same
 from tests.helpers.mer_problems import with_dtype
 from tests.training.test_trainer import rows_of, tiny_run

@@ -10,7 +10,6 @@ import pytest
 import torch
 
 from continual_ple.settings import default_schedule
-from dqn_mer.agents.build import make_optimizer
 from dqn_mer.agents.dqn import DQNAgent, DQNSettings
 from dqn_mer.agents.memory import FifoMemory, Transition
 from dqn_mer.agents.targets import HuberTDLoss
@@ -20,7 +19,9 @@ from dqn_mer.fast.dedup_convolution import DistinctStack
 from dqn_mer.fast.mini_batch import make_forward, make_mini_batch
 from dqn_mer.fast.sequential import ExplicitLearner
 from dqn_mer.mer import AutogradLearner, Examples, MERParameters, MERUpdate, MiniBatchUpdate
-from dqn_mer.networks.q_network import FlatWeights, ScalePixels, build_network, network_spec
+from dqn_mer.networks.optimizers import make_optimizer
+from dqn_mer.networks.q_network import ScalePixels, build_network, network_spec
+from dqn_mer.networks.weights import FlatWeights
 from dqn_mer.storage.state import SavedState, StateError, optimizer_state, set_optimizer_state
 from dqn_mer.training.meter import Meter
 from tests.helpers.mer_problems import BIG_CNN, make_problem, sparse

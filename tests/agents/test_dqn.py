@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 import torch
 
-from dqn_mer.agents.build import make_optimizer
 from dqn_mer.agents.dqn import DQNAgent, DQNSettings
 from dqn_mer.agents.exploration import EpsilonSchedule, Exploration
 from dqn_mer.agents.memory import ReservoirMemory, Transition
@@ -14,7 +13,9 @@ from dqn_mer.agents.targets import HuberTDLoss, td_targets
 from dqn_mer.config.seeds import spawn_streams
 from dqn_mer.fast.sequential import make_learner
 from dqn_mer.mer import Examples, MERParameters, MERUpdate
-from dqn_mer.networks.q_network import FlatWeights, build_network
+from dqn_mer.networks.optimizers import make_optimizer
+from dqn_mer.networks.q_network import build_network
+from dqn_mer.networks.weights import FlatWeights
 
 
 def test_targets_by_hand() -> None:

@@ -19,7 +19,8 @@ from dqn_mer.agents.memory import ReservoirMemory, Transition
 from dqn_mer.agents.prefetch import DrawsAhead, pays_ahead
 from dqn_mer.mer import Examples
 from dqn_mer.networks.device import denormals_are_zero, processor
-from dqn_mer.networks.q_network import FlatWeights, build_network
+from dqn_mer.networks.q_network import build_network
+from dqn_mer.networks.weights import FlatWeights
 from dqn_mer.storage.state import SavedState, State
 from tests.helpers.closeness import check_same
 from tests.helpers.mer_problems import with_dtype

@@ -11,7 +11,8 @@ import safetensors.torch
 import torch
 
 from dqn_mer.evaluation.checkpoint import CheckpointError, load_checkpoint, save_checkpoint, weights_digest
-from dqn_mer.networks.q_network import FlatWeights, build_network, network_spec
+from dqn_mer.networks.q_network import build_network, network_spec
+from dqn_mer.networks.weights import FlatWeights
 
 
 def saved(folder: Path, shape: tuple[int, ...] = (4,)) -> tuple[Path, torch.nn.Sequential]:

@@ -17,7 +17,8 @@ from dqn_mer.config.task import game_task
 from dqn_mer.evaluation import worker as worker_module
 from dqn_mer.evaluation.inline import EvaluationPlan, InlineEvaluation
 from dqn_mer.evaluation.worker import EvaluationError, WorkerEvaluation
-from dqn_mer.networks.q_network import FlatWeights, build_network, network_spec
+from dqn_mer.networks.q_network import build_network, network_spec
+from dqn_mer.networks.weights import FlatWeights
 from tests.training.test_trainer import TINY, quiet, rows_of, train
 
 

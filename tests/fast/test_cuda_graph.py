@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 import torch
 
-from dqn_mer.agents.build import make_optimizer
 from dqn_mer.agents.targets import HuberTDLoss
 from dqn_mer.fast.cuda_graph import GraphLearner
 from dqn_mer.mer import AutogradLearner, Examples, MERParameters, MERUpdate
-from dqn_mer.networks.q_network import FlatWeights
+from dqn_mer.networks.optimizers import make_optimizer
+from dqn_mer.networks.weights import FlatWeights
 from tests.helpers.closeness import check_same
 from tests.helpers.mer_problems import CNN, MLP, make_problem
 

@@ -15,8 +15,8 @@ from dqn_mer.agents.targets import HuberTDLoss
 from dqn_mer.config.task import Task
 from dqn_mer.fast.sequential import ExplicitLearner
 from dqn_mer.mer import MERParameters, MERUpdate
-from dqn_mer.networks import q_network
-from dqn_mer.networks.q_network import FlatWeights
+from dqn_mer.networks import weights as weights_module
+from dqn_mer.networks.weights import FlatWeights
 from dqn_mer.training.recorder import log_frame_strips
 from tests import grid
 from tests.helpers.mer_problems import needs_numba
@@ -40,7 +40,7 @@ class OneBufferLoss(HuberTDLoss):
 @pytest.mark.parametrize("optimizer", grid.OPTIMIZERS)
 @pytest.mark.parametrize("large", [False, True])
 def test_a_losss_gradient_may_be_one_buffer(optimizer: str, large: bool, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(q_network, "LARGE_WEIGHTS", 24 if large else 1_000)
+    monkeypatch.setattr(weights_module, "LARGE_WEIGHTS", 24 if large else 1_000)
     network, moved = grid.Network((5,), (), (6,), 0), []
     for loss in (HuberTDLoss(), OneBufferLoss()):
         weights = FlatWeights(network.build(torch.float64))

@@ -6,11 +6,12 @@ import pytest
 import torch
 from torch import Tensor, autograd, nn
 
-from dqn_mer.agents.build import make_optimizer
 from dqn_mer.agents.targets import HuberTDLoss
 from dqn_mer.fast.mini_batch import BatchNetwork, ExplicitMiniBatchUpdate, has_batch_form, make_forward, make_mini_batch
 from dqn_mer.mer import Examples, MiniBatchUpdate
-from dqn_mer.networks.q_network import FlatWeights, build_network
+from dqn_mer.networks.optimizers import make_optimizer
+from dqn_mer.networks.q_network import build_network
+from dqn_mer.networks.weights import FlatWeights
 from tests.helpers.closeness import check_as_near, check_same
 from tests.helpers.mer_problems import (
     BIG_CNN,

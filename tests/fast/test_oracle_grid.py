@@ -17,8 +17,8 @@ from dqn_mer.fast import adam
 from dqn_mer.fast.mini_batch import ExplicitMiniBatchUpdate
 from dqn_mer.fast.sequential import ExplicitLearner
 from dqn_mer.mer import Examples, MERParameters, MERUpdate, arrange_batches
-from dqn_mer.networks import q_network
-from dqn_mer.networks.q_network import FlatWeights
+from dqn_mer.networks import weights as weights_module
+from dqn_mer.networks.weights import FlatWeights
 from tests import grid
 from tests.helpers.closeness import check_as_near, check_same
 from tests.helpers.grid import Learn, Network
@@ -32,7 +32,7 @@ F32, F64 = torch.float32, torch.float64
 def small_counts_as_large() -> Iterator[None]:
     """Count layers of a few weights as large ones, and take Adam's steps that were put off singly, which is exact."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(q_network, "LARGE_WEIGHTS", grid.SMALL_IS_LARGE)
+        patch.setattr(weights_module, "LARGE_WEIGHTS", grid.SMALL_IS_LARGE)
         patch.setattr(adam, "MAX_EPSILON_DRIFT", -1.0)
         yield
 

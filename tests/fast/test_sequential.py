@@ -6,12 +6,13 @@ import pytest
 import torch
 from torch import nn
 
-from dqn_mer.agents.build import make_optimizer
 from dqn_mer.agents.targets import HuberTDLoss
 from dqn_mer.fast.kernels.dense import COMPILED
 from dqn_mer.fast.sequential import ExplicitLearner, has_explicit_form, is_plain_sgd, make_learner
 from dqn_mer.mer import AutogradLearner
-from dqn_mer.networks.q_network import FlatWeights, build_network
+from dqn_mer.networks.optimizers import make_optimizer
+from dqn_mer.networks.q_network import build_network
+from dqn_mer.networks.weights import FlatWeights
 
 
 def tied() -> nn.Module:

@@ -15,9 +15,10 @@ import torch
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
-from dqn_mer.agents.build import make_optimizer
 from dqn_mer.mer import MERParameters
-from dqn_mer.networks.q_network import FlatWeights, ScalePixels
+from dqn_mer.networks.optimizers import make_optimizer
+from dqn_mer.networks.q_network import ScalePixels
+from dqn_mer.networks.weights import FlatWeights
 from tests.helpers.mer_problems import nudged, with_dtype
 
 SMALL_IS_LARGE = 24

@@ -7,12 +7,13 @@ import pytest
 import torch
 from torch import nn
 
-from dqn_mer.agents.build import make_optimizer
 from dqn_mer.agents.targets import HuberTDLoss
 from dqn_mer.fast.kernels.dense import COMPILED
 from dqn_mer.fast.sequential import ExplicitLearner
 from dqn_mer.mer import AutogradLearner, MERParameters, MERUpdate
-from dqn_mer.networks.q_network import FlatWeights, ScalePixels, build_network
+from dqn_mer.networks.optimizers import make_optimizer
+from dqn_mer.networks.q_network import ScalePixels, build_network
+from dqn_mer.networks.weights import FlatWeights
 
 MLP, CNN, BIG_CNN = "mlp", "cnn", "nature-cnn"
 LONGEST_SUM = {MLP: 17, CNN: 17 * 8 * 9, BIG_CNN: 17 * 20 * 20}

@@ -11,14 +11,15 @@ from pathlib import Path
 
 import pytest
 
-from dqn_mer.agents.build import make_optimizer
 from dqn_mer.agents.targets import HuberTDLoss
 from dqn_mer.fast import mini_batch, sequential
 from dqn_mer.fast.kernels import dense
 from dqn_mer.fast.mini_batch import make_forward, make_mini_batch
 from dqn_mer.fast.sequential import make_learner
 from dqn_mer.mer import AutogradLearner, MiniBatchUpdate
-from dqn_mer.networks.q_network import FlatWeights, build_network
+from dqn_mer.networks.optimizers import make_optimizer
+from dqn_mer.networks.q_network import build_network
+from dqn_mer.networks.weights import FlatWeights
 from dqn_mer.training.folder import versions
 
 ROOT = Path(__file__).parents[2]

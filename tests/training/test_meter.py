@@ -11,7 +11,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from dqn_mer.agents.build import build_agent, build_meter
+from dqn_mer.agents.build import build_agent
 from dqn_mer.agents.memory import Transition
 from dqn_mer.agents.targets import HuberTDLoss
 from dqn_mer.analysis.interference import cosines, gradient_dots, pair_means
@@ -19,9 +19,10 @@ from dqn_mer.analysis.plasticity import activations, dormant_share, effective_ra
 from dqn_mer.config.defaults import default_config
 from dqn_mer.config.seeds import Streams, spawn_streams
 from dqn_mer.config.task import game_task
-from dqn_mer.networks.q_network import FlatWeights, build_network
+from dqn_mer.networks.q_network import build_network
+from dqn_mer.networks.weights import FlatWeights
 from dqn_mer.storage.state import SavedState
-from dqn_mer.training.meter import EXAMPLES, Meter
+from dqn_mer.training.meter import EXAMPLES, Meter, build_meter
 from tests.helpers.closeness import EXACT
 from tests.helpers.mer_problems import with_dtype
 from tests.training.test_trainer import rows_of, tiny_run

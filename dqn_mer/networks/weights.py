@@ -1,0 +1,110 @@
+"""All of a network's weights as one vector."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+LARGE_WEIGHTS = 2**18
+"""Dense layers with at least this many weights (1 MB) are bound by memory, and are laid out and stepped apart."""
+
+
+class FlatWeights:
+    """All weights of a model as one vector, and all gradients as another.
+
+    The model's parameters become views of ``vector`` and their gradients views of ``vector.grad``. So a copy
+    of the weights, a Reptile interpolation or an optimizer step is one operation on one tensor, and a write
+    through either name is seen through the other.
+
+    Args:
+        model: whose parameters are moved into the vector, in the order of ``model.parameters()``. Wrap a
+            model once, after it has been moved to its device; a second wrap, or ``model.to(...)``, breaks
+            the tie with the first.
+
+    Raises:
+        ValueError: if the model has no parameters, or they differ in dtype or device.
+
+    >>> model = nn.Linear(2, 1)
+    >>> weights = FlatWeights(model)
+    >>> _ = weights.vector.detach().fill_(7)
+    >>> model.bias.item()
+    7.0
+    """
+
+    def __init__(self, model: nn.Module) -> None:
+        parameters = list(model.parameters())
+        kinds = {(parameter.dtype, parameter.device) for parameter in parameters}
+        if len(kinds) != 1:
+            raise ValueError(f"model: must have parameters of one dtype on one device, has {sorted(map(str, kinds))}")
+        self.model = model
+        self.vector = nn.Parameter(torch.cat([_flattened(parameter.detach()) for parameter in parameters]))
+        self.vector.grad = torch.zeros_like(self.vector)
+        self._spans: dict[int, slice] = {}
+        offset = 0
+        for parameter in parameters:
+            span = slice(offset, offset + parameter.numel())
+            parameter.data = _laid_out(self.vector.data[span], parameter.shape)
+            parameter.grad = _laid_out(self.vector.grad[span], parameter.shape)
+            self._spans[id(parameter)] = span
+            offset = span.stop
+
+    def span_of(self, parameter: Tensor) -> slice:
+        """Return the part of the vector that holds a parameter of the model."""
+        return self._spans[id(parameter)]
+
+    def spans_without(self, left_out: Sequence[slice]) -> list[slice]:
+        """Return the parts of the vector between the spans ``left_out``, neighbours joined."""
+        spans: list[slice] = []
+        for span in self._spans.values():
+            if span in left_out:
+                continue
+            if spans and spans[-1].stop == span.start:
+                spans[-1] = slice(spans[-1].start, span.stop)
+            else:
+                spans.append(span)
+        return spans
+
+    def snapshot(self) -> Tensor:
+        """Return a real copy of the weights, shape ``(weights,)``; later training does not change it."""
+        return self.vector.detach().clone()
+
+    @torch.no_grad()
+    def load(self, values: Tensor) -> None:
+        """Overwrite the weights with ``values`` of shape ``(weights,)``."""
+        self.vector.copy_(values)
+
+    @torch.no_grad()
+    def interpolate_from(self, before: Tensor, rate: float) -> None:
+        """Set the weights to ``before + rate * (weights - before)``: the Reptile step.
+
+        Exact at both ends: rate 0 restores ``before`` and rate 1 keeps the weights, to the bit.
+        """
+        self.vector.copy_(torch.lerp(before, self.vector.detach(), rate))
+
+
+def _flattened(weight: Tensor) -> Tensor:
+    """Return a weight as a vector, in the order in which the explicit inner loop meets it.
+
+    Convolutions are channels-last, so that a patch of maps meets them as one row; large dense layers lie input by
+    input, so that inputs of zero can be passed over.
+    """
+    if weight.dim() == 4:
+        return weight.permute(0, 2, 3, 1).reshape(-1)
+    return (weight.t() if is_large(weight.shape) else weight).reshape(-1)
+
+
+def is_large(shape: torch.Size) -> bool:
+    """Whether a weight of this shape is a large dense layer's: laid out input by input, and stepped apart."""
+    return len(shape) == 2 and shape.numel() >= LARGE_WEIGHTS
+
+
+def _laid_out(part: Tensor, shape: torch.Size) -> Tensor:
+    """Return ``part`` of a vector as a view of a weight's shape: the inverse of `_flattened`."""
+    if is_large(shape):
+        return part.view(shape[1], shape[0]).t()
+    if len(shape) != 4:
+        return part.view(shape)
+    outputs, channels, height, width = shape
+    return part.view(outputs, height, width, channels).permute(0, 3, 1, 2)

@@ -1,0 +1,110 @@
+"""What may import what: the rooms of the package, from the top floor down, without a circle."""
+
+import ast
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+PACKAGES = {"dqn_mer": ROOT / "dqn_mer", "continual_ple": ROOT / "envs" / "continual_ple"}
+
+MAY_IMPORT: dict[str, set[str]] = {
+    "continual_ple": set(),
+    "storage": set(),
+    "networks": {"storage"},
+    "config": {"continual_ple"},
+    "mer": {"networks", "storage"},
+    "analysis": {"config", "storage", "continual_ple"},
+    "evaluation": {"networks", "analysis", "config", "storage", "continual_ple"},
+    "fast": {"mer", "networks"},
+    "agents": {"fast", "mer", "networks", "config", "storage", "continual_ple"},
+    "supervised": {"fast", "mer", "networks", "storage", "analysis", "config"},
+    "training": {"agents", "fast", "mer", "evaluation", "analysis", "networks", "config", "storage", "continual_ple"},
+}
+"""Room -> the rooms below it that its files may import; a room's own files are always allowed."""
+
+TOP = {"commands", "__init__", "__main__"}
+"""What stands above all rooms and may import any of them."""
+
+
+def imported_modules(path: Path) -> Iterator[str]:
+    """Yield the dotted name of every module of ours that a file imports, anywhere in it."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        names = []
+        if isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom) and node.module is not None:
+            names = (
+                [f"{node.module}.{alias.name}" for alias in node.names] if node.module in PACKAGES else [node.module]
+            )
+        for name in names:
+            if name.partition(".")[0] in PACKAGES:
+                yield name
+
+
+def room_of(path: Path) -> str:
+    """Return the room that a file of ours is in."""
+    if PACKAGES["continual_ple"] in path.parents:
+        return "continual_ple"
+    return path.relative_to(PACKAGES["dqn_mer"]).parts[0].removesuffix(".py")
+
+
+def room_named(module: str) -> str:
+    """Return the room of a dotted name."""
+    package, _, rest = module.partition(".")
+    return package if package == "continual_ple" else rest.partition(".")[0] or "__init__"
+
+
+FILES = sorted(path for folder in PACKAGES.values() for path in folder.rglob("*.py"))
+
+
+@pytest.mark.parametrize("path", FILES, ids=[str(path.relative_to(ROOT)) for path in FILES])
+def test_a_room_imports_only_the_rooms_below_it(path: Path) -> None:
+    room = room_of(path)
+    if room in TOP:
+        return
+    assert room in MAY_IMPORT, f"{path}: a new room needs a row in MAY_IMPORT"
+    for module in imported_modules(path):
+        other = room_named(module)
+        assert other in {room, *MAY_IMPORT[room]}, f"{path.relative_to(ROOT)} imports {module}"
+
+
+def test_the_compiled_kernels_import_nothing_of_ours() -> None:
+    for path in (PACKAGES["dqn_mer"] / "fast" / "kernels").glob("*.py"):
+        others = [name for name in imported_modules(path) if not name.startswith("dqn_mer.fast.kernels")]
+        assert not others, f"{path.name} imports {others}"
+
+
+def test_commands_do_not_import_each_other() -> None:
+    folder = PACKAGES["dqn_mer"] / "commands"
+    for path in folder.glob("*.py"):
+        own = {"errors", *(other.stem for other in folder.glob(f"{path.stem.partition('_')[0]}_*.py")), path.stem}
+        for name in imported_modules(path):
+            if name.startswith("dqn_mer.commands."):
+                assert name.split(".")[2] in own, f"{path.name} imports {name}"
+
+
+def test_the_rooms_stand_on_at_most_eight_floors_without_a_circle() -> None:
+    def floor(room: str, above: tuple[str, ...] = ()) -> int:
+        assert room not in above, f"a circle: {' -> '.join((*above, room))}"
+        return 1 + max((floor(below, (*above, room)) for below in MAY_IMPORT[room]), default=0)
+
+    assert max(map(floor, MAY_IMPORT)) + 1 <= 8  # and the commands on top
+
+
+@pytest.mark.parametrize(
+    "statement", ["import dqn_mer", "import dqn_mer.__main__", "import dqn_mer.config.command_line"]
+)
+def test_what_answers_at_once_loads_no_torch(statement: str) -> None:
+    code = f"import sys; {statement}; print([name for name in ('torch', 'numba', 'matplotlib') if name in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+def test_reading_a_run_loads_no_torch() -> None:
+    code = "import sys; import dqn_mer.analysis.runs; print([n for n in ('torch', 'matplotlib') if n in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
