@@ -10,8 +10,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from dqn_mer.analysis.comparison import Comparison, Group
+from dqn_mer.analysis.learning_curves import mark_segments
 from dqn_mer.analysis.metrics import FloatArray, IntArray
-from dqn_mer.analysis.run_report import LARGEST_SCORE, mark_segments
 from dqn_mer.analysis.score_figures import (
     Exhibit,
     draw_band,
@@ -21,6 +21,7 @@ from dqn_mer.analysis.score_figures import (
     panel_grid,
     short_name,
 )
+from dqn_mer.analysis.scores import LARGEST_SCORE
 from dqn_mer.analysis.statistics import interquartile_estimate
 from dqn_mer.storage.escapes import csv_cell, figure_text, markdown_text, shown
 from dqn_mer.storage.files import DamagedError

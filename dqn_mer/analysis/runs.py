@@ -10,7 +10,7 @@ from typing import Any
 
 from continual_ple.settings import Schedule
 from dqn_mer.analysis.metrics import FloatArray, IntArray, continual_summary
-from dqn_mer.analysis.run_report import LARGEST_SCORE, read_evaluations, score_matrix
+from dqn_mer.analysis.scores import LARGEST_SCORE, read_evaluations, score_matrix
 from dqn_mer.config.combinations import OPTIONS_OF_AGENTS, check_name
 from dqn_mer.config.config import ALLOWED, Config
 from dqn_mer.storage.escapes import shown

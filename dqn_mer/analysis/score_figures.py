@@ -17,8 +17,8 @@ from matplotlib.figure import Figure
 
 from continual_ple.settings import Setting
 from dqn_mer.analysis.comparison import Comparison, Group
+from dqn_mer.analysis.learning_curves import mark_segments
 from dqn_mer.analysis.metrics import FloatArray
-from dqn_mer.analysis.run_report import mark_segments
 from dqn_mer.analysis.statistics import Estimate, interquartile_estimate
 from dqn_mer.storage.escapes import figure_text
 

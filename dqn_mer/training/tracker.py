@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from dqn_mer.analysis.interference import InterferenceRow
 from dqn_mer.analysis.metrics import EvaluationRow
-from dqn_mer.analysis.run_report import check_evaluations
+from dqn_mer.analysis.scores import check_evaluations
 from dqn_mer.storage.escapes import csv_text, printable
 from dqn_mer.storage.files import GrowingFile, check_plain_file
 from dqn_mer.storage.run_reader import TABLES

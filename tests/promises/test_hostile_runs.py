@@ -19,8 +19,8 @@ from hypothesis import HealthCheck, event, given, settings
 from hypothesis import strategies as st
 
 from dqn_mer.analysis import report
-from dqn_mer.analysis.run_report import read_evaluations
 from dqn_mer.analysis.runs import load_run
+from dqn_mer.analysis.scores import read_evaluations
 from dqn_mer.commands import sweep_job
 from dqn_mer.evaluation.checkpoint import CheckpointError, load_checkpoint
 from dqn_mer.storage.files import SUMS, DamagedError, GrowingFile, digest
