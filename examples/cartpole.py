@@ -6,12 +6,12 @@ The same lines train any Gymnasium environment with Box observations and Discret
 from collections.abc import Mapping
 from typing import Any
 
+from continual_ple.tasks import Task, own_task
 from dqn_mer.config.config import Config
 from dqn_mer.config.defaults import default_config
-from dqn_mer.config.task import Task, own_task
 from dqn_mer.evaluation.saved_agent import EvaluateOptions, evaluate_checkpoint
 from dqn_mer.training.folder import command_line
-from dqn_mer.training.trainer import train_on
+from dqn_mer.training.trainer import train
 
 
 def set_length(env: Any, parameters: Mapping[str, float]) -> None:
@@ -40,6 +40,6 @@ def pole_config(**choices: Any) -> Config:
 
 
 if __name__ == "__main__":
-    run = train_on(pole_task(), pole_config(), command_line())
+    run = train(pole_config(), pole_task(), command_line())
     # Also under a length that it never saw.
     evaluate_checkpoint(EvaluateOptions(run.run_dir, settings="0.5,2"), task=pole_task())

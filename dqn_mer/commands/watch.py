@@ -11,9 +11,9 @@ from typing import Annotated, Literal
 from rich.console import Console
 
 from continual_ple.settings import Setting
+from continual_ple.tasks import Task, why_not_drawn
 from dqn_mer.commands.errors import run_command
 from dqn_mer.config.fields import Range, check_fields
-from dqn_mer.config.task import Task, why_not_drawn
 from dqn_mer.evaluation.clips import (
     check_format,
     contact_sheet,

@@ -1,161 +1,30 @@
-"""What an agent is trained on: an environment, the schedule of its settings, and how a random action is drawn."""
+"""The task that a configuration describes: one of the games under a schedule of settings."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any, Literal
 
 import gymnasium
 import numpy as np
-from gymnasium.wrappers import RecordEpisodeStatistics
-from numpy.typing import NDArray
 
 from continual_ple import ENV_IDS
-from continual_ple.frame_skip import FrameSkip
 from continual_ple.games.catalogue import game_class
-from continual_ple.learnable import SMALLEST_IMAGE_SIDE, UnlearnableError
-from continual_ple.nonstationary import Apply, NonStationary, apply_parameters
-from continual_ple.own import (
-    RENDER_MODE,
-    UNNAMED,
-    MakeEnv,
-    MakeLearnable,
-    MakeNetwork,
-    OwnEnvironment,
-    OwnMake,
-    own_name,
-    try_out,
-)
+from continual_ple.learnable import SMALLEST_IMAGE_SIDE
 from continual_ple.registration import MAX_EPISODE_FRAMES
 from continual_ple.schedule_files import load_schedule
 from continual_ple.settings import (
     DEFAULT_VALUES,
-    FRAMES_PER_SETTING,
     SCHEDULE_PARAMETER,
     Schedule,
     Setting,
     check_schedule,
     schedule_from_values,
-    schedule_of_values,
 )
+from continual_ple.tasks import Task
 from dqn_mer.config.config import Config
-
-STATISTICS = "dqn_mer_episode"
-"""Where an ended episode's return and length stand in ``info``; an environment may have an ``"episode"`` itself."""
-
-
-@dataclass(frozen=True)
-class Task:
-    """An environment whose setting changes.
-
-    Attributes:
-        make_env: makes an environment under a setting.
-        schedule: which setting is on when.
-        parameter: name of the parameter that the settings vary, for charts.
-        action_probabilities: of a random action, ``(actions,)``, summing to 1.
-        apply: gives the unwrapped environment a setting's parameters, just before a reset.
-        check: raises ValueError for parameters that are not allowed; ``dict`` allows all.
-        frame_skip: frames for which the agent holds an action; a run takes that of its configuration.
-        name: of the task, for folders and titles.
-        network: builds the Q-network (see `own_task`); None for the one that suits the observations.
-        fresh: whether ``make_env`` makes what an agent can learn from as it is: each observation a new array of float32
-            or of uint8 pixels, actions from 0, rewards of one number. Otherwise every environment is made a
-            `continual_ple.learnable.Learnable`, which copies observations (2 µs for 84x84x4 pixels).
-    """
-
-    make_env: MakeEnv
-    schedule: Schedule
-    parameter: str
-    action_probabilities: NDArray[np.float64]
-    apply: Apply = apply_parameters
-    check: Callable[[Mapping[str, float]], object] = dict
-    frame_skip: int = 1
-    name: str = UNNAMED
-    network: MakeNetwork | None = None
-    fresh: bool = False
-
-    def __post_init__(self) -> None:
-        """Let every environment be made so that an agent can learn from it."""
-        if not self.fresh:
-            object.__setattr__(self, "make_env", MakeLearnable(self.make_env, own_shape=self.network is not None))
-            object.__setattr__(self, "fresh", True)
-
-    @property
-    def is_own(self) -> bool:
-        """Whether this is no game of ours, so that only Python code can make it."""
-        return self.name not in ENV_IDS
-
-    def training_env(self, end_frame: int | None = None) -> gymnasium.Env[Any, Any]:
-        """Return the non-stationary environment, with episode statistics that also see the borders.
-
-        Args:
-            end_frame: frame beyond which no step goes, where frames are skipped; None for no end.
-        """
-        first = self.schedule.settings[self.schedule.order[0]]
-        env = RecordEpisodeStatistics(
-            NonStationary(self.make_env(first), self.schedule, self.apply), stats_key=STATISTICS
-        )
-        return env if self.frame_skip == 1 else FrameSkip(env, self.frame_skip, end_frame)
-
-    def agents_env(
-        self, setting: Setting, frame_limit: int | None = None, render_mode: str | None = None
-    ) -> gymnasium.Env[Any, Any]:
-        """Return an environment under one setting as the agent plays it: `make_env`'s, with the frame skip."""
-        env = self.make_env(setting, frame_limit, render_mode)
-        return env if self.frame_skip == 1 else FrameSkip(env, self.frame_skip)
-
-
-def own_task(
-    env: OwnMake,
-    parameter: str,
-    values: Sequence[float],
-    frames_per_setting: int = FRAMES_PER_SETTING,
-    cycles: int = 1,
-    interleave_frames: int = 0,
-    apply: Apply = apply_parameters,
-    network: MakeNetwork | None = None,
-    **options: Any,
-) -> Task:
-    """Return the task of an environment of the user's own, one of whose parameters changes.
-
-    The environment needs Box observations and Discrete actions. What the agent sees of it, and which network learns
-    from that, is described in `continual_ple.learnable.Learnable`: vectors and small or unbounded arrays go through
-    the dense layers, images of at least 36 pixels a side through the convolutions. One frame is played here to try it.
-
-    Args:
-        env: an id that is registered in Gymnasium, or a callable that makes a new environment at each call, with its
-            wrappers. It may take ``render_mode``.
-        parameter: what changes.
-        values: its values in training order; a value may return.
-        frames_per_setting: length of training on each value.
-        cycles: how often to go through the values.
-        interleave_frames: length of a turn if all settings take turns all through training; 0 for one by one.
-        apply: gives the unwrapped environment a setting's parameters; by default through its ``configure()`` if it has
-            one, else as attributes.
-        network: builds the Q-network instead, from the shape of an observation, which is then the environment's own,
-            and the number of actions. It is a `torch.nn.Module` from ``(n, *shape)`` float32 to ``(n, actions)``
-            float32, without dropout or batch normalisation. Images of uint8 reach it divided by 255, other arrays of
-            two or more axes scaled to [0, 1] by the bounds of their Box. Its gradients come from autograd, which is
-            slower than our own networks are; ``hidden_sizes`` and ``layer_norm`` have no effect. To load a checkpoint,
-            hand in the task again.
-        options: keyword arguments of `gymnasium.make`, or of the callable.
-
-    Raises:
-        ValueError: in one line, for a bad schedule, or an environment that cannot be learned from.
-        AttributeError: if the parameter cannot be given.
-    """
-    schedule = schedule_of_values(parameter, values, frames_per_setting, cycles, interleave_frames)
-    name = own_name(env)
-    make_env = MakeLearnable(OwnEnvironment(env, apply, options), own_shape=network is not None)
-    try:
-        actions = try_out(make_env, apply, schedule.settings)
-    except UnlearnableError as error:
-        raise ValueError(f"{env if isinstance(env, str) else name}: {error}") from None
-    odds = np.full(actions, 1 / actions)
-    name = f"own-{name}" if name in ENV_IDS else name
-    return Task(make_env, schedule, parameter, odds, apply, name=name, network=network, fresh=True)
 
 
 def name_after(task: Task, config: Config) -> Config:
@@ -172,23 +41,6 @@ def name_after(task: Task, config: Config) -> Config:
     is_image = len(shape) > 1 and math.prod(shape) >= SMALLEST_IMAGE_SIDE**2
     observation: Literal["pixels", "state"] = "pixels" if is_image else "state"
     return replace(config, game=task.name if config.game in ENV_IDS else config.game, observation=observation)
-
-
-def why_not_drawn(task: Task) -> str | None:
-    """Return in one line why a task's environments give no pictures, RGB uint8 ``(height, width, 3)``, or None."""
-    env = task.make_env(task.schedule.settings[0], render_mode=RENDER_MODE)
-    try:
-        if env.render_mode != RENDER_MODE:
-            return f"the environment has no render_mode {RENDER_MODE}"
-        env.reset(seed=0)
-        picture = np.asarray(env.render())
-        if picture.dtype != np.uint8 or picture.ndim != 3 or picture.shape[-1] != 3 or not picture.size:
-            return f"render() must return RGB uint8, returns {picture.dtype} of shape {picture.shape}"
-    except Exception as error:  # of the user's own code, such as for a missing package
-        return f"{type(error).__name__}: {' '.join(str(error).split())}"[:300]
-    finally:
-        env.close()
-    return None
 
 
 def game_task(config: Config, schedule: Schedule | None = None) -> Task:

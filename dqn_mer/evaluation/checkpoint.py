@@ -92,7 +92,7 @@ def load_checkpoint(path: Path, network: MakeNetwork | None = None) -> Checkpoin
 
     Args:
         path: of either.
-        network: the user's function that built the network, if one did (see `dqn_mer.config.task.own_task`).
+        network: the user's function that built the network, if one did (see `continual_ple.own_task`).
 
     Raises:
         CheckpointError: if it is missing, damaged or not ours, or if ``network`` is needed and not given.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from continual_ple.settings import Setting
-from dqn_mer.config.task import Task
+from continual_ple.tasks import Task
 
 
 def choose_settings(words: str, task: Task, trained_on_last: str) -> list[Setting]:

@@ -7,8 +7,8 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
+from continual_ple.tasks import Task
 from dqn_mer.analysis.metrics import EvaluationRow
-from dqn_mer.config.task import Task
 from dqn_mer.evaluation.evaluator import Evaluator, GreedyPolicy
 from dqn_mer.networks.device import processor
 from dqn_mer.networks.q_network import network_from_spec

@@ -14,10 +14,11 @@ from rich.table import Table
 
 from continual_ple import ENV_IDS, ArcadeEnv, saved_state
 from continual_ple.settings import Schedule, Setting
+from continual_ple.tasks import Task
 from dqn_mer.analysis.metrics import mean_interval
 from dqn_mer.config.config import COUNT, Config
 from dqn_mer.config.fields import Flag, Range, check_fields
-from dqn_mer.config.task import Task, check_not_varied, game_task
+from dqn_mer.config.task import check_not_varied, game_task
 from dqn_mer.evaluation.checkpoint import Checkpoint, CheckpointError, load_checkpoint
 from dqn_mer.evaluation.choose_settings import choose_settings
 from dqn_mer.evaluation.evaluator import Evaluator, GreedyPolicy, SettingResult

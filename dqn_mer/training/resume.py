@@ -12,8 +12,8 @@ from filelock import BaseFileLock
 
 from continual_ple import ENV_IDS
 from continual_ple.settings import Schedule
+from continual_ple.tasks import Task
 from dqn_mer.config.config import Config, ResumeOptions
-from dqn_mer.config.task import Task
 from dqn_mer.storage.escapes import one_line, shown
 from dqn_mer.storage.run_reader import CONFIG, SUMMARY, TABLE_BYTES, TABLES, RunReader
 from dqn_mer.storage.snapshots import FOLDER, find_state

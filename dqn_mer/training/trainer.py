@@ -14,12 +14,13 @@ from rich.console import Console
 from continual_ple import ENV_IDS
 from continual_ple.learnable import UnlearnableError
 from continual_ple.saved_state import has_state
+from continual_ple.tasks import Task
 from dqn_mer.agents.dqn import DQNAgent
 from dqn_mer.agents.memory import largest_bytes
 from dqn_mer.agents.periods import passes
 from dqn_mer.config.combinations import check_no_schedule
 from dqn_mer.config.config import Config, ResumeOptions
-from dqn_mer.config.task import Task, game_task, name_after
+from dqn_mer.config.task import game_task, name_after
 from dqn_mer.evaluation.worker import leave_worker
 from dqn_mer.fast.kernels.dense import WHY_NOT_COMPILED
 from dqn_mer.networks.device import processor, usable_cores
@@ -54,30 +55,29 @@ class RunResult:
     agent: DQNAgent
 
 
-def train(config: Config, arguments: Sequence[str] = (), console: Console | None = None) -> RunResult:
-    """Train on a game as ``config`` says and leave a run folder that explains itself.
+def train(
+    config: Config, task: Task | None = None, arguments: Sequence[str] = (), console: Console | None = None
+) -> RunResult:
+    """Train as ``config`` says and leave a run folder that explains itself.
 
     Args:
-        config: of the run.
-        arguments: the command that asked for it, for the record.
-        console: where progress goes; standard output by default, without whose reader the run goes on.
+        config: Configuration of the run.
+        task: What is learned, if that is none of the games; what ``config`` says of a game is then only recorded.
+        arguments: Command that asked for it, for the record.
+        console: Where progress is shown; by default standard output, whose reader may go away.
 
     Raises:
-        ValueError: in one line, before anything is written, if the configuration cannot be run here.
-        RunStopped: if the run ended early; its message says how to go on.
+        ValueError: In one line, before anything is written, if the configuration cannot be run here, or says something
+            of the schedule, which is the task's.
+        RunStopped: If the run ended early; its message says how to resume it.
     """
-    return _train(game_task(config), config, arguments, console)
-
-
-def train_on(task: Task, config: Config, arguments: Sequence[str] = (), console: Console | None = None) -> RunResult:
-    """Train on any `Task`; of ``config``, what concerns the games is only recorded.
-
-    Raises:
-        ValueError: as `train`, and if ``config`` says something of the schedule, which is the task's.
-        RunStopped: as `train`.
-    """
-    check_no_schedule(config)
-    return _train(task, name_after(task, config), arguments, console)
+    if task is None:
+        task = game_task(config)
+    else:
+        check_no_schedule(config)
+        config = name_after(task, config)
+    with Trainer(task, config, console or lasting_console()) as trainer:
+        return trainer.run(arguments)
 
 
 def resume_on(
@@ -103,11 +103,6 @@ def resume_on(
     stopped = open_run(ResumeOptions(Path(run_dir), save_every, save_minutes), task)
     with Trainer(task, stopped.config, console or Console(), stopped) as trainer:
         return trainer.run()
-
-
-def _train(task: Task, config: Config, arguments: Sequence[str], console: Console | None) -> RunResult:
-    with Trainer(task, config, console or lasting_console()) as trainer:
-        return trainer.run(arguments)
 
 
 class Trainer(AbstractContextManager["Trainer"]):

@@ -15,16 +15,17 @@ from gymnasium.wrappers import TimeLimit
 
 from continual_ple import saved_state
 from continual_ple.frame_skip import FRAMES_PLAYED, FrameSkip
+from continual_ple.tasks import Task
 from dqn_mer.commands.play import Match
 from dqn_mer.config.config import Config
 from dqn_mer.config.defaults import default_config
-from dqn_mer.config.task import Task, game_task
+from dqn_mer.config.task import game_task
 from dqn_mer.evaluation.clips import play_greedily
 from dqn_mer.evaluation.evaluator import Evaluator
 from dqn_mer.evaluation.overlay import Overlay
 from dqn_mer.evaluation.saved_agent import EvaluateOptions, evaluate_checkpoint
 from dqn_mer.training.loop import Course
-from dqn_mer.training.trainer import train_on
+from dqn_mer.training.trainer import train
 from tests.helpers.chain import Chain, chain_task
 from tests.training.test_trainer import quiet, rows_of, tiny_run
 
@@ -277,7 +278,7 @@ def test_an_environment_of_ones_own_is_skipped_too(tmp_path: Path) -> None:
         agent="dqn", observation="state", hidden_sizes=(8,), warmup_frames=20, eval_every=200, eval_episodes=1,
         eval_frame_limit=30, eval_worker=False, frame_skip=2, frames=200, run_dir=tmp_path / "run",
     )  # fmt: skip
-    result = train_on(chain_task(frames_per_setting=200), config, console=quiet())
+    result = train(config, chain_task(frames_per_setting=200), console=quiet())
     assert result.agent.frames == 200 and result.agent.memory.seen < 120
     task = chain_task(frames_per_setting=200)
     played = evaluate_checkpoint(EvaluateOptions(tmp_path / "run", episodes=1), quiet(), task)

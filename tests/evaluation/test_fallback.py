@@ -18,13 +18,13 @@ import pytest
 import torch
 from gymnasium.envs.classic_control import CartPoleEnv
 
+from continual_ple.tasks import Task, own_task
 from dqn_mer.config.defaults import default_config
-from dqn_mer.config.task import Task, own_task
 from dqn_mer.evaluation import worker
 from dqn_mer.evaluation.inline import EvaluationPlan, InlineEvaluation
 from dqn_mer.evaluation.worker import NAME, UNGUARDED, WorkerEvaluation
 from dqn_mer.networks.q_network import network_spec
-from dqn_mer.training.trainer import RunResult, train_on
+from dqn_mer.training.trainer import RunResult, train
 from tests.evaluation.test_worker import make_plan, weights
 from tests.training.test_trainer import quiet, rows_of
 
@@ -69,7 +69,7 @@ def registered() -> Iterator[str]:
 
 def run(task: Task, folder: Path, **choices: Any) -> RunResult:
     config = default_config(**{**TINY, "game": "cart_pole", "run_dir": folder, **choices})
-    return train_on(task, config, console=quiet())
+    return train(config, task, console=quiet())
 
 
 def same_results(folder: Path, other: Path) -> bool:

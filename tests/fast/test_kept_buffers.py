@@ -11,8 +11,8 @@ import torch
 from numpy.typing import NDArray
 
 from continual_ple.settings import Schedule, Setting
+from continual_ple.tasks import Task
 from dqn_mer.agents.targets import HuberTDLoss
-from dqn_mer.config.task import Task
 from dqn_mer.fast.sequential import ExplicitLearner
 from dqn_mer.mer import MERParameters, MERUpdate
 from dqn_mer.networks import weights as weights_module

@@ -9,7 +9,7 @@ import numpy as np
 from gymnasium.wrappers import TimeLimit
 
 from continual_ple.settings import Schedule, Setting
-from dqn_mer.config.task import Task
+from continual_ple.tasks import Task
 
 LENGTH = 6
 DISCOUNT = 0.8

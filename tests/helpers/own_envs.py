@@ -11,11 +11,11 @@ import numpy as np
 from gymnasium import spaces
 from rich.console import Console
 
+from continual_ple.tasks import Task, own_task
 from dqn_mer.config.config import Config
 from dqn_mer.config.defaults import default_config
-from dqn_mer.config.task import Task, own_task
 from dqn_mer.training.loop import Course
-from dqn_mer.training.trainer import RunResult, train_on
+from dqn_mer.training.trainer import RunResult, train
 
 QUIET = Console(quiet=True)
 LIMIT = 20
@@ -109,7 +109,7 @@ def tiny_config(**choices: Any) -> Config:
 
 def train_tiny(task: Task, folder: Path, console: Console = QUIET, **choices: Any) -> RunResult:
     """Train on a task for a few frames, into a new folder inside ``folder``."""
-    return train_on(task, tiny_config(log_dir=folder, **choices), console=console)
+    return train(tiny_config(log_dir=folder, **choices), task, console=console)
 
 
 def play_tiny(task: Task, folder: Path, frames: int = 60, **choices: Any) -> Course:

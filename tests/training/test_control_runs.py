@@ -17,7 +17,7 @@ from dqn_mer.config.defaults import default_config
 from dqn_mer.fast.dedup_convolution import DistinctStack
 from dqn_mer.fast.mini_batch import ExplicitMiniBatchUpdate
 from dqn_mer.training.loop import Course
-from dqn_mer.training.trainer import RunResult, train_on
+from dqn_mer.training.trainer import RunResult, train
 from tests.helpers.chain import chain_task
 from tests.helpers.resuming import flags, train_and_digest, what_is_left
 from tests.training.test_trainer import LEARNING, quiet, rows_of, tiny_run
@@ -88,7 +88,7 @@ def test_only_what_is_learned_is_clipped(tmp_path: Path) -> None:
         eval_every=600, eval_episodes=1, eval_frame_limit=30, log_every=300, eval_worker=False, epsilon_end=1.0,
         run_dir=tmp_path / "run",
     )  # fmt: skip
-    result = train_on(chain_task(prizes=(3.0,), frames_per_setting=600), config, console=quiet())
+    result = train(config, chain_task(prizes=(3.0,), frames_per_setting=600), console=quiet())
     rewards = result.agent.memory.rewards[:600]
     assert set(rewards.tolist()) == {0.0, 1.0}
     returns = [float(row["train/return"]) for row in rows_of(tmp_path / "run" / "metrics.csv")]

@@ -17,14 +17,15 @@ from gymnasium import spaces
 from rich.console import Console
 
 from continual_ple import saved_state
+from continual_ple.tasks import Task, own_task
 from dqn_mer.commands.train import main as train_command
 from dqn_mer.commands.watch import WatchOptions, watch
 from dqn_mer.config.config import Config
-from dqn_mer.config.task import Task, game_task, own_task
+from dqn_mer.config.task import game_task
 from dqn_mer.evaluation.evaluator import Evaluator, RandomPolicy
 from dqn_mer.evaluation.saved_agent import AgentFields, EvaluateOptions, evaluate_checkpoint, load_agent
 from dqn_mer.training.stopping import RunStopped
-from dqn_mer.training.trainer import train_on
+from dqn_mer.training.trainer import train
 from tests.helpers.chain import Chain
 from tests.helpers.own_envs import LIMIT, QUIET, Count, WithoutRenderMode, count_task, play_tiny, train_tiny
 
@@ -47,7 +48,7 @@ def cartpole() -> ModuleType:
 def test_the_example_as_a_whole(cartpole: ModuleType, tmp_path: Path) -> None:
     task = cartpole.pole_task(frames_per_setting=40)
     config = cartpole.pole_config(log_dir=tmp_path, eval_worker=False, **TINY)
-    result = train_on(task, config, console=QUIET)
+    result = train(config, task, console=QUIET)
     assert result.agent.updates == 140
     assert result.run_dir.name.startswith("cart_pole-state-dqn-mer-seed0-")
     names = ["0-length=0.5", "1-length=1.5", "2-length=3"]
@@ -71,7 +72,7 @@ def test_the_schedule_is_the_tasks_and_may_interleave(cartpole: ModuleType, tmp_
     assert [int(index) for index in task.schedule.indices_at(np.array([0, 4, 5, 9, 10]))] == [0, 0, 1, 1, 0]
     config = cartpole.pole_config(run_dir=tmp_path / "run", eval_worker=False, interleave_frames=5, **TINY)
     with pytest.raises(ValueError, match=r"^interleave_frames=5: the task has its own schedule; must be left at 0$"):
-        train_on(task, config, console=QUIET)
+        train(config, task, console=QUIET)
     assert not (tmp_path / "run").exists()
 
 

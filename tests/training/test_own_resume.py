@@ -15,8 +15,8 @@ from gymnasium import spaces
 from rich.console import Console
 from torch import nn
 
+from continual_ple.tasks import Task, own_task
 from dqn_mer.commands.train import main as train_command
-from dqn_mer.config.task import Task, own_task
 from dqn_mer.training.state_trial import why_not_saved
 from dqn_mer.training.stopping import RunStopped
 from dqn_mer.training.trainer import resume_on

@@ -21,7 +21,7 @@ from dqn_mer.agents.catalogue import ARMS
 from dqn_mer.config.config import Config
 from dqn_mer.config.defaults import default_config
 from dqn_mer.evaluation.checkpoint import load_checkpoint, weights_digest
-from dqn_mer.training.trainer import RunResult, train, train_on
+from dqn_mer.training.trainer import RunResult, train
 from tests.helpers.chain import DISCOUNT, LENGTH, chain_task, optimal_q
 
 LEARNING = [name for name, arm in ARMS.items() if arm.learns]
@@ -83,7 +83,7 @@ def test_every_agent_finds_q_star(options: dict[str, Any], tmp_path: Path) -> No
         run_dir=tmp_path / "run",
         **options,
     )
-    result = train_on(chain_task(), config, console=quiet())
+    result = train(config, chain_task(), console=quiet())
     with torch.no_grad():
         q = result.agent.online.model(torch.eye(LENGTH)[:-1]).numpy()
     least_advantage = float(np.diff(optimal_q(), axis=1).min())
@@ -98,7 +98,7 @@ def test_truncation_is_not_stored_as_termination(tmp_path: Path) -> None:
         learning_rate=0.05, warmup_frames=100, target_sync_frames=100, epsilon_start=1.0, epsilon_end=1.0,
         capacity=2_000, eval_every=5_000, eval_episodes=1, eval_frame_limit=10, run_dir=tmp_path / "run",
     )  # fmt: skip
-    result = train_on(chain_task(), config, console=quiet())
+    result = train(config, chain_task(), console=quiet())
     stored = result.agent.memory
     np.testing.assert_array_equal(stored.terminated, stored.rewards == 1.0)  # only the prize ends an episode
     assert 0 < stored.terminated.mean() < 0.05
