@@ -1,1 +1,76 @@
-"""DQN with Meta-Experience Replay, for reinforcement learning on a stream that changes."""
+"""DQN with Meta-Experience Replay, for reinforcement learning on a stream that changes.
+
+The public names are loaded when they are first used: ``import dqn_mer`` takes no time and loads no PyTorch.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from dqn_mer import _former_names
+
+if TYPE_CHECKING:
+    from dqn_mer.agents.dqn import DQNAgent
+    from dqn_mer.agents.memory import FifoMemory, ReservoirMemory, Transition
+    from dqn_mer.analysis.runs import load_run
+    from dqn_mer.config.config import Config
+    from dqn_mer.config.defaults import default_config
+    from dqn_mer.fast.sequential import make_learner
+    from dqn_mer.mer import MERParameters, MERUpdate, MiniBatchUpdate
+    from dqn_mer.networks.weights import FlatWeights
+    from dqn_mer.public import compare, evaluate, load_agent
+    from dqn_mer.training.trainer import resume_on, train
+
+__all__ = [
+    "Config",
+    "DQNAgent",
+    "FifoMemory",
+    "FlatWeights",
+    "MERParameters",
+    "MERUpdate",
+    "MiniBatchUpdate",
+    "ReservoirMemory",
+    "Transition",
+    "compare",
+    "default_config",
+    "evaluate",
+    "load_agent",
+    "load_run",
+    "make_learner",
+    "resume_on",
+    "train",
+]
+
+_HOMES = {
+    "Config": "dqn_mer.config.config",
+    "DQNAgent": "dqn_mer.agents.dqn",
+    "FifoMemory": "dqn_mer.agents.memory",
+    "FlatWeights": "dqn_mer.networks.weights",
+    "MERParameters": "dqn_mer.mer",
+    "MERUpdate": "dqn_mer.mer",
+    "MiniBatchUpdate": "dqn_mer.mer",
+    "ReservoirMemory": "dqn_mer.agents.memory",
+    "Transition": "dqn_mer.agents.memory",
+    "compare": "dqn_mer.public",
+    "default_config": "dqn_mer.config.defaults",
+    "evaluate": "dqn_mer.public",
+    "load_agent": "dqn_mer.public",
+    "load_run": "dqn_mer.analysis.runs",
+    "make_learner": "dqn_mer.fast.sequential",
+    "resume_on": "dqn_mer.training.trainer",
+    "train": "dqn_mer.training.trainer",
+}
+"""Where each public name is defined."""
+
+_former_names.install()
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(_HOMES[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -13,6 +13,7 @@ PACKAGES = {"dqn_mer": ROOT / "dqn_mer", "continual_ple": ROOT / "envs" / "conti
 
 MAY_IMPORT: dict[str, set[str]] = {
     "continual_ple": set(),
+    "_former_names": set(),
     "storage": set(),
     "networks": {"storage"},
     "config": {"continual_ple"},
@@ -22,11 +23,22 @@ MAY_IMPORT: dict[str, set[str]] = {
     "fast": {"mer", "networks"},
     "agents": {"fast", "mer", "networks", "config", "storage", "continual_ple"},
     "supervised": {"fast", "mer", "networks", "storage", "analysis", "config"},
-    "training": {"agents", "fast", "mer", "evaluation", "analysis", "networks", "config", "storage", "continual_ple"},
+    "training": {
+        "_former_names",
+        "agents",
+        "fast",
+        "mer",
+        "evaluation",
+        "analysis",
+        "networks",
+        "config",
+        "storage",
+        "continual_ple",
+    },
 }
 """Room -> the rooms below it that its files may import; a room's own files are always allowed."""
 
-TOP = {"commands", "__init__", "__main__"}
+TOP = {"commands", "public", "__init__", "__main__"}
 """What stands above all rooms and may import any of them."""
 
 

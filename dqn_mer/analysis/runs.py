@@ -11,6 +11,7 @@ from typing import Any
 from continual_ple.settings import Schedule
 from dqn_mer.analysis.metrics import FloatArray, IntArray, continual_summary
 from dqn_mer.analysis.scores import LARGEST_SCORE, read_evaluations, score_matrix
+from dqn_mer.analysis.tables import read_table
 from dqn_mer.config.combinations import OPTIONS_OF_AGENTS, check_name
 from dqn_mer.config.config import ALLOWED, Config
 from dqn_mer.storage.escapes import shown
@@ -49,6 +50,10 @@ class Run:
     metrics: dict[str, float | list[float]]
     unseen: dict[str, float] = field(default_factory=dict)
 
+    def table(self, name: str = "evaluations") -> Any:
+        """Return a table of the run's folder, as `read_table`: evaluations, metrics, interference or matrix."""
+        return read_table(self.path, name)
+
     @property
     def order(self) -> tuple[int, ...]:
         """The setting trained on in each segment that the run reached."""
@@ -78,12 +83,13 @@ def _run_folders(path: Path) -> list[Path]:
     return sorted(Path(folder) for folder, _, files in os.walk(path) if CONFIG in files)
 
 
-def load_run(path: Path) -> Run:
+def load_run(path: Path | str) -> Run:
     """Read a finished run from its folder.
 
     Raises:
         ValueError: in one line that names the folder, if a file in it is missing or damaged.
     """
+    path = Path(path)
     try:
         reader = RunReader(path)
         described, summary = reader.json(CONFIG), reader.json(SUMMARY)

@@ -18,6 +18,7 @@ from continual_ple.nonstationary import NonStationary
 from continual_ple.registration import register_games
 from continual_ple.schedule_files import load_schedule
 from continual_ple.settings import Schedule, Setting, default_schedule, schedule_from_values
+from continual_ple.tasks import Task, own_task
 
 __all__ = [
     "ENV_IDS",
@@ -27,8 +28,10 @@ __all__ = [
     "NonStationary",
     "Schedule",
     "Setting",
+    "Task",
     "default_schedule",
     "load_schedule",
+    "own_task",
     "schedule_from_values",
 ]
 

@@ -1,0 +1,72 @@
+"""What the commands do, as functions for a program or a notebook."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console
+
+from continual_ple.tasks import Task
+from dqn_mer.commands import compare as compare_command
+from dqn_mer.evaluation import saved_agent
+
+if TYPE_CHECKING:
+    from dqn_mer.analysis.comparison import Comparison
+
+
+def load_agent(path: Path | str, task: Task | None = None) -> saved_agent.SavedAgent:
+    """Load a saved agent with what it was trained on.
+
+    Args:
+        path: A run folder, whose latest checkpoint is taken, or one checkpoint folder.
+        task: What it was trained on, if that is none of the games.
+
+    Raises:
+        ValueError: In one line, if there is no sound checkpoint.
+    """
+    return saved_agent.load_agent(saved_agent.AgentFields(Path(path)), task)
+
+
+def evaluate(
+    path: Path | str, task: Task | None = None, console: Console | None = None, **options: Any
+) -> Mapping[str, Any]:
+    """Play a saved agent greedily on settings, as ``python -m dqn_mer evaluate`` does.
+
+    Args:
+        path: A run folder, whose latest checkpoint is taken, or one checkpoint folder.
+        task: What it was trained on, if that is none of the games.
+        console: Where the table goes; nowhere by default.
+        options: Flags of the command: ``settings="easier"``, ``episodes=50``, ``seed=1``, ...
+
+    Returns:
+        What ``--json`` writes: the scores of each setting, with their mean and 95% interval.
+
+    Raises:
+        ValueError: In one line, for a bad checkpoint or option.
+    """
+    chosen = saved_agent.EvaluateOptions(path=Path(path), **options)
+    return saved_agent.evaluate_checkpoint(chosen, console or Console(quiet=True), task)
+
+
+def compare(
+    runs: Sequence[Path | str] | Path | str, out: Path | str, console: Console | None = None, **options: Any
+) -> tuple[Comparison, ...]:
+    """Compare finished runs and write a report, as ``python -m dqn_mer compare`` does.
+
+    Args:
+        runs: Run folders, or folders that hold some.
+        out: Folder for the report.
+        console: Where the tables go; nowhere by default.
+        options: Flags of the command: ``by="agent,learning_rate"``, ``baseline="dqn"``, ``overwrite=True``, ...
+
+    Returns:
+        One comparison for each game.
+
+    Raises:
+        ValueError: In one line, for runs that cannot be compared or a folder that cannot be written to.
+    """
+    paths = [runs] if isinstance(runs, (str, Path)) else runs
+    chosen = compare_command.CompareOptions(runs=tuple(map(Path, paths)), out=Path(out), **options)
+    return compare_command.compare(chosen, console or Console(quiet=True))
