@@ -36,6 +36,7 @@ class ArcadeEnv(gymnasium.Env[npt.NDArray[Any], np.int64]):
         game_name: `catcher` or `flappy_bird`.
         action_meanings: Names of the actions, in order.
         score_name: What `info["score"]` counts.
+        stacks_frames: Whether an observation is stacked frames, oldest first.
     """
 
     metadata: ClassVar[dict[str, Any]] = {  # type: ignore[misc] # Gymnasium lacks the ClassVar
@@ -77,6 +78,7 @@ class ArcadeEnv(gymnasium.Env[npt.NDArray[Any], np.int64]):
         self._pixels = one_of("observation", observation, OBSERVATIONS) == "pixels"
         if not isinstance(fixed_looks, bool):
             raise ValueError(f"fixed_looks={fixed_looks!r}: must be True or False")
+        self.stacks_frames = self._pixels
         self.render_mode = None if render_mode is None else one_of("render_mode", render_mode, RENDER_MODES)
         self._backend, self._rounding, self._fixed_looks = backend, rounding, fixed_looks
         self._game = make_game(game, parameters, backend, rounding)

@@ -16,8 +16,10 @@ FRAMES_PLAYED = "frames_played"
 class FrameSkip(gymnasium.Wrapper[Any, Any, Any, Any], RecordConstructorArgs):
     """Presses each action for some frames in a row, as PLE's ``frame_skip`` does.
 
-    The key is pressed anew on every one of these frames, rewards are summed, and only the last frame is shown: stacked
-    frames move on by one frame a step, so that two neighbours in a stack are as many frames apart as were skipped.
+    The key is pressed anew on every one of these frames, rewards are summed, and only the last frame is shown: the
+    stacked frames of our games move on by one frame a step, so that two neighbours in a stack are as many frames apart
+    as were skipped. Any other environment is shown as it is after the last frame; one that stacks frames by itself
+    stacks all of them.
     What ends an episode ends the step at once. So a step never crosses a border of a schedule, a time limit or the end
     of training, if whatever counts frames for them is inside this wrapper.
 
@@ -31,8 +33,7 @@ class FrameSkip(gymnasium.Wrapper[Any, Any, Any, Any], RecordConstructorArgs):
         """Wrap an environment.
 
         Args:
-            env: Any environment, one of whose steps is one frame. Observations with three axes are taken as stacked
-                frames, oldest first.
+            env: Any environment, one of whose steps is one frame.
             frame_skip: Frames for which an action is held, at least 1.
             end_frame: Frames in all at which the last step ends; None for no end.
 
@@ -44,7 +45,8 @@ class FrameSkip(gymnasium.Wrapper[Any, Any, Any, Any], RecordConstructorArgs):
         if frame_skip < 1:
             raise ValueError(f"frame_skip={frame_skip}: must be at least 1")
         self.frame_skip, self.end_frame, self.played = frame_skip, end_frame, 0
-        self._stacks = len(env.observation_space.shape or ()) == 3
+        inner = env.unwrapped  # wrapped so that it shows something else, its frames are not ours to stack
+        self._stacks = getattr(inner, "stacks_frames", False) and env.observation_space == inner.observation_space
         self._stack: Any = None
 
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Any, dict[str, Any]]:

@@ -11,11 +11,11 @@ import gymnasium
 import numpy as np
 import pytest
 from gymnasium.utils.env_checker import check_env
-from gymnasium.wrappers import TimeLimit
+from gymnasium.wrappers import FrameStackObservation, TimeLimit
 
 from continual_ple import saved_state
 from continual_ple.frame_skip import FRAMES_PLAYED, FrameSkip
-from continual_ple.tasks import Task
+from continual_ple.tasks import STATISTICS, Task
 from dqn_mer.commands.play import Match
 from dqn_mer.config.config import Config
 from dqn_mer.config.defaults import default_config
@@ -83,6 +83,34 @@ def test_a_step_is_its_frames_by_hand_over_whole_episodes(game: str, observation
     assert any(frames % frame_skip for frames, _ in ends)  # a step was cut short
 
 
+class Colours(Chain):
+    """The chain as colour pictures, channels first: three axes that are no stacked frames."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.observation_space = gymnasium.spaces.Box(0, 255, (3, 40, 40), np.uint8)
+        self.steps = 0
+
+    def _observe(self) -> np.ndarray:
+        self.steps += 1
+        return np.arange(3, dtype=np.uint8).reshape(3, 1, 1).repeat(40, 1).repeat(40, 2) + np.uint8(10 * self.steps)
+
+
+def test_pictures_that_are_no_stacked_frames_are_shown_as_they_are() -> None:
+    env = FrameSkip(Colours(), 3)
+    env.reset(seed=0)
+    observation, *_ = env.step(0)
+    assert observation[:, 0, 0].tolist() == [40, 41, 42]
+    assert env.get_state() == {"played": 3}
+
+
+def test_a_game_that_shows_something_else_is_not_stacked() -> None:
+    task = task_of("catcher", "pixels")
+    env = FrameSkip(FrameStackObservation(task.make_env(task.schedule.settings[0]), 2), 2)
+    env.reset(seed=0)
+    assert env.step(0)[0].shape == (2, 4, 84, 84)
+
+
 def test_a_time_limit_is_in_frames_and_exact() -> None:
     env = FrameSkip(TimeLimit(Chain(), 7), 3)
     env.reset(seed=0)
@@ -108,7 +136,7 @@ def test_no_step_crosses_a_border_or_the_end() -> None:
         _, _, terminated, truncated, info = env.step(2)
         played.append((info[FRAMES_PLAYED], info["setting_index"], truncated))
         if truncated:
-            ends.append((env.get_wrapper_attr("frames"), info["episode"]["l"]))
+            ends.append((env.get_wrapper_attr("frames"), info[STATISTICS]["l"]))
         assert not terminated  # a pellet takes more than 27 frames to be missed three times
         if truncated:
             env.reset()
