@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Collection, Mapping, Sequence
+from pathlib import Path
 
 from continual_ple.games.base import shown
 from dqn_mer.config.fields import Allowed
@@ -124,4 +125,4 @@ def _advice(flag: str, values: Sequence[str], allowed: Allowed) -> str:
         return f"several values are written {together}"
     if allowed.kind is str and not allowed.choices:
         return f"must be one word; several, where they are allowed, are written {together}"
-    return f"must be one value, {allowed.describe()}"
+    return f"must be one value, {'a path' if allowed.kind is Path else allowed.describe()}"

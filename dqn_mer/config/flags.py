@@ -86,10 +86,10 @@ def parse_known(
         raise UsageError(leftover)
     for field in dataclasses.fields(cast(Any, kind)):
         if field.name not in values:
-            if _default(field, default) is dataclasses.MISSING:
-                flag = flag_of(field.name) if flag_of(field.name) in fields else field.name
-                raise UsageError(_missing(flag, allowed[field.name]))
             values[field.name] = _default(field, default)
+        if values[field.name] is dataclasses.MISSING:
+            flag = flag_of(field.name) if flag_of(field.name) in fields else field.name
+            raise UsageError(_missing(flag, allowed[field.name]))
     # argparse gives several words as a list, and the fields of a dataclass hold tuples.
     return kind(**{name: tuple(value) if isinstance(value, list) else value for name, value in values.items()}), unknown
 
@@ -135,7 +135,12 @@ def _add(group: Any, name: str, flag: Flag, allowed: Allowed, text: str) -> None
         several = allowed.kind is tuple
         read = allowed.item if several else _reader(name, allowed)
         group.add_argument(
-            name, nargs="*" if several else "?", default=NOT_GIVEN, type=read, metavar=name.upper(), help=text
+            name,
+            nargs="*" if several else "?",
+            default=[] if several else NOT_GIVEN,
+            type=read,
+            metavar=name.upper(),
+            help=text,
         )
     elif allowed.kind is bool:
         group.add_argument(flag_of(name), action=argparse.BooleanOptionalAction, help=text)

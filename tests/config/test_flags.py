@@ -85,7 +85,7 @@ def test_negative_numbers_are_values() -> None:
 
 def test_words_without_a_flag_may_stand_anywhere() -> None:
     assert parse(Words, "a --loud b".split(), prog="test") == Words((Path("a"), Path("b")), loud=True)
-    assert complaint(Words, "--loud") == "words: no value given; must be a path"
+    assert parse(Words, ["--loud"], prog="test") == Words((), loud=True)  # whose own check may refuse none
 
 
 @pytest.mark.parametrize(
