@@ -43,7 +43,9 @@ def find_distinct(
         Number of each patch, ``(n, patches down, patches across)`` int32, and the first place of each distinct patch,
         ``(distinct, 3)``: example, top, left.
 
-    >>> found, places = find_distinct(np.array([[[5, 5, 5, 7, 7]]], np.int32), (1, 2), (1, 1), hash_factors((1, 2)))
+    >>> factors = np.array([3], np.int32), np.array([2, 5], np.int32)
+    >>> numbers = np.array([[[5, 5, 5, 7, 7]]], np.int32)
+    >>> found, places = find_distinct(numbers, (1, 2), (1, 1), factors)
     >>> found.tolist(), places.tolist()
     ([[[0, 0, 1, 2]]], [[0, 0, 0], [0, 0, 2], [0, 0, 3]])
     """
