@@ -31,7 +31,7 @@ TRAINED_BAR: dict[str, Any] = {"color": "0.35", "alpha": 1.0, "ymin": 0.965}  # 
 MOST_NUMBERED_CELLS = 150
 COLUMNS = 3
 LETTERS_PER_INCH = 10  # of a legend, with what is between its columns
-LARGEST_INCHES = 100.0  # of a side: 0.5 GB of pixels, where 1,000 segments would take 420 inches
+LARGEST_INCHES = 80.0  # of a side: what Pillow takes without a warning; 1,000 segments would have 420
 SHIFT = 0.008
 
 

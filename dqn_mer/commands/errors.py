@@ -34,6 +34,8 @@ def run_command(name: str, kind: type[T], command: Callable[[T], object], argume
         command(parse(kind, arguments, prog=f"python -m dqn_mer {name}"))
     except (UsageError, ValueError, ImportError, OSError) as error:
         return complain(str(error))
+    except MemoryError as error:
+        return complain(f"memory: {str(error) or 'there is not enough'}")
     except KeyboardInterrupt:
         return 130
     return 0

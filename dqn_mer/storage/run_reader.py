@@ -250,8 +250,8 @@ def parse_json(data: bytes, path: Path) -> dict[str, Any]:
         value = json.loads(data.decode(), parse_constant=_no_number)
     except RecursionError:
         raise DamagedError(f"{path}: must be nested at most {DEEPEST_JSON} deep") from None
-    except ValueError as error:
-        raise DamagedError(f"{path}: cannot be read: {error}") from None
+    except (MemoryError, ValueError) as error:
+        raise DamagedError(f"{path}: cannot be read: {str(error) or 'more than there is memory for'}") from None
     if not isinstance(value, dict):
         raise DamagedError(f"{path}: must be an object with named fields")
     level: list[Any] = [value]

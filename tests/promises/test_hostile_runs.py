@@ -33,7 +33,7 @@ from tests.promises.test_bad_runs import contents
 HOSTILE = settings(
     deadline=None, max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
 )
-MANY = settings(HOSTILE, max_examples=600)
+MANY = settings(HOSTILE, max_examples=200)
 FRAME = "checkpoints/frame-000000040"
 FINISHED = (
     "config.json", "summary.json", "evaluations.csv", "interference.csv", "metrics.csv", "matrix.csv",
