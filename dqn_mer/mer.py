@@ -82,7 +82,8 @@ def arrange_batches(parameters: MERParameters, num_draws: int, rng: np.random.Ge
 
     Args:
         parameters: of the update.
-        num_draws: rows drawn from memory: ``parameters.num_draws``, or 0 while the memory is empty.
+        num_draws: rows drawn from memory, the same number for each batch: ``parameters.num_draws``, or fewer (down to
+            0) while the memory holds less than a batch.
         rng: gives the orders.
 
     Returns:
@@ -213,15 +214,19 @@ class MERUpdate:
         """Learn the examples in place: θ ← θ + γ (θ_after all batches − θ), Reptile with β after each batch.
 
         Args:
-            examples: the newest in row 0, then ``num_draws`` draws from memory (or none while it is empty).
+            examples: the newest in row 0, then ``num_draws`` draws from memory; while it holds less than a batch there
+                may be fewer (or none), the same number for each batch. The code published with the paper draws
+                ``min(batch_size, stored)`` for a batch.
 
         Raises:
-            ValueError: if there are other than so many draws.
+            ValueError: if there are more draws, or they cannot be divided among the batches.
         """
         p = self.parameters
         draws = len(examples[0]) - 1
-        if draws not in (0, p.num_draws):
-            raise ValueError(f"examples: must be the newest and {p.num_draws} draws, or the newest alone; has {draws}")
+        if not 0 <= draws <= p.num_draws or draws % p.num_batches:
+            raise ValueError(
+                f"examples: must be the newest and at most {p.num_draws} draws, a multiple of {p.num_batches}; has {draws}"
+            )
         batches = arrange_batches(p, draws, self.rng)
         within = 1.0 if p.one_big_batch else p.within_batch_rate
         if len(batches) == 1:  # both Reptile steps start from the same weights: they are one, with rate βγ

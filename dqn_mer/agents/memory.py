@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dqn_mer.agents.stores import ObservationStore, store_kind
+from dqn_mer.reservoir import ReservoirSlots
 from dqn_mer.storage.state import SavedState, State, StateError
 
 COLUMNS = ("actions", "rewards", "terminated", "born")
@@ -177,10 +178,7 @@ class FifoMemory(Memory):
 
 
 class ReservoirMemory(Memory):
-    """Keeps a uniform sample of all transitions seen (Vitter's Algorithm R).
-
-    The n-th transition is kept with probability capacity / n, in the place of a uniformly chosen one. (The
-    authors' code draws among n + 1 places, which slightly favours what is already kept; this does not.)
+    """Keeps a uniform sample of all transitions seen, by `ReservoirSlots`.
 
     Args:
         capacity: as in `Memory`.
@@ -198,12 +196,10 @@ class ReservoirMemory(Memory):
     ) -> None:
         super().__init__(capacity, observation_shape, observation_dtype)
         self.rng = rng
+        self.slots = ReservoirSlots(capacity, rng)
 
     def _slot_for(self, count: int) -> int | None:
-        if count <= self.capacity:
-            return count - 1
-        slot = int(self.rng.integers(count))
-        return slot if slot < self.capacity else None
+        return self.slots.slot_for(count)
 
     def get_state(self) -> State:
         """Return everything that is kept, and the state of the generator."""
