@@ -15,6 +15,7 @@ COMMANDS = {
     "evaluate": "play a saved agent and report how well it does on each setting",
     "sweep": "train all combinations of games, agents and seeds, several at once",
     "compare": "compare finished runs: figures, tables and a page for each game",
+    "supervised": "learn a stream of labelled images by MER or a baseline, and compare",
     "watch": "watch a saved agent in a window, as clips or in TensorBoard",
     "play": "play a game yourself, beside a saved agent if you like",
 }

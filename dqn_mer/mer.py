@@ -225,7 +225,8 @@ class MERUpdate:
         draws = len(examples[0]) - 1
         if not 0 <= draws <= p.num_draws or draws % p.num_batches:
             raise ValueError(
-                f"examples: must be the newest and at most {p.num_draws} draws, a multiple of {p.num_batches}; has {draws}"
+                f"examples: must be the newest and at most {p.num_draws} draws, "
+                f"a multiple of {p.num_batches}; has {draws}"
             )
         batches = arrange_batches(p, draws, self.rng)
         within = 1.0 if p.one_big_batch else p.within_batch_rate

@@ -8,9 +8,9 @@ import numpy as np
 class ReservoirSlots:
     """Decides which slot the next item of a stream takes, so that the slots hold a uniform sample of all items.
 
-    This is Vitter's Algorithm R: the n-th item is kept with probability capacity / n, in the place of a uniformly chosen
-    one. (The code published with the paper draws among n + 1 places, which slightly favours what is already kept; this
-    does not.)
+    This is Vitter's Algorithm R: the n-th item is kept with probability capacity / n, in the place of a uniformly
+    chosen one. (The code published with the paper draws among n + 1 places, which slightly favours what is kept
+    already; this does not.)
 
     Args:
         capacity: Number of slots, at least 1.

@@ -21,6 +21,7 @@ from dqn_mer.fast.convolution import ConvolutionStack
 from dqn_mer.fast.cuda_graph import GraphLearner
 from dqn_mer.fast.dedup_convolution import DistinctStack
 from dqn_mer.fast.dense import Array, Dense, DirectDense, LargeDense, LazyDense
+from dqn_mer.fast.dense_loop import DenseLoopLearner, fits_dense_loop
 from dqn_mer.fast.kernels.dedup import MAX_CHANNELS
 from dqn_mer.fast.kernels.dense import COMPILED
 from dqn_mer.mer import NEWEST, AutogradLearner, Examples, Loss, SequentialLearner, step_with_boost
@@ -50,6 +51,8 @@ def make_learner(weights: FlatWeights, loss: Loss, optimizer: Optimizer, cuda_gr
     """Return the fastest exact inner loop for this model, loss and optimizer; on CUDA, as a graph if asked for."""
     device = weights.vector.device.type
     if COMPILED and device == "cpu" and isinstance(loss, ExplicitLoss) and has_explicit_form(weights.model):
+        if fits_dense_loop(weights, loss, is_plain_sgd(optimizer)):
+            return DenseLoopLearner(weights, optimizer)
         return ExplicitLearner(weights, loss, optimizer)
     general = AutogradLearner(weights, loss, optimizer)
     if cuda_graph and device == "cuda":

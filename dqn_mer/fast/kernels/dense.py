@@ -72,7 +72,7 @@ def product_of_active(matrix: Array, gradient: Array, inputs: Array) -> Array:
 def dense_step(matrix: Array, inputs: Array, gradient: Array, rate: float) -> Array:
     """Return ``gradient @ matrix``, and then take the SGD step of ``matrix`` (outputs, inputs) in place."""
     below = np.zeros(inputs.shape, inputs.dtype)
-    _dense_step(matrix, inputs, gradient, matrix.dtype.type(rate), below)
+    dense_step_kernel(matrix, inputs, gradient, matrix.dtype.type(rate), below)
     return below
 
 
@@ -136,7 +136,8 @@ def dense_forward(matrix: Array, bias: Array, inputs: Array, outputs: Array, rel
 
 
 @compiled
-def _dense_step(matrix: Array, inputs: Array, gradient: Array, rate: Any, below: Array) -> None:
+def dense_step_kernel(matrix: Array, inputs: Array, gradient: Array, rate: Any, below: Array) -> None:
+    """Do what `dense_step` says, adding to ``below``; for other compiled functions to call."""
     for row in range(matrix.shape[0]):
         slope = gradient[row]
         if slope != 0:

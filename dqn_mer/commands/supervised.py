@@ -1,0 +1,29 @@
+"""``supervised``: learn streams of labelled images by MER and its baselines, and compare them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from dqn_mer.commands.errors import complain
+from dqn_mer.config.flags import UsageError, parse
+from dqn_mer.storage.lasting_output import lasting_output
+from dqn_mer.supervised.options import SupervisedOptions
+
+
+@lasting_output()
+def main(arguments: Sequence[str]) -> int:
+    """Learn streams of labelled examples as the flags say.
+
+    Returns:
+        The exit code: 0; 1 if a run failed; 2 after invalid input; 128 + the number of the signal that stopped them.
+    """
+    try:
+        options = parse(SupervisedOptions, arguments, prog="python -m dqn_mer supervised")
+        from dqn_mer.supervised.command import supervised
+        from dqn_mer.training.folder import command_line
+
+        return supervised(options, command_line())
+    except (UsageError, ValueError, ImportError, OSError) as error:
+        return complain(str(error))
+    except KeyboardInterrupt:
+        return 130

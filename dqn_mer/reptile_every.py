@@ -1,0 +1,90 @@
+"""Efficient MER for any training loop: three lines beside any model, optimizer and data loader."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+
+class ReptileEvery:
+    """Every ``every`` optimizer steps, move the model back to ``before + rate * (now - before)``.
+
+    ``before`` is what the last of these Reptile steps left, at first the weights at construction. Over ordinary
+    replay this is Efficient MER (Abbes et al., 2025, arXiv 2508.01908: 500 steps and rate 0.1 in language-model
+    pre-training). It costs one copy of the weights and next to no time. The optimizer's moments are left as they are,
+    as in that paper's code, and so are buffers, such as BatchNorm's running means.
+
+    ::
+
+        reptile = ReptileEvery(model, every=500, rate=0.1)
+        for batch in loader:
+            ...                    # zero_grad, forward, backward, optimizer.step(): as always
+            reptile.step()
+
+    Args:
+        model: Any module, on any device and of any floating dtypes; make the hook once its weights are on their device.
+            A parameter that two layers share is moved once.
+        every: Optimizer steps between Reptile steps, at least 1.
+        rate: Reptile rate, from 0 to 1. With 1 the hook has no effect, bit for bit; with 0 every Reptile step restores
+            the weights exactly.
+
+    Attributes:
+        steps: Calls of `step` since the start.
+
+    Raises:
+        ValueError: naming the argument, if it is out of range, or if the model has no floating parameters.
+
+    >>> model = nn.Linear(1, 1, bias=False)
+    >>> before = model.weight.item()
+    >>> reptile = ReptileEvery(model, every=2, rate=0.5)
+    >>> for _ in range(2):
+    ...     _ = model.weight.data.add_(1.0)  # stands for an optimizer step
+    ...     _ = reptile.step()
+    >>> round(model.weight.item() - before, 5)
+    1.0
+    """
+
+    def __init__(self, model: nn.Module, every: int = 500, rate: float = 0.1) -> None:
+        if isinstance(every, bool) or not isinstance(every, int) or every < 1:
+            raise ValueError(f"every={every!r}: must be a whole number of at least 1")
+        if not 0.0 <= rate <= 1.0:
+            raise ValueError(f"rate={rate!r}: must be a number from 0 to 1")
+        self.parameters = [parameter for parameter in model.parameters() if parameter.is_floating_point()]
+        if not self.parameters:
+            raise ValueError("model: must have parameters of a floating dtype")
+        self.every = every
+        self.rate = rate
+        self.steps = 0
+        self.before = [parameter.detach().clone() for parameter in self.parameters]
+
+    @torch.no_grad()
+    def step(self) -> bool:
+        """Count an optimizer step, and take the Reptile step if it is due; returns whether it was."""
+        self.steps += 1
+        if self.steps % self.every:
+            return False
+        for parameter, before in zip(self.parameters, self.before, strict=True):
+            before.lerp_(parameter, self.rate)
+            parameter.copy_(before)
+        return True
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return the count and the copy of the weights, to be saved beside the model's and the optimizer's."""
+        return {"steps": self.steps, "before": [before.clone() for before in self.before]}
+
+    @torch.no_grad()
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Resume from what `state_dict` of a hook on the same kind of model gave.
+
+        Raises:
+            ValueError: if the weights have other shapes.
+        """
+        saved: list[Tensor] = state["before"]
+        shapes = [[tuple(tensor.shape) for tensor in tensors] for tensors in (saved, self.before)]
+        if shapes[0] != shapes[1]:
+            raise ValueError(f"before: must be tensors of shapes {shapes[1]}, are {shapes[0]}")
+        self.steps = int(state["steps"])
+        for mine, theirs in zip(self.before, saved, strict=True):
+            mine.copy_(theirs)

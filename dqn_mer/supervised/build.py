@@ -1,0 +1,67 @@
+"""Build the learner of a run."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from dqn_mer.mer import MERParameters
+from dqn_mer.networks.q_network import FlatWeights
+from dqn_mer.supervised.gem import AGEMLearner, GEMLearner, TaskMemories
+from dqn_mer.supervised.learners import OnlineLearner, StreamLearner, make_mer, make_replay
+from dqn_mer.supervised.memory import ExampleMemory
+from dqn_mer.supervised.options import EWC_EXAMPLES, RunSpec
+from dqn_mer.supervised.presets import Rates
+from dqn_mer.supervised.regularized import EWCLearner
+from dqn_mer.supervised.streams import Stream
+
+
+def build_learner(
+    spec: RunSpec, stream: Stream, weights: FlatWeights, generators: Sequence[np.random.Generator]
+) -> StreamLearner:
+    """Build the learner that ``spec`` names.
+
+    Args:
+        spec: Of the run.
+        stream: That it will learn, for the form of its examples and the number of tasks.
+        weights: Of the model that learns.
+        generators: Of the reservoir, of the draws from memory, and of the order within a batch.
+    """
+    rates = spec.rates
+    reservoir, draws, ordering = generators
+    like = stream.example(0)[0]
+    if spec.learner == "online":
+        return OnlineLearner(weights, rates.learning_rate)
+    if spec.learner == "ewc":
+        return EWCLearner(weights, rates.learning_rate, rates.strength, EWC_EXAMPLES, like)
+    if spec.learner in ("gem", "a-gem"):
+        memories = TaskMemories(spec.memory // len(stream.tasks), like)
+        if spec.learner == "a-gem":
+            return AGEMLearner(weights, rates.learning_rate, max(1, rates.batch_size), memories, draws)
+        return GEMLearner(weights, rates.learning_rate, rates.strength, memories)
+    memory = ExampleMemory(spec.memory, like, reservoir)
+    if spec.learner == "er":
+        return make_replay(weights, rates.learning_rate, rates.batch_size, memory, draws)
+    return make_mer(weights, rates.learning_rate, mer_parameters(spec.learner, rates), memory, draws, ordering)
+
+
+def mer_parameters(learner: str, rates: Rates) -> MERParameters:
+    """Return the form of MER that a learner's name means.
+
+    >>> mer_parameters("mer-7", Rates(0.03, 50, across_batch_rate=0.03, current_example_boost=5.0)).num_draws
+    50
+    """
+    if learner == "mer-7":
+        return MERParameters(
+            batch_size=rates.batch_size,
+            across_batch_rate=rates.across_batch_rate,
+            current_example_boost=rates.current_example_boost,
+        )
+    return MERParameters(
+        batch_size=rates.batch_size,
+        num_batches=rates.num_batches,
+        within_batch_rate=1.0 if learner == "mer-6" else rates.within_batch_rate,
+        across_batch_rate=rates.across_batch_rate,
+        one_big_batch=learner == "mer-6",
+    )

@@ -1,0 +1,121 @@
+"""``python -m dqn_mer supervised``: all runs that the flags name, and the table that compares them."""
+
+from __future__ import annotations
+
+import multiprocessing
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Table
+
+from dqn_mer.supervised.execute import Outcome, check_folder, execute, load_cached, stream_of
+from dqn_mer.supervised.options import RunSpec, SupervisedOptions, plan
+from dqn_mer.supervised.results import results_table
+
+
+def supervised(options: SupervisedOptions, command: Sequence[str] = (), console: Console | None = None) -> int:
+    """Bring every run to its end, and print the table; finished runs are skipped, and stopped ones resumed.
+
+    Args:
+        options: Which runs.
+        command: The words that asked for them, for the record.
+        console: Where progress goes; standard output by default.
+
+    Returns:
+        The exit code: 0; 1 if a run failed; 128 + the number of the signal that stopped them.
+
+    Raises:
+        ValueError: in one line, before anything is written, if a run cannot be made.
+    """
+    shown = console or Console()
+    specs = plan(options)
+    data, _ = load_cached(options.data)
+    streams: dict[str, RunSpec] = {}
+    for spec in specs:
+        check_folder(spec)
+        streams.setdefault(spec.stream, spec)
+    for spec in streams.values():
+        stream_of(spec)
+    _line(shown, f"data: {data.name}")
+    _line(shown, f"{len(specs)} runs in {options.out}")
+    outcomes = []
+    run_all = _in_processes if options.jobs > 1 else _in_turn
+    for outcome in run_all(specs, command, shown):
+        outcomes.append(outcome)
+        _report(outcome, len(outcomes), len(specs), shown)
+    done = [outcome for outcome in outcomes if not outcome.problem]
+    tables: list[Table] = [results_table(stream, done, data.name) for stream in streams if _has(done, stream)]
+    for table in tables:
+        shown.print(table)
+    codes = [outcome.exit_code for outcome in outcomes if outcome.exit_code]
+    return max(codes, default=0)
+
+
+def _has(outcomes: Sequence[Outcome], stream: str) -> bool:
+    return any(outcome.spec.stream == stream for outcome in outcomes)
+
+
+def _line(console: Console, text: str, style: str = "") -> None:
+    console.print(text, style=style, markup=False, highlight=False, soft_wrap=True)
+
+
+def _report(outcome: Outcome, count: int, total: int, console: Console) -> None:
+    """Print a line of how a run ended."""
+    if outcome.problem:
+        _line(console, f"{count}/{total} {outcome.spec.name}: {' '.join(outcome.problem.split())}", "red")
+        return
+    metrics = outcome.metrics
+    numbers = (
+        f"LA {metrics['learning_accuracy']:.1f}  RA {metrics['retained_accuracy']:.1f}  "
+        f"BTI {metrics['backward_transfer_interference']:+.1f}"
+    )
+    how = "was finished before" if outcome.skipped else f"{outcome.wall_s:.0f} s"
+    _line(console, f"{count}/{total} {outcome.spec.name}: {numbers}  ({how})")
+
+
+def _in_turn(specs: Sequence[RunSpec], command: Sequence[str], console: Console) -> Iterator[Outcome]:
+    """Yield the outcomes of the runs, one after the other, with a bar for the one in progress."""
+    columns = (TextColumn("{task.description}", markup=False), BarColumn(), TextColumn("{task.completed:,.0f}"))
+    with Progress(*columns, TimeRemainingColumn(), console=console, transient=True, auto_refresh=False) as progress:
+        bar = progress.add_task("", total=None, visible=False)
+
+        def show(spec: RunSpec, place: int, total: int) -> None:
+            if place % 16 == 0:
+                progress.update(bar, description=spec.name, completed=place, total=total, visible=True)
+                if place % 64 == 0 and console.is_terminal:
+                    progress.refresh()
+
+        for spec in specs:
+            progress.reset(bar, visible=False)
+            outcome = execute(spec, command, show)
+            yield outcome
+            if outcome.exit_code > 1:  # a signal
+                return
+
+
+def _no_show(spec: RunSpec, place: int, total: int) -> None:
+    """Show nothing: another process does."""
+
+
+def _in_processes(specs: Sequence[RunSpec], command: Sequence[str], console: Console) -> Iterator[Outcome]:
+    """Yield the outcomes of the runs as they end, several at a time, each in a process on one core."""
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(specs[0].options.jobs, mp_context=context) as pool:
+        futures: dict[Future[Outcome], RunSpec] = {
+            pool.submit(execute, spec, tuple(command), _no_show): spec for spec in specs
+        }
+        try:
+            for future in as_completed(futures):
+                try:
+                    yield future.result()
+                except BrokenProcessPool:
+                    problem = "its process was killed; the same command resumes it"
+                    yield Outcome(futures[future], problem=problem, exit_code=1)
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            for process in multiprocessing.active_children():
+                process.terminate()  # which saves the run that it is at
+            raise

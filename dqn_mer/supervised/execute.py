@@ -1,0 +1,228 @@
+"""Bring one run to its end, from whatever there is of it in its folder, and leave a folder that explains itself."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import time
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from datetime import datetime
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from dqn_mer.networks.device import processor
+from dqn_mer.storage.files import DamagedError
+from dqn_mer.storage.snapshots import FoundState, drop_states, find_state, save_state, set_aside
+from dqn_mer.storage.state import SavedState, StateError
+from dqn_mer.supervised.data import DataSet, load_data
+from dqn_mer.supervised.logs import drop_logs
+from dqn_mer.supervised.options import RunSpec
+from dqn_mer.supervised.run import NotFiniteError, StreamRun
+from dqn_mer.supervised.streams import Stream, StreamSizes, make_stream
+from dqn_mer.training.folder import LOCK, git_commit, lock_run, versions, write_json
+from dqn_mer.training.stopping import RunStopped, StopRequest
+
+RESUMING = "the same command resumes it"
+Show = Callable[[RunSpec, int, int], None]
+"""Shows the progress of a run: ``show(spec, examples done, examples in all)``."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a run ended.
+
+    Attributes:
+        spec: Of the run.
+        metrics: Of ``summary.json``; empty if it is not finished.
+        wall_s: Time that it took, over all its processes.
+        skipped: Whether it was finished before.
+        problem: In one line, what stopped it; empty if it is finished.
+        exit_code: For the shell: 0, 1 after an error, 128 + the number of a signal.
+    """
+
+    spec: RunSpec
+    metrics: dict[str, Any] = field(default_factory=dict)
+    wall_s: float = 0.0
+    skipped: bool = False
+    problem: str = ""
+    exit_code: int = 0
+
+
+@lru_cache(maxsize=1)
+def load_cached(folder: Path | None) -> tuple[DataSet, str]:
+    """Return the images of a folder and their digest, read once in a process."""
+    data = load_data(folder)
+    return data, data.digest
+
+
+@lru_cache(maxsize=1)
+def _stream(folder: Path | None, kind: str, sizes: StreamSizes, seed: int) -> Stream:
+    return make_stream(kind, load_cached(folder)[0], sizes, seed)
+
+
+def stream_of(spec: RunSpec) -> Stream:
+    """Make the stream of a run; the runs of one seed share it.
+
+    Raises:
+        ValueError: in one line, if the data has too little for it.
+    """
+    options = spec.options
+    sizes = StreamSizes(spec.tasks, spec.examples, options.tests, options.classes_per_task)
+    return _stream(options.data, spec.stream, sizes, spec.seed)
+
+
+def config_of(spec: RunSpec) -> dict[str, Any]:
+    """Return what config.json says of a run."""
+    data, digest = load_cached(spec.options.data)
+    return spec.to_json(data.name, digest)
+
+
+def check_folder(spec: RunSpec) -> None:
+    """Raise ValueError if the folder of a run cannot be made, or holds a run that is not this one."""
+    path = spec.run_dir
+    above = next(folder for folder in (path, *path.absolute().parents) if os.path.lexists(folder))
+    if not above.is_dir() or not os.access(above, os.W_OK | os.X_OK):
+        raise ValueError(f"out={str(spec.options.out)!r}: {above} must be a folder that may be written to")
+    try:
+        before = json.loads((path / "config.json").read_text())["config"]
+        different = sorted(name for name, value in config_of(spec).items() if before.get(name) != value)
+    except FileNotFoundError:
+        return
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise ValueError(f"{path}: must be a run folder or new: config.json: {error}") from None
+    for name in different:
+        value = config_of(spec)[name]
+        raise ValueError(f"{name}={value!r}: {path} was run with {before.get(name)!r}; give another --out")
+
+
+def execute(spec: RunSpec, command: Sequence[str], show: Show) -> Outcome:
+    """Bring a run to its end; an error or a signal that stops it is an outcome, not an exception."""
+    try:
+        with processor(1):
+            return _execute(spec, command, show)
+    except RunStopped as stop:
+        return Outcome(spec, problem=str(stop), exit_code=stop.exit_code)
+    except NotFiniteError as error:
+        return Outcome(
+            spec, problem=f"learning diverged: {error} is not finite; try a lower learning rate", exit_code=1
+        )
+    except (DamagedError, StateError) as error:
+        return Outcome(spec, problem=f"{error}; remove {spec.run_dir} to start it anew", exit_code=1)
+    except (OSError, ValueError, MemoryError) as error:
+        where = f"{error.filename}: " if isinstance(error, OSError) and error.filename else ""
+        said = error.strerror if isinstance(error, OSError) and error.strerror else str(error) or type(error).__name__
+        return Outcome(spec, problem=f"{where}{said}; {RESUMING}", exit_code=1)
+
+
+def _execute(spec: RunSpec, command: Sequence[str], show: Show) -> Outcome:
+    run_dir = spec.run_dir
+    if (run_dir / "summary.json").is_file():
+        return _finished(spec, skipped=True)
+    run_dir.mkdir(parents=True, exist_ok=True)
+    with lock_run(run_dir):
+        if (run_dir / "summary.json").is_file():  # another process finished it meanwhile
+            return _finished(spec, skipped=True)
+        with StopRequest() as request, StreamRun(spec, stream_of(spec)) as run:
+            _Execution(run, run_dir, config_of(spec), command, request, show).run()
+        drop_states(run_dir)
+        with suppress(OSError):  # a finished run needs no lock; Windows does not remove an open file
+            (run_dir / LOCK).unlink()
+    return _finished(spec)
+
+
+def _finished(spec: RunSpec, skipped: bool = False) -> Outcome:
+    path = spec.run_dir / "summary.json"
+    try:
+        summary = json.loads(path.read_text())
+        return Outcome(spec, dict(summary["metrics"]), float(summary["wall_s"]), skipped)
+    except (ValueError, KeyError, TypeError) as error:
+        raise DamagedError(f"{path}: cannot be read: {' '.join(str(error).split())}") from None
+
+
+class _Execution:
+    """A run in this process: where it starts, when it is saved, and how it stops."""
+
+    def __init__(
+        self,
+        run: StreamRun,
+        run_dir: Path,
+        config: dict[str, Any],
+        command: Sequence[str],
+        request: StopRequest,
+        show: Show,
+    ) -> None:
+        self.progress, self.run_dir, self.config, self.command = run, run_dir, config, command
+        self.request, self.show = request, show
+        self.started_s = self.saved_s = time.perf_counter()
+        self.wall_before_s = 0.0
+        self.first = 0
+
+    def run(self) -> None:
+        """Learn to the end of the stream, and write what a finished run leaves."""
+        progress = self.progress
+        stopped = find_state(self.run_dir)
+        if stopped is None:
+            self._begin()
+        else:
+            self._resume(stopped)
+        self.first = progress.place
+        total = progress.stream.total_examples
+        while progress.place < total:
+            if self.request.signal_number:
+                self._save()
+                raise self.request.stopped(progress.place, RESUMING)
+            progress.advance((progress.place - self.first) / max(time.perf_counter() - self.started_s, 1e-9))
+            self.show(progress.spec, progress.place, total)
+            if self._save_is_due() and progress.place < total:
+                self._save()
+        summary = progress.summarise(self.run_dir, self._wall_s())
+        progress.logs.hparams(self.config, summary["metrics"])
+        summary |= {"data": self.config["data"], "data_sha256": self.config["data_sha256"]}
+        write_json(self.run_dir / "summary.json", summary)  # the mark of a finished run: nothing comes after it
+
+    def _begin(self) -> None:
+        drop_logs(self.run_dir)
+        description = {
+            "config": self.config,
+            "schedule": self.progress.stream.schedule(),
+            "command": " ".join(self.command),
+            "started": datetime.now().astimezone().isoformat(timespec="seconds"),
+            "versions": {"python": platform.python_version(), **versions()},
+            "git_commit": git_commit(),
+            "machine": {
+                "system": platform.system(),
+                "processor": platform.machine(),
+                "cores": os.cpu_count(),
+                "threads": torch.get_num_threads(),
+            },
+        }
+        write_json(self.run_dir / "config.json", description)
+        self.progress.begin(self.run_dir, self.config)
+
+    def _resume(self, stopped: FoundState) -> None:
+        if stopped.header.get("config") != self.config:
+            raise StateError(f"{stopped.folder}: config: is not that of this run")
+        with SavedState(stopped.state) as saved:
+            self.wall_before_s = saved.number("wall_s", 0)
+            self.progress.resume(self.run_dir, saved.part("run"))
+        set_aside(self.run_dir, self.progress.place)
+
+    def _save_is_due(self) -> bool:
+        options = self.progress.spec.options
+        if options.save_every and self.progress.place % options.save_every == 0:
+            return True
+        return options.save_minutes > 0 and time.perf_counter() - self.saved_s >= 60 * options.save_minutes
+
+    def _save(self) -> None:
+        state = {"wall_s": self._wall_s(), "run": self.progress.get_state()}
+        save_state(self.run_dir, self.progress.place, {"config": self.config, "versions": versions()}, state)
+        self.saved_s = time.perf_counter()
+
+    def _wall_s(self) -> float:
+        return self.wall_before_s + time.perf_counter() - self.started_s

