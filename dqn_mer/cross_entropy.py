@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
@@ -20,6 +21,12 @@ class CrossEntropy:
     def __call__(self, outputs: Tensor, labels: Tensor) -> Tensor:
         """Return the losses ``(n,)`` in nats of logits ``(n, classes)`` and labels ``(n,)`` int64."""
         return F.cross_entropy(outputs, labels, reduction="none")
+
+    def mean_gradient(self, outputs: Tensor, labels: Tensor) -> Tensor:
+        """Return d mean loss / d outputs, ``(n, classes)``, of logits ``(n, classes)`` and labels ``(n,)`` int64."""
+        gradient = outputs.softmax(dim=1)
+        gradient[torch.arange(len(labels)), labels] -= 1
+        return gradient.div_(len(labels))
 
     def output_gradient(self, outputs: NDArray[Any], label: np.int64) -> NDArray[Any]:
         """Return d loss / d outputs of one example: the softmax of ``outputs`` less 1 at the label.

@@ -67,7 +67,7 @@ def _layer(vector: Array, sizes: NDArray[np.int64], starts: NDArray[np.int64], l
 @compiled
 def _softmax_less_one(outputs: Array, label: int) -> Array:
     """Return the gradient of cross-entropy at the outputs."""
-    gradient = np.exp(outputs - outputs.max())
+    gradient: Array = np.exp(outputs - outputs.max())
     gradient /= gradient.sum()
     gradient[label] -= outputs.dtype.type(1)
     return gradient
@@ -98,7 +98,7 @@ def _step_and_pass_on(matrix: Array, values: Array, gradient: Array, rate: Any) 
 def _learn(
     vector: Array, sizes: NDArray[np.int64], inputs: Array, labels: Array, batch: Array, rates: Array, reptile_rate: Any
 ) -> int:
-    """Learn ``batch`` with ``rates``, one for each example of it; returns the row of a label that is no class, or -1."""
+    """Learn ``batch`` with ``rates``, one for each of its examples; returns the row of a bad label, or -1."""
     before = vector.copy()
     layers = sizes.shape[0] - 1
     starts = np.zeros(layers + 1, np.int64)  # of each layer's weights in the vector

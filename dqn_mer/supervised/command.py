@@ -9,11 +9,10 @@ from concurrent.futures.process import BrokenProcessPool
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
-from rich.table import Table
 
 from dqn_mer.supervised.execute import Outcome, check_folder, execute, load_cached, stream_of
 from dqn_mer.supervised.options import RunSpec, SupervisedOptions, plan
-from dqn_mer.supervised.results import results_table
+from dqn_mer.supervised.results import LEGEND, results_table
 
 
 def supervised(options: SupervisedOptions, command: Sequence[str] = (), console: Console | None = None) -> int:
@@ -47,15 +46,13 @@ def supervised(options: SupervisedOptions, command: Sequence[str] = (), console:
         outcomes.append(outcome)
         _report(outcome, len(outcomes), len(specs), shown)
     done = [outcome for outcome in outcomes if not outcome.problem]
-    tables: list[Table] = [results_table(stream, done, data.name) for stream in streams if _has(done, stream)]
-    for table in tables:
-        shown.print(table)
+    for stream in streams:
+        if any(outcome.spec.stream == stream for outcome in done):
+            shown.print(results_table(stream, done))
+    if done:
+        _line(shown, f"{LEGEND}\nData: {data.name}.")
     codes = [outcome.exit_code for outcome in outcomes if outcome.exit_code]
     return max(codes, default=0)
-
-
-def _has(outcomes: Sequence[Outcome], stream: str) -> bool:
-    return any(outcome.spec.stream == stream for outcome in outcomes)
 
 
 def _line(console: Console, text: str, style: str = "") -> None:

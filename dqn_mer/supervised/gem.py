@@ -10,7 +10,6 @@ from numpy.typing import NDArray
 from scipy.optimize import nnls
 from torch import Tensor
 
-from dqn_mer.cross_entropy import CrossEntropy
 from dqn_mer.networks.q_network import FlatWeights
 from dqn_mer.storage.state import SavedState, State, StateError
 from dqn_mer.supervised.learners import as_rows, load_weights
@@ -125,7 +124,8 @@ class GEMLearner:
         self.learning_rate = learning_rate
         self.margin = margin
         self.memories = memories
-        self.gradient = make_gradient(weights, CrossEntropy())
+        self.gradient = make_gradient(weights)
+        self._past = torch.zeros(0, weights.vector.numel(), dtype=weights.vector.dtype)
 
     def observe(self, example: Example, task: int) -> None:
         """Keep the example, and take the step."""
@@ -137,7 +137,11 @@ class GEMLearner:
 
     def _allowed(self, example: Example, past: list[int]) -> Tensor:
         """Return the gradient to follow, with the past tasks of the memory in mind."""
-        gradients = torch.stack([self.gradient(self.memories.of(task)).clone() for task in past])
+        if len(self._past) < len(past):
+            self._past = torch.zeros(2 * len(past), self._past.shape[1], dtype=self._past.dtype)
+        gradients = self._past[: len(past)]
+        for row, task in zip(gradients, past, strict=True):
+            row.copy_(self.gradient(self.memories.of(task)))
         newest = self.gradient(as_rows(example))
         if bool((gradients @ newest >= 0).all()):
             return newest

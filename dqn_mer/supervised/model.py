@@ -9,8 +9,9 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor, autograd, nn
 
+from dqn_mer.cross_entropy import CrossEntropy
 from dqn_mer.fast.mini_batch import BatchNetwork, has_batch_form
-from dqn_mer.mer import Examples, Loss
+from dqn_mer.mer import Examples
 from dqn_mer.networks.q_network import FlatWeights
 
 
@@ -36,27 +37,26 @@ def build_mlp(sizes: Sequence[int], seed: int) -> nn.Sequential:
     return nn.Sequential(*layers[:-1])
 
 
-def make_gradient(weights: FlatWeights, loss: Loss) -> Callable[[Examples], Tensor]:
-    """Return the fastest exact function from examples to the gradient of their mean loss.
+def make_gradient(weights: FlatWeights) -> Callable[[Examples], Tensor]:
+    """Return the fastest exact function from inputs and labels to the gradient of their mean cross-entropy.
 
     The gradient, ``(weights,)``, is ``weights.vector.grad`` itself: the next call overwrites it.
     """
     gradient = weights.vector.grad
     assert gradient is not None  # FlatWeights gives the vector one
+    loss = CrossEntropy()
     network = BatchNetwork(weights) if has_batch_form(weights) else None
 
     def by_autograd(examples: Examples) -> Tensor:
-        inputs, *targets = examples
+        inputs, labels = examples
         gradient.zero_()
-        autograd.backward([loss(weights.model(inputs), *targets).mean()])
+        autograd.backward([loss(weights.model(inputs), labels).mean()])
         return gradient
 
     def written_out(examples: Examples) -> Tensor:
-        inputs, *targets = examples
+        inputs, labels = examples
         assert network is not None
-        outputs = network.forward(inputs).requires_grad_()
-        (slope,) = autograd.grad(loss(outputs, *targets).mean(), outputs)
-        network.backward(slope, None)
+        network.backward(loss.mean_gradient(network.forward(inputs), labels), None)
         return gradient
 
     return by_autograd if network is None else written_out

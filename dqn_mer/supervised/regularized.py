@@ -6,7 +6,6 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from dqn_mer.cross_entropy import CrossEntropy
 from dqn_mer.networks.q_network import FlatWeights
 from dqn_mer.storage.state import SavedState, State
 from dqn_mer.supervised.learners import OnlineLearner
@@ -35,7 +34,7 @@ class EWCLearner(OnlineLearner):
         self.like = [(np.shape(part), np.asarray(part).dtype) for part in like]
         self.strength = strength
         self.memories_per_task = memories_per_task
-        self.gradient = make_gradient(weights, CrossEntropy())
+        self.gradient = make_gradient(weights)
         self.task: int | None = None
         self.kept: list[Example] = []
         # Of Σ F (θ - θ_task)² only Σ F and Σ F θ_task are needed for its gradient, whatever the number of tasks.

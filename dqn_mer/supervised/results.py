@@ -39,6 +39,9 @@ class Result(NamedTuple):
     estimates: dict[str, Estimate]
 
 
+LEGEND = "RA: on all tasks after the last (retained). LA: on each task right after it (learning). BTI: RA less LA."
+
+
 def results(stream: str, outcomes: Sequence[Outcome]) -> list[Result]:
     """Return the results on a stream: by memory size from large to small, and then by what is retained."""
     groups: dict[tuple[str, int], list[Outcome]] = defaultdict(list)
@@ -60,15 +63,10 @@ def results(stream: str, outcomes: Sequence[Outcome]) -> list[Result]:
     return made
 
 
-def results_table(stream: str, outcomes: Sequence[Outcome], data: str) -> Table:
+def results_table(stream: str, outcomes: Sequence[Outcome]) -> Table:
     """Return the results on a stream as a table for the terminal."""
     table = Table(
         title=Text(f"{stream}: accuracy in percent, interquartile mean over seeds [95% interval]"),
-        caption=Text(
-            "RA: on all tasks after the last (retained). LA: on each task right after it (learning). "
-            f"BTI: RA less LA.\nData: {data}."
-        ),
-        caption_justify="left",
         box=box.SIMPLE_HEAD,
     )
     for heading in ("memory", "learner", "seeds"):

@@ -1,0 +1,41 @@
+"""Cross-entropy and its gradients against autograd."""
+
+import numpy as np
+import pytest
+import torch
+
+from dqn_mer.cross_entropy import CrossEntropy
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("scale", [1.0, 50.0, 1e4])
+def test_gradient_of_one_example_equals_autograd(dtype: torch.dtype, scale: float) -> None:
+    generator = torch.Generator().manual_seed(0)
+    for label in range(7):
+        outputs = (scale * torch.randn(7, generator=generator, dtype=dtype)).requires_grad_()
+        loss = CrossEntropy()(outputs.unsqueeze(0), torch.tensor([label]))
+        loss.sum().backward()
+        gradient = CrossEntropy().output_gradient(outputs.detach().numpy(), np.int64(label))
+        assert gradient.dtype == outputs.detach().numpy().dtype
+        np.testing.assert_allclose(gradient, outputs.grad.numpy(), atol=1e-6 if dtype is torch.float32 else 1e-14)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_gradient_of_the_mean_equals_autograd(dtype: torch.dtype) -> None:
+    generator = torch.Generator().manual_seed(1)
+    outputs = (30 * torch.randn(9, 5, generator=generator, dtype=dtype)).requires_grad_()
+    labels = torch.randint(5, (9,), generator=generator)
+    CrossEntropy()(outputs, labels).mean().backward()
+    gradient = CrossEntropy().mean_gradient(outputs.detach(), labels)
+    np.testing.assert_allclose(gradient, outputs.grad, atol=1e-7 if dtype is torch.float32 else 1e-15)
+
+
+def test_losses_are_one_for_each_example() -> None:
+    losses = CrossEntropy()(torch.zeros(3, 4), torch.tensor([0, 1, 3]))
+    np.testing.assert_allclose(losses, np.full(3, np.log(4)), rtol=1e-6)
+
+
+@pytest.mark.parametrize("label", [-1, 4])
+def test_a_label_that_is_no_class_is_refused(label: int) -> None:
+    with pytest.raises(IndexError, match=f"label={label}: must be from 0 to 3"):
+        CrossEntropy().output_gradient(np.zeros(4), np.int64(label))
