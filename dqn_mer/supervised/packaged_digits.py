@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import gzip
+import io
 import zlib
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -49,11 +49,9 @@ def read_digits(package: Path) -> tuple[Part, Part]:
 
 def _table(text: bytes) -> NDArray[np.int64]:
     """Return the rows of pixels and a label, ``(5000, 785)``; ValueError if they are others."""
-    lines = text.split()
-    rows: Any = [line.split(b",") for line in lines]
-    if len(rows) != CLASSES * EXAMPLES_PER_CLASS or any(len(row) != SIDE * SIDE + 1 for row in rows):
+    table: NDArray[np.int64] = np.loadtxt(io.BytesIO(text), np.int64, delimiter=",", ndmin=2)
+    if table.shape != (CLASSES * EXAMPLES_PER_CLASS, SIDE * SIDE + 1):
         raise ValueError(f"must hold {CLASSES * EXAMPLES_PER_CLASS:,} rows of {SIDE * SIDE} pixels and a label")
-    table = np.array(rows, "S").astype(np.int64)
     if table.min() < 0 or table[:, :-1].max() > 255:
         raise ValueError("pixels must be from 0 to 255")
     if not (np.bincount(table[:, -1], minlength=CLASSES) == EXAMPLES_PER_CLASS).all():

@@ -1,0 +1,310 @@
+"""Whole runs of ``python -m dqn_mer supervised``: what they leave, and how they stop, resume and complain."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import signal
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from rich.console import Console
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+from dqn_mer.analysis.comparison import compare_runs
+from dqn_mer.analysis.runs import find_runs, load_run
+from dqn_mer.commands import cli
+from dqn_mer.commands.compare import CompareOptions, compare
+from dqn_mer.supervised import execute as execution
+from dqn_mer.supervised.command import supervised
+from dqn_mer.supervised.execute import execute, stream_of
+from dqn_mer.supervised.learners import OnlineLearner
+from dqn_mer.supervised.options import LEARNERS, SupervisedOptions, plan
+from dqn_mer.supervised.run import StreamRun
+from tests.helpers.stream_problems import write_images
+
+QUIET = Console(quiet=True)
+RATES = {
+    "learning_rate": 0.05, "batch_size": 5, "across_batch_rate": 0.5, "within_batch_rate": 0.8, "num_batches": 2,
+    "current_example_boost": 1.5,
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def images(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_images(tmp_path_factory.mktemp("images"), train=200, test=60)
+
+
+def make_options(images: Path, out: Path, **others: Any) -> SupervisedOptions:
+    return SupervisedOptions(**{
+        "stream": ("permutations",), "learner": ("er",), "memory": (40,), "data": images, "tasks": 3, "examples": 40,
+        "hidden_sizes": (12,), "eval_every": 25, "meter_every": 30, "save_every": 50, "out": out, **RATES, **others,
+    })  # fmt: skip
+
+
+def what_is_left(run_dir: Path) -> dict[str, Any]:
+    """Return what must be the same of two runs that did the same."""
+    summary = json.loads((run_dir / "summary.json").read_text())
+    tables = {name: (run_dir / name).read_bytes() for name in ("evaluations.csv", "matrix.csv", "interference.csv")}
+    with (run_dir / "metrics.csv").open() as file:
+        rows = [{k: v for k, v in row.items() if not k.startswith("speed/")} for row in csv.DictReader(file)]
+    return {**tables, "metrics": rows, **{k: v for k, v in summary.items() if k not in ("wall_s", "frames_per_s")}}
+
+
+@pytest.fixture(scope="module")
+def finished(images: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a folder with a finished run of every learner, and of two seeds for two of them."""
+    out = tmp_path_factory.mktemp("runs")
+    assert supervised(make_options(images, out, learner=LEARNERS), console=QUIET) == 0
+    assert supervised(make_options(images, out, learner=("er", "mer-7"), seeds="1"), console=QUIET) == 0
+    return out
+
+
+def run_of(out: Path, learner: str, seed: int = 0) -> Path:
+    return out / "permutations" / learner / "memory-40" / f"seed-{seed}"
+
+
+def test_mer_retains_20_points_more_than_online_learning(tmp_path: Path) -> None:
+    options = make_options(
+        write_images(tmp_path / "images", train=600, test=120, classes=6), tmp_path / "runs", stream=("classes",),
+        learner=("online", "mer-7"), memory=(60,), examples=150, hidden_sizes=(32,), learning_rate=0.05,
+        across_batch_rate=0.2, batch_size=10, current_example_boost=2.0, meter_every=0,
+    )  # fmt: skip
+    assert supervised(options, console=QUIET) == 0
+    online, mer = (load_run(spec.run_dir).metrics for spec in plan(options))
+    assert mer["retained_accuracy"] > online["retained_accuracy"] + 20
+    assert online["learning_accuracy"] > 90  # it learns each task, and then forgets it
+
+
+@pytest.mark.parametrize("learner", LEARNERS)
+def test_a_run_leaves_the_files_of_a_run(finished: Path, learner: str) -> None:
+    run_dir = run_of(finished, learner)
+    names = {path.name for path in run_dir.iterdir() if not path.name.startswith("events.")}
+    assert names == {
+        "config.json", "evaluations.csv", "interference.csv", "matrix.csv", "metrics.csv", "summary.json"
+    }  # fmt: skip
+    run = load_run(run_dir)
+    summary = json.loads((run_dir / "summary.json").read_text())
+    assert run.frames.tolist() == [0, 25, 40, 50, 75, 80, 100, 120]
+    assert run.metrics == summary["metrics"]
+    assert (run.config["game"], run.config["agent"], run.config["capacity"]) == ("permutations", learner, 40)
+    assert "200 to learn, 60 to test" in summary["data"]
+    with (run_dir / "matrix.csv").open() as file:
+        matrix = np.array([row[1:] for row in list(csv.reader(file))[1:]], np.float64)
+    learning, retained = np.diag(matrix).mean(), matrix[-1].mean()
+    assert summary["metrics"]["learning_accuracy"] == pytest.approx(learning)
+    assert summary["metrics"]["backward_transfer_interference"] == pytest.approx(retained - learning)
+
+
+def test_tensorboard_has_every_task_all_through_training(finished: Path) -> None:
+    events = EventAccumulator(str(run_of(finished, "mer-7")))
+    events.Reload()
+    for task in range(3):
+        steps = [point.step for point in events.Scalars(f"accuracy/{task}-permutation={task}")]
+        assert steps == [0, 25, 40, 50, 75, 80, 100, 120]
+    for name in ("learning_accuracy", "retained_accuracy", "backward_transfer_interference"):
+        assert [point.step for point in events.Scalars(f"continual/{name}")] == [40, 50, 75, 80, 100, 120]
+        final = json.loads((run_of(finished, "mer-7") / "summary.json").read_text())["metrics"][name]
+        assert events.Scalars(f"continual/{name}")[-1].value == pytest.approx(final, rel=1e-5, abs=1e-5)
+        assert events.Scalars(f"final/{name}")[0].value == pytest.approx(final, rel=1e-5, abs=1e-5)
+
+
+def test_the_meter_sees_the_same_examples_under_every_learner(finished: Path) -> None:
+    tables = []
+    for learner in ("er", "mer-7"):
+        with (run_of(finished, learner) / "interference.csv").open() as file:
+            tables.append(list(csv.DictReader(file)))
+    pairs = [[(row["frame"], row["setting"], row["other_setting"], row["pairs"]) for row in table] for table in tables]
+    assert pairs[0] == pairs[1]
+    assert {row["frame"] for row in tables[0]} == {"30", "60", "90", "120"}
+    assert tables[0] != tables[1]
+
+
+def test_the_meter_changes_nothing(finished: Path, images: Path, tmp_path: Path) -> None:
+    assert supervised(make_options(images, tmp_path, learner=("mer-7",), meter_every=0), console=QUIET) == 0
+    ours, theirs = (what_is_left(run_of(out, "mer-7")) for out in (tmp_path, finished))
+    assert ours["weights_sha256"] == theirs["weights_sha256"]
+
+
+def test_runs_can_be_compared(finished: Path) -> None:
+    paths, unfinished = find_runs([finished])
+    assert len(paths) == len(LEARNERS) + 2 and not unfinished
+    (comparison,) = compare_runs([load_run(path) for path in paths], baseline="er")
+    assert comparison.groups[0].label == "er" and comparison.parameter == "permutation"
+    assert [len(group.runs) for group in comparison.groups if group.label in ("er", "mer-7")] == [2, 2]
+
+
+@pytest.mark.slow
+def test_compare_writes_a_report_of_the_runs(finished: Path, tmp_path: Path) -> None:
+    compare(CompareOptions(runs=(finished,), out=tmp_path / "report", baseline="er"), QUIET)
+    page = (tmp_path / "report" / "permutations" / "report.md").read_text()
+    assert "P(mer-7 > er)" in page
+    assert (tmp_path / "report" / "permutations" / "interference.png").is_file()
+
+
+def test_the_same_command_again_skips_what_is_finished(finished: Path, images: Path, monkeypatch: Any) -> None:
+    monkeypatch.setattr(StreamRun, "advance", None)
+    console = Console(record=True, width=150)
+    options = make_options(images, finished, learner=LEARNERS)
+    assert supervised(options, console=console) == 0
+    text = console.export_text()
+    assert text.count("was finished before") == len(LEARNERS)
+    table = text[text.index("memory") :]
+    order = [word for line in table.splitlines() for word in line.split() if word in LEARNERS]
+    scores = {name: load_run(run_of(finished, name)).metrics["retained_accuracy"] for name in LEARNERS}
+    assert sorted(order) == sorted(LEARNERS)
+    assert [scores[name] for name in order] == sorted(scores.values(), reverse=True)
+
+
+@pytest.mark.parametrize("learner", LEARNERS)
+def test_a_run_stopped_by_a_signal_resumes_to_the_same_end(
+    finished: Path, images: Path, tmp_path: Path, learner: str
+) -> None:
+    (spec,) = plan(make_options(images, tmp_path, learner=(learner,)))
+
+    def stop(spec: Any, place: int, total: int) -> None:
+        if place == 61:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    outcome = execute(spec, (), stop)
+    assert outcome.exit_code == 128 + signal.SIGTERM
+    assert "stopped by SIGTERM at frame 61; the same command resumes it" in outcome.problem
+    assert supervised(make_options(images, tmp_path, learner=(learner,)), console=QUIET) == 0
+    assert what_is_left(spec.run_dir) == what_is_left(run_of(finished, learner))
+
+
+class Killed(BaseException):
+    """Ends a run at once, as a kill does."""
+
+
+@pytest.mark.parametrize("place", [0, 30, 49, 50, 99, 119])
+def test_a_killed_run_resumes_from_its_last_save(
+    finished: Path, images: Path, tmp_path: Path, place: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (spec,) = plan(make_options(images, tmp_path, learner=("mer-1",)))
+    advance = StreamRun.advance
+
+    def killed(run: StreamRun, speed: float) -> None:
+        if run.place == place:
+            raise Killed
+        advance(run, speed)
+
+    monkeypatch.setattr(StreamRun, "advance", killed)
+    with pytest.raises(Killed):
+        execute(spec, (), lambda *progress: None)
+    monkeypatch.setattr(StreamRun, "advance", advance)
+    assert supervised(spec.options, console=QUIET) == 0
+    assert what_is_left(spec.run_dir) == what_is_left(run_of(finished, "mer-1"))
+    events = EventAccumulator(str(spec.run_dir))
+    events.Reload()
+    assert [point.step for point in events.Scalars("accuracy/mean")] == [25, 40, 50, 75, 80, 100, 120]
+
+
+def test_a_damaged_save_is_passed_over_or_named(images: Path, tmp_path: Path) -> None:
+    (spec,) = plan(make_options(images, tmp_path, learner=("er",)))
+    execute(spec, (), lambda spec, place, total: os.kill(os.getpid(), signal.SIGINT) if place == 105 else None)
+    saves = sorted((spec.run_dir / "resume").iterdir())
+    assert [path.name for path in saves] == ["frame-000000100", "frame-000000105"]
+    (saves[1] / "state.json").write_text("{}")
+    (saves[0] / "arrays.safetensors").write_bytes(b"")
+    outcome = execute(spec, (), lambda *progress: None)
+    assert outcome.exit_code == 1 and "no whole state left" in outcome.problem
+    assert f"remove {spec.run_dir} to start it anew" in outcome.problem
+
+
+def test_two_processes_cannot_have_one_run(images: Path, tmp_path: Path) -> None:
+    (spec,) = plan(make_options(images, tmp_path))
+    spec.run_dir.mkdir(parents=True)
+    with execution.lock_run(spec.run_dir):
+        outcome = execute(spec, (), lambda *progress: None)
+    assert outcome.exit_code == 1 and "another process is training in this folder" in outcome.problem
+
+
+def test_learning_that_diverges_is_said_so_and_others_go_on(
+    images: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(OnlineLearner, "observe", lambda learner, *_: learner.weights.vector.data.fill_(np.nan))
+    console = Console(record=True, width=200)
+    assert supervised(make_options(images, tmp_path, learner=("online", "er")), console=console) == 1
+    assert "learning diverged: a weight of the network is not finite; try a lower" in console.export_text()
+    assert (run_of(tmp_path, "er") / "summary.json").is_file()
+    assert not (run_of(tmp_path, "online") / "summary.json").exists()
+
+
+@pytest.mark.slow
+def test_several_processes_do_what_one_does(finished: Path, images: Path, tmp_path: Path) -> None:
+    assert supervised(make_options(images, tmp_path, learner=("er", "mer-7"), jobs=2), console=QUIET) == 0
+    for learner in ("er", "mer-7"):
+        assert what_is_left(run_of(tmp_path, learner)) == what_is_left(run_of(finished, learner))
+
+
+def test_another_run_in_the_folder_is_refused(finished: Path, images: Path) -> None:
+    with pytest.raises(ValueError, match=r"batch_size=6: .* was run with 5; give another --out"):
+        supervised(make_options(images, finished, batch_size=6), console=QUIET)
+
+
+def test_other_images_of_the_same_form_are_refused(finished: Path, tmp_path: Path, images: Path) -> None:
+    other = write_images(tmp_path / images.name, train=200, test=60, seed=1)
+    with pytest.raises(ValueError, match=r"data.*was run with"):
+        supervised(make_options(other, finished), console=QUIET)
+
+
+@pytest.mark.parametrize(
+    ("words", "complaint"),
+    [
+        (["--stream", "letters"], "stream='letters': must be words of rotations, permutations"),
+        (["--learner", "mer-8"], "learner='mer-8': must be words of online, ewc"),
+        (["--memory", "0"], "memory=0: must be a whole number from 1 to 1,000,000"),
+        (["--memory", "10", "--learner", "gem"], "memory=10: must be at least 20 for gem"),
+        (["--seeds", "4-0"], "seeds='4-0': range 4-0 must rise"),
+        (["--examples", "5000"], "examples=5,000: must be at most 200, the images to learn from"),
+        (["--data", "missing"], "data='missing': must be a folder"),
+        (["--preset", "slow"], "preset='slow': must be one of paper, quick"),
+        (["--within-batch-rate", "1.5"], "within_batch_rate=1.5: must be a number from 0 to 1"),
+        (["--hidden-sizes", ""], "hidden_sizes: empty"),
+        (["--stream", ""], "stream: empty"),
+        (["--seeds", "0-9999", "--memory", "1,2"], "must be at most 10,000"),
+        (["--num-batches", "2000", "--batch-size", "2000"], "must make at most 10^6"),
+        (["--leaner", "er"], "did you mean --learner?"),
+    ],
+)
+def test_bad_input_is_one_line_and_writes_nothing(
+    tmp_path: Path, images: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any, words: list[str], complaint: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert cli.main(["supervised", "--data", str(images), *words]) == 2
+    said = capsys.readouterr().err
+    assert complaint in said and said.count("\n") == 1
+    assert not list(tmp_path.iterdir())
+
+
+def test_an_output_that_cannot_be_written_is_refused(images: Path, tmp_path: Path, capsys: Any) -> None:
+    (tmp_path / "file").write_text("mine")
+    assert cli.main(["supervised", "--data", str(images), "--examples", "9", "--out", str(tmp_path / "file")]) == 2
+    assert "must be a folder that may be written to" in capsys.readouterr().err
+    assert (tmp_path / "file").read_text() == "mine"
+
+
+def test_learners_without_a_memory_run_once(images: Path, tmp_path: Path) -> None:
+    specs = plan(make_options(images, tmp_path, learner=("online", "er"), memory=(40, 20), seeds="0,1"))
+    assert [spec.name.removeprefix("permutations/") for spec in specs] == [
+        "online/memory-40/seed-0", "er/memory-40/seed-0", "er/memory-20/seed-0",
+        "online/memory-40/seed-1", "er/memory-40/seed-1", "er/memory-20/seed-1",
+    ]  # fmt: skip
+
+
+def test_training_leaves_the_global_generators_untouched(images: Path, tmp_path: Path) -> None:
+    import random
+
+    import torch
+
+    def state() -> tuple[Any, ...]:
+        return torch.get_rng_state().tolist(), random.getstate(), np.random.get_state()[1].tolist()  # noqa: NPY002
+
+    before = state()
+    assert supervised(make_options(images, tmp_path, learner=("mer-7", "a-gem")), console=QUIET) == 0
+    assert state() == before
+    assert stream_of(plan(make_options(images, tmp_path))[0]).total_examples == 120
