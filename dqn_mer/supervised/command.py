@@ -31,6 +31,23 @@ def supervised(options: SupervisedOptions, command: Sequence[str] = (), console:
     """
     shown = console or Console()
     specs = plan(options)
+    outcomes = run_all(specs, command, shown)
+    done = [outcome for outcome in outcomes if not outcome.problem]
+    for stream in dict.fromkeys(outcome.spec.stream for outcome in done):
+        shown.print(results_table(stream, done))
+    if done:
+        _line(shown, f"{LEGEND}\nData: {load_cached(options.data)[0].name}.")
+    codes = [outcome.exit_code for outcome in outcomes if outcome.exit_code]
+    return max(codes, default=0)
+
+
+def run_all(specs: Sequence[RunSpec], command: Sequence[str], console: Console) -> list[Outcome]:
+    """Bring runs on the same data to their end, and print a line for each; after a signal the last ones are missing.
+
+    Raises:
+        ValueError: in one line, before anything is written, if a run cannot be made.
+    """
+    options = specs[0].options
     data, _ = load_cached(options.data)
     streams: dict[str, RunSpec] = {}
     for spec in specs:
@@ -38,21 +55,13 @@ def supervised(options: SupervisedOptions, command: Sequence[str] = (), console:
         streams.setdefault(spec.stream, spec)
     for spec in streams.values():
         stream_of(spec)
-    _line(shown, f"data: {data.name}")
-    _line(shown, f"{len(specs)} runs in {options.out}")
-    outcomes = []
-    run_all = _in_processes if options.jobs > 1 else _in_turn
-    for outcome in run_all(specs, command, shown):
+    _line(console, f"data: {data.name}")
+    _line(console, f"{len(specs)} runs in {options.out}")
+    outcomes: list[Outcome] = []
+    for outcome in (_in_processes if options.jobs > 1 else _in_turn)(specs, command, console):
         outcomes.append(outcome)
-        _report(outcome, len(outcomes), len(specs), shown)
-    done = [outcome for outcome in outcomes if not outcome.problem]
-    for stream in streams:
-        if any(outcome.spec.stream == stream for outcome in done):
-            shown.print(results_table(stream, done))
-    if done:
-        _line(shown, f"{LEGEND}\nData: {data.name}.")
-    codes = [outcome.exit_code for outcome in outcomes if outcome.exit_code]
-    return max(codes, default=0)
+        _report(outcome, len(outcomes), len(specs), console)
+    return outcomes
 
 
 def _line(console: Console, text: str, style: str = "") -> None:

