@@ -34,8 +34,8 @@ MEMORIES = {"rotations": (5120, 500, 200), "permutations": (5120, 500, 200), "ma
 """As in the paper."""
 COSINES = ("within", "between")
 SETTING = (
-    "1,000 examples of each of 20 tasks, for many-permutations 200 of each of 100, each seen once; an MLP of two hidden "
-    "layers of 100 units; the rates that the authors published for each learner, stream and memory size "
+    "1,000 examples of each of 20 tasks, for many-permutations 200 of each of 100, each seen once; an MLP of two "
+    "hidden layers of 100 units; the rates that the authors published for each learner, stream and memory size "
     "(`dqn_mer/supervised/presets.py`), which they tuned on all of MNIST. A seed decides angles, permutations, the "
     "choice and order of examples, and initial weights. The authors did not run A-GEM."
 )
@@ -44,8 +44,8 @@ READING = (
     "gradients of examples of the tasks met so far, of one task (within) or of two (between): mean over training."
 )
 CLAIMS = (
-    "Differences of retained accuracy in points, seed by seed: mean with 95% bootstrap interval. A claim is held, or not "
-    "held, where the interval leaves out 0."
+    "Differences of retained accuracy in points, seed by seed: mean with 95% bootstrap interval. A claim is held, or "
+    "not held, where the interval leaves out 0."
 )
 
 Run = tuple[Outcome, dict[str, Any]]
