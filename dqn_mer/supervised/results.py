@@ -68,9 +68,11 @@ def results_table(stream: str, outcomes: Sequence[Outcome]) -> Table:
     table = Table(
         title=Text(f"{stream}: accuracy in percent, interquartile mean over seeds [95% interval]"),
         box=box.SIMPLE_HEAD,
+        padding=(0, 1, 0, 0),
+        pad_edge=False,  # so that it fits a terminal of 80 columns
     )
     for heading in ("memory", "learner", "seeds"):
-        table.add_column(heading, justify="left" if heading == "learner" else "right")
+        table.add_column(heading, justify="left" if heading == "learner" else "right", no_wrap=True)
     for heading in METRICS.values():
         table.add_column(heading, justify="right", no_wrap=True)
     for result in results(stream, outcomes):
