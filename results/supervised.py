@@ -40,8 +40,8 @@ SETTING = (
     "choice and order of examples, and initial weights. The authors did not run A-GEM."
 )
 READING = (
-    "Accuracy in percent, interquartile mean over seeds [95% bootstrap interval]. Cosines are between the loss "
-    "gradients of examples of the tasks met so far, of one task (within) or of two (between): mean over training."
+    "Cosines are between the loss gradients of examples of the tasks met so far, of one task (within) or of two "
+    "(between): mean over training."
 )
 CLAIMS = (
     "Differences of retained accuracy in points, seed by seed: mean with 95% bootstrap interval. A claim is held, or "

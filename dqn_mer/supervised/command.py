@@ -97,6 +97,7 @@ def _in_turn(specs: Sequence[RunSpec], command: Sequence[str], console: Console)
         for spec in specs:
             progress.reset(bar, visible=False)
             outcome = execute(spec, command, show)
+            progress.update(bar, visible=False)
             yield outcome
             if outcome.exit_code > 1:  # a signal
                 return

@@ -190,6 +190,7 @@ class _Execution:
         drop_logs(self.run_dir)
         description = {
             "config": self.config,
+            "rates_source": self.progress.spec.rates_source,
             "schedule": self.progress.stream.schedule(),
             "command": " ".join(self.command),
             "started": datetime.now().astimezone().isoformat(timespec="seconds"),

@@ -17,8 +17,7 @@ LEARNERS = ("online", "ewc", "gem", "a-gem", "er", "mer-1", "mer-6", "mer-7")
 QUICK_LEARNERS = ("online", "ewc", "gem", "er", "mer-7")
 POSITIVE = Range(1e-9, 1e9)
 RATES = tuple(field.name for field in dataclasses.fields(Rates))
-INCIDENTAL = {"out", "save_minutes", "jobs"}
-"""Fields that do not change what is learned."""
+
 EWC_EXAMPLES = 10
 """First examples of a task on which the authors measure Fisher's information."""
 
@@ -174,7 +173,7 @@ class RunSpec:
             "game": self.stream, "agent": self.learner, "observation": "image", "seed": self.seed, "preset": o.preset,
             "capacity": self.memory, "data": data, "data_sha256": digest, "tasks": self.tasks,
             "examples_per_task": self.examples, "tests": o.tests, "classes_per_task": o.classes_per_task,
-            "hidden_sizes": list(o.hidden_sizes), **dataclasses.asdict(self.rates), "rates_source": self.rates_source,
+            "hidden_sizes": list(o.hidden_sizes), **dataclasses.asdict(self.rates),
             "eval_every": o.eval_every, "meter_every": o.meter_every,
         }  # fmt: skip
 

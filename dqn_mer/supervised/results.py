@@ -39,7 +39,10 @@ class Result(NamedTuple):
     estimates: dict[str, Estimate]
 
 
-LEGEND = "RA: on all tasks after the last (retained). LA: on each task right after it (learning). BTI: RA less LA."
+LEGEND = (
+    "Accuracy in percent, interquartile mean over seeds [95% interval]. RA: on all tasks after the last (retained). "
+    "LA: on each task right after it (learning). BTI: RA less LA."
+)
 
 
 def results(stream: str, outcomes: Sequence[Outcome]) -> list[Result]:
@@ -66,7 +69,7 @@ def results(stream: str, outcomes: Sequence[Outcome]) -> list[Result]:
 def results_table(stream: str, outcomes: Sequence[Outcome]) -> Table:
     """Return the results on a stream as a table for the terminal."""
     table = Table(
-        title=Text(f"{stream}: accuracy in percent, interquartile mean over seeds [95% interval]"),
+        title=Text(stream),
         box=box.SIMPLE_HEAD,
         padding=(0, 1, 0, 0),
         pad_edge=False,  # so that it fits a terminal of 80 columns
