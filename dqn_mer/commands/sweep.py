@@ -9,10 +9,8 @@ from __future__ import annotations
 import itertools
 import os
 import shlex
-import signal
 import sys
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
@@ -31,12 +29,12 @@ from dqn_mer.storage.escapes import say, shown
 from dqn_mer.storage.file_locks import check_locks
 from dqn_mer.storage.lasting_output import lasting_console
 from dqn_mer.storage.run_reader import CONFIG, RunReader
-from dqn_mer.training.stopping import listen
+from dqn_mer.training.stopping import until_stopped
+from dqn_mer.config.seed_lists import MOST_RUNS, read_seeds
 
 OWN_FLAGS = {
     "game": "games", "agent": "agents", "seed": "seeds", "run_dir": "out", "log_dir": "out", "resume": "out",
 }  # fmt: skip
-MOST_RUNS = 10_000
 
 
 @dataclass(frozen=True)
@@ -77,28 +75,6 @@ class SweepOptions:
             raise ValueError(f"jobs={self.jobs}: must be at least 2 with engine=ray, else nothing leaves this process")
 
 
-def read_seeds(text: str) -> list[int]:
-    """Return the seeds that a text names, each once, in its order.
-
-    Raises:
-        ValueError: in one line, if it is not made of numbers and ranges.
-
-    >>> read_seeds("0-2,7,1")
-    [0, 1, 2, 7]
-    """
-    seeds: dict[int, None] = {}
-    for part in text.split(","):
-        first, dash, last = part.partition("-")
-        numbers = (first, last) if dash else (first, first)
-        if not all(number.isascii() and number.isdigit() and len(number) <= 18 for number in numbers):
-            raise ValueError(f"seeds={text!r}: must be numbers and ranges with commas, such as 0-4,7")
-        low, high = map(int, numbers)
-        if not low <= high < low + MOST_RUNS:
-            raise ValueError(f"seeds={text!r}: range {part} must rise, by less than {MOST_RUNS:,}")
-        seeds |= dict.fromkeys(range(low, high + 1))
-    return list(seeds)
-
-
 def sweep(options: SweepOptions, train_flags: Sequence[str], console: Console | None = None) -> int:
     """Run every combination that is not finished; returns the exit code: 0, or 1 if a run failed.
 
@@ -114,29 +90,6 @@ def sweep(options: SweepOptions, train_flags: Sequence[str], console: Console | 
         outcomes = run_all(jobs)
         display.count(outcomes)
     return _report(outcomes, options.out, shown)
-
-
-@contextmanager
-def until_stopped() -> Iterator[None]:
-    """Let the signals that stop a run stop the sweep within the context: as a KeyboardInterrupt of the exit code.
-
-    A second one has no effect on the runs that are being stopped, unless it is Ctrl-C.
-    """
-    asked = False
-
-    def stop(number: int, frame: object) -> None:
-        nonlocal asked
-        if asked and number != signal.SIGINT:
-            return
-        asked = True
-        raise KeyboardInterrupt(128 + number)
-
-    before = listen(stop)
-    try:
-        yield
-    finally:
-        for one, handler in before.items():
-            signal.signal(one, handler)
 
 
 def plan(options: SweepOptions, train_flags: Sequence[str]) -> list[Job]:

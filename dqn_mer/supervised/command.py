@@ -13,6 +13,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from dqn_mer.supervised.execute import Outcome, check_folder, execute, load_cached, stream_of
 from dqn_mer.supervised.options import RunSpec, SupervisedOptions, plan
 from dqn_mer.supervised.results import LEGEND, results_table
+from dqn_mer.training.stopping import until_stopped
 
 
 def supervised(options: SupervisedOptions, command: Sequence[str] = (), console: Console | None = None) -> int:
@@ -110,19 +111,25 @@ def _no_show(spec: RunSpec, place: int, total: int) -> None:
 def _in_processes(specs: Sequence[RunSpec], command: Sequence[str], console: Console) -> Iterator[Outcome]:
     """Yield the outcomes of the runs as they end, several at a time, each in a process on one core."""
     context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(specs[0].options.jobs, mp_context=context) as pool:
+    with until_stopped(), ProcessPoolExecutor(specs[0].options.jobs, mp_context=context) as pool:
         futures: dict[Future[Outcome], RunSpec] = {
             pool.submit(execute, spec, tuple(command), _no_show): spec for spec in specs
         }
         try:
             for future in as_completed(futures):
-                try:
-                    yield future.result()
-                except BrokenProcessPool:
-                    problem = "its process was killed; the same command resumes it"
-                    yield Outcome(futures[future], problem=problem, exit_code=1)
+                outcome = _outcome_of(future, futures[future])
+                yield outcome
+                if outcome.exit_code > 1:  # a signal, perhaps to this process alone of the workers
+                    raise KeyboardInterrupt(outcome.exit_code)
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
             for process in multiprocessing.active_children():
                 process.terminate()  # which saves the run that it is at
             raise
+
+
+def _outcome_of(future: Future[Outcome], spec: RunSpec) -> Outcome:
+    try:
+        return future.result()
+    except BrokenProcessPool:
+        return Outcome(spec, problem="its process was killed; the same command resumes it", exit_code=1)

@@ -8,7 +8,7 @@ import platform
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import lru_cache
 from pathlib import Path
@@ -103,9 +103,17 @@ def check_folder(spec: RunSpec) -> None:
 
 def execute(spec: RunSpec, command: Sequence[str], show: Show) -> Outcome:
     """Bring a run to its end; an error or a signal that stops it is an outcome, not an exception."""
+    with StopRequest() as request:
+        outcome = _outcome(spec, command, show, request)
+    if request.signal_number:  # which may have come too late to stop this run, but must stop those after it
+        return replace(outcome, exit_code=128 + request.signal_number)
+    return outcome
+
+
+def _outcome(spec: RunSpec, command: Sequence[str], show: Show, request: StopRequest) -> Outcome:
     try:
         with processor(1):
-            return _execute(spec, command, show)
+            return _execute(spec, command, show, request)
     except RunStopped as stop:
         return Outcome(spec, problem=str(stop), exit_code=stop.exit_code)
     except NotFiniteError as error:
@@ -120,7 +128,7 @@ def execute(spec: RunSpec, command: Sequence[str], show: Show) -> Outcome:
         return Outcome(spec, problem=f"{where}{said}; {RESUMING}", exit_code=1)
 
 
-def _execute(spec: RunSpec, command: Sequence[str], show: Show) -> Outcome:
+def _execute(spec: RunSpec, command: Sequence[str], show: Show, request: StopRequest) -> Outcome:
     run_dir = spec.run_dir
     if (run_dir / "summary.json").is_file():
         return _finished(spec, skipped=True)
@@ -128,7 +136,7 @@ def _execute(spec: RunSpec, command: Sequence[str], show: Show) -> Outcome:
     with lock_run(run_dir):
         if (run_dir / "summary.json").is_file():  # another process finished it meanwhile
             return _finished(spec, skipped=True)
-        with StopRequest() as request, StreamRun(spec, stream_of(spec)) as run:
+        with StreamRun(spec, stream_of(spec)) as run:
             _Execution(run, run_dir, config_of(spec), command, request, show).run()
         drop_states(run_dir)
         with suppress(OSError):  # a finished run needs no lock; Windows does not remove an open file

@@ -5,8 +5,8 @@ from __future__ import annotations
 import shlex
 import signal
 import threading
-from collections.abc import Callable, Mapping
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -75,6 +75,29 @@ class StopRequest(AbstractContextManager["StopRequest"]):
         """Return the error to raise once the run is saved."""
         name = "Ctrl-C" if self.signal_number == signal.SIGINT else signal.Signals(self.signal_number).name
         return RunStopped(f"stopped by {name} at frame {frame:,}; {advice}", 128 + self.signal_number)
+
+
+@contextmanager
+def until_stopped() -> Iterator[None]:
+    """Let the signals that stop a run stop several runs within the context: as a KeyboardInterrupt of the exit code.
+
+    A second one has no effect on the runs that are being stopped, unless it is Ctrl-C.
+    """
+    asked = False
+
+    def stop(number: int, frame: object) -> None:
+        nonlocal asked
+        if asked and number != signal.SIGINT:
+            return
+        asked = True
+        raise KeyboardInterrupt(128 + number)
+
+    before = listen(stop)
+    try:
+        yield
+    finally:
+        for one, handler in before.items():
+            signal.signal(one, handler)
 
 
 def how_to_go_on(run_dir: Path, own: bool = False) -> str:

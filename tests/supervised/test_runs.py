@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import ast
 import csv
 import json
 import os
+import shutil
 import signal
+import subprocess
+import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +23,7 @@ from dqn_mer.analysis.comparison import compare_runs
 from dqn_mer.analysis.runs import find_runs, load_run
 from dqn_mer.commands import cli
 from dqn_mer.commands.compare import CompareOptions, compare
+from dqn_mer.config.flags import written
 from dqn_mer.supervised import execute as execution
 from dqn_mer.supervised.command import supervised
 from dqn_mer.supervised.execute import execute, stream_of
@@ -27,10 +33,23 @@ from dqn_mer.supervised.run import StreamRun
 from tests.helpers.stream_problems import write_images
 
 QUIET = Console(quiet=True)
+ROOM = Path(execution.__file__).parent
+BELOW = {
+    "batch", "config", "cross_entropy", "events", "fields", "files", "interference", "intervals", "mer", "metrics",
+    "networks", "processor", "report", "reservoir", "run_state", "runfolder", "sequential", "state", "stopping",
+    "seeds",
+}  # fmt: skip
+"""What the supervised streams may import: the method, its loops, networks, files, metrics; nothing that plays."""
 RATES = {
     "learning_rate": 0.05, "batch_size": 5, "across_batch_rate": 0.5, "within_batch_rate": 0.8, "num_batches": 2,
     "current_example_boost": 1.5,
 }  # fmt: skip
+
+
+FLAGS = (
+    "stream", "learner", "memory", "data", "tasks", "examples", "hidden_sizes", "eval_every", "meter_every",
+    "save_every", "out", *RATES,
+)  # fmt: skip
 
 
 @pytest.fixture(scope="module")
@@ -203,6 +222,42 @@ def test_a_killed_run_resumes_from_its_last_save(
     assert [point.step for point in events.Scalars("accuracy/mean")] == [25, 40, 50, 75, 80, 100, 120]
 
 
+@pytest.mark.slow
+def test_a_command_killed_for_good_resumes_to_the_same_end(finished: Path, images: Path, tmp_path: Path) -> None:
+    options = make_options(images, tmp_path, learner=("mer-7",))
+    words = [f"--{name.replace('_', '-')}={written(getattr(options, name))}" for name in FLAGS]
+    command = [sys.executable, "-m", "dqn_mer", "supervised", *words]
+    with subprocess.Popen([*command, "--save-minutes=0.0001"], stdout=subprocess.DEVNULL) as process:
+        while not list(run_of(tmp_path, "mer-7").glob("resume/frame-*")) and process.poll() is None:
+            time.sleep(0.001)
+        process.kill()
+    killed = not (run_of(tmp_path, "mer-7") / "summary.json").exists()
+    assert killed  # else the test has seen nothing
+    subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+    assert what_is_left(run_of(tmp_path, "mer-7")) == what_is_left(run_of(finished, "mer-7"))
+
+
+@pytest.mark.slow
+def test_a_command_of_several_processes_stops_them_all(finished: Path, images: Path, tmp_path: Path) -> None:
+    options = make_options(images, tmp_path, learner=("gem", "mer-7"), seeds="0-40", jobs=2)
+    words = [f"--{name.replace('_', '-')}={written(getattr(options, name))}" for name in (*FLAGS, "seeds", "jobs")]
+    command = [sys.executable, "-m", "dqn_mer", "supervised", *words]
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) as process:
+        while not list(tmp_path.rglob("summary.json")) and process.poll() is None:
+            time.sleep(0.01)
+        process.terminate()
+        assert process.stderr is not None
+        said = process.stderr.read()
+    assert process.returncode == 128 + signal.SIGTERM and "the same command resumes" in said
+    assert 0 < len(list(tmp_path.rglob("summary.json"))) < 82
+    for folder in (path.parent for path in tmp_path.rglob("config.json")):
+        with execution.lock_run(folder):  # no process has it any more
+            pass
+    assert supervised(make_options(images, tmp_path, learner=("gem", "mer-7")), console=QUIET) == 0
+    for learner in ("gem", "mer-7"):
+        assert what_is_left(run_of(tmp_path, learner)) == what_is_left(run_of(finished, learner))
+
+
 def test_a_damaged_save_is_passed_over_or_named(images: Path, tmp_path: Path) -> None:
     (spec,) = plan(make_options(images, tmp_path, learner=("er",)))
     execute(spec, (), lambda spec, place, total: os.kill(os.getpid(), signal.SIGINT) if place == 105 else None)
@@ -213,6 +268,28 @@ def test_a_damaged_save_is_passed_over_or_named(images: Path, tmp_path: Path) ->
     outcome = execute(spec, (), lambda *progress: None)
     assert outcome.exit_code == 1 and "no whole state left" in outcome.problem
     assert f"remove {spec.run_dir} to start it anew" in outcome.problem
+
+
+@pytest.mark.parametrize(("late", "folder_there"), [(False, False), (True, True), (True, False)])
+def test_a_signal_stops_the_runs_after_this_one_whatever_happens_to_this_one(
+    images: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, late: bool, folder_there: bool
+) -> None:
+    advance = StreamRun.advance
+
+    def stop(run: StreamRun, speed: float) -> None:
+        advance(run, speed)
+        if run.place == (120 if late else 20):
+            if not folder_there:
+                shutil.rmtree(tmp_path / "permutations")
+                (tmp_path / "permutations").write_text("in the way")
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    monkeypatch.setattr(StreamRun, "advance", stop)
+    options = make_options(images, tmp_path, learner=("er", "online"), memory=(40, 30))
+    assert supervised(options, console=QUIET) == 128 + signal.SIGTERM
+    if folder_there:
+        assert (run_of(tmp_path, "er") / "summary.json").is_file()  # the signal came too late for this one
+        assert not run_of(tmp_path, "online").exists()
 
 
 def test_two_processes_cannot_have_one_run(images: Path, tmp_path: Path) -> None:
@@ -294,6 +371,21 @@ def test_learners_without_a_memory_run_once(images: Path, tmp_path: Path) -> Non
         "online/memory-40/seed-0", "er/memory-40/seed-0", "er/memory-20/seed-0",
         "online/memory-40/seed-1", "er/memory-40/seed-1", "er/memory-20/seed-1",
     ]  # fmt: skip
+
+
+def test_nothing_of_the_playing_agent_is_imported() -> None:
+    imported = set()
+    for path in ROOM.glob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.ImportFrom) and node.module and node.module.startswith("dqn_mer."):
+                imported.add(node.module.split(".")[1])
+            assert not (isinstance(node, ast.ImportFrom) and str(node.module).startswith("continual_ple"))
+    assert imported - {"supervised"} <= BELOW
+
+
+def test_reading_the_flags_does_not_load_pytorch() -> None:
+    code = "import sys; from dqn_mer.supervised.options import SupervisedOptions; print('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "False\n"
 
 
 def test_training_leaves_the_global_generators_untouched(images: Path, tmp_path: Path) -> None:
