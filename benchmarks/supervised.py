@@ -23,7 +23,7 @@ from torch import nn
 from benchmarks.harness import cores, interleave, report, spread
 from dqn_mer.cross_entropy import CrossEntropy
 from dqn_mer.mer import AutogradLearner, MERUpdate
-from dqn_mer.networks.q_network import FlatWeights
+from dqn_mer.networks.weights import FlatWeights
 from dqn_mer.supervised.build import mer_parameters
 from dqn_mer.supervised.learners import ReplayLearner, make_mer, make_replay, make_sgd
 from dqn_mer.supervised.memory import Example, ExampleMemory

@@ -16,20 +16,24 @@ if TYPE_CHECKING:
     from dqn_mer.analysis.runs import load_run
     from dqn_mer.config.config import Config
     from dqn_mer.config.defaults import default_config
+    from dqn_mer.cross_entropy import CrossEntropy
     from dqn_mer.fast.sequential import make_learner
     from dqn_mer.mer import MERParameters, MERUpdate, MiniBatchUpdate
     from dqn_mer.networks.weights import FlatWeights
     from dqn_mer.public import compare, evaluate, load_agent
+    from dqn_mer.reptile_every import ReptileEvery
     from dqn_mer.training.trainer import resume_on, train
 
 __all__ = [
     "Config",
+    "CrossEntropy",
     "DQNAgent",
     "FifoMemory",
     "FlatWeights",
     "MERParameters",
     "MERUpdate",
     "MiniBatchUpdate",
+    "ReptileEvery",
     "ReservoirMemory",
     "Transition",
     "compare",
@@ -44,12 +48,14 @@ __all__ = [
 
 _HOMES = {
     "Config": "dqn_mer.config.config",
+    "CrossEntropy": "dqn_mer.cross_entropy",
     "DQNAgent": "dqn_mer.agents.dqn",
     "FifoMemory": "dqn_mer.agents.memory",
     "FlatWeights": "dqn_mer.networks.weights",
     "MERParameters": "dqn_mer.mer",
     "MERUpdate": "dqn_mer.mer",
     "MiniBatchUpdate": "dqn_mer.mer",
+    "ReptileEvery": "dqn_mer.reptile_every",
     "ReservoirMemory": "dqn_mer.agents.memory",
     "Transition": "dqn_mer.agents.memory",
     "compare": "dqn_mer.public",

@@ -10,7 +10,7 @@ from continual_ple.tasks import Task, own_task
 from dqn_mer.config.config import Config
 from dqn_mer.config.defaults import default_config
 from dqn_mer.evaluation.saved_agent import EvaluateOptions, evaluate_checkpoint
-from dqn_mer.training.folder import command_line
+from dqn_mer.runs.folder import command_line
 from dqn_mer.training.trainer import train
 
 

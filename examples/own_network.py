@@ -9,7 +9,7 @@ from torch import nn
 
 from continual_ple.tasks import Task, own_task
 from dqn_mer.config.defaults import default_config
-from dqn_mer.training.folder import command_line
+from dqn_mer.runs.folder import command_line
 from dqn_mer.training.trainer import train
 
 

@@ -21,13 +21,13 @@ from typing import Any
 import numpy as np
 from rich.console import Console
 
+from dqn_mer.runs.folder import command_line
 from dqn_mer.storage.files import replace_file
 from dqn_mer.supervised.claims import Claim, claims
 from dqn_mer.supervised.command import run_all
 from dqn_mer.supervised.execute import Outcome
 from dqn_mer.supervised.options import LEARNERS, RunSpec, SupervisedOptions, plan
 from dqn_mer.supervised.results import LEGEND, METRICS, WITHOUT_MEMORY, results, shown
-from dqn_mer.training.folder import command_line
 
 HERE = Path(__file__).resolve().parent / "supervised"
 MEMORIES = {"rotations": (5120, 500, 200), "permutations": (5120, 500, 200), "many-permutations": (5120, 500)}

@@ -8,7 +8,7 @@ from torch import nn
 
 from dqn_mer.agents.efficient_mer import EfficientMERUpdate
 from dqn_mer.mer import MiniBatchUpdate
-from dqn_mer.networks.q_network import FlatWeights
+from dqn_mer.networks.weights import FlatWeights
 from dqn_mer.reptile_every import ReptileEvery
 
 

@@ -196,10 +196,10 @@ class ReservoirMemory(Memory):
     ) -> None:
         super().__init__(capacity, observation_shape, observation_dtype)
         self.rng = rng
-        self.slots = ReservoirSlots(capacity, rng)
+        self.reservoir = ReservoirSlots(capacity, rng)
 
     def _slot_for(self, count: int) -> int | None:
-        return self.slots.slot_for(count)
+        return self.reservoir.slot_for(count)
 
     def get_state(self) -> State:
         """Return everything that is kept, and the state of the generator."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 
 from dqn_mer.commands.errors import complain
@@ -19,11 +20,12 @@ def main(arguments: Sequence[str]) -> int:
     """
     try:
         options = parse(SupervisedOptions, arguments, prog="python -m dqn_mer supervised")
+        from dqn_mer.runs.folder import command_line
         from dqn_mer.supervised.command import supervised
-        from dqn_mer.training.folder import command_line
 
         return supervised(options, command_line())
     except (UsageError, ValueError, ImportError, OSError) as error:
         return complain(str(error))
-    except KeyboardInterrupt:
-        return 130
+    except KeyboardInterrupt as stop:
+        print("stopped; the same command resumes", file=sys.stderr)
+        return stop.args[0] if stop.args else 130

@@ -25,12 +25,12 @@ from dqn_mer.commands.sweep_progress import SweepDisplay
 from dqn_mer.config.config import CHOICES, Config
 from dqn_mer.config.fields import Range, bad_value, check_fields
 from dqn_mer.config.flags import UsageError, parse_known
+from dqn_mer.config.seed_lists import MOST_RUNS, read_seeds
+from dqn_mer.runs.stopping import until_stopped
 from dqn_mer.storage.escapes import say, shown
 from dqn_mer.storage.file_locks import check_locks
 from dqn_mer.storage.lasting_output import lasting_console
 from dqn_mer.storage.run_reader import CONFIG, RunReader
-from dqn_mer.training.stopping import until_stopped
-from dqn_mer.config.seed_lists import MOST_RUNS, read_seeds
 
 OWN_FLAGS = {
     "game": "games", "agent": "agents", "seed": "seeds", "run_dir": "out", "log_dir": "out", "resume": "out",
@@ -101,7 +101,7 @@ def plan(options: SweepOptions, train_flags: Sequence[str]) -> list[Job]:
     from dqn_mer.config.command_line import parse_config
     from dqn_mer.config.task import game_task
     from dqn_mer.networks.device import choose_device
-    from dqn_mer.training.folder import check_run_folder
+    from dqn_mer.runs.folder import check_run_folder
 
     _refuse_own(train_flags)
     above = next(folder for folder in (options.out, *options.out.absolute().parents) if folder.is_dir())

@@ -10,9 +10,9 @@ from dqn_mer.commands.errors import complain
 from dqn_mer.config.command_line import parse_config, peek
 from dqn_mer.config.config import Config, ResumeOptions
 from dqn_mer.config.flags import UsageError, parse
+from dqn_mer.runs.stopping import RunStopped, how_to_go_on
 from dqn_mer.storage.escapes import message, one_line, printable
 from dqn_mer.storage.lasting_output import lasting_console, lasting_output
-from dqn_mer.training.stopping import RunStopped, how_to_go_on
 
 if TYPE_CHECKING:
     from dqn_mer.training.trainer import Trainer
@@ -28,7 +28,7 @@ def main(arguments: Sequence[str]) -> int:
     """
     try:
         trainer = make_trainer(arguments)
-        from dqn_mer.training.folder import command_line
+        from dqn_mer.runs.folder import command_line
     except (UsageError, ValueError, ImportError) as error:
         return complain(str(error))
     except RunStopped as stopped:

@@ -16,7 +16,7 @@ from torch.optim import Optimizer
 from dqn_mer.cross_entropy import CrossEntropy
 from dqn_mer.fast.kernels.dense import COMPILED, Array, compiled, dense_forward, dense_step_kernel
 from dqn_mer.mer import NEWEST, Examples, Loss
-from dqn_mer.networks.q_network import LARGE_WEIGHTS, FlatWeights
+from dqn_mer.networks.weights import LARGE_WEIGHTS, FlatWeights
 
 
 def fits_dense_loop(weights: FlatWeights, loss: Loss, plain_sgd: bool) -> bool:

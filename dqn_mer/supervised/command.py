@@ -10,10 +10,10 @@ from concurrent.futures.process import BrokenProcessPool
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
+from dqn_mer.runs.stopping import until_stopped
 from dqn_mer.supervised.execute import Outcome, check_folder, execute, load_cached, stream_of
 from dqn_mer.supervised.options import RunSpec, SupervisedOptions, plan
 from dqn_mer.supervised.results import LEGEND, results_table
-from dqn_mer.training.stopping import until_stopped
 
 
 def supervised(options: SupervisedOptions, command: Sequence[str] = (), console: Console | None = None) -> int:

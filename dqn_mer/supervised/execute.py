@@ -17,7 +17,11 @@ from typing import Any
 import torch
 
 from dqn_mer.networks.device import processor
+from dqn_mer.runs.folder import LOCK, lock_run, versions
+from dqn_mer.runs.own_commit import git_commit
+from dqn_mer.runs.stopping import RunStopped, StopRequest
 from dqn_mer.storage.files import DamagedError
+from dqn_mer.storage.json_files import write_json
 from dqn_mer.storage.snapshots import FoundState, drop_states, find_state, save_state, set_aside
 from dqn_mer.storage.state import SavedState, StateError
 from dqn_mer.supervised.data import DataSet, load_data
@@ -25,8 +29,6 @@ from dqn_mer.supervised.logs import drop_logs
 from dqn_mer.supervised.options import RunSpec
 from dqn_mer.supervised.run import NotFiniteError, StreamRun
 from dqn_mer.supervised.streams import Stream, StreamSizes, make_stream
-from dqn_mer.training.folder import LOCK, git_commit, lock_run, versions, write_json
-from dqn_mer.training.stopping import RunStopped, StopRequest
 
 RESUMING = "the same command resumes it"
 Show = Callable[[RunSpec, int, int], None]

@@ -16,7 +16,7 @@ from dqn_mer.cross_entropy import CrossEntropy
 from dqn_mer.fast.mini_batch import make_mini_batch
 from dqn_mer.fast.sequential import make_learner
 from dqn_mer.mer import MERParameters, MERUpdate, MiniBatchUpdate
-from dqn_mer.networks.q_network import FlatWeights
+from dqn_mer.networks.weights import FlatWeights
 from dqn_mer.storage.state import SavedState, State
 from dqn_mer.supervised.memory import Example, ExampleMemory
 

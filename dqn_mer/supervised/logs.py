@@ -11,9 +11,9 @@ from pathlib import Path
 
 from dqn_mer.analysis.interference import InterferenceRow
 from dqn_mer.analysis.metrics import EvaluationRow
+from dqn_mer.runs.tensorboard import NAME, SUMMARIES, EventFile, drop_events
 from dqn_mer.storage.files import GrowingFile, check_plain_file
 from dqn_mer.storage.state import SavedState, State
-from dqn_mer.training.tensorboard import NAME, SUMMARIES, EventFile, drop_events
 
 EVALUATIONS, INTERFERENCE, METRICS = TABLES = ("evaluations.csv", "interference.csv", "metrics.csv")
 TAGS = {

@@ -12,7 +12,7 @@ from torch import Tensor, autograd, nn
 from dqn_mer.cross_entropy import CrossEntropy
 from dqn_mer.fast.mini_batch import BatchNetwork, has_batch_form
 from dqn_mer.mer import Examples
-from dqn_mer.networks.q_network import FlatWeights
+from dqn_mer.networks.weights import FlatWeights
 
 
 def build_mlp(sizes: Sequence[int], seed: int) -> nn.Sequential:

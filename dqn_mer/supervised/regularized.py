@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from dqn_mer.networks.q_network import FlatWeights
+from dqn_mer.networks.weights import FlatWeights
 from dqn_mer.storage.state import SavedState, State
 from dqn_mer.supervised.learners import OnlineLearner
 from dqn_mer.supervised.memory import Example

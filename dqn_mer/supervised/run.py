@@ -11,9 +11,9 @@ import numpy as np
 import torch
 
 from dqn_mer.analysis.metrics import continual_summary
-from dqn_mer.analysis.run_report import read_evaluations, score_matrix, write_matrix
+from dqn_mer.analysis.scores import read_evaluations, score_matrix, write_matrix
 from dqn_mer.fast.mini_batch import make_forward
-from dqn_mer.networks.q_network import FlatWeights
+from dqn_mer.networks.weights import FlatWeights
 from dqn_mer.storage.state import SavedState, State, StateError
 from dqn_mer.supervised.build import build_learner
 from dqn_mer.supervised.evaluation import evaluate_all

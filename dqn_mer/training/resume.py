@@ -14,12 +14,12 @@ from continual_ple import ENV_IDS
 from continual_ple.settings import Schedule
 from continual_ple.tasks import Task
 from dqn_mer.config.config import Config, ResumeOptions
+from dqn_mer.runs.folder import lock_run, versions
+from dqn_mer.runs.stopping import RunStopped, how_to_go_on
 from dqn_mer.storage.escapes import one_line, shown
 from dqn_mer.storage.run_reader import CONFIG, SUMMARY, TABLE_BYTES, TABLES, RunReader
 from dqn_mer.storage.snapshots import FOLDER, find_state
 from dqn_mer.storage.state import SavedState, State, StateError
-from dqn_mer.training.folder import lock_run, versions
-from dqn_mer.training.stopping import RunStopped, how_to_go_on
 
 PIXEL_FEATURES = 64 * 7 * 7
 """What the convolutions hand on of 84 x 84 pixels."""

@@ -24,18 +24,18 @@ from dqn_mer.config.task import game_task, name_after
 from dqn_mer.evaluation.worker import leave_worker
 from dqn_mer.fast.kernels.dense import WHY_NOT_COMPILED
 from dqn_mer.networks.device import processor, usable_cores
+from dqn_mer.runs.folder import LOCK, check_run_folder, create_run_folder, describe_run, lock_run, versions
+from dqn_mer.runs.stopping import RunStopped, StopRequest, how_to_go_on, is_out_of_memory
 from dqn_mer.storage.escapes import markdown_text, say
 from dqn_mer.storage.files import DamagedError
 from dqn_mer.storage.json_files import write_json
 from dqn_mer.storage.lasting_output import lasting_console
 from dqn_mer.storage.snapshots import drop_states, save_state, set_aside, write_state
 from dqn_mer.storage.state import State
-from dqn_mer.training.folder import LOCK, check_run_folder, create_run_folder, describe_run, lock_run, versions
 from dqn_mer.training.loop import Course, NotFiniteError
 from dqn_mer.training.progress import ProgressDisplay
 from dqn_mer.training.resume import Stopped, open_run
 from dqn_mer.training.state_trial import why_not_saved
-from dqn_mer.training.stopping import RunStopped, StopRequest, how_to_go_on, is_out_of_memory
 from dqn_mer.training.summary import summarise
 from dqn_mer.training.tracker import drop_logs
 

@@ -7,7 +7,7 @@ import torch
 from dqn_mer.cross_entropy import CrossEntropy
 from dqn_mer.fast.sequential import ExplicitLearner, make_learner
 from dqn_mer.mer import AutogradLearner
-from dqn_mer.networks.q_network import FlatWeights
+from dqn_mer.networks.weights import FlatWeights
 from dqn_mer.supervised.model import build_mlp
 from tests.helpers.mer_problems import CrossEntropy as OtherCrossEntropy
 

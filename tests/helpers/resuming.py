@@ -22,10 +22,10 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from dqn_mer.commands.train import main as train_command
 from dqn_mer.commands.train import make_trainer
+from dqn_mer.runs.stopping import RunStopped
 from dqn_mer.storage.snapshots import without_arrays
 from dqn_mer.storage.state import State
 from dqn_mer.training.loop import Course
-from dqn_mer.training.stopping import RunStopped
 
 At = Callable[[int, Callable[[Course], None]], None]
 """What the fixture `at_frame` gives."""

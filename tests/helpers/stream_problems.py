@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from dqn_mer.networks.q_network import FlatWeights
+from dqn_mer.networks.weights import FlatWeights
 from dqn_mer.supervised.model import build_mlp
 
 SIDE = 8

@@ -20,7 +20,7 @@ from dqn_mer.mer import AutogradLearner, MiniBatchUpdate
 from dqn_mer.networks.optimizers import make_optimizer
 from dqn_mer.networks.q_network import build_network
 from dqn_mer.networks.weights import FlatWeights
-from dqn_mer.training.folder import versions
+from dqn_mer.runs.folder import versions
 
 ROOT = Path(__file__).parents[2]
 FAILURES = {

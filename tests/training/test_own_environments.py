@@ -24,7 +24,7 @@ from dqn_mer.config.config import Config
 from dqn_mer.config.task import game_task
 from dqn_mer.evaluation.evaluator import Evaluator, RandomPolicy
 from dqn_mer.evaluation.saved_agent import AgentFields, EvaluateOptions, evaluate_checkpoint, load_agent
-from dqn_mer.training.stopping import RunStopped
+from dqn_mer.runs.stopping import RunStopped
 from dqn_mer.training.trainer import train
 from tests.helpers.chain import Chain
 from tests.helpers.own_envs import LIMIT, QUIET, Count, WithoutRenderMode, count_task, play_tiny, train_tiny

@@ -17,8 +17,8 @@ from torch import nn
 
 from continual_ple.tasks import Task, own_task
 from dqn_mer.commands.train import main as train_command
+from dqn_mer.runs.stopping import RunStopped
 from dqn_mer.training.state_trial import why_not_saved
-from dqn_mer.training.stopping import RunStopped
 from dqn_mer.training.trainer import resume_on
 from tests.helpers.own_envs import QUIET, Count, ForgetsItsDraws, KeepsAnObject, WithState, count_task, train_tiny
 from tests.helpers.resuming import At, stop, what_is_left

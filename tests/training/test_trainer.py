@@ -175,7 +175,7 @@ def test_training_leaves_the_global_generators_alone(tmp_path: Path) -> None:
 def test_the_command_is_the_one_that_was_typed() -> None:
     words = [
         "-c",
-        "import dqn_mer.training.folder as r, shlex; print(shlex.join(r.command_line()))",
+        "import dqn_mer.runs.folder as r, shlex; print(shlex.join(r.command_line()))",
         "train",
         "--seed",
         "0",

@@ -13,7 +13,7 @@ import pytest
 
 from dqn_mer.__main__ import main
 from dqn_mer.commands.train import main as train_command
-from dqn_mer.training import folder
+from dqn_mer.runs import folder
 from tests.helpers.resuming import ROOT, flags
 
 fcntl = pytest.importorskip("fcntl")
@@ -81,7 +81,7 @@ def git(folder: Path, *words: str) -> str:
 
 def recorded_commit(folder: Path, **environment: str) -> str:
     """Return the commit that the package in a folder records, as Python prints it."""
-    words = [sys.executable, "-c", "from dqn_mer.training.own_commit import git_commit; print(git_commit())"]
+    words = [sys.executable, "-c", "from dqn_mer.runs.own_commit import git_commit; print(git_commit())"]
     path = os.pathsep.join(map(str, (folder, ROOT / "envs")))
     return subprocess.run(
         words, check=True, capture_output=True, text=True, cwd=folder.anchor,
