@@ -1,4 +1,4 @@
-"""README: its commands are understood, its code runs, its tables are those of the program."""
+"""README and docs: their commands are understood, their code runs, their tables are those of the program."""
 
 from __future__ import annotations
 
@@ -24,12 +24,13 @@ from dqn_mer.evaluation.saved_agent import EvaluateOptions
 from dqn_mer.training.tags import tags_as_markdown
 
 ROOT = Path(__file__).parent.parent
-README = (ROOT / "README.md").read_text()
-COMMANDS = [line for block in re.findall(r"```sh\n(.*?)```", README, re.S) for line in block.splitlines()]
+PAGES = {path.name: path.read_text() for path in (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")))}
+ALL = "\n".join(PAGES.values())
+COMMANDS = [line for block in re.findall(r"```sh\n(.*?)```", ALL, re.S) for line in block.splitlines()]
 
 
-def blocks(language: str) -> list[str]:
-    return re.findall(rf"```{language}\n(.*?)```", README, re.S)
+def blocks(language: str, page: str = "README.md") -> list[str]:
+    return re.findall(rf"```{language}\n(.*?)```", PAGES[page], re.S)
 
 
 def words_after(prefix: str) -> list[list[str]]:
@@ -40,7 +41,10 @@ def words_after(prefix: str) -> list[list[str]]:
 
 @pytest.mark.parametrize("words", words_after("python train.py"), ids=" ".join)
 def test_training_commands_are_understood(words: list[str]) -> None:
-    parse_config(words)
+    if "--resume" in words:
+        assert parse(ResumeOptions, words, prog="python train.py").resume == Path("runs/NAME")
+    else:
+        parse_config(words)
 
 
 @pytest.mark.parametrize("words", words_after("python -m dqn_mer evaluate "), ids=" ".join)
@@ -71,7 +75,7 @@ def test_comparisons_are_understood(words: list[str]) -> None:
 
 
 def test_the_environments_code_runs() -> None:
-    exec(blocks("python")[0], {})
+    exec(blocks("python", "environments.md")[0], {})
 
 
 def test_the_code_for_own_environments_runs() -> None:
@@ -85,7 +89,7 @@ def test_the_code_for_other_models_runs_and_learns() -> None:
     model = torch.nn.Sequential(torch.nn.Linear(4, 8), torch.nn.Tanh(), torch.nn.Linear(8, 3))
     names = {"model": model, "inputs": torch.randn(101, 4), "labels": torch.randint(0, 3, (101,))}
     before = [parameter.detach().clone() for parameter in model.parameters()]
-    exec(blocks("python")[2], names)
+    exec(blocks("python")[0], names)
     assert all(not torch.equal(old, new) for old, new in zip(before, model.parameters(), strict=True))
 
 
@@ -98,16 +102,36 @@ def test_a_stopped_run_goes_on_in_a_container() -> None:
 
 
 def test_the_schedule_file_is_valid(tmp_path: Path) -> None:
-    (tmp_path / "schedule.json").write_text(blocks("json")[0])
-    assert json.loads(blocks("json")[0]) == load_schedule(tmp_path / "schedule.json", "flappy_bird").to_json()
+    (block,) = blocks("json", "environments.md")
+    (tmp_path / "schedule.json").write_text(block)
+    assert json.loads(block) == load_schedule(tmp_path / "schedule.json", "flappy_bird").to_json()
 
 
 def test_every_tag_is_explained() -> None:
-    assert tags_as_markdown() in README
+    assert tags_as_markdown() in PAGES["logging.md"]
 
 
 def test_every_flag_named_exists() -> None:
-    flags = set(re.findall(r"`(--[a-z-]+)", README)) - {"--build-arg"}
+    flags = set(re.findall(r"`(--[a-z-]+)", ALL)) - {
+        "--help",
+        "--version",
+        "--build-arg",
+        "--env-id",
+        "--signal",
+        "--no-newest",
+    }
     kinds = (Config, EvaluateOptions, WatchOptions, PlayOptions, SweepOptions, CompareOptions, ResumeOptions)
     fields = {f"--{f.name.replace('_', '-')}" for kind in kinds for f in dataclasses.fields(kind)}
     assert flags <= fields, flags - fields
+
+
+def test_links_between_pages_lead_somewhere() -> None:
+    for name, page in PAGES.items():
+        folder = ROOT if name == "README.md" else ROOT / "docs"
+        for target in re.findall(r"\]\(([^)#\s]+)", page):
+            if "://" not in target:
+                assert (folder / target).exists(), f"{name}: {target}"
+
+
+def test_the_readme_is_a_page_or_two() -> None:
+    assert len(PAGES["README.md"].splitlines()) <= 175
