@@ -19,7 +19,7 @@ from dqn_mer.fast.sequential import ExplicitLearner
 from dqn_mer.mer import Examples, MERParameters, MERUpdate, arrange_batches
 from dqn_mer.networks import weights as weights_module
 from dqn_mer.networks.weights import FlatWeights
-from tests import grid
+from tests.helpers import grid
 from tests.helpers.closeness import check_as_near, check_same
 from tests.helpers.grid import Learn, Network
 from tests.helpers.oracle import mer_by_autograd

@@ -19,9 +19,9 @@ import pytest
 from rich.console import Console
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
+from dqn_mer.__main__ import main
 from dqn_mer.analysis.comparison import compare_runs
 from dqn_mer.analysis.runs import find_runs, load_run
-from dqn_mer.commands import cli
 from dqn_mer.commands.compare import CompareOptions, compare
 from dqn_mer.config.flags import written
 from dqn_mer.supervised import execute as execution
@@ -352,7 +352,7 @@ def test_bad_input_is_one_line_and_writes_nothing(
     tmp_path: Path, images: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any, words: list[str], complaint: str
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    assert cli.main(["supervised", "--data", str(images), *words]) == 2
+    assert main(["supervised", "--data", str(images), *words]) == 2
     said = capsys.readouterr().err
     assert complaint in said and said.count("\n") == 1
     assert not list(tmp_path.iterdir())
@@ -360,7 +360,7 @@ def test_bad_input_is_one_line_and_writes_nothing(
 
 def test_an_output_that_cannot_be_written_is_refused(images: Path, tmp_path: Path, capsys: Any) -> None:
     (tmp_path / "file").write_text("mine")
-    assert cli.main(["supervised", "--data", str(images), "--examples", "9", "--out", str(tmp_path / "file")]) == 2
+    assert main(["supervised", "--data", str(images), "--examples", "9", "--out", str(tmp_path / "file")]) == 2
     assert "must be a folder that may be written to" in capsys.readouterr().err
     assert (tmp_path / "file").read_text() == "mine"
 
