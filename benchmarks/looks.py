@@ -15,10 +15,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-import tyro
 from rich.console import Console
 from rich.table import Table
 
+from benchmarks.harness import read_options
 from continual_ple.games.base import Game, GeneratorDraws, Image
 from continual_ple.games.catalogue import make_game
 from continual_ple.games.flappy_art import BIRDS, PIPES, SKIES, Look
@@ -166,7 +166,7 @@ def write(rows: list[dict[str, Any]], path: Path) -> None:
 
 def main() -> None:
     """Compare, print the table and write it where asked."""
-    options = tyro.cli(Options)
+    options = read_options(Options)
     try:
         if options.states < 1:
             raise ValueError(f"states={options.states}: must be 1 or more")

@@ -17,10 +17,9 @@ from typing import Any
 
 import numpy as np
 import torch
-import tyro
 from torch import nn
 
-from benchmarks.harness import cores, interleave, report, spread
+from benchmarks.harness import cores, interleave, read_options, report, spread
 from dqn_mer.cross_entropy import CrossEntropy
 from dqn_mer.mer import AutogradLearner, MERUpdate
 from dqn_mer.networks.weights import FlatWeights
@@ -153,7 +152,7 @@ def measure(name: str, options: Options) -> dict[str, Any]:
 
 def main() -> None:
     """Measure the three forms of MER."""
-    options = tyro.cli(Options)
+    options = read_options(Options)
     with cores(1):
         report("supervised", [measure(name, options) for name in ("mer-1", "mer-6", "mer-7")])
 
