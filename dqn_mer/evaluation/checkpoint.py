@@ -16,7 +16,7 @@ from torch import nn
 
 from dqn_mer.networks.own_networks import MakeNetwork
 from dqn_mer.networks.q_network import network_from_spec
-from dqn_mer.storage.escapes import shown
+from dqn_mer.storage.escapes import message, shown
 from dqn_mer.storage.files import DamagedError, write_folder
 from dqn_mer.storage.run_reader import RunReader
 
@@ -119,7 +119,7 @@ def _load(reader: RunReader, network: MakeNetwork | None) -> Checkpoint:
         with torch.device("meta") if network is None else nullcontext():  # a user's function is not a stranger's file
             state = network_from_spec(spec).state_dict()
     except (ArithmeticError, AttributeError, KeyError, TypeError, ValueError, RuntimeError) as error:
-        said = shown(str(error).partition("\n")[0])[1:-1]
+        said = message(str(error).partition("\n")[0])
         kind = "" if isinstance(error, ValueError) else f"{type(error).__name__}: "
         raise CheckpointError(f"{described}: bad network: {kind}{said}") from None
     expected = {name: (_DTYPES.get(tensor.dtype, ""), tuple(tensor.shape)) for name, tensor in state.items()}

@@ -80,7 +80,7 @@ def same_results(folder: Path, other: Path) -> bool:
 def test_an_environment_that_only_this_process_knows(registered: str, tmp_path: Path, told: list[str]) -> None:
     task = own_task(registered, "length", [0.5, 1.0], 60)
     run(task, tmp_path / "worker")
-    assert told == [f"{PREFIX}NameNotFound: Environment `OnlyHere` doesn't exist."]
+    assert told == [f"{PREFIX}UnlearnableError: Environment `OnlyHere` doesn't exist."]
     run(task, tmp_path / "inline", eval_worker=False)
     assert same_results(tmp_path / "worker", tmp_path / "inline")
     assert len(told) == 1
