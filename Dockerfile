@@ -9,7 +9,7 @@
 #   docker run --rm -v dqn-mer-runs:/runs dqn-mer --preset quick
 #   docker run --rm -v dqn-mer-runs:/runs --gpus all dqn-mer --game flappy_bird --device cuda
 #
-# Go on with a stopped run (a stop saves first: give it more than docker's ten seconds, as `docker stop --time 60 NAME`):
+# Resume a stopped run (a stop saves first: give it more than docker's ten seconds, as `docker stop --time 60 NAME`):
 #   docker run --rm -v dqn-mer-runs:/runs dqn-mer --resume /runs/NAME
 #
 # The same with a folder of the host, which must exist (mkdir -p runs), as its owner:

@@ -55,14 +55,14 @@ def measure(options: Options, run_dir: Path) -> dict[str, Any]:
     seconds = []
     with Trainer(game_task(config), config, Console(quiet=True)) as trainer:
         trainer.begin([])
-        while trainer.course.frame < options.capacity:
-            trainer.course.frame_on()
+        while trainer.loop.frame < options.capacity:
+            trainer.loop.step()
         for _ in range(options.repeats):
             shutil.rmtree(run_dir / "resume", ignore_errors=True)
             start_s = time.perf_counter()
             trainer.save()
             seconds.append(time.perf_counter() - start_s)
-        memory_mb = trainer.course.agent.memory.nbytes / 1e6
+        memory_mb = trainer.loop.agent.memory.nbytes / 1e6
     size = sum(path.stat().st_size for path in (run_dir / "resume").rglob("*") if path.is_file())
     start_s = time.perf_counter()
     stopped = open_run(ResumeOptions(run_dir))

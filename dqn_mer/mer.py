@@ -133,7 +133,7 @@ class AutogradLearner:
         loss: per-example loss.
         optimizer: over ``weights.vector``. Plain SGD is the published one. Adam or RMSprop keep their moments
             from one example and one update to the next; the Reptile step moves the weights only, so the
-            moments go on describing the gradients met on the inner path.
+            moments keep describing the gradients met on the inner path.
     """
 
     def __init__(self, weights: FlatWeights, loss: Loss, optimizer: Optimizer) -> None:
@@ -244,7 +244,7 @@ class MERUpdate:
         return {"optimizer": optimizer, "rng": self.rng.bit_generator.state}
 
     def set_state(self, saved: SavedState) -> None:
-        """Go on from what `get_state` gave."""
+        """Resume from what `get_state` gave."""
         with saved:
             set_optimizer_state(self.learner.optimizer, self.weights.vector, saved.part("optimizer"))
             saved.generator("rng", self.rng)
@@ -278,6 +278,6 @@ class MiniBatchUpdate:
         return {"optimizer": optimizer_state(self.optimizer, self.weights.vector)}
 
     def set_state(self, saved: SavedState) -> None:
-        """Go on from what `get_state` gave."""
+        """Resume from what `get_state` gave."""
         with saved:
             set_optimizer_state(self.optimizer, self.weights.vector, saved.part("optimizer"))

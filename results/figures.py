@@ -1,4 +1,6 @@
-"""Draw the figures of results/ and fill in README's tables, from the runs' CSV files: ``python results/figures.py``.
+"""Draw the figures of results/ and fill in the tables of README and docs, from the runs' CSV files.
+
+``python results/figures.py`` does all of it.
 
 Every run under ``results/<observation>/<game>/<agent>/seed-<n>/`` counts; its config.json names command, versions,
 commit and machine.
@@ -72,7 +74,7 @@ def follow_the_gap(env: gymnasium.Env[Any, Any]) -> int:
 
 
 def main() -> None:
-    """Draw everything there is data for, and write summary.csv and README's tables."""
+    """Draw everything there is data for, and write summary.csv and the tables of README and docs."""
     draw_games()
     heading = ["observation", "game", "agent", "seeds", *METRICS]
     rows: list[list[Any]] = []
@@ -86,9 +88,11 @@ def main() -> None:
     with (RESULTS / "summary.csv").open("w", newline="") as file:
         csv.writer(file, lineterminator="\n").writerows([heading, *rows])
     lines = ["| " + " | ".join(str(cell).replace("_", " ") for cell in row) + " |" for row in [heading, *rows]]
-    fill_readme("results", "\n".join([lines[0], "|---" * len(heading) + "|", *lines[1:], ""]))
-    fill_readme("tags", tags_as_markdown())
-    fill_readme("benchmarks", benchmark_table())
+    table = [lines[0], "|---" * len(heading) + "|", *lines[1:]]
+    fill("docs/results.md", "results", "\n".join([*table, ""]))
+    fill("README.md", "summary", "\n".join([*table[:2], *(line for line in table if line.startswith("| state")), ""]))
+    fill("docs/logging.md", "tags", tags_as_markdown())
+    fill("docs/results.md", "benchmarks", benchmark_table())
 
 
 def benchmark_table() -> str:
@@ -125,9 +129,9 @@ def benchmark_table() -> str:
     return "\n".join(lines) + "\n"
 
 
-def fill_readme(section: str, content: str) -> None:
-    """Replace what stands between a section's two marks in README.md."""
-    path = RESULTS.parent / "README.md"
+def fill(page: str, section: str, content: str) -> None:
+    """Replace what stands between the two marks of a section of a page."""
+    path = RESULTS.parent / page
     before, start, rest = path.read_text().partition(f"<!-- {section}: made by results/figures.py -->\n")
     _, end, after = rest.partition(f"<!-- end of {section} -->")
     path.write_text(before + start + content + end + after)

@@ -10,7 +10,7 @@ from rich.console import Console
 from threadpoolctl import threadpool_limits
 
 from dqn_mer.config.defaults import default_config
-from dqn_mer.training.loop import Course
+from dqn_mer.training.loop import TrainingLoop
 from dqn_mer.training.trainer import train
 from tests.helpers.profiles import load_profile
 from tests.helpers.resuming import At, flags, stop_after, train_and_digest, what_is_left
@@ -45,17 +45,17 @@ def flappy_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def at_frame(monkeypatch: pytest.MonkeyPatch) -> At:
     """Return what lets something happen, once, when so many frames are done."""
-    frame_on = Course.frame_on
+    step = TrainingLoop.step
 
-    def arrange(frame: int, event: Callable[[Course], None]) -> None:
+    def arrange(frame: int, event: Callable[[TrainingLoop], None]) -> None:
         waiting = [event]
 
-        def with_event(course: Course) -> dict[str, Any]:
-            if course.frame == frame and waiting:
-                waiting.pop()(course)
-            return frame_on(course)
+        def with_event(loop: TrainingLoop) -> dict[str, Any]:
+            if loop.frame == frame and waiting:
+                waiting.pop()(loop)
+            return step(loop)
 
-        monkeypatch.setattr(Course, "frame_on", with_event)
+        monkeypatch.setattr(TrainingLoop, "step", with_event)
 
     return arrange
 

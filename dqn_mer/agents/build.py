@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dqn_mer.agents.catalogue import ARMS
-from dqn_mer.agents.dqn import DQNAgent, DQNSettings
+from dqn_mer.agents.dqn import DQNAgent, DQNParameters
 from dqn_mer.agents.exploration import EpsilonSchedule, Exploration
 from dqn_mer.config.config import Config
 from dqn_mer.config.seeds import Streams
@@ -74,7 +74,7 @@ def build_agent(
     optimizer = make_optimizer(
         config.optimizer, online, config.learning_rate, config.weight_decay, config.momentum, config.nesterov
     )
-    settings = DQNSettings(
+    settings = DQNParameters(
         discount=config.discount,
         target_sync_frames=config.target_sync_frames,
         warmup_frames=config.warmup_frames,

@@ -34,7 +34,7 @@ class ReplayUpdate(Protocol):
         """Return what is kept from update to update, without the weights."""
 
     def set_state(self, saved: SavedState) -> None:
-        """Go on from what `get_state` gave."""
+        """Resume from what `get_state` gave."""
 
 
 class LearningStatistics(NamedTuple):
@@ -78,7 +78,7 @@ class DQNAgent:
         replay: ReplayUpdate,
         memory: Memory,
         rng: np.random.Generator,
-        settings: DQNSettings,
+        settings: DQNParameters,
     ) -> None:
         self.online = online
         self.target = target
@@ -167,7 +167,7 @@ class DQNAgent:
         }
 
     def set_state(self, saved: SavedState) -> None:
-        """Go on from what `get_state` of an agent made the same way gave.
+        """Resume from what `get_state` of an agent made the same way gave.
 
         Raises:
             StateError: if it does not fit; then the agent is of no more use.
@@ -258,7 +258,7 @@ class DQNAgent:
 
 
 @dataclass(frozen=True)
-class DQNSettings:
+class DQNParameters:
     """Numbers of a DQN agent.
 
     Attributes:
@@ -292,7 +292,7 @@ class DQNSettings:
     def learns_at(self, frame: int, frames: int = 1) -> bool:
         """Return whether updates are made after ``frame``, counted from 1, which ends a step of ``frames`` frames.
 
-        >>> [frame for frame in range(1, 9) if DQNSettings(warmup_frames=2, freeze_after_frames=5).learns_at(frame)]
+        >>> [frame for frame in range(1, 9) if DQNParameters(warmup_frames=2, freeze_after_frames=5).learns_at(frame)]
         [3, 4, 5]
         """
         if frame <= self.warmup_frames or not passes(frame - frames, frame, self.update_every):

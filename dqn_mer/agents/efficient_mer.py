@@ -14,15 +14,15 @@ from dqn_mer.storage.state import SavedState, State
 class EfficientMERUpdate:
     """Every ``period_updates`` updates, go back to ``before + rate * (now - before)``.
 
-    ``before`` is what the last such step left, at first the initial weights. Between the steps the inner updates go on
-    undisturbed, so that this costs next to nothing; over mini-batch replay it is the published algorithm. An
+    ``before`` is what the last such step left, at first the initial weights. Between the steps the inner updates
+    continue undisturbed, so that this costs next to nothing; over mini-batch replay it is the published algorithm. An
     optimizer's moments are left as they are, as in the authors' code.
 
     Args:
         weights: of the model that learns.
         inner: the replay step, on the same weights.
         period_updates: k, at least 1.
-        rate: Reptile's, in [0, 1]; 1 is ``inner`` alone, to the bit.
+        rate: Reptile's, in [0, 1]; 1 is ``inner`` alone, bit for bit.
     """
 
     def __init__(self, weights: FlatWeights, inner: ReplayUpdate, period_updates: int, rate: float) -> None:
@@ -47,7 +47,7 @@ class EfficientMERUpdate:
         return {"inner": self.inner.get_state(), "before": self.before, "updates": self.updates}
 
     def set_state(self, saved: SavedState) -> None:
-        """Go on from what `get_state` gave."""
+        """Resume from what `get_state` gave."""
         with saved:
             self.inner.set_state(saved.part("inner"))
             self.before.copy_(torch.from_numpy(saved.array("before", np.float32, tuple(self.before.shape))))

@@ -55,6 +55,6 @@ class Exploration:
         return {"rng": self.rng.bit_generator.state}
 
     def set_state(self, saved: SavedState) -> None:
-        """Go on from what `get_state` gave."""
+        """Resume from what `get_state` gave."""
         with saved:
             saved.generator("rng", self.rng)

@@ -21,7 +21,7 @@ class HareTortoiseUpdate:
     Args:
         weights: of the model that learns, the hare.
         inner: the replay step, on the same weights.
-        rate: of the tortoise, in [0, 1]; 1 is ``inner`` alone, to the bit.
+        rate: of the tortoise, in [0, 1]; 1 is ``inner`` alone, bit for bit.
         reset_updates: updates between resets of the hare, at least 1.
     """
 
@@ -47,7 +47,7 @@ class HareTortoiseUpdate:
         return {"inner": self.inner.get_state(), "tortoise": self.tortoise, "updates": self.updates}
 
     def set_state(self, saved: SavedState) -> None:
-        """Go on from what `get_state` gave."""
+        """Resume from what `get_state` gave."""
         with saved:
             self.inner.set_state(saved.part("inner"))
             self.tortoise.copy_(torch.from_numpy(saved.array("tortoise", np.float32, tuple(self.tortoise.shape))))

@@ -37,7 +37,8 @@ class TransitionBatch(NamedTuple):
 
     def set_row(self, row: int, transition: Transition) -> None:
         """Put a transition into a row, over what was there."""
-        for column, value in zip(self, transition, strict=True):
+        columns: tuple[NDArray[Any], ...] = self
+        for column, value in zip(columns, transition, strict=True):
             column[row] = value
 
 
@@ -148,7 +149,7 @@ class Memory:
         return {"seen": self.seen, "frames": self.frames, **columns, "store": self.store.get_state(used)}
 
     def set_state(self, saved: SavedState) -> None:
-        """Go on from what `get_state` of a memory made the same way gave, in an empty memory.
+        """Resume from what `get_state` of a memory made the same way gave, in an empty memory.
 
         Raises:
             StateError: if it does not fit; then the memory is of no more use.

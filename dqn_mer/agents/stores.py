@@ -31,7 +31,7 @@ class ObservationStore(Protocol):
         """Return what the first ``used`` slots keep."""
 
     def set_state(self, saved: SavedState, used: int) -> None:
-        """Go on from what `get_state` gave, in an empty store."""
+        """Resume from what `get_state` gave, in an empty store."""
 
 
 class PairStore:
@@ -65,7 +65,7 @@ class PairStore:
         return {"pairs": self.pairs[:used]}
 
     def set_state(self, saved: SavedState, used: int) -> None:
-        """Go on from what `get_state` gave, in an empty store."""
+        """Resume from what `get_state` gave, in an empty store."""
         with saved:
             self.pairs[:used] = saved.array("pairs", self.pairs.dtype, (used, *self.pairs.shape[1:]))
 
@@ -134,7 +134,7 @@ class StackStore:
         return {"lengths": lengths, "blocks": np.frombuffer(b"".join(blocks), np.uint8)}
 
     def set_state(self, saved: SavedState, used: int) -> None:
-        """Go on from what `get_state` gave, in an empty store.
+        """Resume from what `get_state` gave, in an empty store.
 
         Every block is unpacked once, so that none can fail later, or unpack to more than its frames.
         """

@@ -35,7 +35,7 @@ def learning_curves(
 ) -> Figure:
     """Draw the evaluation score over training, one panel for each setting.
 
-    Dashed: the setting changes. Shaded: training on the panel's setting; the last segment goes on to the run's end.
+    Dashed: the setting changes. Shaded: training on the panel's setting; the last segment lasts to the run's end.
 
     Args:
         frames: Frames of the evaluations, strictly increasing, of shape (n,).

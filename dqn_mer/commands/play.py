@@ -136,7 +136,7 @@ class Match:
 
     def show_end(self) -> None:
         """Show how it ended until a key is pressed; raises `Closed`."""
-        self.mine.facts["now"] = "press a key to go on"
+        self.mine.facts["now"] = "press a key to continue"
         for _ in range(DEAF_FRAMES):
             self._show()
         self._wait_for_key()

@@ -1,7 +1,7 @@
 """``sweep``: every combination of games, agents and seeds, each trained in a process and a folder of its own.
 
 Beside the run folder ``seed-N`` stands its log, ``seed-N.log``. The process that trains holds a lock on the log:
-a sweep started again waits for a run that is still going on, instead of starting it twice.
+a sweep started again waits for a run that is still in progress, instead of starting it twice.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ OWN_FLAGS = {
 class SweepOptions:
     """Train every combination of games, agents and seeds; all other flags go to each run, as `train` takes them.
 
-    Started again, it skips the runs that are finished, and goes on with those that are not.
+    Started again, it skips the runs that are finished, and resumes those that are not.
     """
 
     games: tuple[str, ...] = ("catcher",)

@@ -138,7 +138,7 @@ def log_tail(path: Path, size: int = 2_000) -> list[str]:
 
 
 def _train_words(job: Job) -> list[str]:
-    """Return the flags that start the run or go on with it; what cannot be gone on with is kept under a new name."""
+    """Return the flags that start the run or resume it; what cannot be resumed is kept under a new name."""
     from dqn_mer.storage.snapshots import find_state  # imports all that trains, which the display has no use for
 
     try:

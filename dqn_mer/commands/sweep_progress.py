@@ -28,7 +28,7 @@ def frames_done(job: Job) -> int:
 
 
 class SweepDisplay(AbstractContextManager["SweepDisplay"]):
-    """Shows how far the sweep is: a bar for all and one for each run going on; off a terminal, a line for each end.
+    """Shows how far the sweep is: a bar for all and one for each run in progress; off a terminal, a line for each end.
 
     Args:
         jobs: of the sweep.

@@ -10,7 +10,7 @@ from dqn_mer.commands.errors import complain
 from dqn_mer.config.command_line import parse_config, peek
 from dqn_mer.config.config import Config, ResumeOptions
 from dqn_mer.config.flags import UsageError, parse
-from dqn_mer.runs.stopping import RunStopped, how_to_go_on
+from dqn_mer.runs.stopping import RunStopped, how_to_resume
 from dqn_mer.storage.escapes import message, one_line, printable
 from dqn_mer.storage.lasting_output import lasting_console, lasting_output
 
@@ -41,7 +41,7 @@ def main(arguments: Sequence[str]) -> int:
         print(message(stopped), file=sys.stderr)
         return stopped.exit_code
     except KeyboardInterrupt:
-        print(one_line(f"stopped at once by Ctrl-C; {how_to_go_on(trainer.run_dir)}"), file=sys.stderr)
+        print(one_line(f"stopped at once by Ctrl-C; {how_to_resume(trainer.run_dir)}"), file=sys.stderr)
         return 130
     print(printable(f"results: {result.run_dir}  (tensorboard --logdir {result.run_dir.parent})"))
     return 0

@@ -191,7 +191,7 @@ class RunFields:
     meter_every: Annotated[int, COUNT_OR_0] = 2_500
     """Frames between measurements of transfer and interference in memory, and of plasticity (0: none)."""
     save_every: Annotated[int, COUNT_OR_0] = 10_000
-    """Frames between saves of the whole run, to go on from after a stop; the last two are kept (0: by time alone)."""
+    """Frames between saves of the whole run, to resume from after a stop; the last two are kept (0: by time alone)."""
     save_minutes: Annotated[float, SAVE_MINUTES] = 10.0
     """Minutes between them at most (0: by frames alone)."""
     log_dir: Path = Path("runs")
@@ -245,7 +245,7 @@ class Config(RunFields, EvaluationFields, ExplorationFields, AgentFields, Schedu
 
 @dataclass(frozen=True)
 class ResumeOptions:
-    """Go on with a stopped run, to the same end as if it had never been stopped.
+    """Resume a stopped run, to the same end as if it had never been stopped.
 
     The run keeps its own flags; only those that cannot change its results may be given.
     """

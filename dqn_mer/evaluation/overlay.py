@@ -1,4 +1,4 @@
-"""Draws what is going on beside an environment's frame: who plays, under which setting, score and Q values."""
+"""Draws what happens beside an environment's frame: who plays, under which setting, score and Q values."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ class Overlay(gymnasium.Wrapper[Any, Any, Any, Any]):
         score: of the running episode: the game's own points, or the return where it counts none.
         total: rewards of the running episode so far.
         frame: of the running episode.
-        running: whether the episode goes on.
+        running: whether the episode continues.
         truncated: whether it was cut at its frame limit, and had not ended in that frame by itself.
         q: Q values of the newest observation, ``(actions,)``, or None.
         screen_width: of the part of `render` that is the environment's.

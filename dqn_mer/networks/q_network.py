@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from dqn_mer.networks.own_networks import MakeNetwork, build_own_network
-from dqn_mer.networks.random_q_network import RandomValues
+from dqn_mer.networks.random_q_network import RandomQNetwork
 
 SCALINGS = ("unit", "centred")
 
@@ -72,7 +72,7 @@ def build_network(
         seed: of the initial weights.
         layer_norm: normalise what goes into every ReLU, over all units of its layer; convolutions get a gain and a
             bias per channel (Lyle et al., 2024, arXiv 2402.18762). The other initial weights stay the same.
-        random_odds: build `RandomValues` with these odds instead.
+        random_odds: build `RandomQNetwork` with these odds instead.
         input_scaling: of pixels, as `ScalePixels` takes it; vectors are never scaled.
 
     Returns:
@@ -88,7 +88,7 @@ def build_network(
     if random_odds is not None:
         if len(random_odds) != num_actions:
             raise ValueError(f"random_odds={random_odds}: must be one for each of {num_actions} actions")
-        return nn.Sequential(RandomValues(random_odds, seed))
+        return nn.Sequential(RandomQNetwork(random_odds, seed))
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         if len(observation_shape) == 1:

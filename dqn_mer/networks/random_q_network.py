@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 
-class RandomValues(nn.Module):
+class RandomQNetwork(nn.Module):
     """Q-values drawn anew at every call; the largest is action a's with probability ``odds[a]`` (Gumbel's trick).
 
     Greedy play on it is random play, which so goes wherever a network goes: evaluation, checkpoints, videos. Its

@@ -79,7 +79,7 @@ class FlatWeights:
     def interpolate_from(self, before: Tensor, rate: float) -> None:
         """Set the weights to ``before + rate * (weights - before)``: the Reptile step.
 
-        Exact at both ends: rate 0 restores ``before`` and rate 1 keeps the weights, to the bit.
+        Exact at both ends: rate 0 restores ``before`` and rate 1 keeps the weights, bit for bit.
         """
         self.vector.copy_(torch.lerp(before, self.vector.detach(), rate))
 

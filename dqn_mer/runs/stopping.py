@@ -100,11 +100,11 @@ def until_stopped() -> Iterator[None]:
             signal.signal(one, handler)
 
 
-def how_to_go_on(run_dir: Path, own: bool = False) -> str:
+def how_to_resume(run_dir: Path, own: bool = False) -> str:
     """Return in words what resumes a run: a command, or Python if its task is the user's ``own``."""
     if own:
         return f"resume from Python with: resume_on(task, {str(run_dir)!r})"
-    return f"go on with: python train.py --resume {shlex.quote(str(run_dir))}"
+    return f"resume with: python train.py --resume {shlex.quote(str(run_dir))}"
 
 
 def is_out_of_memory(error: Exception) -> bool:

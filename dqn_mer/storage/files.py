@@ -39,7 +39,7 @@ class GrowingFile:
 
     Args:
         path: of the file.
-        keep_bytes: None for a new file; else one that is there is cut to this size, and goes on from there.
+        keep_bytes: None for a new file; else one that is there is cut to this size, and continued from there.
 
     Raises:
         FileExistsError: if the file should be new, and is there.

@@ -1,4 +1,4 @@
-"""The whole state of a run on the disk: saved while it goes on, found again when it has stopped.
+"""The whole state of a run on the disk: saved while it runs, found again when it has stopped.
 
 `resume/frame-N/` holds the state after N frames: ``state.json``, ``arrays.safetensors`` and their checksums. Loading
 runs no code and reads no array before its type and shape are known to fit.
@@ -126,7 +126,7 @@ def find_state(run_dir: Path) -> FoundState | None:
 
 
 def set_aside(run_dir: Path, frame: int) -> None:
-    """Rename the states, and remove the checkpoints, of frames that a run going on from ``frame`` will reach again."""
+    """Rename the states, and remove the checkpoints, of frames that a run resumed from ``frame`` will reach again."""
     for folder in (reader.folder for reader in RunReader(run_dir).frames(FOLDER)):
         if _frame(folder) > frame:
             aside = folder.with_name(f"{folder.name}.damaged")

@@ -1,4 +1,4 @@
-"""Saved state: what every part of a run hands out and takes back, so that a stopped run goes on to the bit.
+"""Saved state: what every part of a run hands out and takes back, so that a stopped run is resumed bit for bit.
 
 A part has ``get_state() -> State``, JSON values and arrays nested in dicts, and ``set_state(saved)``, which reads them
 back through a `SavedState`: field by field, each with its kind and range, so that a damaged or hostile file ends in one

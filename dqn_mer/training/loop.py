@@ -36,8 +36,8 @@ class NotFiniteError(ArithmeticError):
     """Learning has diverged: a weight or the loss is NaN or infinite."""
 
 
-class Course(AbstractContextManager["Course"]):
-    """Everything of a run that changes with its frames. Call `begin` or `go_on`, and then `frame_on` for each step.
+class TrainingLoop(AbstractContextManager["TrainingLoop"]):
+    """Everything of a run that changes with its frames. Call `begin` or `resume`, and then `step` for each step.
 
     A step is one frame, or up to ``config.frame_skip`` frames; all counts and periods are in frames.
 
@@ -95,7 +95,7 @@ class Course(AbstractContextManager["Course"]):
         self._evaluate(0)
         return note
 
-    def go_on(self, run_dir: Path, saved: SavedState) -> None:
+    def resume(self, run_dir: Path, saved: SavedState) -> None:
         """Take up a run where `get_state` was called; only when all fits are the logs cut back to that point.
 
         Raises:
@@ -117,13 +117,13 @@ class Course(AbstractContextManager["Course"]):
             episodes.set_state(saved.part("episodes"))
             logs = saved.part("tracker")
         self._open_logs(run_dir, logs)
-        self.recorder.go_on(self.frame, episodes)
+        self.recorder.resume(self.frame, episodes)
         for frame, vector in zip(frames, weights, strict=True):
             self.evaluation.submit(frame, torch.from_numpy(vector))
         self._log_evaluations()
 
     def get_state(self) -> State:
-        """Return everything that `go_on` needs; what was logged so far is then safe on the disk."""
+        """Return everything that `resume` needs; what was logged so far is then safe on the disk."""
         waiting = self.evaluation.waiting()
         weights = np.frombuffer(b"".join(data for _, data in waiting), np.float32)
         return {
@@ -142,7 +142,7 @@ class Course(AbstractContextManager["Course"]):
             "tracker": self.tracker.get_state(),
         }
 
-    def frame_on(self) -> dict[str, Any]:
+    def step(self) -> dict[str, Any]:
         """Play one step: act, learn, log and evaluate; returns its ``info``.
 
         What is due at a frame inside the step is evaluated with the weights of before the step's update, which are the

@@ -1,7 +1,7 @@
 """The transfer-interference meter: what MER is about, measured on the memory of a learning agent.
 
 It draws from a stream of random numbers of its own and writes to no weight, gradient or moment, so that training is the
-same to the bit with and without it.
+same bit for bit with and without it.
 """
 
 from __future__ import annotations
@@ -122,7 +122,7 @@ class Meter:
         return {"rng": self.rng.bit_generator.state}
 
     def set_state(self, saved: SavedState) -> None:
-        """Go on from what `get_state` gave."""
+        """Resume from what `get_state` gave."""
         with saved:
             saved.generator("rng", self.rng)
 

@@ -46,7 +46,7 @@ class RecentEpisodes:
         return {"scores": self.scores, "returns": self.returns, "lengths": self.lengths, "last_score": last}
 
     def set_state(self, saved: SavedState) -> None:
-        """Go on from what `get_state` gave."""
+        """Resume from what `get_state` gave."""
         with saved:
             self.scores, self.returns, self.lengths = (saved.numbers(name) for name in ("scores", "returns", "lengths"))
             self.last_score = next(iter(saved.numbers("last_score")), None)
@@ -94,7 +94,7 @@ class Recorder:
         self.episodes = RecentEpisodes()
         self.clock = RateClock()
 
-    def go_on(self, frame: int, episodes: RecentEpisodes) -> None:
+    def resume(self, frame: int, episodes: RecentEpisodes) -> None:
         """Go on at ``frame`` with episodes that are not logged yet."""
         self.episodes = episodes
         self.clock.rate(frame)

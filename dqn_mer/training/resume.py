@@ -1,4 +1,4 @@
-"""Go on with a stopped run: ``python train.py --resume RUN``."""
+"""Resume a stopped run: ``python train.py --resume RUN``."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from continual_ple.settings import Schedule
 from continual_ple.tasks import Task
 from dqn_mer.config.config import Config, ResumeOptions
 from dqn_mer.runs.folder import lock_run, versions
-from dqn_mer.runs.stopping import RunStopped, how_to_go_on
+from dqn_mer.runs.stopping import RunStopped, how_to_resume
 from dqn_mer.storage.escapes import one_line, shown
 from dqn_mer.storage.run_reader import CONFIG, SUMMARY, TABLE_BYTES, TABLES, RunReader
 from dqn_mer.storage.snapshots import FOLDER, find_state
@@ -27,7 +27,7 @@ PIXEL_FEATURES = 64 * 7 * 7
 
 @dataclass(frozen=True)
 class Stopped:
-    """A run to go on with; this process alone has its folder.
+    """A run to resume; this process alone has its folder.
 
     Attributes:
         run_dir: its folder.
@@ -49,7 +49,7 @@ class Stopped:
 
 
 def open_run(options: ResumeOptions, task: Task | None = None) -> Stopped:
-    """Find the state to go on from; nothing in the run folder is changed.
+    """Find the state to resume from; nothing in the run folder is changed.
 
     Args:
         options: with the folder.
@@ -68,7 +68,7 @@ def open_run(options: ResumeOptions, task: Task | None = None) -> Stopped:
     lock = lock_run(run_dir)
     try:
         if reader.has(SUMMARY):
-            raise RunStopped(f"{run_dir}: this run is finished, there is nothing to go on with", 0)
+            raise RunStopped(f"{run_dir}: this run is finished, there is nothing to resume", 0)
         return _stopped_run(options, lock, task)
     except BaseException:
         lock.release()
@@ -96,7 +96,7 @@ def _stopped_run(options: ResumeOptions, lock: BaseFileLock, task: Task | None) 
     if found is None:
         return Stopped(run_dir, lock, config, schedule, 0, None, ("no state was saved yet: starting from frame 0",))
     notes = [f"passed over: {line}" for line in found.passed_over]
-    notes += [f"going on from {found.folder}", *_changed_versions(described.get("versions"))]
+    notes += [f"resuming from {found.folder}", *_changed_versions(described.get("versions"))]
     return Stopped(run_dir, lock, config, schedule, threads, SavedState(found.state), tuple(notes))
 
 
@@ -104,7 +104,7 @@ def _check_task(run_dir: Path, config: Config, schedule: Schedule, task: Task | 
     """Raise ValueError unless a run's task is known: a game of ours, or the one that is handed in."""
     if task is None:
         if config.game not in ENV_IDS:
-            raise ValueError(f"{run_dir}: {config.game} is no game of ours; {how_to_go_on(run_dir, own=True)}")
+            raise ValueError(f"{run_dir}: {config.game} is no game of ours; {how_to_resume(run_dir, own=True)}")
     elif task.schedule != schedule:
         raise ValueError(f"task: must have the schedule of the run in {run_dir}, has another one")
 

@@ -1,4 +1,4 @@
-"""The training run, from its folder to its summary: begun or gone on with, saved as it goes, stopped in good order."""
+"""The training run, from its folder to its summary: started or resumed, saved along the way, stopped cleanly."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ from dqn_mer.evaluation.worker import leave_worker
 from dqn_mer.fast.kernels.dense import WHY_NOT_COMPILED
 from dqn_mer.networks.device import processor, usable_cores
 from dqn_mer.runs.folder import LOCK, check_run_folder, create_run_folder, describe_run, lock_run, versions
-from dqn_mer.runs.stopping import RunStopped, StopRequest, how_to_go_on, is_out_of_memory
+from dqn_mer.runs.stopping import RunStopped, StopRequest, how_to_resume, is_out_of_memory
 from dqn_mer.storage.escapes import markdown_text, say
 from dqn_mer.storage.files import DamagedError
 from dqn_mer.storage.json_files import write_json
 from dqn_mer.storage.lasting_output import lasting_console
 from dqn_mer.storage.snapshots import drop_states, save_state, set_aside, write_state
 from dqn_mer.storage.state import State
-from dqn_mer.training.loop import Course, NotFiniteError
+from dqn_mer.training.loop import NotFiniteError, TrainingLoop
 from dqn_mer.training.progress import ProgressDisplay
 from dqn_mer.training.resume import Stopped, open_run
 from dqn_mer.training.state_trial import why_not_saved
@@ -112,7 +112,7 @@ class Trainer(AbstractContextManager["Trainer"]):
         task: what to learn.
         config: of the run.
         console: where progress goes.
-        stopped: the run to go on with, from `dqn_mer.training.resume.open_run`; None for a new one.
+        stopped: the run to resume, from `dqn_mer.training.resume.open_run`; None for a new one.
 
     Raises:
         ValueError: in one line, if the run cannot be made; then nothing was written.
@@ -127,9 +127,9 @@ class Trainer(AbstractContextManager["Trainer"]):
         self.saved_frame: int | None = None
         self.saved_s = self.started_s = time.perf_counter()
         self.wall_before_s = 0.0
-        self.course = _course(task, config)
+        self.loop = _make_loop(task, config)
         self.own = task.is_own or config.game not in ENV_IDS
-        self.resumable = has_state(self.course.env)
+        self.resumable = has_state(self.loop.env)
         self._announce()
         if self.own:
             self._announce_saving()
@@ -137,16 +137,16 @@ class Trainer(AbstractContextManager["Trainer"]):
             self.run_dir = stopped.run_dir if stopped else create_run_folder(config)
             self.lock = stopped.lock if stopped else lock_run(self.run_dir)
             if stopped is not None:
-                self._go_on(stopped)
+                self._resume(stopped)
         except BaseException as error:
-            self.course.__exit__()
+            self.loop.__exit__()
             if isinstance(error, OSError):
                 raise ValueError(f"{error.filename}: {error.strerror}") from None
             raise
 
     def __exit__(self, *error: object) -> None:
         """Close everything, and let others have the run folder."""
-        self.course.__exit__()
+        self.loop.__exit__()
         self.lock.release()
 
     def run(self, arguments: Sequence[str] = ()) -> RunResult:
@@ -161,46 +161,46 @@ class Trainer(AbstractContextManager["Trainer"]):
         except OSError as error:
             where = f"{error.filename}: " if error.filename else ""
             raise RunStopped(
-                f"frame {self.course.frame:,}: {where}{error.strerror or error}; {self._last_state()}", 1
+                f"frame {self.loop.frame:,}: {where}{error.strerror or error}; {self._last_state()}", 1
             ) from error
         except (UnlearnableError, DamagedError) as error:
-            raise RunStopped(f"frame {self.course.frame:,}: {error}; {self._last_state()}", 1) from error
+            raise RunStopped(f"frame {self.loop.frame:,}: {error}; {self._last_state()}", 1) from error
         except NotFiniteError as error:
             raise RunStopped(self._diverged(error), 1) from error
         except (MemoryError, RuntimeError) as error:
             if not is_out_of_memory(error):
                 raise
-            raise RunStopped(f"frame {self.course.frame:,}: out of memory; {self._last_state()}", 1) from error
+            raise RunStopped(f"frame {self.loop.frame:,}: out of memory; {self._last_state()}", 1) from error
 
     def _run(self, arguments: Sequence[str]) -> RunResult:
-        course, run_dir = self.course, self.run_dir
+        loop, run_dir = self.loop, self.run_dir
         say(self.console, f"run folder: {run_dir}")
         with StopRequest() as request:
             if self.stopped is None or self.stopped.state is None:
                 self.begin(arguments)
-            with ProgressDisplay(course.frames, course.frame, self.console) as display:
+            with ProgressDisplay(loop.frames, loop.frame, self.console) as display:
                 self._play_on(request, display)
-            course.finish()
+            loop.finish()
             wall_s = self._wall_s()
-            summary, table = summarise(run_dir, self.config, course.task, course.agent, course.random_scores, wall_s)
-            course.tracker.log_hparams(self.config.hyperparameters(), summary["metrics"])
+            summary, table = summarise(run_dir, self.config, loop.task, loop.agent, loop.random_scores, wall_s)
+            loop.tracker.log_hparams(self.config.hyperparameters(), summary["metrics"])
             write_json(run_dir / "summary.json", summary)  # the mark of a finished run: nothing comes after it
         drop_states(run_dir)
         with suppress(OSError):  # a finished run needs no lock; Windows does not remove an open file
             (run_dir / LOCK).unlink()
         self.console.print(table)
-        return RunResult(run_dir, summary, course.agent)
+        return RunResult(run_dir, summary, loop.agent)
 
     def begin(self, arguments: Sequence[str]) -> None:
         """Describe the run in its folder, and play up to the first frame."""
         if self.stopped is None:
-            write_json(self.run_dir / "config.json", describe_run(self.config, self.course.task.schedule, arguments))
+            write_json(self.run_dir / "config.json", describe_run(self.config, self.loop.task.schedule, arguments))
         drop_logs(self.run_dir)
-        note = self.course.begin(self.run_dir, _as_markdown(self.config.to_json()))
+        note = self.loop.begin(self.run_dir, _as_markdown(self.config.to_json()))
         if note is not None:
             self.console.print(note, soft_wrap=True, highlight=False, markup=False)
 
-    def _go_on(self, stopped: Stopped) -> None:
+    def _resume(self, stopped: Stopped) -> None:
         """Take up the saved state; the run folder is changed only if all of it fits."""
         for note in stopped.notes:
             say(self.console, note)
@@ -208,29 +208,29 @@ class Trainer(AbstractContextManager["Trainer"]):
             return
         with stopped.state as saved:
             self.wall_before_s = saved.number("wall_s", 0)
-            course = saved.part("course")
+            loop = saved.part("course")
         with processor(self.threads):
-            self.course.go_on(stopped.run_dir, course)
-        self.saved_frame = self.course.frame
-        set_aside(stopped.run_dir, self.course.frame)
+            self.loop.resume(stopped.run_dir, loop)
+        self.saved_frame = self.loop.frame
+        set_aside(stopped.run_dir, self.loop.frame)
 
     def _play_on(self, request: StopRequest, display: ProgressDisplay) -> None:
-        course = self.course
+        loop = self.loop
         while True:
             if self.resumable and (request.signal_number or self._save_is_due()):
                 self.save()
             if request.signal_number:
                 raise request.stopped(
-                    course.frame, how_to_go_on(self.run_dir, self.own) if self.resumable else "nothing was saved"
+                    loop.frame, how_to_resume(self.run_dir, self.own) if self.resumable else "nothing was saved"
                 )
-            if course.frame == course.frames:
+            if loop.frame == loop.frames:
                 return
-            info = course.frame_on()
-            epsilon = course.exploration.schedule.at(course.frame)
-            display.update(course.frame, info["setting"], course.recorder.episodes.last_score, epsilon)
+            info = loop.step()
+            epsilon = loop.exploration.schedule.at(loop.frame)
+            display.update(loop.frame, info["setting"], loop.recorder.episodes.last_score, epsilon)
 
     def _save_is_due(self) -> bool:
-        frame, every, minutes = self.course.frame, self.config.save_every, self.config.save_minutes
+        frame, every, minutes = self.loop.frame, self.config.save_every, self.config.save_minutes
         if frame == self.saved_frame:
             return False
         due = frame == 0 or passes(self.saved_frame or 0, frame, every)
@@ -238,27 +238,27 @@ class Trainer(AbstractContextManager["Trainer"]):
 
     def save(self) -> None:
         """Save the state of the run as it is now."""
-        self.course.check_finite()
-        save_state(self.run_dir, self.course.frame, self._header(), self._state())
-        self.saved_frame, self.saved_s = self.course.frame, time.perf_counter()
+        self.loop.check_finite()
+        save_state(self.run_dir, self.loop.frame, self._header(), self._state())
+        self.saved_frame, self.saved_s = self.loop.frame, time.perf_counter()
 
     def _header(self) -> State:
         return {
             "config": self.config.to_json(),
-            "schedule": self.course.task.schedule.to_json(),
+            "schedule": self.loop.task.schedule.to_json(),
             "threads": self.threads,
             "versions": versions(),
         }
 
     def _state(self) -> State:
-        return {"wall_s": self._wall_s(), "course": self.course.get_state()}
+        return {"wall_s": self._wall_s(), "course": self.loop.get_state()}
 
     def _wall_s(self) -> float:
         return self.wall_before_s + time.perf_counter() - self.started_s
 
     def _diverged(self, error: NotFiniteError) -> str:
         """Save the state for inspection, apart from the good ones, and return what to tell."""
-        frame = self.course.frame
+        frame = self.loop.frame
         told = f"frame {frame:,}: {error} is not finite: learning has diverged (a smaller learning_rate may help)"
         folder = self.run_dir / "diverged" / f"frame-{frame:09d}"
         try:
@@ -271,22 +271,22 @@ class Trainer(AbstractContextManager["Trainer"]):
     def _last_state(self) -> str:
         if self.saved_frame is None:
             return "nothing was saved" if not self.resumable else "nothing was saved yet"
-        return f"saved at frame {self.saved_frame:,}; once that is mended, {how_to_go_on(self.run_dir, self.own)}"
+        return f"saved at frame {self.saved_frame:,}; fix the problem, then {how_to_resume(self.run_dir, self.own)}"
 
     def _announce(self) -> None:
-        space = self.course.env.observation_space
+        space = self.loop.env.observation_space
         assert space.shape is not None and space.dtype is not None
         size = largest_bytes(self.config.capacity, space.shape, space.dtype, moving=not self.own)
         self.console.print(
             f"memory: {self.config.capacity:,} transitions, at most {size / 1e6:,.0f} MB", highlight=False
         )
-        if WHY_NOT_COMPILED and self.course.agent.device.type == "cpu":
+        if WHY_NOT_COMPILED and self.loop.agent.device.type == "cpu":
             line = f"Numba cannot be imported, so PyTorch's autograd learns, more slowly ({WHY_NOT_COMPILED})"
             self.console.print(line, soft_wrap=True, highlight=False, markup=False)
 
     def _announce_saving(self) -> None:
         """Say so if the run of a user's own environment cannot be saved, after trying it."""
-        task = self.course.task
+        task = self.loop.task
         reason = why_not_saved(lambda: task.make_env(task.schedule.settings[0]))
         self.resumable = self.resumable and reason is None
         if reason is not None:
@@ -294,14 +294,14 @@ class Trainer(AbstractContextManager["Trainer"]):
             self.console.print(line, soft_wrap=True, highlight=False, markup=False)
 
 
-def _course(task: Task, config: Config) -> Course:
-    """Return the course of a run.
+def _make_loop(task: Task, config: Config) -> TrainingLoop:
+    """Return the loop of a run.
 
     Raises:
         ValueError: in one line, if it cannot be made, for lack of memory too.
     """
     try:
-        return Course(task, config)
+        return TrainingLoop(task, config)
     except (MemoryError, RuntimeError) as error:
         if not is_out_of_memory(error):
             raise

@@ -208,7 +208,7 @@ class ArcadeEnv(gymnasium.Env[npt.NDArray[Any], np.int64]):
             self._window = None
 
     def get_state(self) -> dict[str, Any]:
-        """Return all that is needed to go on exactly from here: JSON values and one uint8 array."""
+        """Return all that is needed to resume exactly from here: JSON values and one uint8 array."""
         return {
             "given": dict(self._given),
             "in_force": self.parameters,
@@ -221,7 +221,7 @@ class ArcadeEnv(gymnasium.Env[npt.NDArray[Any], np.int64]):
         }
 
     def set_state(self, state: Mapping[str, Any]) -> None:
-        """Go on from what `get_state` of an environment made with the same arguments returned.
+        """Resume from what `get_state` of an environment made with the same arguments returned.
 
         Raises:
             ValueError: It cannot be that; or another of `AttributeError`, `IndexError`, `KeyError`, `TypeError`.

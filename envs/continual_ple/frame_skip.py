@@ -75,7 +75,7 @@ class FrameSkip(gymnasium.Wrapper[Any, Any, Any, Any], RecordConstructorArgs):
         return {"played": self.played, **stack}
 
     def set_state(self, state: Mapping[str, Any]) -> None:
-        """Go on from what `get_state` returned.
+        """Resume from what `get_state` returned.
 
         Raises:
             ValueError: It cannot be that.

@@ -1,4 +1,4 @@
-"""A wrapper that changes the setting of an environment in the course of training."""
+"""A wrapper that changes the setting of an environment in the loop of training."""
 
 from collections.abc import Callable, Mapping
 from typing import Any, SupportsFloat
@@ -88,7 +88,7 @@ class NonStationary(gymnasium.Wrapper[Any, Any, Any, Any]):
         return {"frames": self.frames, "stretch": self._stretch}
 
     def set_state(self, state: Mapping[str, Any]) -> None:
-        """Go on from what `get_state` returned, in an environment that has the setting of that time.
+        """Resume from what `get_state` returned, in an environment that has the setting of that time.
 
         The environment is brought to it by its own `set_state`; one that has none gets the setting applied here.
 

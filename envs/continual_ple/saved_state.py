@@ -1,4 +1,4 @@
-"""The state of an environment with all its wrappers, handed out and taken back, so that play goes on to the bit."""
+"""The state of an environment with all its wrappers, handed out and taken back, so that play is resumed bit for bit."""
 
 import time
 from collections.abc import Mapping
@@ -60,7 +60,7 @@ def get_state(env: Layer) -> dict[str, Any]:
 
 
 def set_state(env: Layer, state: Mapping[str, Any]) -> None:
-    """Go on from what `get_state` of an environment made the same way gave. The running episode's clock starts anew.
+    """Resume from what `get_state` of an environment made the same way gave. The running episode's clock starts anew.
 
     Raises:
         ValueError: The state is another environment's, or not one that `get_state` can have given.

@@ -18,7 +18,7 @@ from dqn_mer.fast.sequential import has_explicit_form, make_learner
 from dqn_mer.mer import AutogradLearner, Examples, MiniBatchUpdate
 from dqn_mer.networks.optimizers import make_optimizer
 from dqn_mer.networks.q_network import build_network, network_from_spec, network_spec
-from dqn_mer.networks.random_q_network import RandomValues
+from dqn_mer.networks.random_q_network import RandomQNetwork
 from dqn_mer.networks.weights import FlatWeights
 from tests.helpers.closeness import EXACT, check_same
 from tests.helpers.mer_problems import with_dtype
@@ -155,7 +155,7 @@ def test_random_play_takes_no_update(game: str, tmp_path: Path) -> None:
 
 
 def test_random_values_are_equal_for_equal_weights_and_new_at_every_call() -> None:
-    first, again = RandomValues([0.5, 0.5, 0.0], seed=3), RandomValues([0.5, 0.5, 0.0], seed=3)
+    first, again = RandomQNetwork([0.5, 0.5, 0.0], seed=3), RandomQNetwork([0.5, 0.5, 0.0], seed=3)
     with torch.inference_mode():
         draws = [first(torch.zeros(4, 2)) for _ in range(3)]
         assert torch.equal(draws[0], again(torch.zeros(4, 2)))

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from continual_ple.settings import default_schedule
-from dqn_mer.agents.dqn import DQNAgent, DQNSettings
+from dqn_mer.agents.dqn import DQNAgent, DQNParameters
 from dqn_mer.agents.memory import FifoMemory, Transition
 from dqn_mer.agents.targets import HuberTDLoss
 from dqn_mer.evaluation.checkpoint import CheckpointError, load_checkpoint, save_checkpoint
@@ -55,7 +55,7 @@ def make_agent(**settings: Any) -> DQNAgent:
     online, target = (FlatWeights(build_network((2,), 2, (4,), seed)) for seed in (0, 1))
     memory = FifoMemory(100, (2,), np.dtype(np.float32))
     values = {"discount": 0.5, "target_sync_frames": 1_000, "warmup_frames": 0, **settings}
-    return DQNAgent(online, target, Nudging(online), memory, np.random.default_rng(1), DQNSettings(**values))
+    return DQNAgent(online, target, Nudging(online), memory, np.random.default_rng(1), DQNParameters(**values))
 
 
 def transition(number: int, reward: float = 0.0, terminated: bool = False) -> Transition:

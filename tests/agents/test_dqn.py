@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from dqn_mer.agents.dqn import DQNAgent, DQNSettings
+from dqn_mer.agents.dqn import DQNAgent, DQNParameters
 from dqn_mer.agents.exploration import EpsilonSchedule, Exploration
 from dqn_mer.agents.memory import ReservoirMemory, Transition
 from dqn_mer.agents.targets import HuberTDLoss, td_targets
@@ -71,7 +71,7 @@ class Recording:
 def make_agent(replay: object, double_q: bool = False, warmup: int = 2) -> DQNAgent:
     online, target = (FlatWeights(build_network((2,), 2, (4,), seed)) for seed in (0, 1))
     memory = ReservoirMemory(10, (2,), np.dtype(np.float32), np.random.default_rng(0))
-    return DQNAgent(online, target, replay, memory, np.random.default_rng(1), DQNSettings(0.5, 4, warmup, double_q))
+    return DQNAgent(online, target, replay, memory, np.random.default_rng(1), DQNParameters(0.5, 4, warmup, double_q))
 
 
 def transition(number: int) -> Transition:

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from dqn_mer.agents.build import build_agent, build_exploration, describe_network
-from dqn_mer.agents.dqn import DQNAgent, DQNSettings
+from dqn_mer.agents.dqn import DQNAgent, DQNParameters
 from dqn_mer.agents.efficient_mer import EfficientMERUpdate
 from dqn_mer.agents.hare_tortoise import HareTortoiseUpdate
 from dqn_mer.agents.memory import FifoMemory, ReservoirMemory
@@ -94,7 +94,7 @@ def test_dqn_settings() -> None:
     settings = built(
         discount=0.7, target_sync_frames=9, warmup_frames=8, double_q=True, freeze_after_frames=20
     ).settings
-    assert settings == DQNSettings(0.7, 9, 8, True, 20)
+    assert settings == DQNParameters(0.7, 9, 8, True, 20)
 
 
 @pytest.mark.parametrize("agent", AGENTS)
@@ -104,7 +104,7 @@ def test_controls_reach_every_agent(agent: str) -> None:
         agent=agent, target_sync_episodes=3, clip_rewards=True, updates_per_frame=4, update_every=5, newest=newest,
         frame_skip=2,
     ).settings  # fmt: skip
-    assert settings == DQNSettings(
+    assert settings == DQNParameters(
         target_sync_frames=None, target_sync_episodes=3, clip_rewards=True, updates_per_frame=4, update_every=5,
         newest=newest, frame_skip=2, freeze_after_frames=0 if agent == "random" else None,
     )  # fmt: skip

@@ -24,7 +24,7 @@ from dqn_mer.evaluation.clips import play_greedily
 from dqn_mer.evaluation.evaluator import Evaluator
 from dqn_mer.evaluation.overlay import Overlay
 from dqn_mer.evaluation.saved_agent import EvaluateOptions, evaluate_checkpoint
-from dqn_mer.training.loop import Course
+from dqn_mer.training.loop import TrainingLoop
 from dqn_mer.training.trainer import train
 from tests.helpers.chain import Chain, chain_task
 from tests.training.test_trainer import quiet, rows_of, tiny_run
@@ -235,13 +235,13 @@ def test_beside_a_person_it_plays_as_many_frames(monkeypatch: pytest.MonkeyPatch
 def evaluated(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, int]]:
     """Return a list that takes the frame of each evaluation, and that of the agent when it was asked for."""
     frames: list[tuple[int, int]] = []
-    evaluate: Callable[[Course, int], None] = Course._evaluate
+    evaluate: Callable[[TrainingLoop, int], None] = TrainingLoop._evaluate
 
-    def note(course: Course, frame: int) -> None:
-        frames.append((frame, course.agent.frames))
-        evaluate(course, frame)
+    def note(loop: TrainingLoop, frame: int) -> None:
+        frames.append((frame, loop.agent.frames))
+        evaluate(loop, frame)
 
-    monkeypatch.setattr(Course, "_evaluate", note)
+    monkeypatch.setattr(TrainingLoop, "_evaluate", note)
     return frames
 
 

@@ -14,7 +14,7 @@ from rich.console import Console
 from continual_ple.tasks import Task, own_task
 from dqn_mer.config.config import Config
 from dqn_mer.config.defaults import default_config
-from dqn_mer.training.loop import Course
+from dqn_mer.training.loop import TrainingLoop
 from dqn_mer.training.trainer import RunResult, train
 
 QUIET = Console(quiet=True)
@@ -112,10 +112,10 @@ def train_tiny(task: Task, folder: Path, console: Console = QUIET, **choices: An
     return train(tiny_config(log_dir=folder, **choices), task, console=console)
 
 
-def play_tiny(task: Task, folder: Path, frames: int = 60, **choices: Any) -> Course:
+def play_tiny(task: Task, folder: Path, frames: int = 60, **choices: Any) -> TrainingLoop:
     """Play, learn and evaluate for a few frames without a run's figures, and return what did."""
-    with Course(task, tiny_config(frames=frames, **choices)) as course:
-        course.begin(folder, "")
+    with TrainingLoop(task, tiny_config(frames=frames, **choices)) as loop:
+        loop.begin(folder, "")
         for _ in range(frames):
-            course.frame_on()
-    return course
+            loop.step()
+    return loop

@@ -25,9 +25,9 @@ from dqn_mer.commands.train import make_trainer
 from dqn_mer.runs.stopping import RunStopped
 from dqn_mer.storage.snapshots import without_arrays
 from dqn_mer.storage.state import State
-from dqn_mer.training.loop import Course
+from dqn_mer.training.loop import TrainingLoop
 
-At = Callable[[int, Callable[[Course], None]], None]
+At = Callable[[int, Callable[[TrainingLoop], None]], None]
 """What the fixture `at_frame` gives."""
 
 ROOT = Path(__file__).parents[2]
@@ -56,7 +56,7 @@ def train_and_digest(words: Sequence[str]) -> tuple[int, str]:
     try:
         with make_trainer(words) as trainer:
             trainer.run(["python", "train.py", *words])
-            return 0, digest(trainer.course.get_state())
+            return 0, digest(trainer.loop.get_state())
     except RunStopped as stopped:
         print(stopped, file=sys.stderr)
         return stopped.exit_code, ""
@@ -141,19 +141,19 @@ def what_is_left(run_dir: Path) -> dict[str, Any]:
 
 def stop_after(frame: int, words: Sequence[str]) -> int:
     """Train in this process as the flags say, until a SIGTERM comes after ``frame`` frames; returns the exit code."""
-    frame_on = Course.frame_on
+    step = TrainingLoop.step
 
-    def then_stop(course: Course) -> dict[str, Any]:
-        if course.frame == frame:
+    def then_stop(loop: TrainingLoop) -> dict[str, Any]:
+        if loop.frame == frame:
             os.kill(os.getpid(), signal.SIGTERM)
-        return frame_on(course)
+        return step(loop)
 
-    with mock.patch.object(Course, "frame_on", then_stop):
+    with mock.patch.object(TrainingLoop, "step", then_stop):
         return train_command(words)
 
 
-def stop(number: int) -> Callable[[Course], None]:
-    return lambda course: os.kill(os.getpid(), number)
+def stop(number: int) -> Callable[[TrainingLoop], None]:
+    return lambda loop: os.kill(os.getpid(), number)
 
 
 def check_same(run_dir: Path, whole: tuple[str, dict[str, Any]]) -> None:

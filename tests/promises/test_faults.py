@@ -1,4 +1,4 @@
-"""Faults while a run goes on or lies there: one clear line, nothing lost, and the same end after it, to the bit."""
+"""Faults while a run goes on or lies there: one clear line, nothing lost, and the same end after it, bit for bit."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ import pytest
 from dqn_mer.commands.train import main as train_command
 from dqn_mer.evaluation.worker import WorkerEvaluation
 from dqn_mer.storage.snapshots import find_state
-from dqn_mer.training.loop import Course
+from dqn_mer.training.loop import TrainingLoop
 from tests.helpers.resuming import At, check_same, flags, outcome, start, train_and_digest, what_is_left
 
 
@@ -57,9 +57,9 @@ def test_a_clock_that_goes_back(stopped_run: Path, whole: Any, tmp_path: Path, m
 
 
 def test_a_worker_that_is_killed_loses_nothing(at_frame: At, whole: Any, tmp_path: Path) -> None:
-    def kill_worker(course: Course) -> None:
-        assert isinstance(course.evaluation, WorkerEvaluation)
-        course.evaluation.process.kill()
+    def kill_worker(loop: TrainingLoop) -> None:
+        assert isinstance(loop.evaluation, WorkerEvaluation)
+        loop.evaluation.process.kill()
 
     at_frame(139, kill_worker)
     assert train_and_digest(flags(run_dir=tmp_path / "run", eval_worker=True))[1] == whole[0]
@@ -70,8 +70,8 @@ def test_a_worker_that_is_killed_loses_nothing(at_frame: At, whole: Any, tmp_pat
 def test_learning_that_diverges_stops_the_run(
     value: float, at_frame: At, whole: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    def diverge(course: Course) -> None:
-        course.agent.online.vector.data[:3] = value
+    def diverge(loop: TrainingLoop) -> None:
+        loop.agent.online.vector.data[:3] = value
 
     run = tmp_path / "run"
     at_frame(100, diverge)
@@ -107,7 +107,7 @@ def test_a_full_disk_is_one_line_and_costs_nothing(
     """Another program fills the disk before a save, a row and its points, or an evaluation."""
     with small_disk(tmp_path / "disk", 2_000) as disk:
 
-        def fill(course: Course) -> None:
+        def fill(loop: TrainingLoop) -> None:
             with contextlib.suppress(OSError), (disk / "filler").open("wb", buffering=0) as file:
                 while file.write(bytes(512)):
                     pass
@@ -132,7 +132,7 @@ def test_a_folder_that_cannot_be_written_any_more(
 ) -> None:
     run = tmp_path / "run"
 
-    def lock(course: Course) -> None:
+    def lock(loop: TrainingLoop) -> None:
         if os.geteuid() == 0:  # for whom permissions are no hindrance
             if shutil.which("chattr") is None or subprocess.run(["chattr", "+i", str(run / "resume")]).returncode:
                 pytest.skip("needs chattr, or another user than root")
@@ -171,11 +171,13 @@ def test_more_than_the_memory_there_is(choices: dict[str, Any], tmp_path: Path) 
 def test_memory_that_runs_out_in_a_run(
     error: Exception, at_frame: At, whole: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    def fail(course: Course) -> None:
+    def fail(loop: TrainingLoop) -> None:
         raise error
 
     at_frame(100, fail)
     run = tmp_path / "run"
     assert train_command(flags(run_dir=run)) == 1
-    assert capsys.readouterr().err.startswith("frame 100: out of memory; saved at frame 60; once that is mended, go on")
+    assert capsys.readouterr().err.startswith(
+        "frame 100: out of memory; saved at frame 60; fix the problem, then resume"
+    )
     check_same(run, whole)

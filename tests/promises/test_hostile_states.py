@@ -30,7 +30,7 @@ def only_state(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return run
 
 
-def course(change: Callable[[dict[str, Any]], None]) -> Change:
+def loop(change: Callable[[dict[str, Any]], None]) -> Change:
     return lambda folder, described: change(described["state"]["course"])
 
 
@@ -99,17 +99,17 @@ HOSTILE: dict[str, Change] = {
     "another game": config(game="catcher", flap_probability=0.1),
     "another agent": config(agent="dqn"),
     "nested too deep": lambda folder, described: described.update(more=[]),
-    "unknown field": course(lambda state: state.update(more=1)),
-    "missing field": course(lambda state: state.pop("meter")),
-    "frame beyond the end": course(lambda state: state.update(frame=10**9)),
-    "another frame": course(lambda state: state.update(frame=3)),
-    "scores of another run": course(lambda state: state["random_scores"].pop()),
-    "a path in the logs": course(lambda state: state["tracker"]["events"].update({"../config.json": 0})),
-    "an absolute path": course(lambda state: state["tracker"]["events"].update({"/etc/hostname": 0})),
-    "a log that is longer": course(lambda state: state["tracker"]["tables"].update({"metrics.csv": 10**15})),
-    "another array's name": course(lambda state: state.update(observation={"$array": ONLINE})),
-    "evaluations without weights": course(lambda state: state["evaluation"].update(frames=[1] * 10**4)),
-    "generator": course(lambda state: state["exploration"]["rng"].update(bit_generator="MT19937")),
+    "unknown field": loop(lambda state: state.update(more=1)),
+    "missing field": loop(lambda state: state.pop("meter")),
+    "frame beyond the end": loop(lambda state: state.update(frame=10**9)),
+    "another frame": loop(lambda state: state.update(frame=3)),
+    "scores of another run": loop(lambda state: state["random_scores"].pop()),
+    "a path in the logs": loop(lambda state: state["tracker"]["events"].update({"../config.json": 0})),
+    "an absolute path": loop(lambda state: state["tracker"]["events"].update({"/etc/hostname": 0})),
+    "a log that is longer": loop(lambda state: state["tracker"]["tables"].update({"metrics.csv": 10**15})),
+    "another array's name": loop(lambda state: state.update(observation={"$array": ONLINE})),
+    "evaluations without weights": loop(lambda state: state["evaluation"].update(frames=[1] * 10**4)),
+    "generator": loop(lambda state: state["exploration"]["rng"].update(bit_generator="MT19937")),
     "one pipe": game(pipes=[[100.0, 50]]),
     "no such look": game(look=[99, 0, 0]),
     "bird in nowhere": game(y=1e300),

@@ -1,4 +1,4 @@
-"""A run that is killed at random moments, and resumed each time, ends as the run that was left alone, to the bit."""
+"""A run that is killed at random moments, and resumed each time, ends as the run that was left alone, bit for bit."""
 
 from __future__ import annotations
 

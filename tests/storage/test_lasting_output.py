@@ -15,7 +15,7 @@ import pytest
 from dqn_mer.commands.train import main as train_command
 from dqn_mer.config.defaults import default_config
 from dqn_mer.storage.lasting_output import LastingStream, lasting_console, lasting_output
-from dqn_mer.training.loop import Course
+from dqn_mer.training.loop import TrainingLoop
 from dqn_mer.training.trainer import train
 from tests.helpers.resuming import ROOT, TINY, At, flags, what_is_left
 
@@ -67,7 +67,7 @@ def test_a_run_outlives_its_reader(
     with open(writing, "w") as stream:
         monkeypatch.setattr(sys, "stdout", stream)
         monkeypatch.setattr(sys, "stderr", stream)
-        at_frame(frame, lambda course: os.close(reading))
+        at_frame(frame, lambda loop: os.close(reading))
         assert train_command(flags(run_dir=tmp_path / "run")) == 0
         assert sys.stdout is stream
     assert what_is_left(tmp_path / "run") == whole[1]
@@ -76,7 +76,7 @@ def test_a_run_outlives_its_reader(
 def test_so_does_one_that_python_starts(at_frame: At, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     reading, writing = os.pipe()
 
-    def close(course: Course) -> None:
+    def close(loop: TrainingLoop) -> None:
         os.close(reading)
 
     with open(writing, "w") as stream:

@@ -1,4 +1,4 @@
-"""State of every part: what is handed out and taken back goes on to the bit; what does not fit is one line."""
+"""State of every part: what is handed out and taken back goes on bit for bit; what does not fit is one line."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def feed(agent: DQNAgent, first: int, last: int) -> None:
 
 
 def same(one: Any, two: Any) -> bool:
-    """Whether two states are equal to the bit."""
+    """Whether two states are equal bit for bit."""
     if isinstance(one, dict):
         return one.keys() == two.keys() and all(same(one[name], two[name]) for name in one)
     return np.array_equal(np.asarray(one), np.asarray(two))

@@ -16,7 +16,7 @@ from dqn_mer.config.config import AGENTS
 from dqn_mer.config.defaults import default_config
 from dqn_mer.fast.dedup_convolution import DistinctStack
 from dqn_mer.fast.mini_batch import ExplicitMiniBatchUpdate
-from dqn_mer.training.loop import Course
+from dqn_mer.training.loop import TrainingLoop
 from dqn_mer.training.trainer import RunResult, train
 from tests.helpers.chain import chain_task
 from tests.helpers.resuming import flags, train_and_digest, what_is_left
@@ -99,15 +99,15 @@ def test_only_what_is_learned_is_clipped(tmp_path: Path) -> None:
 
 def stop_from(monkeypatch: pytest.MonkeyPatch, frame: int) -> None:
     """Send SIGTERM, once, as soon as so many frames are done: with skipped frames no run is at every frame."""
-    frame_on, waiting = Course.frame_on, [frame]
+    step, waiting = TrainingLoop.step, [frame]
 
-    def then_stop(course: Course) -> dict[str, Any]:
-        if waiting and course.frame >= waiting[0]:
+    def then_stop(loop: TrainingLoop) -> dict[str, Any]:
+        if waiting and loop.frame >= waiting[0]:
             waiting.clear()
             os.kill(os.getpid(), signal.SIGTERM)
-        return frame_on(course)
+        return step(loop)
 
-    monkeypatch.setattr(Course, "frame_on", then_stop)
+    monkeypatch.setattr(TrainingLoop, "step", then_stop)
 
 
 def check_goes_on(words: dict[str, Any], frame: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

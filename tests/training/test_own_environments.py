@@ -162,10 +162,10 @@ CASES: dict[str, Any] = {
 @pytest.mark.parametrize("case", CASES)
 def test_ordinary_environments_are_learned_rightly(case: str, tmp_path: Path) -> None:
     task = count_task(CASES[case], frames=30)
-    course = play_tiny(task, tmp_path, meter_every=20)
-    memory = course.agent.memory
+    loop = play_tiny(task, tmp_path, meter_every=20)
+    memory = loop.agent.memory
     batch = memory.read(np.arange(len(memory)))
-    assert len(memory) == 60 and course.agent.updates == 40
+    assert len(memory) == 60 and loop.agent.updates == 40
     assert (batch.observations != batch.next_observations).reshape(60, -1).any(axis=1).all()
     assert set(batch.actions) == {0, 1}
     np.testing.assert_array_equal(batch.rewards, batch.actions)  # one action scores

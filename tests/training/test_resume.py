@@ -1,4 +1,4 @@
-"""Stopping by a signal and going on: the end is always the same, to the bit."""
+"""Stopping by a signal and going on: the end is always the same, bit for bit."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ import pytest
 from dqn_mer.commands.train import main as train_command
 from dqn_mer.config.config import AGENTS
 from dqn_mer.evaluation.worker import WorkerEvaluation
-from dqn_mer.training.loop import Course
+from dqn_mer.training.loop import TrainingLoop
 from tests.helpers.resuming import At, check_same, flags, outcome, start, stop, train_and_digest, what_is_left
 
 
@@ -46,14 +46,14 @@ def signals() -> Iterator[None]:
         (signal.SIGUSR1, "SIGUSR1", 128 + signal.SIGUSR1),
     ],
 )  # fmt: skip
-def test_a_signal_saves_and_says_how_to_go_on(
+def test_a_signal_saves_and_says_how_to_resume(
     number: int, name: str, code: int, at_frame: At, whole: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     at_frame(97, stop(number))
     handlers = [signal.getsignal(one) for one in LISTENED]
     assert train_command(flags(run_dir=tmp_path / "run")) == code
     assert [signal.getsignal(one) for one in LISTENED] == handlers
-    told = f"stopped by {name} at frame 98; go on with: python train.py --resume {tmp_path / 'run'}\n"
+    told = f"stopped by {name} at frame 98; resume with: python train.py --resume {tmp_path / 'run'}\n"
     assert capsys.readouterr().err == told
     check_same(tmp_path / "run", whole)
 
@@ -62,7 +62,7 @@ def test_a_signal_saves_and_says_how_to_go_on(
 def test_a_closing_terminal_that_sends_several_signals_is_one_request(
     at_frame: At, whole: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    def close_terminal(course: Course) -> None:
+    def close_terminal(loop: TrainingLoop) -> None:
         for number in (signal.SIGHUP, signal.SIGHUP, signal.SIGTERM, signal.SIGTERM, signal.SIGUSR1):
             os.kill(os.getpid(), number)
 
@@ -73,7 +73,7 @@ def test_a_closing_terminal_that_sends_several_signals_is_one_request(
 
 
 def test_a_second_ctrl_c_acts_at_once(at_frame: At, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    def twice(course: Course) -> None:
+    def twice(loop: TrainingLoop) -> None:
         signal.raise_signal(signal.SIGINT)  # in this thread: two sent to the process may arrive as one
         signal.raise_signal(signal.SIGINT)
 
@@ -90,7 +90,7 @@ def test_signals_that_are_ignored_or_handled_already_stay_so(at_frame: At, whole
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
     signal.signal(signal.SIGUSR1, lambda number, frame: heard.append(number))
 
-    def send(course: Course) -> None:
+    def send(loop: TrainingLoop) -> None:
         os.kill(os.getpid(), signal.SIGHUP)
         os.kill(os.getpid(), signal.SIGUSR1)
 
@@ -205,4 +205,4 @@ def test_a_finished_run_says_so(tmp_path: Path, capsys: pytest.CaptureFixture[st
     assert train_command(flags(run_dir=run, frames=30)) == 0
     capsys.readouterr()
     assert train_command(["--resume", str(run)]) == 0
-    assert capsys.readouterr().out == f"{run}: this run is finished, there is nothing to go on with\n"
+    assert capsys.readouterr().out == f"{run}: this run is finished, there is nothing to resume\n"

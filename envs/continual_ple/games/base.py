@@ -161,7 +161,7 @@ class Game(ABC):
     """A game that advances one frame (1/30 s) per step.
 
     Parameters are fixed for the life of the object: to change them, make another game. A game remembers the draws it
-    was reset with, because play goes on drawing (where the next pellet falls).
+    was reset with, because play keeps drawing (where the next pellet falls).
 
     Attributes:
         name: Name on the command line.
@@ -251,4 +251,4 @@ class Game(ABC):
 
     @abstractmethod
     def set_state(self, state: Mapping[str, Any], draws: Draws) -> None:
-        """Go on from what `get_state` of a game with the same parameters returned, drawing from `draws`."""
+        """Resume from what `get_state` of a game with the same parameters returned, drawing from `draws`."""

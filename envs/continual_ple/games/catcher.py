@@ -164,7 +164,7 @@ class Catcher(Game):
         }
 
     def set_state(self, state: Mapping[str, Any], draws: Draws) -> None:
-        """Go on from what `get_state` returned, drawing from `draws`."""
+        """Resume from what `get_state` returned, drawing from `draws`."""
         self._draws = draws
         self._paddle_x, self._velocity = int(state["paddle_x"]), float(state["velocity"])
         self._pellet_x, self._pellet_y = (int(value) for value in state["pellet"])

@@ -184,7 +184,7 @@ class FlappyBird(Game):
         }
 
     def set_state(self, state: Mapping[str, Any], draws: Draws) -> None:
-        """Go on from what `get_state` returned, drawing from `draws`."""
+        """Resume from what `get_state` returned, drawing from `draws`."""
         self._draws = draws
         self._y, self._velocity = float(state["y"]), float(state["velocity"])
         self._flapping, self._thrusting = bool(state["flapping"]), bool(state["thrusting"])

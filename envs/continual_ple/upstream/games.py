@@ -129,7 +129,7 @@ class UpstreamGame(Game):
         return common | {"lost": self.lost} | self._get_state()
 
     def set_state(self, state: Mapping[str, Any], draws: Draws) -> None:
-        """Go on from what `get_state` returned, drawing from `draws`."""
+        """Resume from what `get_state` returned, drawing from `draws`."""
         self._random.draws = self._random.looks = FirstDraws()
         self._ple.init()
         self._set_state(state)
