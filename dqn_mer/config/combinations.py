@@ -70,7 +70,7 @@ def _check_target_period(config: Config) -> None:
 def check_name(field: str, name: str, known: str = "") -> None:
     """Raise ValueError unless a name, in the name of a folder, means nothing but itself; ``known`` are good ones."""
     if not name.isprintable() or not name.strip() or len(name) > 100 or re.search(r"^\.|[/\\]", name):
-        raise bad_value(field, name, f"{known}one line of at most 100 characters, no slash, no dot in front")
+        raise bad_value(field, name, f"{known}one line, no slash, no dot in front, at most 100 characters")
 
 
 def check_no_schedule(config: Config) -> None:
