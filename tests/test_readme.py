@@ -21,6 +21,7 @@ from dqn_mer.config.command_line import parse_config
 from dqn_mer.config.config import Config, ResumeOptions
 from dqn_mer.config.flags import parse, parse_known
 from dqn_mer.evaluation.saved_agent import EvaluateOptions
+from dqn_mer.supervised.options import SupervisedOptions
 from dqn_mer.training.tags import tags_as_markdown
 
 ROOT = Path(__file__).parent.parent
@@ -120,7 +121,10 @@ def test_every_flag_named_exists() -> None:
         "--signal",
         "--no-newest",
     }
-    kinds = (Config, EvaluateOptions, WatchOptions, PlayOptions, SweepOptions, CompareOptions, ResumeOptions)
+    kinds = (
+        *(Config, EvaluateOptions, WatchOptions, PlayOptions, SweepOptions, CompareOptions, ResumeOptions),
+        SupervisedOptions,
+    )
     fields = {f"--{f.name.replace('_', '-')}" for kind in kinds for f in dataclasses.fields(kind)}
     assert flags <= fields, flags - fields
 

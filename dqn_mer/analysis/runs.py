@@ -23,6 +23,10 @@ INCIDENTAL = {
     "save_minutes", "log_dir", "run_dir",
 }  # fmt: skip
 
+STREAM_OBSERVATION = "image"
+"""Value of the field ``observation`` by which the run of a supervised stream is known."""
+LONGEST_LIST, LONGEST_TEXT = 100, 1_000
+
 
 @dataclass(frozen=True)
 class Run:
@@ -118,10 +122,25 @@ def saved_config(described: Mapping[str, Any]) -> dict[str, Any]:
         ValueError: naming the field, if a value is not allowed; or, like a KeyError or TypeError, if there is none.
     """
     config = {**Config().to_json(), **described["config"]}
-    for name, allowed in ALLOWED.items():
-        allowed.check(name, allowed.from_json(config[name]))
-    check_name("game", config["game"])
+    if config["observation"] == STREAM_OBSERVATION:
+        _check_stream_config(config)
+    else:
+        for name, allowed in ALLOWED.items():
+            allowed.check(name, allowed.from_json(config[name]))
+    for name in ("game", "agent"):
+        check_name(name, config[name])
     return config
+
+
+def _check_stream_config(config: Mapping[str, Any]) -> None:
+    """Raise ValueError unless all values are short texts, numbers or lists of them, as a supervised run has."""
+    for name, value in config.items():
+        items = value if isinstance(value, list) else value.values() if isinstance(value, dict) else [value]
+        plain = all(item is None or isinstance(item, (bool, int, float, str)) for item in items)
+        if not plain or len(items) > LONGEST_LIST or any(len(str(item)) > LONGEST_TEXT for item in items):
+            raise ValueError(f"{shown(name)}={shown(value)}: must be a number, a short text, or a list of them")
+    if type(config["seed"]) is not int:
+        raise ValueError(f"seed={shown(config['seed'])}: must be a whole number")
 
 
 def _score(value: object) -> float:

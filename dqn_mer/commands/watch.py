@@ -27,8 +27,8 @@ from dqn_mer.evaluation.evaluator import episode_seeds
 from dqn_mer.evaluation.on_screen import open_window, overlay
 from dqn_mer.evaluation.saved_agent import AgentFields, SavedAgent, load_agent, settings_to_play
 from dqn_mer.networks.device import processor
+from dqn_mer.runs.event_files import EventFile
 from dqn_mer.runs.folder import create_new_folder
-from dqn_mer.runs.tensorboard import EventFile
 from dqn_mer.storage.escapes import printable, say
 from dqn_mer.storage.lasting_output import lasting_console
 from dqn_mer.storage.run_reader import SUMMARY, RunReader

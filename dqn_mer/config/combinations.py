@@ -67,9 +67,10 @@ def _check_target_period(config: Config) -> None:
         raise ValueError("target_sync_frames=None: must be a whole number, unless target_sync_episodes is one")
 
 
-def check_name(field: str, name: str, known: str = "") -> None:
+def check_name(field: str, name: object, known: str = "") -> None:
     """Raise ValueError unless a name, in the name of a folder, means nothing but itself; ``known`` are good ones."""
-    if not name.isprintable() or not name.strip() or len(name) > 100 or re.search(r"^\.|[/\\]", name):
+    text = name if isinstance(name, str) else ""
+    if not text.isprintable() or not text.strip() or len(text) > 100 or re.search(r"^\.|[/\\]", text):
         raise bad_value(field, name, f"{known}one line, no slash, no dot in front, at most 100 characters")
 
 

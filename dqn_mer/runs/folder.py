@@ -17,9 +17,9 @@ from filelock import BaseFileLock, FileLock, Timeout
 
 from continual_ple.settings import Schedule
 from dqn_mer.config.config import Config
+from dqn_mer.runs.own_commit import git_commit
 from dqn_mer.storage.file_locks import check_locks
 from dqn_mer.storage.files import check_may_write
-from dqn_mer.runs.own_commit import git_commit
 
 LOCK = ".lock"
 """Held while a process trains in the folder. Only a finished run has none: two processes could hold two of one name."""

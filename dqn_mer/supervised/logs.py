@@ -11,7 +11,7 @@ from pathlib import Path
 
 from dqn_mer.analysis.interference import InterferenceRow
 from dqn_mer.analysis.metrics import EvaluationRow
-from dqn_mer.runs.tensorboard import NAME, SUMMARIES, EventFile, drop_events
+from dqn_mer.runs.event_files import NAME, SUMMARIES, EventFile, drop_events
 from dqn_mer.storage.files import GrowingFile, check_plain_file
 from dqn_mer.storage.state import SavedState, State
 

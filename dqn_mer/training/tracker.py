@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from dqn_mer.analysis.interference import InterferenceRow
 from dqn_mer.analysis.metrics import EvaluationRow
 from dqn_mer.analysis.scores import check_evaluations
-from dqn_mer.runs.tensorboard import NAME, SUMMARIES, EventFile, drop_events
+from dqn_mer.runs.event_files import NAME, SUMMARIES, EventFile, drop_events
 from dqn_mer.storage.escapes import csv_text, printable
 from dqn_mer.storage.files import GrowingFile, check_plain_file
 from dqn_mer.storage.run_reader import TABLES

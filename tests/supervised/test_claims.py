@@ -15,7 +15,7 @@ from dqn_mer.supervised.options import SupervisedOptions, plan
 from dqn_mer.supervised.presets import MEMORIES, PUBLISHED, STREAMS, published_rates
 from tests.helpers.stream_problems import write_images
 
-SCRIPT = Path(__file__).resolve().parent.parent / "results" / "supervised.py"
+SCRIPT = Path(__file__).resolve().parents[2] / "results" / "supervised.py"
 
 
 def scores(**means: float) -> dict[tuple[str, str, int], dict[int, float]]:

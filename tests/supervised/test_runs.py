@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ast
 import csv
 import json
 import os
@@ -33,19 +32,10 @@ from dqn_mer.supervised.run import StreamRun
 from tests.helpers.stream_problems import write_images
 
 QUIET = Console(quiet=True)
-ROOM = Path(execution.__file__).parent
-BELOW = {
-    "batch", "config", "cross_entropy", "events", "fields", "files", "interference", "intervals", "mer", "metrics",
-    "networks", "processor", "report", "reservoir", "run_state", "runfolder", "sequential", "state", "stopping",
-    "seeds",
-}  # fmt: skip
-"""What the supervised streams may import: the method, its loops, networks, files, metrics; nothing that plays."""
 RATES = {
     "learning_rate": 0.05, "batch_size": 5, "across_batch_rate": 0.5, "within_batch_rate": 0.8, "num_batches": 2,
     "current_example_boost": 1.5,
 }  # fmt: skip
-
-
 FLAGS = (
     "stream", "learner", "memory", "data", "tasks", "examples", "hidden_sizes", "eval_every", "meter_every",
     "save_every", "out", *RATES,
@@ -371,16 +361,6 @@ def test_learners_without_a_memory_run_once(images: Path, tmp_path: Path) -> Non
         "online/memory-40/seed-0", "er/memory-40/seed-0", "er/memory-20/seed-0",
         "online/memory-40/seed-1", "er/memory-40/seed-1", "er/memory-20/seed-1",
     ]  # fmt: skip
-
-
-def test_nothing_of_the_playing_agent_is_imported() -> None:
-    imported = set()
-    for path in ROOM.glob("*.py"):
-        for node in ast.walk(ast.parse(path.read_text())):
-            if isinstance(node, ast.ImportFrom) and node.module and node.module.startswith("dqn_mer."):
-                imported.add(node.module.split(".")[1])
-            assert not (isinstance(node, ast.ImportFrom) and str(node.module).startswith("continual_ple"))
-    assert imported - {"supervised"} <= BELOW
 
 
 def test_reading_the_flags_does_not_load_pytorch() -> None:

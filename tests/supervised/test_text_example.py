@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 
-EXAMPLE = Path(__file__).resolve().parent.parent / "examples" / "efficient_mer_text.py"
+EXAMPLE = Path(__file__).resolve().parents[2] / "examples" / "efficient_mer_text.py"
 
 
 def test_the_example_learns_the_texts_and_compares_them(capsys: pytest.CaptureFixture[str]) -> None:

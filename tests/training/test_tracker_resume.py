@@ -32,7 +32,7 @@ def test_resume_doubles_and_tears_nothing_even_if_the_clock_goes_back(
         with path.open("ab") as file:
             file.write(b"400,1.")  # cut short by a kill
     now = time.time()
-    monkeypatch.setattr("dqn_mer.runs.tensorboard.time.time", lambda: now + seconds)
+    monkeypatch.setattr("dqn_mer.runs.event_files.time.time", lambda: now + seconds)
     with make_tracker(tmp_path, state):
         pass  # stopped before it logged anything
     with make_tracker(tmp_path, state) as tracker:

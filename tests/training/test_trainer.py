@@ -186,7 +186,7 @@ def test_the_command_is_the_one_that_was_typed() -> None:
 
 def test_the_run_explains_itself(tmp_path: Path) -> None:
     config = default_config(observation="state", **TINY, run_dir=tmp_path / "run")
-    train(config, ["python", "train.py", "--seed", "0"], quiet())
+    train(config, arguments=["python", "train.py", "--seed", "0"], console=quiet())
     explained = json.loads((tmp_path / "run" / "config.json").read_text())
     assert Config.from_json(explained["config"]) == config
     assert explained["command"] == "python train.py --seed 0"
