@@ -33,6 +33,8 @@ LISTENED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1)
 def signals() -> Iterator[None]:
     """Let signals do what they do by default, however the tests were started, such as under nohup."""
     before = {one: signal.signal(one, signal.SIG_DFL) for one in LISTENED[1:]}
+    # A shell starts what is to run in the background with SIGINT ignored, and then Python leaves it so.
+    before[signal.SIGINT] = signal.signal(signal.SIGINT, signal.default_int_handler)
     yield
     for one, handler in before.items():
         signal.signal(one, handler)
@@ -72,6 +74,7 @@ def test_a_closing_terminal_that_sends_several_signals_is_one_request(
     check_same(tmp_path / "run", whole)
 
 
+@pytest.mark.usefixtures("signals")
 def test_a_second_ctrl_c_acts_at_once(at_frame: At, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     def twice(loop: TrainingLoop) -> None:
         signal.raise_signal(signal.SIGINT)  # in this thread: two sent to the process may arrive as one
