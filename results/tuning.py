@@ -179,13 +179,10 @@ def figures(folder: Path) -> dict[str, Any]:
     frames = np.array([int(row["frame"]) for row in rows])
     scores = np.array([float(row["score_mean"]) for row in rows])
     first = np.array([row["setting_index"] == "0" for row in rows])
-    summary = json.loads((folder / "summary.json").read_text())
-    wall_s = summary.get("wall_s")
     return {
         "mean_score": round(float(scores[frames > 0].mean()), 2),
         "mean_score_last_30k": round(float(scores[frames > frames.max() - 30_000].mean()), 2),
         "best_score_on_first_setting": round(float(scores[first].max()), 2),
-        "frames_per_s": round(float(frames.max()) / wall_s, 1) if wall_s else None,
     }
 
 
