@@ -1,6 +1,6 @@
 """Convolutions whose forward pass, backward pass and SGD step are written out for one example at a time, on a CPU.
 
-Like `explicit`, for channels-last maps: every layer is one matrix product over the patches of the maps below it.
+Like `dense`, for channels-last maps: every layer is one matrix product over the patches of the maps below it.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """A network's two passes over a mini-batch without autograd, for ReLU MLPs and CNNs on a CPU with Numba.
 
 As in `sequential` both passes are written out, here for all examples at once, with every distinct patch computed once
-(`distinct`). `MiniBatchUpdate` is the oracle, and the way for every other model and device.
+(`kernels.dedup`). `MiniBatchUpdate` is the oracle, and the way for every other model and device.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """MER's inner loop without autograd, for ReLU MLPs and CNNs on a CPU with Numba.
 
 It gives the same weights in a fraction of the time. For one example at a time autograd spends most of its time on
-bookkeeping, and SGD on reading and writing every weight. Here both passes are written out (`explicit`, `convolution`),
-patches that an example repeats are computed once (`distinct_convolution`), and a large dense layer takes the steps of a
+bookkeeping, and SGD on reading and writing every weight. Here both passes are written out (`dense`, `convolution`),
+patches that an example repeats are computed once (`dedup_convolution`), and a large dense layer takes the steps of a
 batch together. `AutogradLearner` is the oracle, and the way for every other model, loss and device, and without Numba.
 """
 
