@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-# Every tag with its meaning; the table of docs/logging.md is made from this one. <setting> and <parameter> stand for names.
+# Every tag with its meaning; docs/logging.md's table is made from this one. <setting> and <parameter> stand for names.
 TAGS: dict[str, str] = {
     "train/score": "Score of the training episodes that ended since the last row, mean, in the game's points.",
     "train/return": "Undiscounted return of the training episodes that ended since the last row, mean.",
