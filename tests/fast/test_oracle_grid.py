@@ -22,9 +22,11 @@ from dqn_mer.networks.weights import FlatWeights
 from tests.helpers import grid
 from tests.helpers.closeness import check_as_near, check_same
 from tests.helpers.grid import Learn, Network
+from tests.helpers.mer_problems import needs_numba
 from tests.helpers.oracle import mer_by_autograd
 from tests.helpers.profiles import tries
 
+pytestmark = needs_numba
 F32, F64 = torch.float32, torch.float64
 
 
