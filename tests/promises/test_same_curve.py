@@ -114,7 +114,8 @@ def check_as_near_as_rounding(patch: pytest.MonkeyPatch, folder: Path, **choices
     """Check that our run is as near to autograd's as autograd's own are, from initial weights moved by their last bit.
 
     Rounding grows along the way, with Adam from pixels until the weights are 30 to 40% apart; nothing but such runs can
-    say how far. Returns autograd's run.
+    say how far. Where learning forgets how it began, what is left is the rounding of every update: √n u of n updates.
+    Returns autograd's run.
     """
     fast = run(folder / "fast", **choices)
     take_autograd(patch)
@@ -125,12 +126,13 @@ def check_as_near_as_rounding(patch: pytest.MonkeyPatch, folder: Path, **choices
         with pytest.MonkeyPatch.context() as moved:
             initial_weights(moved, partial(nudge, towards=towards))
             others.append(run(folder / name, **choices))
+    rounding = FRAMES**0.5 * torch.finfo(slow.agent.online.vector.dtype).eps / 2
     for column in COLUMNS:
         mine, other, above, below = (curve(folder / name, column) for name in ("fast", "slow", "above", "below"))
         assert len(mine) == FRAMES // 50 - 1
         usual = max(np.median(np.abs(moved - other)) for moved in (above, below))
-        assert np.median(np.abs(mine - other)) <= 4 * usual, column
-    assert distance(fast, slow) <= 4 * max(distance(other, slow) for other in others)
+        assert np.median(np.abs(mine - other)) <= 4 * (usual + rounding * np.median(np.abs(other))), column
+    assert distance(fast, slow) <= 4 * (max(distance(other, slow) for other in others) + rounding)
     return slow
 
 
