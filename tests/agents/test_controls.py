@@ -24,7 +24,7 @@ from dqn_mer.networks.q_network import ScalePixels, build_network, network_spec
 from dqn_mer.networks.weights import FlatWeights
 from dqn_mer.storage.state import SavedState, StateError, optimizer_state, set_optimizer_state
 from dqn_mer.training.meter import Meter
-from tests.helpers.mer_problems import BIG_CNN, make_problem, sparse
+from tests.helpers.mer_problems import BIG_CNN, make_problem, needs_numba, sparse
 
 
 class Nudging:
@@ -201,6 +201,7 @@ def test_momentum_by_hand() -> None:
             torch.testing.assert_close(weights.snapshot(), start - 0.1 * total)
 
 
+@needs_numba
 @pytest.mark.parametrize("nesterov", [False, True])
 def test_momentum_is_the_same_in_every_inner_loop(nesterov: bool) -> None:
     ends = []
@@ -246,6 +247,7 @@ def test_scalings_by_hand_and_as_tables() -> None:
         assert layer.table().tolist() == layer(torch.arange(256).to(torch.uint8)).tolist()
 
 
+@needs_numba
 @pytest.mark.parametrize("stack", [ConvolutionStack, DistinctStack])
 def test_centred_pixels_learn_the_same_on_every_path(stack: type, monkeypatch: pytest.MonkeyPatch) -> None:
     share = 1.0 if stack is DistinctStack else 0.0

@@ -19,6 +19,7 @@ from dqn_mer.fast.mini_batch import ExplicitMiniBatchUpdate
 from dqn_mer.training.loop import TrainingLoop
 from dqn_mer.training.trainer import RunResult, train
 from tests.helpers.chain import chain_task
+from tests.helpers.mer_problems import needs_numba
 from tests.helpers.resuming import flags, train_and_digest, what_is_left
 from tests.training.test_trainer import LEARNING, quiet, rows_of, tiny_run
 
@@ -142,6 +143,7 @@ def test_from_pixels_as_well(agent: str, tmp_path: Path, monkeypatch: pytest.Mon
     check_goes_on(words, 55, tmp_path, monkeypatch)
 
 
+@needs_numba
 def test_centred_pixels_are_learned_from_fast(tmp_path: Path) -> None:
     result = tiny_run(
         tmp_path / "run", agent="dqn", observation="pixels", input_scaling="centred",
