@@ -24,6 +24,7 @@ from dqn_mer.networks.q_network import ScalePixels, build_network, network_spec
 from dqn_mer.networks.weights import FlatWeights
 from dqn_mer.storage.state import SavedState, StateError, optimizer_state, set_optimizer_state
 from dqn_mer.training.meter import Meter
+from tests.helpers.closeness import check_same
 from tests.helpers.mer_problems import BIG_CNN, make_problem, needs_numba, sparse
 
 
@@ -214,7 +215,7 @@ def test_momentum_is_the_same_in_every_inner_loop(nesterov: bool) -> None:
         for _ in range(2):
             update.update(examples)
         ends.append(weights.snapshot())
-    torch.testing.assert_close(ends[0], ends[1], rtol=1e-9, atol=1e-12)
+    check_same(ends[0], ends[1])
 
 
 def test_the_velocity_is_part_of_the_state_and_plain_sgd_has_none() -> None:

@@ -16,6 +16,7 @@ from dqn_mer.supervised.gem import AGEMLearner, GEMLearner, TaskMemories, projec
 from dqn_mer.supervised.learners import OnlineLearner, ReplayLearner, make_mer, make_replay
 from dqn_mer.supervised.memory import ExampleMemory
 from dqn_mer.supervised.regularized import EWCLearner
+from tests.helpers.closeness import check_same
 from tests.helpers.stream_problems import (
     make_examples,
     make_twin,
@@ -83,7 +84,7 @@ def test_mer_equals_the_authors_loops_step_for_step(form: str, monkeypatch: pyte
         assert len(taken[-1][0]) == 1 + min(BATCH, count, CAPACITY) * FORMS[form].num_batches
         assert (taken[-1][0][0].numpy() == example[0]).all() and taken[-1][1][0] == example[1]
         authors_update(form, twin, taken[-1], handed[-1], FORMS[form])
-        torch.testing.assert_close(weights.vector.detach(), vector_of(twin), rtol=1e-12, atol=1e-13)
+        check_same(weights.vector.detach(), vector_of(twin))
     assert len(memory) == CAPACITY
 
 
@@ -96,7 +97,7 @@ def test_replay_takes_one_step_on_the_mean_loss_of_the_newest_and_the_draws(monk
     for example in make_examples(15):
         learner.observe(example, task=0)
         sgd_step(twin, *taken[-1], RATE)
-        torch.testing.assert_close(weights.vector.detach(), vector_of(twin), rtol=1e-12, atol=1e-13)
+        check_same(weights.vector.detach(), vector_of(twin))
 
 
 def test_replay_and_mer_never_look_at_the_task() -> None:
@@ -123,7 +124,7 @@ def test_mer_with_both_rates_1_is_sequential_sgd() -> None:
     for inputs, label in make_examples(10):
         learner.observe((inputs, label), 0)
         sgd_step(twin, torch.from_numpy(inputs[None]), torch.tensor([label]), RATE)
-    torch.testing.assert_close(weights.vector.detach(), vector_of(twin), rtol=1e-12, atol=1e-13)
+    check_same(weights.vector.detach(), vector_of(twin))
 
 
 def test_ewc_of_strength_0_is_online_learning_bit_for_bit() -> None:
@@ -163,7 +164,7 @@ def test_ewc_equals_its_penalty_in_autograd() -> None:
             for weight in twin.parameters():
                 weight -= RATE * weight.grad
         learner.observe(example, place // 8)
-        torch.testing.assert_close(weights.vector.detach(), vector_of(twin), rtol=1e-11, atol=1e-12)
+        check_same(weights.vector.detach(), vector_of(twin))
     assert past[1][0][0].abs().max() > 0
 
 
@@ -231,7 +232,7 @@ def test_gem_follows_the_gradient_that_no_past_task_objects_to() -> None:
                 weight -= RATE * step[start : start + weight.numel()].view_as(weight)
                 start += weight.numel()
         learner.observe(example, place // length)
-        torch.testing.assert_close(weights.vector.detach(), vector_of(twin), rtol=1e-9, atol=1e-11)
+        check_same(weights.vector.detach(), vector_of(twin))
     assert 0 < projected < 18
 
 
