@@ -80,7 +80,7 @@ class Memory:
         raise NotImplementedError
 
     def add(self, transition: Transition, frames: int = 1) -> None:
-        """Take in the next transition of the stream, which took so many environment frames."""
+        """Take in the next transition of the stream, which took `frames` environment frames."""
         self.seen += 1
         self.frames += frames
         slot = self._slot_for(self.seen)

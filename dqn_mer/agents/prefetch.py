@@ -36,7 +36,7 @@ class DrawsAhead:
     """
 
     def __init__(self, target: FlatWeights) -> None:
-        self.q = make_forward(target)  # with buffers of its own
+        self.q = make_forward(target)  # with separate buffers
         self.rng_state: Mapping[str, Any] | None = None
         self._pool: ThreadPoolExecutor | None = None
         self._batch: TransitionBatch | None = None

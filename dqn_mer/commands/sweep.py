@@ -1,4 +1,4 @@
-"""``sweep``: every combination of games, agents and seeds, each trained in a process and a folder of its own.
+"""``sweep``: every combination of games, agents and seeds, each trained in a separate process and folder.
 
 Beside the run folder ``seed-N`` stands its log, ``seed-N.log``. The process that trains holds a lock on the log:
 a sweep started again waits for a run that is still in progress, instead of starting it twice.

@@ -1,4 +1,4 @@
-"""One run of a sweep: the ordinary trainer in a process of its own, on any machine that sees the folder.
+"""One run of a sweep: the ordinary trainer in a separate process, on any machine that sees the folder.
 
 The process inherits the lock on its log, and so holds it even if the sweep is killed. Windows has no such lock.
 """
@@ -153,7 +153,7 @@ def _train_words(job: Job) -> list[str]:
 
 
 def _train(words: list[str], threads: int, output: int) -> int:
-    """Train in a process of its own session, which a Ctrl-C for the sweep does not reach; returns its exit code."""
+    """Train in a separate process session, which a Ctrl-C for the sweep does not reach; returns its exit code."""
     if _stopping.is_set():
         return -signal.SIGTERM
     environment = {**os.environ, "OMP_NUM_THREADS": str(threads), "NUMBA_NUM_THREADS": str(threads)}

@@ -171,7 +171,7 @@ class EvaluationFields:
     eval_frame_limit: Annotated[int, COUNT] = 2_000
     """Frames after which an evaluation episode is truncated; good play never ends."""
     eval_worker: bool = True
-    """Evaluate in a process of its own beside training, on a CPU; off: in line, on the training device."""
+    """Evaluate in a separate process beside training, on a CPU; off: in line, on the training device."""
 
 
 @dataclass(frozen=True)
@@ -195,7 +195,7 @@ class RunFields:
     save_minutes: Annotated[float, SAVE_MINUTES] = 10.0
     """Minutes between them at most (0: by frames alone)."""
     log_dir: Path = Path("runs")
-    """Folder in which the run makes a folder of its own."""
+    """Folder in which the run makes a new folder."""
     run_dir: Path | None = None
     """Exactly this folder for the run, instead; it must not exist."""
 

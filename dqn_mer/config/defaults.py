@@ -10,7 +10,7 @@ from typing import Any
 from dqn_mer.config.combinations import TARGET_PERIODS
 from dqn_mer.config.config import AGENTS, CHOICES, Config
 
-# How the tuned defaults were found, on seeds that are not the reported ones, is told in results/README.md.
+# How the tuned defaults were found, on seeds that are not the reported ones, is explained in results/README.md.
 STATE = {"hidden_sizes": (128, 128)}
 FLAPPY = {"learning_rate": 3e-4, "target_sync_frames": 100}
 TUNED: dict[tuple[str, str, str], dict[str, Any]] = {

@@ -1,4 +1,4 @@
-"""The random numbers of a run: one seed, and a stream of its own for every part."""
+"""The random numbers of a run: one seed, and a separate stream for every part."""
 
 from __future__ import annotations
 

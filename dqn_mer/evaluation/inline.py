@@ -37,7 +37,7 @@ class EvaluationPlan(NamedTuple):
 
 
 class InlineEvaluation:
-    """Evaluates when it is asked, in this process, on a network of its own."""
+    """Evaluates when it is asked, in this process, on a separate network."""
 
     def __init__(self, plan: EvaluationPlan, device: torch.device) -> None:
         model = network_from_spec(plan.network).to(device)

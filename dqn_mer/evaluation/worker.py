@@ -1,4 +1,4 @@
-"""Evaluation beside training: in a process of its own on another core, or in line where there can be none.
+"""Evaluation beside training: in a separate process on another core, or in line where there can be none.
 
 Weights go in, rows come out under the frame they belong to, in order. Training never waits for a result unless
 `MAX_WAITING` evaluations are behind. The worker (`dqn_mer.evaluation.process`) has its own environments and network and
@@ -51,7 +51,7 @@ def complain(line: str) -> None:
 
 
 class WorkerEvaluation:
-    """Evaluates in a process of its own, always on a CPU.
+    """Evaluates in a separate process, always on a CPU.
 
     A worker that dies is replaced, and its evaluation done again. Where no worker can start, or none can make the
     environments, all is evaluated in this process instead, with the same results, and one line says why.

@@ -55,7 +55,7 @@ class ExplicitAdam:
         self.drifts = True
 
     def begin(self, examples: int) -> None:
-        """Prepare for a batch of so many examples."""
+        """Prepare for a batch of `examples` examples."""
         vector, group = self.weights.vector, self.optimizer.param_groups[0]
         state = self.optimizer.state[vector]
         if not state:  # as torch.optim.Adam makes it at its first step
@@ -119,7 +119,7 @@ class AdamDense:
         adam.elsewhere.append(span)
 
     def begin(self, examples: int) -> None:
-        """Prepare for a batch of so many examples."""
+        """Prepare for a batch of `examples` examples."""
         self.done[:] = 0
 
     def forward(self, inputs: Array) -> Array:

@@ -49,7 +49,7 @@ class Dense(Protocol):
     """
 
     def begin(self, examples: int) -> None:
-        """Prepare for a batch of so many examples."""
+        """Prepare for a batch of `examples` examples."""
 
     def forward(self, inputs: Array) -> Array:
         """Return the outputs ``(outputs,)`` of one example's ``inputs`` ``(inputs,)``."""

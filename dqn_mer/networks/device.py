@@ -18,7 +18,7 @@ def usable_cores() -> int:
 
 @contextmanager
 def processor(threads: int) -> Iterator[None]:
-    """Give PyTorch so many threads and NumPy one, and treat denormals as zero; all is put back at the end.
+    """Give PyTorch this many threads and NumPy one, and treat denormals as zero; all is put back at the end.
 
     NumPy does only the small products of one example here, for which its BLAS would wake and wait for its threads:
     on two busy cores that made an update of an MLP take 18 ms instead of 0.5. Adam's moments of weights that get no

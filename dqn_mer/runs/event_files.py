@@ -1,6 +1,6 @@
 """TensorBoard's event files, written at once by the thread that trains.
 
-The library's `EventFileWriter` writes from a thread of its own: what a kill loses is unknown, an error reaches nobody
+The library's `EventFileWriter` writes from a separate thread: what a kill loses is unknown, an error reaches nobody
 but that thread, and the file is named by a clock that may go backwards, while TensorBoard reads files in the order of
 their names. Only those two things are replaced here. All else is the library's class as it is when the file is opened:
 trackers such as Weights & Biases (``sync_tensorboard=True``) put a subclass in its place, or wrap its methods.

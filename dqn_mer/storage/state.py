@@ -109,7 +109,7 @@ class SavedState:
         return values
 
     def part(self, name: str) -> SavedState:
-        """Return the state of a part, to be read in a ``with`` block of its own."""
+        """Return the state of a part, to be read in a separate ``with`` block."""
         return SavedState(self.value(name, dict, "an object with named fields"), f"{self.path}.{name}")
 
     def array(self, name: str, dtype: DTypeLike, shape: tuple[int, ...]) -> NDArray[Any]:

@@ -1,7 +1,7 @@
 """The transfer-interference meter on a stream: how far the loss gradients of the tasks met so far agree.
 
 It looks at the same examples under every learner, so that the meters of two runs of one seed can be laid side by side;
-it draws from a generator of its own and writes to no weight or gradient, so that learning is the same without it.
+it draws from a separate generator and writes to no weight or gradient, so that learning is the same without it.
 """
 
 from __future__ import annotations

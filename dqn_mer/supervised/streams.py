@@ -109,10 +109,10 @@ class StreamSizes:
 def make_stream(kind: str, data: DataSet, sizes: StreamSizes, seed: int) -> Stream:
     """Make a stream: its angles, permutations and choice of examples are drawn from ``seed``.
 
-    - ``rotations``: each task turns all images by an angle of its own; the angles rise from 0 to 180 degrees, one drawn
+    - ``rotations``: each task turns all images by another angle; the angles rise from 0 to 180 degrees, one drawn
       uniformly from each of as many equal parts as there are tasks.
     - ``permutations`` and ``many-permutations``: each task permutes the pixels of all images in its own way.
-    - ``classes``: each task has classes of its own: a group of them (Omniglot's alphabets) or the next few.
+    - ``classes``: each task has other classes: a group of them (Omniglot's alphabets) or the next few.
 
     Raises:
         ValueError: in one line, if the data has too few images or classes for it.

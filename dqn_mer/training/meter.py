@@ -1,6 +1,6 @@
 """The transfer-interference meter: what MER is about, measured on the memory of a learning agent.
 
-It draws from a stream of random numbers of its own and writes to no weight, gradient or moment, so that training is the
+It draws from a separate stream of random numbers and writes to no weight, gradient or moment, so that training is the
 same bit for bit with and without it.
 """
 
@@ -106,7 +106,7 @@ class Meter:
             "plasticity/weight_norm": float(agent.online.vector.detach().norm()),
         }
         layers = activations(model, examples[0])
-        if layers and bool(layers[-1].isfinite().all()):  # else learning has diverged, which is told elsewhere
+        if layers and bool(layers[-1].isfinite().all()):  # else learning has diverged, which is reported elsewhere
             values["plasticity/dormant_share"] = dormant_share(layers)
             values["plasticity/feature_rank"] = float(effective_rank(layers[-1].flatten(1)))
         names = [setting.name for setting in self.schedule.settings]

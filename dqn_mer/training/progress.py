@@ -105,7 +105,7 @@ class ProgressDisplay:
             self._redraw()
 
     def message(self, text: str) -> None:
-        """Print a line of its own, above the bar where there is one; `text` is taken literally."""
+        """Print a separate line, above the bar where there is one; `text` is taken literally."""
         say(self.console, text)
 
     def close(self) -> None:

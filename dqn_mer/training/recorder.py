@@ -154,7 +154,7 @@ def log_frame_strips(task: Task, tracker: Tracker, seed: int) -> str | None:
 
 
 def _random_frames(task: Task, env: gymnasium.Env[Any, Any], seed: int) -> Iterator[NDArray[np.uint8]]:
-    """Yield every so many frames the picture of one under random play."""
+    """Yield, every `STRIP_EVERY_FRAMES` frames, the picture of one under random play."""
     rng = np.random.default_rng(seed)
     env.reset(seed=seed)
     for frame in range(STRIP_FRAMES * STRIP_EVERY_FRAMES):

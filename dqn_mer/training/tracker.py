@@ -84,7 +84,7 @@ class Tracker(AbstractContextManager["Tracker"]):
         return {"last_frame": self._last_frame, "setting": setting, "tables": tables, "events": events}
 
     def _reopen(self, run_dir: Path, saved: SavedState) -> None:
-        """Cut every log to its size in the saved state, and continue behind it; TensorBoard's in a file of its own."""
+        """Cut every log to its size in the saved state, and continue behind it; TensorBoard's in a separate file."""
         with saved, saved.part("setting") as setting, saved.part("tables") as tables, saved.part("events") as events:
             self._last_frame = saved.whole("last_frame")
             tags = ("setting/index", self._value_tag)

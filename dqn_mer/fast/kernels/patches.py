@@ -7,7 +7,7 @@ import numpy as np
 from dqn_mer.fast.kernels.dense import Array, compiled
 
 SCALED = np.arange(256, dtype=np.float32) / np.float32(255)
-"""What `ScalePixels` makes of each pixel, unless it is told to centre them."""
+"""What `ScalePixels` makes of each pixel, unless it is set to centre them."""
 
 
 def scale_pixels(pixels: Array, maps: Array, table: Array = SCALED) -> None:
