@@ -38,5 +38,5 @@ def car_task(frames_per_setting: int = 5_000) -> Task:
     return own_task(make_car, "gravity", [0.0020, 0.0025, 0.0030], frames_per_setting, network=make_network)
 
 
-if __name__ == "__main__":  # evaluation has a process of its own, which reads this file again
+if __name__ == "__main__":  # evaluation runs in a separate process, which reads this file again
     train(default_config(observation="state", agent="dqn-mer", batch_size=8), car_task(), command_line())

@@ -124,6 +124,6 @@ def test_a_state_of_another_model_is_refused() -> None:
 )
 def test_bad_arguments_are_named(arguments: dict[str, float], message: str) -> None:
     with pytest.raises(ValueError, match=message):
-        ReptileEvery(nn.Linear(1, 1), **arguments)  # type: ignore[arg-type]
+        ReptileEvery(nn.Linear(1, 1), **arguments)
     with pytest.raises(ValueError, match="model: must have parameters of a floating dtype"):
         ReptileEvery(nn.ReLU())

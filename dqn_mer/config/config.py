@@ -99,7 +99,8 @@ class AgentFields:
     step with frame_skip. The statistics under train/ are those of the first."""
     update_every: Annotated[int, COUNT] = 1
     """Frames between those that learn, which are its multiples; transitions in between are only remembered, and the
-    newest transition of an update is that of its own frame. Rows of metrics.csv on other frames have no train/loss."""
+    newest transition of an update is that of the frame that learns. Rows of metrics.csv on other frames have no
+    train/loss."""
     num_batches: Annotated[int, Range(1, 1_000, whole=True)] = 1
     """dqn-mer: batches per update (the paper's steps)."""
     within_batch_rate: Annotated[float, RATE] = 1.0

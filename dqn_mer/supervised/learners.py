@@ -1,6 +1,6 @@
 """Learners of a stream of labelled examples: online, experience replay, and MER in its three published forms.
 
-All take plain SGD steps and see each example of the stream once. `observe` is told the task for those that need it
+All take plain SGD steps and see each example of the stream once. `observe` gets the task's index for those that need it
 (`dqn_mer.supervised.regularized`, `dqn_mer.supervised.gem`); the learners of this file never look at it.
 """
 
@@ -38,7 +38,7 @@ class StreamLearner(Protocol):
 
         Args:
             example: The model's input and the label, without a row axis.
-            task: Index of its task, from 0, for learners that are told.
+            task: Index of its task, from 0, for learners that need it.
         """
 
     def stored(self) -> int:

@@ -44,7 +44,7 @@ class Meter:
     In the middle between two copies into the target network, unless it is to measure more often than there are copies.
     Right after a copy all targets have moved, mostly the same way, and gradients agree because of that: in a run on
     Catcher their mean cosine was 0.14 to 0.26 right after copies, and 0.00 to 0.05 in the middle. Where copies are
-    counted in episodes, nobody knows when the next one will be: then the middle is that of its own periods, which
+    counted in episodes, nobody knows when the next one will be: then the middle is that of the meter's periods, which
     copies do not follow, so that some measurements come soon after one and most do not.
 
     Args:

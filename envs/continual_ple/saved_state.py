@@ -81,7 +81,7 @@ def _named(env: Layer) -> dict[str, Layer]:
 
 
 def _own(layer: Layer) -> bool:
-    """Whether a layer has both `get_state` and `set_state` of its own, or is an environment whose state is known here.
+    """Whether a layer defines both `get_state` and `set_state`, or is an environment whose state is known here.
 
     A method of a wrapper may be that of what it wraps, and one of the two alone means something else in other projects.
     """

@@ -94,7 +94,7 @@ BAD_CALLS: list[tuple[Callable[[], object], str]] = [
     (lambda: metrics.retained_accuracy(np.zeros((0, 3))), "matrix must have the shape"),
     (lambda: metrics.forgetting([[1.0, math.nan]]), "not finite"),
     (lambda: metrics.learning_accuracy(MATRIX, [0, 1]), "for each of 3 segments"),
-    (lambda: metrics.learning_accuracy(MATRIX, [0.0, 1.0, 2.0]), "whole number"),  # type: ignore[list-item]
+    (lambda: metrics.learning_accuracy(MATRIX, [0.0, 1.0, 2.0]), "whole number"),
     (lambda: metrics.learning_accuracy(MATRIX, [0, 1, 3]), "settings 0 to 2"),
     (lambda: metrics.learning_accuracy(MATRIX, [0, 1, -1]), "settings 0 to 2"),
     (lambda: metrics.zero_shot_forward_transfer(MATRIX, [1.0], ORDER), "random_scores"),

@@ -19,11 +19,11 @@ SCORES = np.arange(21.0).reshape(7, 3)
 
 
 def dashed(panel: object) -> list[float]:
-    return [line.get_xdata()[0] for line in panel.lines if line.get_linestyle() == "--"]  # type: ignore[attr-defined]
+    return [line.get_xdata()[0] for line in panel.lines if line.get_linestyle() == "--"]
 
 
 def shaded(panel: object) -> list[tuple[float, float]]:
-    patches = panel.patches  # type: ignore[attr-defined]
+    patches = panel.patches
     return [(patch.get_x(), patch.get_x() + patch.get_width()) for patch in patches]
 
 
@@ -34,12 +34,12 @@ def visible_panels(figure: Figure) -> list[object]:
 def test_learning_curves_mark_borders_and_trained_segments() -> None:
     figure = learning_curves.learning_curves(FRAMES, SCORES, NAMES, [0, 1, 0], 100, "Flappy Bird", "dqn-mer, seed 1")
     panels = visible_panels(figure)
-    assert [panel.get_title(loc="left") for panel in panels] == NAMES  # type: ignore[attr-defined]
+    assert [panel.get_title(loc="left") for panel in panels] == NAMES
     assert all(dashed(panel) == pytest.approx([0.1, 0.2]) for panel in panels)
     assert np.allclose(shaded(panels[0]), [(0.0, 0.1), (0.2, 0.3)])
     assert np.allclose(shaded(panels[1]), [(0.1, 0.2)])
     assert shaded(panels[2]) == []
-    curve = panels[1].lines[-1]  # type: ignore[attr-defined]
+    curve = panels[1].lines[-1]
     assert np.allclose(curve.get_xdata(), FRAMES / 1000) and np.allclose(curve.get_ydata(), SCORES[:, 1])
     assert figure.get_suptitle() == "Flappy Bird" and "dqn-mer, seed 1" in figure.get_supxlabel()
 
@@ -148,7 +148,7 @@ def test_summary_table() -> None:
     table = scores.summary_table([[1.0, 0.1], [2.5, 3.0]], ["[a]", "b"], ["[a]", "b"], [0, 1], metrics)
     console = Console(file=io.StringIO(), width=100, force_terminal=True, _environ={"TERM": "xterm"})
     console.print(table)
-    text = console.file.getvalue()  # type: ignore[attr-defined]
+    text = console.file.getvalue()
     assert "[a]" in text and "learning accuracy: 2.00" in text and "forgetting: 0.00 1.25" in text
     assert "\x1b[1m1.0" in text and "\x1b[1m3.0" in text and "\x1b[1m2.5" not in text
     with pytest.raises(ValueError, match="order names 1 segments"):

@@ -55,8 +55,8 @@ def stand_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def swept(out: Path, **options: object) -> tuple[int, str]:
     console = Console(file=io.StringIO(), width=300)
-    code = sweep(SweepOptions(out=out, **options), TINY, console)  # type: ignore[arg-type]
-    return code, console.file.getvalue()  # type: ignore[attr-defined]
+    code = sweep(SweepOptions(out=out, **options), TINY, console)
+    return code, console.file.getvalue()
 
 
 def job(out: Path) -> Job:
@@ -233,7 +233,7 @@ def test_progress_is_read_from_the_folders(tmp_path: Path) -> None:
     (running.run_dir / "metrics.csv").write_text("frame,a\n20,1\n40,2\n")
     with display:
         display.update()
-    assert "40/120" in console.file.getvalue()  # type: ignore[attr-defined]
+    assert "40/120" in console.file.getvalue()
     (running.run_dir / "summary.json").write_text("{}")
     assert frames_done(running) == 120
 

@@ -88,7 +88,7 @@ def test_an_environment_that_only_this_process_knows(registered: str, tmp_path: 
 
 def test_a_daemon_may_have_no_children(tmp_path: Path, told: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
     """As a worker of a Pool is one."""
-    monkeypatch.setitem(multiprocessing.current_process()._config, "daemon", True)  # type: ignore[attr-defined]
+    monkeypatch.setitem(multiprocessing.current_process()._config, "daemon", True)
     worker = WorkerEvaluation(make_plan())
     inline = InlineEvaluation(make_plan(), torch.device("cpu"))
     for frame in (1, 2):
