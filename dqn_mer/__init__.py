@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from dqn_mer.config.config import Config
     from dqn_mer.config.defaults import default_config
     from dqn_mer.cross_entropy import CrossEntropy
-    from dqn_mer.fast.sequential import make_learner
+    from dqn_mer.fast.choose import make_learner
     from dqn_mer.mer import MERParameters, MERUpdate, MiniBatchUpdate
     from dqn_mer.networks.weights import FlatWeights
     from dqn_mer.public import compare, evaluate, load_agent
@@ -63,7 +63,7 @@ _HOMES = {
     "evaluate": "dqn_mer.public",
     "load_agent": "dqn_mer.public",
     "load_run": "dqn_mer.analysis.runs",
-    "make_learner": "dqn_mer.fast.sequential",
+    "make_learner": "dqn_mer.fast.choose",
     "resume_on": "dqn_mer.training.trainer",
     "train": "dqn_mer.training.trainer",
 }

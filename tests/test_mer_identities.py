@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from dqn_mer.agents.targets import HuberTDLoss
-from dqn_mer.fast.sequential import make_learner
+from dqn_mer.fast.choose import make_learner
 from dqn_mer.mer import MERParameters, MERUpdate, MiniBatchUpdate, arrange_batches
 from dqn_mer.networks.optimizers import make_optimizer
 from dqn_mer.networks.weights import FlatWeights

@@ -15,8 +15,7 @@ from dqn_mer.agents.memory import FifoMemory, Memory, ReservoirMemory
 from dqn_mer.agents.targets import HuberTDLoss
 from dqn_mer.config.config import Config
 from dqn_mer.config.seeds import Streams
-from dqn_mer.fast.mini_batch import make_mini_batch
-from dqn_mer.fast.sequential import make_learner
+from dqn_mer.fast.choose import make_learner, make_mini_batch
 from dqn_mer.mer import MERParameters, MERUpdate
 from dqn_mer.networks.weights import FlatWeights
 

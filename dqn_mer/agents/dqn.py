@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor, autograd
+from torch import Tensor
 
+from dqn_mer.agents.draws import make_draws
+from dqn_mer.agents.learning_statistics import LearningStatistics, measured_update
 from dqn_mer.agents.memory import Memory, Transition, TransitionBatch
 from dqn_mer.agents.periods import passes
-from dqn_mer.agents.prefetch import DrawsAhead, pays_ahead
 from dqn_mer.agents.targets import HuberTDLoss, td_targets
-from dqn_mer.fast.mini_batch import make_forward
+from dqn_mer.fast.choose import make_forward
 from dqn_mer.mer import Examples
 from dqn_mer.networks.own_networks import num_outputs
 from dqn_mer.networks.weights import FlatWeights
@@ -35,17 +36,6 @@ class ReplayUpdate(Protocol):
 
     def set_state(self, saved: SavedState) -> None:
         """Resume from what `get_state` gave."""
-
-
-class LearningStatistics(NamedTuple):
-    """What one update looked like, measured on its examples with the weights before it."""
-
-    loss: float
-    td_error: float
-    q_mean: float
-    q_max: float
-    gradient_norm: float
-    update_norm: float
 
 
 class DQNAgent:
@@ -84,12 +74,11 @@ class DQNAgent:
         self.target = target
         self.replay = replay
         self.memory = memory
-        self.rng = rng
         self.settings = settings
         self.loss = HuberTDLoss()
         self.device = online.vector.device
-        self.online_q, self.target_q = make_forward(online), make_forward(target)
-        self.ahead = DrawsAhead(target) if settings.newest and pays_ahead(target) else None
+        self.online_q = make_forward(online)
+        self.draws = make_draws(memory, replay.num_draws, rng, target, settings.newest)
         self.frames = 0
         self.episodes = 0
         self.updates = 0
@@ -117,30 +106,27 @@ class DQNAgent:
             Statistics if they were asked for and an update was made, else None.
         """
         settings, statistics = self.settings, None
-        syncs = self._count(frames, ended=transition.terminated or truncated)
+        sync_due = self._count(frames, ended=transition.terminated or truncated)
         if settings.clip_rewards:
             transition = transition._replace(reward=min(max(transition.reward, -1.0), 1.0))
         updates = settings.updates_per_frame if settings.learns_at(self.frames, frames) else 0
         if not (updates and settings.newest):
             self.memory.add(transition, frames)
         for left in reversed(range(updates)):
-            examples = self._examples(transition)
-            if left:
-                self._draw_ahead()
-            elif settings.newest:
+            batch, next_q = self.draws.take(transition)
+            examples = self.examples_of(batch, next_q)
+            if settings.newest and not left:
                 self.memory.add(transition, frames)
-                if not syncs:
-                    self._draw_ahead_of_next_step()
+            self.draws.prepare(sure=bool(left) or (not sync_due and self._next_step_learns()))
             if measure and statistics is None:
-                statistics = self._measured_update(examples)
+                statistics = measured_update(self.online, self.loss, examples, self.replay.update)
             else:
                 self.replay.update(examples)
             self.updates += 1
-        if syncs:
+        if sync_due:
             self.target.load(self.online.vector)
             self.target_syncs += 1
-        if syncs or not updates:
-            self._draw_ahead_of_next_step()
+        self.draws.prepare(sure=self._next_step_learns())
         return statistics
 
     def _count(self, frames: int, ended: bool) -> bool:
@@ -153,7 +139,6 @@ class DQNAgent:
 
     def get_state(self) -> State:
         """Return everything that changes while the agent learns."""
-        waiting = self.ahead.rng_state if self.ahead else None  # draws that wait are made again, from the same memory
         return {
             "online": self.online.vector.detach(),
             "target": self.target.vector.detach(),
@@ -161,7 +146,7 @@ class DQNAgent:
             "episodes": self.episodes,
             "updates": self.updates,
             "target_syncs": self.target_syncs,
-            "rng": waiting or self.rng.bit_generator.state,
+            "rng": self.draws.rng_state,
             "replay": self.replay.get_state(),
             "memory": self.memory.get_state(),
         }
@@ -180,39 +165,19 @@ class DQNAgent:
             self.episodes = saved.whole("episodes", high=self.frames) if "episodes" in saved else 0
             self.updates = saved.whole("updates", high=self.frames * self.settings.updates_per_frame)
             self.target_syncs = saved.whole("target_syncs", high=self.frames)
-            saved.generator("rng", self.rng)
+            saved.generator("rng", self.draws.rng)
             self.replay.set_state(saved.part("replay"))
             self.memory.set_state(saved.part("memory"))
         actions = num_outputs(self.online.model)
         if not ((self.memory.actions >= 0) & (self.memory.actions < actions)).all():
             raise StateError(f"{saved.path}.memory.actions: must be from 0 to {actions - 1}")
         # Made in their turn instead, their values would be rounded otherwise, as one batch with the newest's.
-        self._draw_ahead_of_next_step()
+        self.draws.prepare(sure=self._next_step_learns())
 
-    def _examples(self, newest: Transition) -> Examples:
-        """Return the examples of one update: the newest transition in row 0, and draws; or draws alone."""
-        if not self.settings.newest:
-            return self.examples_of(self.memory.read(self.memory.slots(self.replay.num_draws, self.rng)))
-        drawn = self.ahead.take() if self.ahead else None
-        if drawn is None:
-            draws = self.replay.num_draws if len(self.memory) else 0
-            return self.examples_of(self.memory.sample(draws, self.rng, newest))
-        batch, drawn_q = drawn
-        batch.set_row(0, newest)
-        newest_q = self.target_q(torch.from_numpy(batch.next_observations[:1]))
-        return self.examples_of(batch, torch.cat([newest_q, drawn_q]))
-
-    def _draw_ahead_of_next_step(self) -> None:
-        """Make the draws of the next step's first update, if it is certain that there will be one."""
-        ends = range(1, self.settings.frame_skip + 1)
-        if all(self.settings.learns_at(self.frames + frames, frames) for frames in ends):
-            self._draw_ahead()
-
-    def _draw_ahead(self) -> None:
-        """Make the draws of the next update, which are the same then: the memory stays as it is until it is made."""
-        if self.ahead and len(self.memory):
-            rng_state = self.rng.bit_generator.state
-            self.ahead.start(self.memory.draw(self.replay.num_draws, self.rng), rng_state)
+    def _next_step_learns(self) -> bool:
+        """Return whether it is certain that the next step makes an update, however many frames it takes."""
+        lengths = range(1, self.settings.frame_skip + 1)
+        return all(self.settings.learns_at(self.frames + frames, frames) for frames in lengths)
 
     @torch.no_grad()
     def examples_of(self, batch: TransitionBatch, next_q: Tensor | None = None) -> Examples:
@@ -225,36 +190,15 @@ class DQNAgent:
             batch: the transitions.
             next_q: Q̂(s', ·) of them, if it is known.
         """
-        observations, actions, rewards, next_observations, terminated = (
-            torch.from_numpy(part).to(self.device) for part in batch
+        observations, actions, rewards, terminated = (
+            torch.from_numpy(part).to(self.device)
+            for part in (batch.observations, batch.actions, batch.rewards, batch.terminated)
         )
+        next_observations = torch.from_numpy(batch.next_observations)
         if next_q is None:
-            next_q = self.target_q(next_observations)
-        selecting_q = self.online_q(next_observations) if self.settings.double_q else None
+            next_q = self.draws.target_q(next_observations.to(self.device))
+        selecting_q = self.online_q(next_observations.to(self.device)) if self.settings.double_q else None
         return observations, actions, td_targets(rewards, terminated, next_q, self.settings.discount, selecting_q)
-
-    def _measured_update(self, examples: Examples) -> LearningStatistics:
-        observations, actions, targets = examples
-        before = self.online.snapshot()
-        gradient = self.online.vector.grad
-        assert gradient is not None  # FlatWeights gave it one
-        gradient.zero_()
-        q = self.online.model(observations)
-        loss = self.loss(q, actions, targets).mean()
-        autograd.backward([loss])
-        gradient_norm = float(gradient.norm())
-        with torch.no_grad():
-            td_error = (q.gather(1, actions.unsqueeze(1)).squeeze(1) - targets).abs().mean()
-        self.replay.update(examples)
-        update_norm = float((self.online.snapshot() - before).norm())
-        return LearningStatistics(
-            float(loss.detach()),
-            float(td_error),
-            float(q.detach().mean()),
-            float(q.detach().max()),
-            gradient_norm,
-            update_norm,
-        )
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""The steps of `torch.optim.Adam`, on its own state, example by example, compiled by Numba.
+"""The steps of `torch.optim.Adam`, on its own state, example by example (`kernels.adam`).
 
 The gradient of a dense layer from one example is an outer product, zero in every row whose input is zero. Such a row
 still moves, by its momentum, but nothing reads it before its input is active again: its steps are put off until
@@ -15,18 +15,14 @@ from torch import nn
 from torch.optim import Optimizer
 
 from dqn_mer.fast.dense import shared
-from dqn_mer.fast.kernels.dense import Array, compiled, product_of_active
+from dqn_mer.fast.kernels.adam import advance, interpolate, step
+from dqn_mer.fast.kernels.dense import Array, product_of_active
 from dqn_mer.networks.weights import FlatWeights
 
 MAX_EPSILON_DRIFT = 0.02
-"""Most that ε may change over a batch, set against √v of before it, for steps to be taken at once (see `_coasting`)."""
+"""Most that ε may change over a batch, set against √v of before it, for steps to be taken at once.
 
-
-def has_adam_form(optimizer: Optimizer) -> bool:
-    """Whether a step of ``optimizer`` is that of Kingma and Ba, 2015, and nothing else."""
-    if type(optimizer) is not torch.optim.Adam or len(optimizer.param_groups) != 1:
-        return False
-    return not any(optimizer.param_groups[0][name] for name in ("weight_decay", "amsgrad", "maximize"))
+`kernels.adam` says why."""
 
 
 class ExplicitAdam:
@@ -84,7 +80,7 @@ class ExplicitAdam:
         self.sizes[self.count] *= boost
         size, scale = self.sizes[self.count], self.scales[self.count]
         for span in self.spans:
-            _step(
+            step(
                 self.values[span], self.first[span], self.second[span], self.gradient[span], size, scale, self.constants
             )
         self.count += 1
@@ -142,122 +138,11 @@ class AdamDense:
         """Take all steps that were put off, and then the Reptile step."""
         self._advance(np.zeros_like(self.inputs), finish=True)
         if reptile_rate != 1.0:
-            _interpolate(self.before, self.matrix, self.matrix.dtype.type(reptile_rate))
+            interpolate(self.before, self.matrix, self.matrix.dtype.type(reptile_rate))
 
     def _advance(self, inputs: Array, finish: bool = False) -> None:
         adam = self.adam
         first, second = (part[self.span].reshape(self.matrix.shape) for part in (adam.first, adam.second))
         steps = adam.count, adam.sizes, adam.scales, adam.constants, adam.drifts
-        arrays = self.matrix, first, second, self.before, self.done
-        _advance(*arrays, self.inputs, self.gradient, steps, inputs, self.outputs, finish)
-
-
-@compiled
-def _step(weights: Array, first: Array, second: Array, gradient: Array, size: Any, scale: Any, constants: Any) -> None:
-    """Take one step in place; all arrays ``(n,)``."""
-    beta1, rest1, beta2, rest2, epsilon = constants
-    for i in range(weights.shape[0]):
-        mean = beta1 * first[i] + rest1 * gradient[i]
-        square = beta2 * second[i] + rest2 * gradient[i] * gradient[i]
-        first[i], second[i] = mean, square
-        weights[i] -= size * mean / (np.sqrt(square) * scale + epsilon)
-
-
-@compiled
-def _coasting(steps: tuple[Any, ...]) -> Array:
-    """Return, for each number of steps done, the one step that all from there to now amount to without a gradient.
-
-    Then m and v only decay, and the steps sum to Σ c_j m / (√v + ε_j) with c_j = size_j β1ⁿ / (β2^(n/2) scale_j) and
-    ε_j = ε / (β2^(n/2) scale_j) after n of them. The ε_j hardly differ: with their mean, weighted by c_j, the error is
-    of second order, and matters only where √v is as small as ε. Where they differ more (in the first
-    hundreds of steps of all) `_advance` takes the steps singly.
-
-    Returns:
-        Size, scale, β1ⁿ, β2ⁿ and ε of that step, in rows; ``(steps now, 5)``.
-    """
-    count, sizes, scales, (beta1, _, beta2, _, epsilon), _ = steps
-    table = np.empty((count, 5), sizes.dtype)
-    beta1, beta2, epsilon = np.float64(beta1), np.float64(beta2), np.float64(epsilon)
-    total, weighted, decay1, decay2 = 0.0, 0.0, 1.0, 1.0
-    for done in range(count - 1, -1, -1):
-        size, scale = np.float64(sizes[done]), np.float64(scales[done])
-        total = beta1 / np.sqrt(beta2) * (size / scale + total)
-        weighted = beta1 / beta2 * (size * epsilon / scale**2 + weighted)
-        decay1 *= beta1
-        decay2 *= beta2
-        # As a step it divides the decayed m by the root of the decayed v.
-        table[done, 0], table[done, 1] = total / decay1, 1 / np.sqrt(decay2)
-        table[done, 2], table[done, 3], table[done, 4] = decay1, decay2, weighted / total
-    return table
-
-
-@compiled
-def _advance(
-    matrix: Array,
-    first: Array,
-    second: Array,
-    before: Array,
-    done: Array,
-    last_inputs: Array,
-    gradient: Array,
-    steps: tuple[Any, ...],
-    inputs: Array,
-    outputs: Array,
-    finish: bool,
-) -> None:
-    """Bring rows up to date, those of ``inputs`` and of ``last_inputs`` or all; add ``inputs @ matrix`` to ``outputs``.
-
-    One function, and plain loops over slices: calls for each row took as long as half of the steps.
-
-    Args:
-        matrix: the weights, ``(inputs, outputs)``.
-        first: Adam's first moments, same shape.
-        second: Adam's second moments, same shape.
-        before: same shape; a row's weights are copied to it before its first step of the batch.
-        done: steps of the batch that each row has taken, ``(inputs,)``.
-        last_inputs: inputs at the last step, whose rows have that one to take and no other.
-        gradient: d loss / d outputs at the last step.
-        steps: how many so far, their sizes and scales, Adam's constants, whether ε drifts.
-        inputs: of the next example.
-        outputs: to be added to.
-        finish: bring all rows up to date.
-    """
-    count, sizes, scales, (beta1, rest1, beta2, rest2, epsilon), drifts = steps
-    coasting, columns, zero = _coasting(steps), matrix.shape[1], matrix.dtype.type(0)
-    for row in range(matrix.shape[0]):
-        weights, means, squares, last, value = matrix[row], first[row], second[row], last_inputs[row], inputs[row]
-        if done[row] < count and (finish or value != 0 or last != 0):
-            if done[row] == 0:
-                start = before[row]
-                for i in range(columns):
-                    start[i] = weights[i]
-            at_once = last == 0 and not drifts
-            for step in range(count - 1 if at_once else done[row], count):
-                size, scale, keep1, add1, keep2, add2, small = (
-                    sizes[step], scales[step], beta1, rest1, beta2, rest2, epsilon,
-                )  # fmt: skip
-                if at_once:
-                    size, scale, keep1, keep2, small = coasting[done[row]]
-                    add1, add2 = zero, zero
-                share = value if step == count - 1 else zero
-                for i in range(columns):
-                    slope = last * gradient[i]
-                    mean = keep1 * means[i] + add1 * slope
-                    square = keep2 * squares[i] + add2 * slope * slope
-                    means[i], squares[i] = mean, square
-                    weight = weights[i] - size * mean / (np.sqrt(square) * scale + small)
-                    weights[i] = weight
-                    outputs[i] += share * weight
-            done[row] = count
-        elif value != 0:
-            for i in range(columns):
-                outputs[i] += value * weights[i]
-
-
-@compiled
-def _interpolate(before: Array, matrix: Array, rate: Any) -> None:
-    """Set ``matrix`` to ``before + rate (matrix - before)``, both ``(inputs, outputs)``."""
-    for row in range(matrix.shape[0]):
-        start, weights = before[row], matrix[row]
-        for i in range(weights.shape[0]):
-            weights[i] = start[i] + rate * (weights[i] - start[i])
+        rows, last_example = (self.matrix, first, second, self.before), (self.inputs, self.gradient)
+        advance(rows, self.done, last_example, steps, inputs, self.outputs, finish)

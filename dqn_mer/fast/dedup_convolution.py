@@ -19,12 +19,11 @@ from dqn_mer.fast.kernels.dedup import (
     cut_pixels,
     cut_rows,
     features,
-    find_distinct,
     gather,
-    hash_factors,
     number_pixels,
     spread,
 )
+from dqn_mer.fast.kernels.distinct import find_distinct, hash_factors
 from dqn_mer.fast.kernels.patches import SCALED, add_bias_relu, relu_backward
 
 

@@ -10,24 +10,16 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from torch import nn
 from torch.optim import Optimizer
 
-from dqn_mer.cross_entropy import CrossEntropy
-from dqn_mer.fast.kernels.dense import COMPILED, Array, compiled, dense_forward, dense_step_kernel
-from dqn_mer.mer import NEWEST, Examples, Loss
-from dqn_mer.networks.weights import LARGE_WEIGHTS, FlatWeights
-
-
-def fits_dense_loop(weights: FlatWeights, loss: Loss, plain_sgd: bool) -> bool:
-    """Whether `DenseLoopLearner` takes a model that has an explicit form: by its layers, its loss and its step."""
-    layers = [layer for layer in weights.model.children() if not isinstance(layer, nn.ReLU)]
-    small = all(isinstance(layer, nn.Linear) and layer.weight.numel() < LARGE_WEIGHTS for layer in layers)
-    return COMPILED and plain_sgd and type(loss) is CrossEntropy and small
+from dqn_mer.fast.forms import layers_of
+from dqn_mer.fast.kernels.dense import Array, compiled, dense_forward, dense_step_kernel
+from dqn_mer.mer import NEWEST, Examples
+from dqn_mer.networks.weights import FlatWeights
 
 
 class DenseLoopLearner:
-    """The inner loop of a ReLU MLP with cross-entropy, for which `fits_dense_loop` holds.
+    """The inner loop of a ReLU MLP without a large layer, with `CrossEntropy` as its loss.
 
     Args:
         weights: Of the model that learns.
@@ -37,7 +29,7 @@ class DenseLoopLearner:
     def __init__(self, weights: FlatWeights, optimizer: Optimizer) -> None:
         self.weights = weights
         self.optimizer = optimizer
-        linear = [layer for layer in weights.model.children() if isinstance(layer, nn.Linear)]
+        linear = layers_of(weights.model).linear
         self.sizes = np.array([linear[0].in_features, *(layer.out_features for layer in linear)], np.int64)
         self.vector: Array = weights.vector.detach().numpy()
 

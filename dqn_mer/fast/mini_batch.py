@@ -6,46 +6,24 @@ As in `sequential` both passes are written out, here for all examples at once, w
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import torch
 from torch import Tensor, autograd, nn
 from torch.optim import Optimizer
 
 from dqn_mer.fast.dedup_convolution import DistinctStack
 from dqn_mer.fast.dense import shared, step_product
-from dqn_mer.fast.kernels.dedup import MAX_CHANNELS
-from dqn_mer.fast.kernels.dense import COMPILED, product
-from dqn_mer.fast.sequential import has_explicit_form, is_plain_sgd
+from dqn_mer.fast.forms import is_plain_sgd, layers_of
+from dqn_mer.fast.kernels.dense import product
 from dqn_mer.mer import Examples, Loss, MiniBatchUpdate
 from dqn_mer.networks.q_network import pixel_table
 from dqn_mer.networks.weights import FlatWeights
-
-
-def has_batch_form(weights: FlatWeights) -> bool:
-    """Whether `BatchNetwork` takes this model."""
-    if not COMPILED or weights.vector.device.type != "cpu" or not has_explicit_form(weights.model):
-        return False
-    convolutions = [layer for layer in weights.model.children() if isinstance(layer, nn.Conv2d)]
-    return not convolutions or convolutions[0].in_channels <= MAX_CHANNELS
-
-
-def make_forward(weights: FlatWeights) -> Callable[[Tensor], Tensor]:
-    """Return the fastest exact forward pass from ``(n, ...)`` to ``(n, outputs)``, to be called without gradients."""
-    return BatchNetwork(weights).values if has_batch_form(weights) else weights.model
-
-
-def make_mini_batch(weights: FlatWeights, loss: Loss, optimizer: Optimizer, batch_size: int) -> MiniBatchUpdate:
-    """Return the fastest exact mini-batch update; the arguments are `MiniBatchUpdate`'s."""
-    kind = ExplicitMiniBatchUpdate if has_batch_form(weights) else MiniBatchUpdate
-    return kind(weights, loss, optimizer, batch_size)
 
 
 class ExplicitMiniBatchUpdate(MiniBatchUpdate):
     """Ordinary experience replay with both passes written out; with plain SGD every layer steps its own weights.
 
     Args:
-        weights: of a model for which `has_batch_form` holds.
+        weights: of a model for which `has_explicit_form` and `has_patch_form` hold.
         loss: per-example loss.
         optimizer: over ``weights.vector``.
         batch_size: examples to draw from memory; the newest is one more.
@@ -75,14 +53,12 @@ class BatchNetwork:
     """Forward pass, backward pass and SGD step of a model for whole batches.
 
     Args:
-        weights: of a model for which `has_batch_form` holds.
+        weights: of a model for which `has_explicit_form` and `has_patch_form` hold.
     """
 
     def __init__(self, weights: FlatWeights) -> None:
         self.model = weights.model
-        layers = list(self.model.children())
-        convolutions = [layer for layer in layers if isinstance(layer, nn.Conv2d)]
-        linear = [layer for layer in layers if isinstance(layer, nn.Linear)]
+        convolutions, linear = layers_of(self.model)
         self.convolutions = DistinctStack(convolutions, pixel_table(self.model)) if convolutions else None
         self.dense = [BatchDense(layer, relu=layer is not linear[-1]) for layer in linear]
 

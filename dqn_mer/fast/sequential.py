@@ -8,149 +8,66 @@ batch together. `AutogradLearner` is the oracle, and the way for every other mod
 
 from __future__ import annotations
 
-from typing import Any, Protocol, runtime_checkable
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from dqn_mer.fast.adam import AdamDense, ExplicitAdam, has_adam_form
+from dqn_mer.fast.adam import AdamDense, ExplicitAdam
 from dqn_mer.fast.convolution import ConvolutionStack
-from dqn_mer.fast.cuda_graph import GraphLearner
 from dqn_mer.fast.dedup_convolution import DistinctStack
-from dqn_mer.fast.dense import Array, Dense, DirectDense, LargeDense, LazyDense
-from dqn_mer.fast.dense_loop import DenseLoopLearner, fits_dense_loop
-from dqn_mer.fast.kernels.dedup import MAX_CHANNELS
-from dqn_mer.fast.kernels.dense import COMPILED
-from dqn_mer.mer import NEWEST, AutogradLearner, Examples, Loss, SequentialLearner, step_with_boost
-from dqn_mer.networks.q_network import ScalePixels, pixel_table
-from dqn_mer.networks.weights import FlatWeights, is_large
+from dqn_mer.fast.dense import Array, Dense, LazyDense
+from dqn_mer.fast.forms import ExplicitLoss, is_plain_sgd, layers_of
+from dqn_mer.mer import NEWEST, Examples, step_with_boost
+from dqn_mer.networks.weights import FlatWeights
 
-MAX_DISTINCT_SHARE = 0.42
-"""Most of a screen's patches that may be distinct for it to be quicker to look for equal ones.
-
-In Catcher it is 0.07, and an update that looks takes 0.6 of the time with SGD and 0.86 with Adam. In Flappy Bird it is
-0.3 to 0.6: at 0.34 an update takes 0.88 of the time with SGD and 0.96 with Adam, at 0.44 the same, at 0.55 1.03 times.
-"""
-
-
-@runtime_checkable
-class ExplicitLoss(Protocol):
-    """A per-example loss that also gives its gradient in closed form."""
-
-    def __call__(self, outputs: Tensor, *targets: Tensor) -> Tensor:
-        """Return the losses, shape ``(n,)``, of ``outputs`` ``(n, k)``."""
-
-    def output_gradient(self, outputs: Array, *targets: Any) -> Array:
-        """Return d loss / d outputs, shape ``(k,)``, of one example's ``outputs`` ``(k,)``."""
-
-
-def make_learner(weights: FlatWeights, loss: Loss, optimizer: Optimizer, cuda_graph: bool = False) -> SequentialLearner:
-    """Return the fastest exact inner loop for this model, loss and optimizer; on CUDA, as a graph if asked for."""
-    device = weights.vector.device.type
-    if COMPILED and device == "cpu" and isinstance(loss, ExplicitLoss) and has_explicit_form(weights.model):
-        if fits_dense_loop(weights, loss, is_plain_sgd(optimizer)):
-            return DenseLoopLearner(weights, optimizer)
-        return ExplicitLearner(weights, loss, optimizer)
-    general = AutogradLearner(weights, loss, optimizer)
-    if cuda_graph and device == "cuda":
-        return GraphLearner(general, capture=True)
-    return general
-
-
-def has_explicit_form(model: nn.Module) -> bool:
-    """Whether ``model`` is ``[ScalePixels, (Conv2d, ReLU)+, Flatten,] (Linear, ReLU)*, Linear`` and nothing else.
-
-    Convolutions must have no padding, dilation or groups, and all layers biases. Frozen or shared weights are
-    left to autograd.
-    """
-    if type(model) is not nn.Sequential or len(list(model.children())) != len(model):
-        return False
-    if not all(parameter.requires_grad for parameter in model.parameters()):
-        return False
-    kinds = "".join(_KIND_LETTERS.get(type(layer), "?") for layer in model)
-    dense = kinds
-    if kinds.startswith("S"):
-        convolutions, flatten, dense = kinds[1:].partition("F")
-        if not flatten or not convolutions or convolutions != "CR" * (len(convolutions) // 2):
-            return False
-    if dense != "LR" * (len(dense) // 2) + "L":
-        return False
-    return all(_is_plain(layer) for layer in model)
-
-
-_KIND_LETTERS: dict[type[nn.Module], str] = {
-    ScalePixels: "S",
-    nn.Conv2d: "C",
-    nn.ReLU: "R",
-    nn.Flatten: "F",
-    nn.Linear: "L",
-}
-
-
-def _is_plain(layer: nn.Module) -> bool:
-    if isinstance(layer, nn.Conv2d):
-        plain = layer.padding == (0, 0) and layer.dilation == (1, 1) and layer.groups == 1
-        return plain and layer.bias is not None
-    if isinstance(layer, nn.Flatten):
-        return (layer.start_dim, layer.end_dim) == (1, -1)
-    return not isinstance(layer, nn.Linear) or layer.bias is not None
-
-
-def is_plain_sgd(optimizer: Optimizer) -> bool:
-    """Whether a step of ``optimizer`` is ``θ -= learning_rate * gradient`` and nothing else."""
-    if type(optimizer) is not torch.optim.SGD or len(optimizer.param_groups) != 1:
-        return False
-    return not any(optimizer.param_groups[0][name] for name in ("momentum", "weight_decay", "nesterov", "maximize"))
+Stack = ConvolutionStack | DistinctStack
 
 
 class ExplicitLearner:
-    """The inner loop for a model with an explicit form, on a CPU with Numba.
+    """The inner loop for a model with an explicit form, on a CPU with Numba; `choose.make_explicit_learner` makes it.
 
     With plain SGD every layer steps its own weights; with any other optimizer the layers write the gradient and
     the optimizer takes the step, example by example.
 
     Args:
-        weights: of a model for which `has_explicit_form` holds.
-        loss: with its gradient in closed form.
-        optimizer: over ``weights.vector``.
+        weights: Weights of a model for which `has_explicit_form` holds.
+        loss: Per-example loss, with its gradient in closed form.
+        optimizer: Optimizer over ``weights.vector``.
+        dense: The model's dense layers, in order.
+        choose_convolutions: Gives the form of the convolutions for a batch of pixels; None for a model without any.
+        adam: Takes the steps, if the optimizer is Adam.
     """
 
-    def __init__(self, weights: FlatWeights, loss: ExplicitLoss, optimizer: Optimizer) -> None:
+    def __init__(
+        self,
+        weights: FlatWeights,
+        loss: ExplicitLoss,
+        optimizer: Optimizer,
+        dense: Sequence[Dense],
+        choose_convolutions: Callable[[Array], Stack] | None,
+        adam: ExplicitAdam | None,
+    ) -> None:
         self.weights = weights
         self.loss = loss
         self.optimizer = optimizer
+        self.dense = dense
+        self.choose_convolutions = choose_convolutions
+        self.convolutions: Stack | None = None
+        self.adam = adam
         self.plain_sgd = is_plain_sgd(optimizer)
-        self.adam = ExplicitAdam(optimizer, weights) if has_adam_form(optimizer) else None
-        self.stacked = [layer for layer in weights.model.children() if isinstance(layer, nn.Conv2d)]
-        self.by_example: ConvolutionStack | None = None
-        self.table = pixel_table(weights.model)
-        self.by_patch = DistinctStack(self.stacked, self.table) if self._takes_patches() else None
-        self.convolutions: ConvolutionStack | DistinctStack | None = None
-        linear = [layer for layer in weights.model.children() if isinstance(layer, nn.Linear)]
-        self.dense: list[Dense] = [self._dense(layer, relu=layer is not linear[-1]) for layer in linear]
+        linear = layers_of(weights.model).linear
         # The parts of the weight vector whose steps are taken at once, and so need a Reptile step of their own.
         self.direct = weights.spans_without(
             [
                 weights.span_of(layer.weight)
-                for layer, dense in zip(linear, self.dense, strict=True)
-                if isinstance(dense, LazyDense | AdamDense)
+                for layer, form in zip(linear, dense, strict=True)
+                if isinstance(form, LazyDense | AdamDense)
             ]
         )
-
-    def _takes_patches(self) -> bool:
-        return bool(self.stacked) and self.stacked[0].in_channels <= MAX_CHANNELS
-
-    def _dense(self, layer: nn.Linear, relu: bool) -> Dense:
-        if not is_large(layer.weight.shape):
-            return DirectDense(layer, relu)
-        if self.plain_sgd:
-            return LazyDense(layer, relu)
-        if self.adam is not None:
-            return AdamDense(layer, self.weights.span_of(layer.weight), relu, self.adam)
-        return LargeDense(layer, relu)
 
     @torch.no_grad()
     def learn(self, examples: Examples, batch: NDArray[np.int64], newest_boost: float, reptile_rate: float) -> None:
@@ -158,8 +75,8 @@ class ExplicitLearner:
         vector = self.weights.vector.detach()
         before = [vector[span].clone() for span in self.direct] if reptile_rate != 1.0 else []
         observations, *targets = (part.numpy() for part in examples)
-        if self.stacked:
-            self.convolutions = self._convolutions(observations)
+        if self.choose_convolutions is not None:
+            self.convolutions = self.choose_convolutions(observations)
         if self.adam is not None:
             self.adam.begin(len(batch))
         for layer in self.dense:
@@ -171,15 +88,6 @@ class ExplicitLearner:
             layer.finish(reptile_rate)
         for span, start in zip(self.direct, before, strict=False):
             vector[span] = torch.lerp(start, vector[span], reptile_rate)
-
-    def _convolutions(self, pixels: Array) -> ConvolutionStack | DistinctStack:
-        """Return the quicker form of the convolutions, by the newest example's screen."""
-        if self.by_patch is not None and pixels.dtype == np.uint8:
-            if self.by_patch.distinct_share(pixels[:1]) <= MAX_DISTINCT_SHARE:
-                return self.by_patch
-        if self.by_example is None:
-            self.by_example = ConvolutionStack(self.stacked, pixels.shape[1:], self.table)
-        return self.by_example
 
     def _learn_one(self, observation: Array, targets: list[Any], boost: float) -> None:
         """Take the optimizer step for one example, whose ``observation`` is ``(1, ...)``."""

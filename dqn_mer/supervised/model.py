@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, autograd, nn
 
 from dqn_mer.cross_entropy import CrossEntropy
-from dqn_mer.fast.mini_batch import BatchNetwork, has_batch_form
+from dqn_mer.fast.choose import make_batch_network
 from dqn_mer.mer import Examples
 from dqn_mer.networks.weights import FlatWeights
 
@@ -45,7 +45,7 @@ def make_gradient(weights: FlatWeights) -> Callable[[Examples], Tensor]:
     gradient = weights.vector.grad
     assert gradient is not None  # FlatWeights gives the vector one
     loss = CrossEntropy()
-    network = BatchNetwork(weights) if has_batch_form(weights) else None
+    network = make_batch_network(weights)
 
     def by_autograd(examples: Examples) -> Tensor:
         inputs, labels = examples

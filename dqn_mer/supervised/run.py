@@ -12,7 +12,7 @@ import torch
 
 from dqn_mer.analysis.metrics import continual_summary
 from dqn_mer.analysis.scores import read_evaluations, score_matrix, write_matrix
-from dqn_mer.fast.mini_batch import make_forward
+from dqn_mer.fast.choose import make_forward
 from dqn_mer.networks.weights import FlatWeights
 from dqn_mer.storage.state import SavedState, State, StateError
 from dqn_mer.supervised.build import build_learner

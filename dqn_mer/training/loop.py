@@ -14,7 +14,7 @@ from continual_ple import saved_state
 from continual_ple.frame_skip import FRAMES_PLAYED
 from continual_ple.tasks import Task
 from dqn_mer.agents.build import build_agent, build_exploration, describe_network
-from dqn_mer.agents.dqn import LearningStatistics
+from dqn_mer.agents.learning_statistics import LearningStatistics
 from dqn_mer.agents.memory import Transition
 from dqn_mer.agents.periods import passes
 from dqn_mer.config.config import RANGES, Config

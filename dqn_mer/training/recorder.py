@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 
 from continual_ple.own import RENDER_MODE
 from continual_ple.tasks import STATISTICS, Task, why_not_drawn
-from dqn_mer.agents.dqn import DQNAgent, LearningStatistics
+from dqn_mer.agents.dqn import DQNAgent
+from dqn_mer.agents.learning_statistics import LearningStatistics
 from dqn_mer.evaluation.evaluator import episode_score
 from dqn_mer.storage.state import SavedState, State
 from dqn_mer.training.meter import Meter

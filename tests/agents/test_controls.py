@@ -11,13 +11,13 @@ import torch
 
 from continual_ple.settings import default_schedule
 from dqn_mer.agents.dqn import DQNAgent, DQNParameters
+from dqn_mer.agents.draws import DrawsAlone
 from dqn_mer.agents.memory import FifoMemory, Transition
 from dqn_mer.agents.targets import HuberTDLoss
 from dqn_mer.evaluation.checkpoint import CheckpointError, load_checkpoint, save_checkpoint
+from dqn_mer.fast.choose import make_explicit_learner, make_forward, make_mini_batch
 from dqn_mer.fast.convolution import ConvolutionStack
 from dqn_mer.fast.dedup_convolution import DistinctStack
-from dqn_mer.fast.mini_batch import make_forward, make_mini_batch
-from dqn_mer.fast.sequential import ExplicitLearner
 from dqn_mer.mer import AutogradLearner, Examples, MERParameters, MERUpdate, MiniBatchUpdate
 from dqn_mer.networks.optimizers import make_optimizer
 from dqn_mer.networks.q_network import ScalePixels, build_network, network_spec
@@ -160,7 +160,7 @@ def test_without_the_newest_all_are_draws_from_a_memory_that_holds_it() -> None:
     assert {len(batch) for batch in batches} == {3}
     shares = np.mean([number in batch for number, batch in enumerate(batches[98:], start=99)])
     assert 0 < shares < 0.1  # by chance alone: 3 draws of 100
-    assert agent.ahead is None
+    assert type(agent.draws) is DrawsAlone
 
 
 def test_a_state_of_before_these_counts_is_taken_up() -> None:
@@ -206,7 +206,7 @@ def test_momentum_by_hand() -> None:
 @pytest.mark.parametrize("nesterov", [False, True])
 def test_momentum_is_the_same_in_every_inner_loop(nesterov: bool) -> None:
     ends = []
-    for kind in (AutogradLearner, ExplicitLearner):
+    for kind in (AutogradLearner, make_explicit_learner):
         model, examples = make_problem(BIG_CNN, 5, torch.float64)
         weights = FlatWeights(model)
         optimizer = make_optimizer("sgd", weights, 0.01, momentum=0.9, nesterov=nesterov)
@@ -252,7 +252,7 @@ def test_scalings_by_hand_and_as_tables() -> None:
 @pytest.mark.parametrize("stack", [ConvolutionStack, DistinctStack])
 def test_centred_pixels_learn_the_same_on_every_path(stack: type, monkeypatch: pytest.MonkeyPatch) -> None:
     share = 1.0 if stack is DistinctStack else 0.0
-    monkeypatch.setattr("dqn_mer.fast.sequential.MAX_DISTINCT_SHARE", share)
+    monkeypatch.setattr("dqn_mer.fast.choose.MAX_DISTINCT_SHARE", share)
     _, (pixels, *targets) = make_problem(BIG_CNN, 5, torch.float32)
     examples = (sparse(pixels), *targets)
     ends, values = [], []
@@ -260,7 +260,7 @@ def test_centred_pixels_learn_the_same_on_every_path(stack: type, monkeypatch: p
         weights = FlatWeights(build_network((4, 84, 84), 3, (512,), seed=2, input_scaling="centred"))
         values.append(make_forward(weights)(examples[0]) if fast else weights.model(examples[0]).detach())
         optimizer = make_optimizer("sgd", weights, 0.01)
-        learner = (ExplicitLearner if fast else AutogradLearner)(weights, HuberTDLoss(), optimizer)
+        learner = (make_explicit_learner if fast else AutogradLearner)(weights, HuberTDLoss(), optimizer)
         MERUpdate(weights, learner, MERParameters(4), np.random.default_rng(0)).update(examples)
         assert not fast or type(learner.convolutions) is stack
         mini = make_mini_batch if fast else MiniBatchUpdate

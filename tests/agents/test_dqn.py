@@ -11,7 +11,7 @@ from dqn_mer.agents.exploration import EpsilonSchedule, Exploration
 from dqn_mer.agents.memory import ReservoirMemory, Transition
 from dqn_mer.agents.targets import HuberTDLoss, td_targets
 from dqn_mer.config.seeds import spawn_streams
-from dqn_mer.fast.sequential import make_learner
+from dqn_mer.fast.choose import make_learner
 from dqn_mer.mer import Examples, MERParameters, MERUpdate
 from dqn_mer.networks.optimizers import make_optimizer
 from dqn_mer.networks.q_network import build_network
@@ -98,7 +98,7 @@ def test_targets_come_from_the_target_network() -> None:
     agent.online.load(torch.zeros_like(agent.online.vector))
     agent.observe(transition(1))
     with torch.no_grad():
-        future = agent.target_q(torch.tensor([[2.0, 2.0]])).max()
+        future = agent.draws.target_q(torch.tensor([[2.0, 2.0]])).max()
     assert torch.equal(replay.seen[0][2], 1.0 + 0.5 * future.unsqueeze(0))
 
 
@@ -106,7 +106,7 @@ def test_double_q_uses_the_online_network_to_select() -> None:
     replay = Recording()
     agent = make_agent(replay, double_q=True, warmup=0)
     with torch.no_grad():
-        target_q = agent.target_q(torch.tensor([[2.0, 2.0]]))[0]
+        target_q = agent.draws.target_q(torch.tensor([[2.0, 2.0]]))[0]
         worst = int(target_q.argmin())
         agent.online.vector.zero_()
         agent.online.model[-1].bias[worst] = 1.0

@@ -7,7 +7,7 @@ import pytest
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
-from dqn_mer.fast.kernels import dedup
+from dqn_mer.fast.kernels import dedup, distinct
 from tests.helpers.closeness import check_sums
 from tests.helpers.mer_problems import needs_numba
 
@@ -26,7 +26,7 @@ def numbered(
 ) -> tuple[NDArray[np.int64], NDArray[np.int32], NDArray[np.int32]]:
     """Return places and numbers of the distinct patches, and all patches, ``(n, down, across, kernel y, kernel x)``."""
     patches = sliding_window_view(maps, kernel, axis=(1, 2))[:, :: stride[0], :: stride[1]]
-    found, places = dedup.find_distinct(maps, kernel, stride, factors or dedup.hash_factors(kernel))
+    found, places = distinct.find_distinct(maps, kernel, stride, factors or distinct.hash_factors(kernel))
     assert found.shape == patches.shape[:3]
     return places, found, patches
 

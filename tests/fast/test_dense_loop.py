@@ -7,8 +7,9 @@ import pytest
 import torch
 
 from dqn_mer.cross_entropy import CrossEntropy
+from dqn_mer.fast.choose import make_learner
 from dqn_mer.fast.dense_loop import DenseLoopLearner
-from dqn_mer.fast.sequential import ExplicitLearner, make_learner
+from dqn_mer.fast.sequential import ExplicitLearner
 from dqn_mer.mer import AutogradLearner
 from dqn_mer.networks.weights import FlatWeights
 from dqn_mer.supervised.model import build_mlp

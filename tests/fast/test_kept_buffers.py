@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from continual_ple.settings import Schedule, Setting
 from continual_ple.tasks import Task
 from dqn_mer.agents.targets import HuberTDLoss
-from dqn_mer.fast.sequential import ExplicitLearner
+from dqn_mer.fast.choose import make_explicit_learner
 from dqn_mer.mer import MERParameters, MERUpdate
 from dqn_mer.networks import weights as weights_module
 from dqn_mer.networks.weights import FlatWeights
@@ -44,7 +44,7 @@ def test_a_losss_gradient_may_be_one_buffer(optimizer: str, large: bool, monkeyp
     network, moved = grid.Network((5,), (), (6,), 0), []
     for loss in (HuberTDLoss(), OneBufferLoss()):
         weights = FlatWeights(network.build(torch.float64))
-        learner = ExplicitLearner(weights, loss, grid.optimizer_of_vector(optimizer, weights))
+        learner = make_explicit_learner(weights, loss, grid.optimizer_of_vector(optimizer, weights))
         MERUpdate(weights, learner, MERParameters(6), np.random.default_rng(0)).update(
             network.examples(7, torch.float64, sparse=False)
         )

@@ -7,7 +7,8 @@ import torch
 from torch import Tensor, autograd, nn
 
 from dqn_mer.agents.targets import HuberTDLoss
-from dqn_mer.fast.mini_batch import BatchNetwork, ExplicitMiniBatchUpdate, has_batch_form, make_forward, make_mini_batch
+from dqn_mer.fast.choose import make_batch_network, make_forward, make_mini_batch
+from dqn_mer.fast.mini_batch import BatchNetwork, ExplicitMiniBatchUpdate
 from dqn_mer.mer import Examples, MiniBatchUpdate
 from dqn_mer.networks.optimizers import make_optimizer
 from dqn_mer.networks.q_network import build_network
@@ -155,7 +156,7 @@ def test_weight_decay_is_left_to_the_optimizer() -> None:
 )
 def test_other_models_take_autograd(model: nn.Module, taken: bool) -> None:
     weights = FlatWeights(model)
-    assert has_batch_form(weights) is taken
+    assert (make_batch_network(weights) is not None) is taken
     update = make_mini_batch(weights, HuberTDLoss(), make_optimizer("sgd", weights, 0.1), 4)
     assert type(update) is (ExplicitMiniBatchUpdate if taken else MiniBatchUpdate)
     assert (make_forward(weights) is model) is not taken

@@ -14,8 +14,8 @@ from torch import nn
 
 from dqn_mer.agents.targets import HuberTDLoss
 from dqn_mer.fast import adam
+from dqn_mer.fast.choose import make_explicit_learner
 from dqn_mer.fast.mini_batch import ExplicitMiniBatchUpdate
-from dqn_mer.fast.sequential import ExplicitLearner
 from dqn_mer.mer import Examples, MERParameters, MERUpdate, arrange_batches
 from dqn_mer.networks import weights as weights_module
 from dqn_mer.networks.weights import FlatWeights
@@ -50,7 +50,7 @@ def mer(optimizer: str, parameters: MERParameters, updates: Sequence[Examples]) 
 
     def learn(model: nn.Sequential) -> None:
         weights = FlatWeights(model)
-        learner = ExplicitLearner(weights, HuberTDLoss(), grid.optimizer_of_vector(optimizer, weights))
+        learner = make_explicit_learner(weights, HuberTDLoss(), grid.optimizer_of_vector(optimizer, weights))
         update = MERUpdate(weights, learner, parameters, np.random.default_rng(3))
         for examples in updates:
             update.update(examples)

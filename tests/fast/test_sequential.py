@@ -7,8 +7,10 @@ import torch
 from torch import nn
 
 from dqn_mer.agents.targets import HuberTDLoss
+from dqn_mer.fast.choose import make_learner
+from dqn_mer.fast.forms import has_explicit_form, is_plain_sgd
 from dqn_mer.fast.kernels.dense import COMPILED
-from dqn_mer.fast.sequential import ExplicitLearner, has_explicit_form, is_plain_sgd, make_learner
+from dqn_mer.fast.sequential import ExplicitLearner
 from dqn_mer.mer import AutogradLearner
 from dqn_mer.networks.optimizers import make_optimizer
 from dqn_mer.networks.q_network import build_network

@@ -8,8 +8,8 @@ import torch
 from torch import nn
 
 from dqn_mer.agents.targets import HuberTDLoss
+from dqn_mer.fast.choose import make_explicit_learner
 from dqn_mer.fast.kernels.dense import COMPILED
-from dqn_mer.fast.sequential import ExplicitLearner
 from dqn_mer.mer import AutogradLearner, MERParameters, MERUpdate
 from dqn_mer.networks.optimizers import make_optimizer
 from dqn_mer.networks.q_network import ScalePixels, build_network
@@ -24,7 +24,7 @@ ALGORITHMS = {
     "7": MERParameters(batch_size=6, across_batch_rate=0.4, current_example_boost=3.0),
     "8": MERParameters(batch_size=16, across_batch_rate=0.3),
 }
-LEARNERS = {"autograd": AutogradLearner, "explicit": ExplicitLearner}
+LEARNERS = {"autograd": AutogradLearner, "explicit": make_explicit_learner}
 needs_numba = pytest.mark.skipif(not COMPILED, reason="Numba cannot be imported, so that nothing is written out")
 EACH_LEARNER = ["autograd", pytest.param("explicit", marks=needs_numba)]
 

@@ -12,10 +12,9 @@ from pathlib import Path
 import pytest
 
 from dqn_mer.agents.targets import HuberTDLoss
-from dqn_mer.fast import mini_batch, sequential
+from dqn_mer.fast import choose
+from dqn_mer.fast.choose import make_forward, make_learner, make_mini_batch
 from dqn_mer.fast.kernels import dense
-from dqn_mer.fast.mini_batch import make_forward, make_mini_batch
-from dqn_mer.fast.sequential import make_learner
 from dqn_mer.mer import AutogradLearner, MiniBatchUpdate
 from dqn_mer.networks.optimizers import make_optimizer
 from dqn_mer.networks.q_network import build_network
@@ -61,7 +60,7 @@ def test_a_run_learns_by_autograd_and_says_so(tmp_path: Path) -> None:
 
 
 def test_nothing_is_written_out(monkeypatch: pytest.MonkeyPatch) -> None:
-    for module in (mini_batch, sequential, dense):
+    for module in (choose, dense):
         monkeypatch.setattr(module, "COMPILED", False)
     for shape in ((4,), (4, 36, 36)):
         weights = FlatWeights(build_network(shape, 2, (8,), 0))

@@ -13,10 +13,10 @@ import pytest
 import torch
 from threadpoolctl import threadpool_info
 
-from dqn_mer.agents import prefetch
+from dqn_mer.agents import draws
 from dqn_mer.agents.dqn import DQNAgent, DQNParameters
+from dqn_mer.agents.draws import Draws, DrawsAhead, DrawsAlone, pays_ahead
 from dqn_mer.agents.memory import ReservoirMemory, Transition
-from dqn_mer.agents.prefetch import DrawsAhead, pays_ahead
 from dqn_mer.mer import Examples
 from dqn_mer.networks.device import denormals_are_zero, processor
 from dqn_mer.networks.q_network import build_network
@@ -61,6 +61,11 @@ def transitions() -> list[Transition]:
     return [Transition(frames[n : n + 4], n % 3, float(n), frames[n + 1 : n + 5], n % 7 == 0) for n in range(19)]
 
 
+def in_turn(agent: DQNAgent) -> None:
+    """Have an agent make its draws when it takes them."""
+    agent.draws = Draws(agent.memory, agent.replay.num_draws, agent.draws.rng, agent.target)
+
+
 def examples_of(agent: DQNAgent, stream: list[Transition]) -> list[Examples]:
     for transition in stream:
         agent.observe(transition)
@@ -71,26 +76,26 @@ def examples_of(agent: DQNAgent, stream: list[Transition]) -> list[Examples]:
 @pytest.mark.parametrize("double_q", [False, True])
 def test_examples_are_those_made_in_their_turn(double_q: bool) -> None:
     agent, plain = (make_agent(double_q, torch.float64) for _ in range(2))  # a batch is rounded as its size says
-    assert agent.ahead is not None
-    plain.ahead = None
+    assert type(agent.draws) is DrawsAhead
+    in_turn(plain)
     ours, theirs = (examples_of(each, transitions()) for each in (agent, plain))
     assert len(ours) == len(theirs) == LAST - WARMUP
     for mine, other in zip(ours, theirs, strict=True):
         assert torch.equal(mine[0], other[0])
         assert torch.equal(mine[1], other[1])
         check_same(mine[2], other[2])
-    assert agent.rng.bit_generator.state == plain.rng.bit_generator.state
+    assert agent.draws.rng_state == plain.draws.rng_state
 
 
 def test_the_pools_thread_computes_as_the_thread_that_made_it(monkeypatch: pytest.MonkeyPatch) -> None:
     """Left alone it has as many OpenMP threads as there are cores, or as OMP_NUM_THREADS says."""
-    monkeypatch.setattr(prefetch, "usable_cores", lambda: 8)
+    monkeypatch.setattr(draws, "usable_cores", lambda: 8)
     for threads, flushed in ((1, True), (2, False), (2, True)):
         with processor(threads):
             torch.set_flush_denormal(flushed)
             agent = make_agent()
             examples_of(agent, transitions()[: WARMUP + 2])
-            pool = agent.ahead._pool
+            pool = agent.draws._pool
             assert pool.submit(arithmetic).result() == arithmetic() == (threads, threads, flushed)
 
 
@@ -117,14 +122,14 @@ def test_examples_are_those_made_in_their_turn_however_often_and_rarely_there_ar
     agent, plain = (make_agent(dtype=torch.float64) for _ in range(2))
     for each in (agent, plain):
         each.settings = dataclasses.replace(each.settings, **more)
-    assert agent.ahead is not None
-    plain.ahead = None
+    assert type(agent.draws) is DrawsAhead
+    in_turn(plain)
     ours, theirs = (examples_of(each, transitions()) for each in (agent, plain))
     assert len(ours) == len(theirs) == updates
     for mine, other in zip(ours, theirs, strict=True):
         assert torch.equal(mine[0], other[0])
         check_same(mine[2], other[2])
-    assert agent.rng.bit_generator.state == plain.rng.bit_generator.state
+    assert agent.draws.rng_state == plain.draws.rng_state
     assert agent.target_syncs == plain.target_syncs > 0
 
 
@@ -133,15 +138,14 @@ def test_draws_are_made_ahead_only_if_the_next_step_learns_however_long_it_is() 
     waiting = []
     for transition, frames in zip(transitions(), (3, 1, 3, 2, 3, 2), strict=False):
         agent.observe(transition, frames=frames)
-        assert agent.ahead is not None
-        waiting.append((agent.frames, agent.ahead.rng_state is not None))
+        waiting.append((agent.frames, agent.draws._waiting is not None))
     # A step from 7 reaches 8 however long it is, one from 11 reaches 12; from 14 it may end beyond the last, 15
     assert waiting == [(3, True), (4, False), (7, True), (9, False), (12, False), (14, False)]
     assert agent.updates == 3  # on the steps that reached 4, 8 and 12
 
 
 def test_with_no_newest_transition_nothing_can_be_drawn_ahead() -> None:
-    assert make_agent(newest=False).ahead is None
+    assert type(make_agent(newest=False).draws) is DrawsAlone
 
 
 def test_a_resumed_agent_has_draws_waiting_as_it_had() -> None:
@@ -149,15 +153,15 @@ def test_a_resumed_agent_has_draws_waiting_as_it_had() -> None:
     stream, whole, resumed = transitions(), make_agent(), make_agent()
     examples_of(whole, stream[: SYNC + 1])
     resumed.set_state(SavedState(copy.deepcopy(whole.get_state())))
-    assert whole.ahead is not None and resumed.ahead is not None
-    assert whole.ahead.rng_state == resumed.ahead.rng_state is not None
-    assert whole.rng.bit_generator.state == resumed.rng.bit_generator.state
+    assert whole.draws.rng_state == resumed.draws.rng_state
+    state = whole.draws.rng.bit_generator.state
+    assert resumed.draws.rng.bit_generator.state == state != whole.draws.rng_state
 
 
 def test_one_core_gives_the_same_bits_as_two(monkeypatch: pytest.MonkeyPatch) -> None:
     runs, threads = [], []
     for cores in (torch.get_num_threads() + 1, 1):
-        monkeypatch.setattr(prefetch, "usable_cores", lambda cores=cores: cores)
+        monkeypatch.setattr(draws, "usable_cores", lambda cores=cores: cores)
         agent = make_agent()
         runs.append(examples_of(agent, transitions()))
         threads.append(sum(thread.name.startswith("targets") for thread in threading.enumerate()))
@@ -179,8 +183,25 @@ def test_a_saved_agent_goes_on_to_the_same_bits(frames: int) -> None:
         assert all(torch.equal(*parts) for parts in zip(mine, other, strict=True))
 
 
-def test_nothing_waits_before_the_first_start() -> None:
-    assert DrawsAhead(FlatWeights(build_network((4,), 2, (8,), 0))).take() is None
+def test_draws_that_were_not_prepared_are_made_when_they_are_taken() -> None:
+    agent = make_agent()
+    (newest,) = transitions()[:1]
+    batch, next_q = agent.draws.take(newest)
+    assert len(batch.actions) == len(next_q) == 1  # the memory is empty
+    agent.memory.add(newest)
+    agent.draws.prepare(sure=False)
+    assert agent.draws.rng_state == agent.draws.rng.bit_generator.state
+    batch, next_q = agent.draws.take(newest)
+    assert len(batch.actions) == len(next_q) == 1 + Nudging.num_draws
+
+
+def test_preparing_twice_draws_once() -> None:
+    agent = make_agent()
+    agent.memory.add(transitions()[0])
+    agent.draws.prepare(sure=True)
+    before, after = agent.draws.rng_state, copy.deepcopy(agent.draws.rng.bit_generator.state)
+    agent.draws.prepare(sure=True)
+    assert agent.draws.rng_state is before and agent.draws.rng.bit_generator.state == after != before
 
 
 def test_small_networks_do_not_pay() -> None:

@@ -1,0 +1,97 @@
+"""What a network, a loss and an optimizer are made of: whether their arithmetic is written out in this folder."""
+
+from __future__ import annotations
+
+import re
+from typing import Any, NamedTuple, Protocol, runtime_checkable
+
+import torch
+from torch import Tensor, nn
+from torch.optim import Optimizer
+
+from dqn_mer.fast.kernels.dedup import MAX_CHANNELS
+from dqn_mer.fast.kernels.dense import Array
+from dqn_mer.networks.q_network import ScalePixels
+
+_LETTERS: dict[type[nn.Module], str] = {
+    ScalePixels: "S",
+    nn.Conv2d: "C",
+    nn.ReLU: "R",
+    nn.Flatten: "F",
+    nn.Linear: "L",
+}
+
+
+@runtime_checkable
+class ExplicitLoss(Protocol):
+    """A per-example loss that also gives its gradient in closed form."""
+
+    def __call__(self, outputs: Tensor, *targets: Tensor) -> Tensor:
+        """Return the losses, shape ``(n,)``, of ``outputs`` ``(n, k)``."""
+
+    def output_gradient(self, outputs: Array, *targets: Any) -> Array:
+        """Return d loss / d outputs, shape ``(k,)``, of one example's ``outputs`` ``(k,)``."""
+
+
+class Layers(NamedTuple):
+    """The layers with weights of a model that has an explicit form, in order; a ReLU follows all but the last."""
+
+    convolutions: list[nn.Conv2d]
+    linear: list[nn.Linear]
+
+
+def layers_of(model: nn.Module) -> Layers:
+    """Return the layers of a model for which `has_explicit_form` holds."""
+    layers = list(model.children())
+    return Layers(
+        [layer for layer in layers if isinstance(layer, nn.Conv2d)],
+        [layer for layer in layers if isinstance(layer, nn.Linear)],
+    )
+
+
+def has_explicit_form(model: nn.Module) -> bool:
+    """Whether ``model`` is ``[ScalePixels, (Conv2d, ReLU)+, Flatten,] (Linear, ReLU)*, Linear`` and nothing else.
+
+    Convolutions must have no padding, dilation or groups, and all layers biases. Frozen or shared weights are
+    left to autograd.
+    """
+    if type(model) is not nn.Sequential or len(list(model.children())) != len(model):
+        return False
+    if not all(parameter.requires_grad for parameter in model.parameters()):
+        return False
+    kinds = "".join(_LETTERS.get(type(layer), "?") for layer in model)
+    return re.fullmatch(r"(S(CR)+F)?(LR)*L", kinds) is not None and all(_is_plain(layer) for layer in model)
+
+
+def _is_plain(layer: nn.Module) -> bool:
+    if isinstance(layer, nn.Conv2d):
+        plain = layer.padding == (0, 0) and layer.dilation == (1, 1) and layer.groups == 1
+        return plain and layer.bias is not None
+    if isinstance(layer, nn.Flatten):
+        return (layer.start_dim, layer.end_dim) == (1, -1)
+    return not isinstance(layer, nn.Linear) or layer.bias is not None
+
+
+def has_patch_form(model: nn.Module) -> bool:
+    """Whether equal patches of the pixels that a model takes can be found: one with an explicit form, of few channels.
+
+    A model without convolutions has no patches, and the form too.
+    """
+    convolutions = layers_of(model).convolutions
+    return not convolutions or convolutions[0].in_channels <= MAX_CHANNELS
+
+
+def is_plain_sgd(optimizer: Optimizer) -> bool:
+    """Whether a step of ``optimizer`` is ``θ -= learning_rate * gradient`` and nothing else."""
+    return _is_only(optimizer, torch.optim.SGD, ("momentum", "weight_decay", "nesterov", "maximize"))
+
+
+def has_adam_form(optimizer: Optimizer) -> bool:
+    """Whether a step of ``optimizer`` is that of Kingma and Ba, 2015, and nothing else."""
+    return _is_only(optimizer, torch.optim.Adam, ("weight_decay", "amsgrad", "maximize"))
+
+
+def _is_only(optimizer: Optimizer, kind: type[Optimizer], extras: tuple[str, ...]) -> bool:
+    if type(optimizer) is not kind or len(optimizer.param_groups) != 1:
+        return False
+    return not any(optimizer.param_groups[0][name] for name in extras)
