@@ -60,7 +60,7 @@ def measure(options: Options, run_dir: Path) -> dict[str, Any]:
         for _ in range(options.repeats):
             shutil.rmtree(run_dir / "resume", ignore_errors=True)
             start_s = time.perf_counter()
-            trainer.save()
+            trainer.saves.save()
             seconds.append(time.perf_counter() - start_s)
         memory_mb = trainer.loop.agent.memory.nbytes / 1e6
     size = sum(path.stat().st_size for path in (run_dir / "resume").rglob("*") if path.is_file())

@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     from dqn_mer.config.defaults import default_config
     from dqn_mer.cross_entropy import CrossEntropy
     from dqn_mer.fast.choose import make_learner
-    from dqn_mer.mer import MERParameters, MERUpdate, MiniBatchUpdate
+    from dqn_mer.mer import MERParameters, MERUpdate
+    from dqn_mer.mini_batch import MiniBatchUpdate
     from dqn_mer.networks.weights import FlatWeights
     from dqn_mer.public import compare, evaluate, load_agent
     from dqn_mer.reptile_every import ReptileEvery
@@ -54,7 +55,7 @@ _HOMES = {
     "FlatWeights": "dqn_mer.networks.weights",
     "MERParameters": "dqn_mer.mer",
     "MERUpdate": "dqn_mer.mer",
-    "MiniBatchUpdate": "dqn_mer.mer",
+    "MiniBatchUpdate": "dqn_mer.mini_batch",
     "ReptileEvery": "dqn_mer.reptile_every",
     "ReservoirMemory": "dqn_mer.agents.memory",
     "Transition": "dqn_mer.agents.memory",

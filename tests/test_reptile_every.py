@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from dqn_mer.agents.efficient_mer import EfficientMERUpdate
-from dqn_mer.mer import MiniBatchUpdate
+from dqn_mer.mini_batch import MiniBatchUpdate
 from dqn_mer.networks.weights import FlatWeights
 from dqn_mer.reptile_every import ReptileEvery
 

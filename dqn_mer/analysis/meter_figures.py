@@ -10,17 +10,17 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from dqn_mer.analysis.comparison import Comparison, Group
-from dqn_mer.analysis.learning_curves import mark_segments
-from dqn_mer.analysis.metrics import FloatArray, IntArray
-from dqn_mer.analysis.score_figures import (
+from dqn_mer.analysis.drawing import (
     Exhibit,
+    curve_rows,
     draw_band,
     estimate_columns,
+    heat_maps,
     legend,
-    number_cells,
     panel_grid,
-    short_name,
 )
+from dqn_mer.analysis.learning_curves import mark_segments
+from dqn_mer.analysis.metrics import FloatArray, IntArray
 from dqn_mer.analysis.scores import LARGEST_SCORE
 from dqn_mer.analysis.statistics import interquartile_estimate
 from dqn_mer.storage.escapes import csv_cell, figure_text, markdown_text, shown
@@ -113,11 +113,7 @@ def interference_curves(comparison: Comparison) -> Exhibit | None:
             if there.any():
                 estimate = interquartile_estimate(curves[:, there])
                 draw_band(panel, group, frames[there] / 1000, estimate)
-                rows += [
-                    {"group": group.label, "pairs": pairs, "frame": int(frame)}
-                    | estimate_columns(part, len(group.runs), "cosine", 6)
-                    for frame, *part in zip(frames[there], *estimate, strict=True)
-                ]
+                rows += curve_rows(group, {"pairs": pairs}, frames[there], estimate, "cosine", digits=6)
         end, length = float(comparison.frames[-1]), comparison.schedule.frames_per_setting
         mark_segments(panel, end, NO_SETTING, comparison.order, length)
         panel.axhline(0, color="0.3", linewidth=0.8)
@@ -130,7 +126,7 @@ def interference_curves(comparison: Comparison) -> Exhibit | None:
         "Mean cosine between the loss gradients of two examples in memory: interquartile mean over seeds, with its 95% "
         "bootstrap band. Above 0 learning one helps the other, below 0 it harms it. Dashed: the setting changes."
     ) + _left_out(comparison, [group for group, _, _ in found])
-    return Exhibit("interference", "Transfer and interference over training", caption, figure, rows)
+    return Exhibit("Transfer and interference over training", caption, figure, rows)
 
 
 def interference_matrices(comparison: Comparison) -> Exhibit | None:
@@ -144,22 +140,13 @@ def interference_matrices(comparison: Comparison) -> Exhibit | None:
     ]
     if not found:
         return None
-    figure, panels = panel_grid(len(found), 0.62 * len(settings) + 1.3, 0.5 * len(settings) + 1.2)
-    lowest, highest = (float(pick([pick(estimate.value) for _, estimate in found])) for pick in (np.nanmin, np.nanmax))
-    ticks = [short_name(comparison, setting) for setting in settings]
-    rows: list[dict[str, Any]] = []
-    for (group, estimate), panel in zip(found, panels, strict=True):
-        image = panel.imshow(estimate.value, cmap="viridis", vmin=lowest, vmax=max(highest, lowest + 1e-9))
-        number_cells(panel, estimate.value, lowest, highest)
-        panel.set_xticks(range(len(settings)), ticks, fontsize=8)
-        panel.set_yticks(range(len(settings)), ticks, fontsize=8)
-        panel.set_title(figure_text(group.label), fontsize=10, loc="left")
-        rows += [
-            {"group": group.label, "setting": settings[i].name, "other_setting": settings[j].name}
-            | estimate_columns([part[i, j] for part in estimate], len(group.runs), "cosine", 6)
-            for i, j in zip(*np.triu_indices(len(settings)), strict=True)
-        ]
-    figure.colorbar(image, ax=panels, label="cosine between gradients", shrink=0.9)
+    figure = heat_maps(comparison, found, range(len(settings)), "cosine between gradients", square=True)
+    rows = [
+        {"group": group.label, "setting": settings[i].name, "other_setting": settings[j].name}
+        | estimate_columns([part[i, j] for part in estimate], len(group.runs), "cosine", 6)
+        for group, estimate in found
+        for i, j in zip(*np.triu_indices(len(settings)), strict=True)
+    ]
     parameter = figure_text(comparison.parameter.replace("_", " "))
     figure.supxlabel(f"{parameter} of one example", fontsize=10)
     figure.supylabel(f"{parameter} of the other", fontsize=10)
@@ -168,10 +155,7 @@ def interference_matrices(comparison: Comparison) -> Exhibit | None:
         f"the last {length:,} frames: interquartile mean over seeds. Above 0 they transfer, below 0 they interfere. A "
         "cell is empty if the memory held no such pair."
     ) + _left_out(comparison, [group for group, _ in found])
-    return Exhibit("interference_matrices", "Transfer and interference between settings", caption, figure, rows)
-
-
-INTERFERENCE_EXHIBITS = (interference_curves, interference_matrices)
+    return Exhibit("Transfer and interference between settings", caption, figure, rows)
 
 
 def _left_out(comparison: Comparison, shown: Sequence[Group]) -> str:

@@ -10,13 +10,9 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy import stats
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
-
-BOOTSTRAP_RESAMPLES = 9_999
-BOOTSTRAP_BATCH = 1_000  # resamples held in memory at a time: 8 kB per score
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +84,18 @@ def forgetting(matrix: ArrayLike) -> FloatArray:
     return np.asarray(scores.max(axis=0) - scores[-1])
 
 
+def forgetting_mean(matrix: ArrayLike) -> float:
+    """Mean over settings of `forgetting`.
+
+    Raises:
+        ValueError: As `forgetting`.
+
+    >>> forgetting_mean([[4.0, 0.0], [1.0, 6.0]])
+    1.5
+    """
+    return float(forgetting(matrix).mean())
+
+
 def zero_shot_forward_transfer(matrix: ArrayLike, random_scores: ArrayLike, order: Sequence[int] | IntArray) -> float:
     """Mean gain over random play on settings not yet trained on: mean of R[i, j] - random_scores[j].
 
@@ -142,80 +150,6 @@ def area_under_curve(frames: ArrayLike, scores: ArrayLike) -> float:
         return float(overall[0])
     area = np.sum(np.diff(times) * (overall[1:] + overall[:-1]) / 2)
     return float(area / (times[-1] - times[0]))
-
-
-def continual_summary(
-    matrix: ArrayLike,
-    order: Sequence[int] | IntArray | None,
-    random_scores: ArrayLike | None = None,
-    frames: ArrayLike | None = None,
-    scores: ArrayLike | None = None,
-) -> dict[str, float | list[float]]:
-    """Join the metrics of one run under the names of this module's functions.
-
-    Args:
-        matrix: R, of shape (segments, settings).
-        order: Setting trained on in each segment, of shape (segments,); None if every segment trained on all, which
-            leaves only retained accuracy, forgetting and area under the curve.
-        random_scores: Score of the random policy, of shape (settings,); without it there is no forward transfer.
-        frames: Frames of all evaluations, of shape (n,).
-        scores: Scores of all evaluations, of shape (n, settings); without them there is no area under the curve.
-
-    Returns:
-        Metric name -> value; `forgetting` is a list with one value per setting, and `forgetting_mean` its mean.
-
-    Raises:
-        ValueError: As the functions above, or if only one of `frames` and `scores` is given.
-    """
-    if (frames is None) != (scores is None):
-        raise ValueError("frames and scores belong together: give both or neither")
-    lost = forgetting(matrix)
-    summary: dict[str, float | list[float]] = {}
-    if order is not None:
-        summary["learning_accuracy"] = learning_accuracy(matrix, order)
-    summary["retained_accuracy"] = retained_accuracy(matrix)
-    if order is not None:
-        summary["backward_transfer_interference"] = backward_transfer_interference(matrix, order)
-    summary["forgetting_mean"] = float(lost.mean())
-    summary["forgetting"] = [float(value) for value in lost]
-    if random_scores is not None and order is not None:
-        summary["zero_shot_forward_transfer"] = zero_shot_forward_transfer(matrix, random_scores, order)
-    if frames is not None and scores is not None:
-        summary["area_under_curve"] = area_under_curve(frames, scores)
-    return summary
-
-
-def mean_interval(scores: ArrayLike, confidence: float = 0.95, seed: int = 0) -> tuple[float, float, float]:
-    """Mean of the scores with its percentile bootstrap interval.
-
-    Args:
-        scores: Scores, of shape (n,), n >= 1.
-        confidence: Coverage of the interval, strictly between 0 and 1.
-        seed: Seed of the resampling, so that the same scores give the same interval.
-
-    Returns:
-        (mean, low, high); all three are equal for one score or for equal scores.
-
-    Raises:
-        ValueError: If there are no scores, one is not finite, or `confidence` is outside (0, 1).
-    """
-    values = np.asarray(scores, dtype=np.float64)
-    if values.ndim != 1 or values.size == 0 or not np.isfinite(values).all():
-        raise ValueError(f"scores must be a list of at least one finite number, got shape {values.shape}")
-    if not 0 < confidence < 1:
-        raise ValueError(f"confidence must be between 0 and 1, got {confidence}")
-    if (values == values[0]).all():
-        return float(values[0]), float(values[0]), float(values[0])
-    interval = stats.bootstrap(
-        (values,),
-        np.mean,
-        n_resamples=BOOTSTRAP_RESAMPLES,
-        batch=BOOTSTRAP_BATCH,
-        confidence_level=confidence,
-        method="percentile",
-        random_state=np.random.default_rng(seed),
-    ).confidence_interval
-    return float(values.mean()), float(interval.low), float(interval.high)
 
 
 def checked_curves(frames: ArrayLike, scores: ArrayLike) -> tuple[FloatArray, FloatArray]:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import io
 import math
+import textwrap
 import warnings
-from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import matplotlib
 import numpy as np
@@ -16,42 +17,30 @@ from rich import box
 from rich.table import Table
 
 from dqn_mer.analysis.comparison import Comparison, Group
-from dqn_mer.analysis.meter_figures import INTERFERENCE_EXHIBITS
-from dqn_mer.analysis.score_figures import EXHIBITS
+from dqn_mer.analysis.drawing import Exhibit
+from dqn_mer.analysis.meter_figures import interference_curves, interference_matrices
+from dqn_mer.analysis.metric_table import METRICS, Metric
+from dqn_mer.analysis.score_figures import learning_curves, score_by_difficulty, score_matrices
 from dqn_mer.analysis.statistics import Estimate, interquartile_estimate, probability_of_improvement
 from dqn_mer.storage.escapes import cell, csv_text, markdown_text
 
-EXHIBIT_NAMES = ("curves", "matrices", "difficulty", "interference", "interference_matrices")
+EXHIBITS: dict[str, Callable[[Comparison], Exhibit | None]] = {
+    "curves": learning_curves,
+    "matrices": score_matrices,
+    "difficulty": score_by_difficulty,
+    "interference": interference_curves,
+    "interference_matrices": interference_matrices,
+}
+"""What `compare` shows of every comparison, in this order, by the name of its files."""
 ALWAYS = {"report.md", "metrics.csv", "runs.csv"}
 """Files that the report of every comparison has."""
-REPORT_FILES = ALWAYS | {f"{name}.{kind}" for name in EXHIBIT_NAMES for kind in ("csv", "png", "svg")}
-"""All files that the report of a comparison may have."""
 DPI = 110
 PNG_COLOURS = 128  # a third of the bytes, and no difference to be seen
 
 
-class Metric(NamedTuple):
-    """A column of the table: its name in summary.json, its heading, and 1 if more is better or -1 if less is."""
-
-    name: str
-    heading: str
-    better: int = 1
-
-
-METRICS = (
-    Metric("learning_accuracy", "learning accuracy"),
-    Metric("retained_accuracy", "retained accuracy"),
-    Metric("backward_transfer_interference", "backward transfer and interference"),
-    Metric("forgetting_mean", "forgetting (less is better)", -1),
-    Metric("zero_shot_forward_transfer", "zero-shot forward transfer"),
-    Metric("area_under_curve", "area under curve"),
-)
-MEANING = """Learning accuracy: score on a setting right after training on it. Retained accuracy: score on all settings
-after training. Backward transfer and interference: retained less learning accuracy. Forgetting: best score after any
-setting less the last, mean over settings. Zero-shot forward transfer: score above random play on settings not met yet.
-Area under curve: score over all settings and the whole of training. All are interquartile means over seeds with 95%
-stratified bootstrap intervals; the probability of improvement is that of a run scoring better than one of the baseline,
-ties counting half."""
+def report_file_names() -> set[str]:
+    """Return the names of all files that the report of a comparison may have."""
+    return ALWAYS | {f"{name}.{kind}" for name in EXHIBITS for kind in ("csv", "png", "svg")}
 
 
 def metric_estimates(comparison: Comparison) -> dict[str, dict[str, Estimate]]:
@@ -79,15 +68,15 @@ def improvements(comparison: Comparison) -> dict[str, dict[str, Estimate]]:
 
 def report_files(comparison: Comparison) -> dict[str, bytes]:
     """Return the content of every file of the report, by name."""
-    exhibits = [exhibit for make in (*EXHIBITS, *INTERFERENCE_EXHIBITS) if (exhibit := make(comparison)) is not None]
+    exhibits = {name: exhibit for name, make in EXHIBITS.items() if (exhibit := make(comparison)) is not None}
     files = {
         "report.md": _page(comparison, exhibits).encode(),
         "metrics.csv": _csv(_metric_rows(comparison)),
         "runs.csv": _csv(_run_rows(comparison)),
     }
-    for exhibit in exhibits:
-        files[f"{exhibit.name}.csv"] = _csv(exhibit.rows)
-        files |= {f"{exhibit.name}.{kind}": _picture(exhibit.figure, kind) for kind in ("png", "svg")}
+    for name, exhibit in exhibits.items():
+        files[f"{name}.csv"] = _csv(exhibit.rows)
+        files |= {f"{name}.{kind}": _picture(exhibit.figure, kind) for kind in ("png", "svg")}
     return files
 
 
@@ -107,22 +96,32 @@ def _defined(comparison: Comparison) -> list[Metric]:
     return [m for m in METRICS if any(np.isfinite(group.metric(m.name)).any() for group in comparison.groups)]
 
 
-def _page(comparison: Comparison, exhibits: Sequence[Any]) -> str:
+def _page(comparison: Comparison, exhibits: Mapping[str, Exhibit]) -> str:
     """Return the page of Markdown."""
     title = markdown_text(comparison.game.replace("_", " ").title())
     lines = [f"# {title}", "", f"{_described(comparison)}", ""]
     if comparison.remarks:
         lines += ["**Beware:**", "", *(f"- {markdown_text(remark)}" for remark in comparison.remarks), ""]
-    lines += ["## Metrics", "", _markdown(_metric_table(comparison)), "", MEANING, ""]
+    lines += ["## Metrics", "", _markdown(_metric_table(comparison)), "", _meaning(), ""]
     if len(improved := _improvement_table(comparison)) > 1:
         over = markdown_text(comparison.baseline)
         lines += [f"### Probability of improvement over {over}", "", _markdown(improved), ""]
     lines += ["Numbers: [metrics.csv](metrics.csv); each run: [runs.csv](runs.csv).", ""]
-    for exhibit in exhibits:
-        files = f"[SVG]({exhibit.name}.svg), [numbers]({exhibit.name}.csv)"
-        lines += [f"## {exhibit.title}", "", f"![{exhibit.title}]({exhibit.name}.png)", ""]
+    for name, exhibit in exhibits.items():
+        files = f"[SVG]({name}.svg), [numbers]({name}.csv)"
+        lines += [f"## {exhibit.title}", "", f"![{exhibit.title}]({name}.png)", ""]
         lines += [f"{exhibit.caption} {files}", ""]
     return "\n".join(lines)
+
+
+def _meaning() -> str:
+    """Return what the metrics are, in a paragraph."""
+    sentences = [metric.meaning for metric in METRICS]
+    sentences.append(
+        "All are interquartile means over seeds with 95% stratified bootstrap intervals; the probability of "
+        "improvement is that of a run scoring better than one of the baseline, ties counting half."
+    )
+    return textwrap.fill(" ".join(sentences), width=120)
 
 
 def _described(comparison: Comparison) -> str:

@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from continual_ple.settings import Schedule
-from dqn_mer.analysis.metrics import FloatArray, IntArray, continual_summary
+from dqn_mer.analysis.metric_table import continual_summary
+from dqn_mer.analysis.metrics import FloatArray, IntArray
 from dqn_mer.analysis.scores import LARGEST_SCORE, read_evaluations, score_matrix
 from dqn_mer.analysis.tables import read_table
 from dqn_mer.config.combinations import OPTIONS_OF_AGENTS, check_name

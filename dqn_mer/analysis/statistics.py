@@ -14,6 +14,8 @@ from scipy import stats
 from dqn_mer.analysis.metrics import FloatArray
 
 RESAMPLES = 2_000
+RESAMPLES_OF_EPISODES = 9_999
+BATCH_OF_EPISODES = 1_000  # resamples held in memory at a time: 8 kB per score
 BATCH_NUMBERS = 4_000_000  # resampled numbers held in memory at a time: 32 MB
 
 
@@ -97,3 +99,36 @@ def _interval(strata: Sequence[FloatArray], statistic: Callable[..., FloatArray]
         random_state=np.random.default_rng(0),  # the keyword that every SciPy from 1.11 on takes
     ).confidence_interval
     return np.where(unknown, np.nan, found.low), np.where(unknown, np.nan, found.high)
+
+
+def mean_interval(scores: ArrayLike, confidence: float = 0.95, seed: int = 0) -> tuple[float, float, float]:
+    """Mean of the scores with its percentile bootstrap interval.
+
+    Args:
+        scores: Scores, of shape (n,), n >= 1.
+        confidence: Coverage of the interval, strictly between 0 and 1.
+        seed: Seed of the resampling, so that the same scores give the same interval.
+
+    Returns:
+        (mean, low, high); all three are equal for one score or for equal scores.
+
+    Raises:
+        ValueError: If there are no scores, one is not finite, or `confidence` is outside (0, 1).
+    """
+    values = np.asarray(scores, dtype=np.float64)
+    if values.ndim != 1 or values.size == 0 or not np.isfinite(values).all():
+        raise ValueError(f"scores must be a list of at least one finite number, got shape {values.shape}")
+    if not 0 < confidence < 1:
+        raise ValueError(f"confidence must be between 0 and 1, got {confidence}")
+    if (values == values[0]).all():
+        return float(values[0]), float(values[0]), float(values[0])
+    interval = stats.bootstrap(
+        (values,),
+        np.mean,
+        n_resamples=RESAMPLES_OF_EPISODES,
+        batch=BATCH_OF_EPISODES,
+        confidence_level=confidence,
+        method="percentile",
+        random_state=np.random.default_rng(seed),
+    ).confidence_interval
+    return float(values.mean()), float(interval.low), float(interval.high)

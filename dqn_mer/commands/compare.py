@@ -13,7 +13,7 @@ from rich.console import Console
 from continual_ple.games.catalogue import game_class
 from continual_ple.settings import Setting
 from dqn_mer.analysis.comparison import Comparison, compare_runs
-from dqn_mer.analysis.report import ALWAYS, REPORT_FILES, comparison_table, report_files
+from dqn_mer.analysis.report import ALWAYS, comparison_table, report_file_names, report_files
 from dqn_mer.analysis.runs import Run, find_runs, load_run
 from dqn_mer.commands.errors import run_command
 from dqn_mer.config.fields import Flag, Range, check_fields
@@ -103,7 +103,7 @@ def _drop_old_files(out: Path, files: Collection[Path]) -> None:
     """Remove what an earlier report in ``out`` had and this one does not: a figure, or a whole game."""
     folders = [path for path in out.iterdir() if not path.is_symlink()]
     for folder in (path for path in folders if all((path / name).is_file() for name in ALWAYS)):
-        for path in (folder / name for name in REPORT_FILES):
+        for path in (folder / name for name in report_file_names()):
             if path not in files:
                 path.unlink(missing_ok=True)
         if not any(folder.iterdir()):

@@ -11,7 +11,7 @@ from dqn_mer.config.command_line import parse_config, peek
 from dqn_mer.config.config import Config, ResumeOptions
 from dqn_mer.config.flags import UsageError, parse
 from dqn_mer.runs.stopping import RunStopped, how_to_resume
-from dqn_mer.storage.escapes import message, one_line, printable
+from dqn_mer.storage.escapes import message, one_line, printable, say
 from dqn_mer.storage.lasting_output import lasting_console, lasting_output
 
 if TYPE_CHECKING:
@@ -50,15 +50,25 @@ def main(arguments: Sequence[str]) -> int:
 def make_trainer(arguments: Sequence[str]) -> Trainer:
     """Return what trains as the flags say, or resumes a stopped run.
 
-    The flags are parsed first, so that --help and mistakes answer at once: training takes seconds to import.
+    The flags are parsed first, and a line says what is done, so that --help, mistakes and that line come at once:
+    training takes seconds to import.
     """
     resume = peek(arguments, "resume") is not None or arguments[-1:] == ["--resume"]
     parsed = parse(ResumeOptions, arguments, prog="python train.py") if resume else parse_config(arguments)
+    console = lasting_console()
+    say(console, f"{_described(parsed)}: loading PyTorch")
     from dqn_mer.config.task import game_task
     from dqn_mer.training.resume import open_run
     from dqn_mer.training.trainer import Trainer
 
     if isinstance(parsed, Config):
-        return Trainer(game_task(parsed), parsed, lasting_console())
+        return Trainer(game_task(parsed), parsed, console)
     stopped = open_run(parsed)
-    return Trainer(game_task(stopped.config, stopped.schedule), stopped.config, lasting_console(), stopped)
+    return Trainer(game_task(stopped.config, stopped.schedule), stopped.config, console, stopped)
+
+
+def _described(options: Config | ResumeOptions) -> str:
+    """Return what is about to be done, in a few words."""
+    if isinstance(options, ResumeOptions):
+        return f"resuming {options.resume}"
+    return f"{options.agent} on {options.game}, {options.observation} observations, seed {options.seed}"

@@ -15,7 +15,7 @@ from rich.table import Table
 from continual_ple import ENV_IDS, ArcadeEnv, saved_state
 from continual_ple.settings import Schedule, Setting
 from continual_ple.tasks import Task
-from dqn_mer.analysis.metrics import mean_interval
+from dqn_mer.analysis.statistics import mean_interval
 from dqn_mer.config.config import COUNT, Config
 from dqn_mer.config.fields import Flag, Range, check_fields
 from dqn_mer.config.task import check_not_varied, game_task
@@ -109,20 +109,21 @@ def load_agent(options: AgentFields, task: Task | None = None) -> SavedAgent:
         frame, trained_on_last = description["frame"], description["trained_on_last"]
         Range(0, 1_000_000_000, whole=True).check("frame", frame)
         schedule.easier_than(trained_on_last)
+        backend = options.backend or config.backend
         if task is not None:
             task = dataclasses.replace(task, schedule=schedule, frame_skip=config.frame_skip)
-        elif config.game in ENV_IDS:
+        elif config.game in ENV_IDS and backend == config.backend:
             task = game_task(config, schedule)
     except (ArithmeticError, KeyError, TypeError, ValueError) as error:
         raise CheckpointError(f"{checkpoint.path}: bad description: {error}") from None
+    if backend != config.backend and config.game in ENV_IDS:
+        # Upstream rounds as the installed pygame does, whatever the run did.
+        config = dataclasses.replace(config, backend=backend, rounding="nearest")
+        task = game_task(config, schedule)
     if task is None:
         raise CheckpointError(
             f"{checkpoint.path}: {config.game} is no game of ours; evaluate it from Python, with `task`"
         )
-    if options.backend is not None and options.backend != config.backend:
-        # Upstream rounds as the installed pygame does, whatever the run did.
-        config = dataclasses.replace(config, backend=options.backend, rounding="nearest")
-        task = game_task(config, schedule)
     env = task.make_env(schedule.settings[0])
     seen, chosen = env.observation_space, env.action_space
     env.close()

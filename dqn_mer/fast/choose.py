@@ -37,7 +37,8 @@ from dqn_mer.fast.forms import (
 from dqn_mer.fast.kernels.dense import COMPILED
 from dqn_mer.fast.mini_batch import BatchNetwork, ExplicitMiniBatchUpdate
 from dqn_mer.fast.sequential import ExplicitLearner
-from dqn_mer.mer import AutogradLearner, Loss, MiniBatchUpdate, SequentialLearner
+from dqn_mer.mer import AutogradLearner, Loss, SequentialLearner
+from dqn_mer.mini_batch import MiniBatchUpdate
 from dqn_mer.networks.q_network import pixel_table
 from dqn_mer.networks.weights import FlatWeights, is_large
 

@@ -14,7 +14,8 @@ from dqn_mer.fast.dedup_convolution import DistinctStack
 from dqn_mer.fast.dense import shared, step_product
 from dqn_mer.fast.forms import is_plain_sgd, layers_of
 from dqn_mer.fast.kernels.dense import product
-from dqn_mer.mer import Examples, Loss, MiniBatchUpdate
+from dqn_mer.mer import Examples, Loss
+from dqn_mer.mini_batch import MiniBatchUpdate
 from dqn_mer.networks.q_network import pixel_table
 from dqn_mer.networks.weights import FlatWeights
 

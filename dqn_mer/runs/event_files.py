@@ -20,7 +20,7 @@ from tensorboard.summary.writer import event_file_writer
 from tensorboard.summary.writer.record_writer import RecordWriter
 from torch.utils.tensorboard import summary
 
-from dqn_mer.storage.files import GrowingFile
+from dqn_mer.storage.growing_file import GrowingFile
 
 NAME = re.compile(r"events\.out\.tfevents\.(\d{10,12})\.[\w.-]{1,200}", re.ASCII)
 

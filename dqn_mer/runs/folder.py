@@ -6,7 +6,7 @@ import os
 import platform
 import shlex
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from importlib import metadata
 from pathlib import Path
@@ -15,7 +15,6 @@ from typing import Any
 import torch
 from filelock import BaseFileLock, FileLock, Timeout
 
-from continual_ple.settings import Schedule
 from dqn_mer.config.config import Config
 from dqn_mer.runs.own_commit import git_commit
 from dqn_mer.storage.file_locks import check_locks
@@ -102,11 +101,17 @@ def lock_run(run_dir: Path) -> BaseFileLock:
     return lock
 
 
-def describe_run(config: Config, schedule: Schedule, arguments: Sequence[str]) -> dict[str, Any]:
-    """Return everything that explains a run: configuration, schedule, command, versions, commit, machine."""
+def describe_run(configuration: Mapping[str, Any], schedule: Any, arguments: Sequence[str]) -> dict[str, Any]:
+    """Return everything that explains a run, as JSON: configuration, schedule, command, versions, commit, machine.
+
+    Args:
+        configuration: ``config``, and whatever else belongs to it.
+        schedule: What is learned when.
+        arguments: Command that asked for the run.
+    """
     return {
-        "config": config.to_json(),
-        "schedule": schedule.to_json(),
+        **configuration,
+        "schedule": schedule,
         "command": shlex.join(arguments),
         "started": datetime.now().astimezone().isoformat(timespec="seconds"),
         "versions": {"python": platform.python_version(), **versions()},

@@ -1,14 +1,17 @@
-"""JSON files, written in one step; numbers that are not finite become null, since JSON has none."""
+"""JSON files, written in one step, and read with care since they may be from strangers."""
 
 from __future__ import annotations
 
+import itertools
 import json
 import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from dqn_mer.storage.files import replace_file
+from dqn_mer.storage.files import DamagedError, replace_file
+
+DEEPEST_JSON = 100
 
 
 def as_json(content: Mapping[str, Any]) -> bytes:
@@ -31,3 +34,35 @@ def _finite(value: Any) -> Any:
     if isinstance(value, (list, tuple)):
         return [_finite(item) for item in value]
     return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def parse_json(data: bytes, path: Path) -> dict[str, Any]:
+    """Return the JSON object in ``data``, which is from the file ``path``.
+
+    Raises:
+        DamagedError: in one line that names the file, if it is no JSON object, or nested too deep.
+    """
+    try:
+        value = json.loads(data.decode(), parse_constant=_no_number)
+    except RecursionError:
+        raise DamagedError(f"{path}: must be nested at most {DEEPEST_JSON} deep") from None
+    except (MemoryError, ValueError) as error:
+        raise DamagedError(f"{path}: cannot be read: {str(error) or 'more than there is memory for'}") from None
+    if not isinstance(value, dict):
+        raise DamagedError(f"{path}: must be an object with named fields")
+    level: list[Any] = [value]
+    for _ in range(DEEPEST_JSON):
+        level = list(itertools.chain.from_iterable(map(_items, level)))
+        if not level:
+            return value
+    raise DamagedError(f"{path}: must be nested at most {DEEPEST_JSON} deep")
+
+
+def _items(value: Any) -> list[Any]:
+    """Return the dicts and lists in a dict or list."""
+    items = value.values() if isinstance(value, dict) else value
+    return [item for item in items if isinstance(item, (dict, list))]
+
+
+def _no_number(text: str) -> float:
+    raise ValueError(f"{text} is not a number allowed in JSON")

@@ -10,19 +10,19 @@ from __future__ import annotations
 
 import csv
 import io
-import itertools
-import json
 import os
 import re
 import stat
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO
 
 import safetensors
 
-from dqn_mer.storage.files import NO_FOLLOW, SUMS, DamagedError, check_plain, digest_of, kind_of
+from dqn_mer.storage.files import SUMS, DamagedError, check_plain, digest_of, kind_of
+from dqn_mer.storage.json_files import parse_json
+from dqn_mer.storage.open_below import open_below
 
 JSON_BYTES = 2**22
 """Largest description of a run or an agent: those of 100 settings and 1,000 segments have 30 kB."""
@@ -35,7 +35,6 @@ TENSORS_BYTES = 2**36
 TENSOR_HEADER_BYTES = 2**22
 SUMS_BYTES = 4_096
 LINE_CHARACTERS = 2**16
-DEEPEST_JSON = 100
 MOST_ENTRIES = 100_000
 
 CONFIG, SUMMARY, LOCK = "config.json", "summary.json", ".lock"
@@ -44,9 +43,7 @@ RUN_FILES = (CONFIG, SUMMARY, LOCK, *TABLES, "matrix.csv", "learning_curves.png"
 RUN_FOLDERS = ("resume", "checkpoints", "diverged")
 """What a run writes in its folder, besides TensorBoard's files."""
 
-_PART = re.compile(r"(?!\.{1,2}$)[\w.,=+-]{1,255}")
 _FRAME = re.compile(r"frame-\d{1,12}", re.ASCII)
-_BY_DESCRIPTOR = os.open in os.supports_dir_fd and os.stat in os.supports_dir_fd
 
 
 class RunReader:
@@ -111,6 +108,14 @@ class RunReader:
     def json(self, name: str, most_bytes: int = JSON_BYTES) -> dict[str, Any]:
         """Return the object that a JSON file holds; NaN and infinity are no JSON."""
         return parse_json(self.read(name, most_bytes), self.folder / name)
+
+    def heading(self, name: str) -> list[str]:
+        """Return the names of a CSV file's columns."""
+        with self.open(name, TABLE_BYTES) as file:
+            try:
+                return next(csv.reader(_short_lines(io.TextIOWrapper(file, "utf-8", newline=""))), [])
+            except (csv.Error, OSError, ValueError) as error:
+                raise DamagedError(f"{self.folder / name}: no table: {error}") from None
 
     def rows(self, name: str, columns: Sequence[str], first_bytes: int = TABLE_BYTES) -> Iterator[list[str]]:
         """Yield the fields in these columns of each row of a CSV file with a heading, or of its ``first_bytes``."""
@@ -200,37 +205,7 @@ class RunReader:
             os.close(descriptor)
 
     def _descriptor(self, name: str, wanted: Callable[[int], bool]) -> int:
-        """Return a descriptor of a file or folder, with no link followed below the run folder.
-
-        It is -1 for a folder where the system opens none.
-        """
-        parts = [*(self._inside.split("/") if self._inside else ()), *name.split("/")]
-        for part in parts:
-            if not _PART.fullmatch(part):
-                raise DamagedError(f"{self._root}: {part[:100]!r}: not the name of a file in a run folder")
-        at, parent = self._root, None
-        with ExitStack() as opened:
-            if _BY_DESCRIPTOR:
-                parent = os.open(at, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-                opened.callback(os.close, parent)
-            for place, part in enumerate(parts):
-                at /= part
-                last = place == len(parts) - 1
-                is_right = wanted if last else stat.S_ISDIR
-                here = part if parent is not None else at
-                mode = os.stat(here, dir_fd=parent, follow_symlinks=False).st_mode
-                if not is_right(mode):
-                    kind = "a folder" if is_right is stat.S_ISDIR else "a plain file"
-                    raise DamagedError(f"{at}: must be {kind}, is {kind_of(mode)}")
-                if is_right is stat.S_ISDIR and parent is None:
-                    continue
-                folder = os.O_DIRECTORY if is_right is stat.S_ISDIR else 0
-                descriptor = os.open(here, os.O_RDONLY | NO_FOLLOW | folder, dir_fd=parent)
-                if last:
-                    return descriptor
-                opened.callback(os.close, descriptor)
-                parent = descriptor
-        return -1
+        return open_below(self._root, f"{self._inside}/{name}" if self._inside else name, wanted)
 
     @contextmanager
     def _reporting(self, name: str) -> Iterator[None]:
@@ -238,38 +213,6 @@ class RunReader:
             yield
         except OSError as error:
             raise DamagedError(f"{self.folder / name}: cannot be read: {error.strerror or error}") from None
-
-
-def parse_json(data: bytes, path: Path) -> dict[str, Any]:
-    """Return the JSON object in ``data``, which is from the file ``path``.
-
-    Raises:
-        DamagedError: in one line that names the file, if it is no JSON object, or nested too deep.
-    """
-    try:
-        value = json.loads(data.decode(), parse_constant=_no_number)
-    except RecursionError:
-        raise DamagedError(f"{path}: must be nested at most {DEEPEST_JSON} deep") from None
-    except (MemoryError, ValueError) as error:
-        raise DamagedError(f"{path}: cannot be read: {str(error) or 'more than there is memory for'}") from None
-    if not isinstance(value, dict):
-        raise DamagedError(f"{path}: must be an object with named fields")
-    level: list[Any] = [value]
-    for _ in range(DEEPEST_JSON):
-        level = list(itertools.chain.from_iterable(map(_items, level)))
-        if not level:
-            return value
-    raise DamagedError(f"{path}: must be nested at most {DEEPEST_JSON} deep")
-
-
-def _items(value: Any) -> list[Any]:
-    """Return the dicts and lists in a dict or list."""
-    items = value.values() if isinstance(value, dict) else value
-    return [item for item in items if isinstance(item, (dict, list))]
-
-
-def _no_number(text: str) -> float:
-    raise ValueError(f"{text} is not a number allowed in JSON")
 
 
 def _short_lines(text: io.TextIOWrapper) -> Iterator[str]:

@@ -4,28 +4,24 @@ from __future__ import annotations
 
 import json
 import os
-import platform
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
-from datetime import datetime
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from dqn_mer.networks.device import processor
-from dqn_mer.runs.folder import LOCK, lock_run, versions
-from dqn_mer.runs.own_commit import git_commit
+from dqn_mer.runs.folder import LOCK, describe_run, lock_run, versions
+from dqn_mer.runs.logs import drop_logs
 from dqn_mer.runs.stopping import RunStopped, StopRequest
-from dqn_mer.storage.files import DamagedError
+from dqn_mer.storage.files import DamagedError, check_may_write
 from dqn_mer.storage.json_files import write_json
 from dqn_mer.storage.snapshots import FoundState, drop_states, find_state, save_state, set_aside
 from dqn_mer.storage.state import SavedState, StateError
 from dqn_mer.supervised.data import DataSet, load_data
-from dqn_mer.supervised.logs import drop_logs
+from dqn_mer.supervised.logs import HEADINGS
 from dqn_mer.supervised.options import RunSpec
 from dqn_mer.supervised.run import NotFiniteError, StreamRun
 from dqn_mer.supervised.streams import Stream, StreamSizes, make_stream
@@ -89,8 +85,7 @@ def check_folder(spec: RunSpec) -> None:
     """Raise ValueError if the folder of a run cannot be made, or holds a run that is not this one."""
     path = spec.run_dir
     above = next(folder for folder in (path, *path.absolute().parents) if os.path.lexists(folder))
-    if not above.is_dir() or not os.access(above, os.W_OK | os.X_OK):
-        raise ValueError(f"out={str(spec.options.out)!r}: {above} must be a folder that may be written to")
+    check_may_write("out", spec.options.out, above)
     try:
         before = json.loads((path / "config.json").read_text())["config"]
         different = sorted(name for name, value in config_of(spec).items() if before.get(name) != value)
@@ -197,22 +192,9 @@ class _Execution:
         write_json(self.run_dir / "summary.json", summary)  # the mark of a finished run: nothing comes after it
 
     def _begin(self) -> None:
-        drop_logs(self.run_dir)
-        description = {
-            "config": self.config,
-            "rates_source": self.progress.spec.rates_source,
-            "schedule": self.progress.stream.schedule(),
-            "command": " ".join(self.command),
-            "started": datetime.now().astimezone().isoformat(timespec="seconds"),
-            "versions": {"python": platform.python_version(), **versions()},
-            "git_commit": git_commit(),
-            "machine": {
-                "system": platform.system(),
-                "processor": platform.machine(),
-                "cores": os.cpu_count(),
-                "threads": torch.get_num_threads(),
-            },
-        }
+        drop_logs(self.run_dir, HEADINGS)
+        configuration = {"config": self.config, "rates_source": self.progress.spec.rates_source}
+        description = describe_run(configuration, self.progress.stream.schedule(), self.command)
         write_json(self.run_dir / "config.json", description)
         self.progress.begin(self.run_dir, self.config)
 

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from dqn_mer.analysis.metrics import continual_summary
+from dqn_mer.analysis.metric_table import continual_summary
 from dqn_mer.analysis.scores import read_evaluations, score_matrix, write_matrix
 from dqn_mer.fast.choose import make_forward
 from dqn_mer.networks.weights import FlatWeights

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -72,13 +72,13 @@ class TrainingLoop(AbstractContextManager["TrainingLoop"]):
             self.task, self.network, config.eval_episodes, config.eval_frame_limit, self.streams.evaluation
         )
         self.evaluation = WorkerEvaluation(plan) if config.eval_worker else InlineEvaluation(plan, device)
+        self._open = ExitStack()  # whatever is open by the end, the logs only from `begin` or `resume` on
+        self._open.callback(self.evaluation.close)
+        self._open.callback(self.env.close)
 
     def __exit__(self, *error: object) -> None:
         """Close the logs and the environments, and end the evaluation."""
-        if hasattr(self, "tracker"):
-            self.tracker.close()
-        self.env.close()
-        self.evaluation.close()
+        self._open.close()
 
     def begin(self, run_dir: Path, config_markdown: str) -> str | None:
         """Open the logs and play up to the first frame: random scores, evaluation of the untrained agent, reset.
@@ -196,6 +196,7 @@ class TrainingLoop(AbstractContextManager["TrainingLoop"]):
         names, parameter = [setting.name for setting in self.task.schedule.settings], self.task.parameter
         self.run_dir = run_dir
         self.tracker = Tracker(run_dir, names, parameter, metric_columns(names, parameter), saved)
+        self._open.callback(self.tracker.close)
         self.recorder = Recorder(self.task, self.agent, self.tracker, self.meter)
 
     def _set_env(self, saved: SavedState) -> None:

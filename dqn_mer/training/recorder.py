@@ -77,6 +77,31 @@ class RateClock:
         return frames / seconds if seconds > 0 else 0.0
 
 
+def memory_numbers(task: Task, agent: DQNAgent) -> dict[str, float]:
+    """Return the memory's fill and age, and the share of it that each setting gave, from its dates alone."""
+    memory, schedule = agent.memory, task.schedule
+    ages = memory.ages()
+    counts = np.bincount(schedule.indices_at(memory.frames - ages - 1), minlength=len(schedule.settings))
+    values = {
+        "memory/fill": len(memory) / memory.capacity,
+        "memory/megabytes": memory.nbytes / 1e6,
+        "memory/age_mean_frames": float(ages.mean()),
+        "memory/age_std_frames": float(ages.std()),
+    }
+    for setting, count in zip(schedule.settings, counts, strict=True):
+        values[f"memory/share/{setting.name}"] = float(count) / len(memory)
+    return values
+
+
+def update_numbers(task: Task, agent: DQNAgent) -> dict[str, float]:
+    """Return how much the agent has learned."""
+    return {"updates/count": agent.updates, "updates/target_syncs": agent.target_syncs}
+
+
+SOURCES: tuple[Callable[[Task, DQNAgent], dict[str, float]], ...] = (memory_numbers, update_numbers)
+"""What every row of metrics.csv says of the agent, by tags of `tags.LOGGED`."""
+
+
 class Recorder:
     """Gathers the training numbers of a run and hands them to its tracker.
 
@@ -112,30 +137,14 @@ class Recorder:
         values = {"train/epsilon": epsilon, **self.episodes.take()}
         if statistics is not None:
             values |= {f"train/{name}": value for name, value in statistics._asdict().items()}
-        values |= self._memory()
+        for numbers_of in SOURCES:
+            values |= numbers_of(self.task, self.agent)
         values["speed/frames_per_s"] = self.clock.rate(frame)
-        values["updates/count"] = self.agent.updates
-        values["updates/target_syncs"] = self.agent.target_syncs
         if measuring:
             measurement = self.meter.measure()
             self.tracker.log_interference(frame, measurement.rows)
             values |= measurement.values
         self.tracker.log(frame, values)
-
-    def _memory(self) -> dict[str, float]:
-        """Return the memory's fill and age, and the share of it that each setting gave, from its dates alone."""
-        memory, schedule = self.agent.memory, self.task.schedule
-        ages = memory.ages()
-        counts = np.bincount(schedule.indices_at(memory.frames - ages - 1), minlength=len(schedule.settings))
-        values = {
-            "memory/fill": len(memory) / memory.capacity,
-            "memory/megabytes": memory.nbytes / 1e6,
-            "memory/age_mean_frames": float(ages.mean()),
-            "memory/age_std_frames": float(ages.std()),
-        }
-        for setting, count in zip(schedule.settings, counts, strict=True):
-            values[f"memory/share/{setting.name}"] = float(count) / len(memory)
-        return values
 
 
 def log_frame_strips(task: Task, tracker: Tracker, seed: int) -> str | None:

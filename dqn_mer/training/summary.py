@@ -10,7 +10,7 @@ from rich.table import Table
 
 from continual_ple.tasks import Task
 from dqn_mer.analysis.learning_curves import save_learning_curves
-from dqn_mer.analysis.metrics import continual_summary
+from dqn_mer.analysis.metric_table import continual_summary
 from dqn_mer.analysis.scores import read_evaluations, score_matrix, summary_table, write_matrix
 from dqn_mer.config.config import Config
 from dqn_mer.evaluation.checkpoint import weights_digest

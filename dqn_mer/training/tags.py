@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-# Every tag with its meaning; docs/logging.md's table is made from this one. <setting> and <parameter> stand for names.
-TAGS: dict[str, str] = {
+LOGGED: dict[str, str] = {
     "train/score": "Score of the training episodes that ended since the last row, mean, in the game's points.",
     "train/return": "Undiscounted return of the training episodes that ended since the last row, mean.",
     "train/episode_length": "Length of the training episodes that ended since the last row, mean, in frames.",
@@ -33,6 +32,9 @@ TAGS: dict[str, str] = {
     "setting/<parameter>": "Value of the game parameter in force, in the game's own unit. The agent is never told.",
     "updates/count": "Replay updates done since the start of the run.",
     "updates/target_syncs": "Copies of the network into the target network since the start of the run.",
+}
+"""The columns of metrics.csv, in order, with their meanings; <setting> and <parameter> stand for names."""
+SHOWN: dict[str, str] = {
     "eval_score/<setting>": "Greedy evaluation on this setting: score of an episode, mean, in the game's points.",
     "eval_score/mean": "Mean of eval_score over all settings.",
     "eval_total_reward/<setting>": "Greedy evaluation on this setting: undiscounted return of an episode, mean.",
@@ -42,7 +44,7 @@ TAGS: dict[str, str] = {
     "frames/<setting>": "Image: a strip of game frames under this setting.",
     "clips/<setting>": "Image: an animation of the agent's play under this setting, if `watch --tensorboard` added it.",
 }
-METRIC_GROUPS = ("train/", "memory/", "gradients/", "plasticity/", "speed/", "setting/", "updates/")
+"""What only TensorBoard shows, with its meaning; <metric> stands for a name."""
 # Regular expressions, which TensorBoard matches from a tag's first character. They hold no setting names, so that runs
 # of different games under one log folder share these charts instead of doubling them.
 CHARTS = {
@@ -56,15 +58,15 @@ CHARTS = {
 
 
 def tags_as_markdown() -> str:
-    """Return the table of all tags for the README."""
-    return "| tag | meaning |\n|---|---|\n" + "".join(f"| `{tag}` | {text} |\n" for tag, text in TAGS.items())
+    """Return the table of all tags for docs/logging.md."""
+    rows = (f"| `{tag}` | {meaning} |\n" for tag, meaning in {**LOGGED, **SHOWN}.items())
+    return "| tag | meaning |\n|---|---|\n" + "".join(rows)
 
 
 def metric_columns(setting_names: Sequence[str], parameter_name: str) -> list[str]:
-    """Return the tags that belong into metrics.csv, names filled in, in the order of `TAGS`."""
+    """Return the tags of `LOGGED`, names filled in."""
     columns = []
-    for tag in TAGS:
-        if tag.startswith(METRIC_GROUPS):
-            filled = tag.replace("<parameter>", parameter_name)
-            columns += [filled.replace("<setting>", name) for name in setting_names] if "<" in filled else [filled]
+    for tag in LOGGED:
+        filled = tag.replace("<parameter>", parameter_name)
+        columns += [filled.replace("<setting>", name) for name in setting_names] if "<" in filled else [filled]
     return columns

@@ -12,15 +12,15 @@ from numpy.typing import NDArray
 from dqn_mer.analysis.interference import InterferenceRow
 from dqn_mer.analysis.metrics import EvaluationRow
 from dqn_mer.analysis.scores import check_evaluations
-from dqn_mer.runs.event_files import NAME, SUMMARIES, EventFile, drop_events
-from dqn_mer.storage.escapes import csv_text, printable
-from dqn_mer.storage.files import GrowingFile, check_plain_file
+from dqn_mer.runs.event_files import SUMMARIES
+from dqn_mer.runs.logs import LogFiles, drop_logs
+from dqn_mer.storage.escapes import printable
 from dqn_mer.storage.run_reader import TABLES
 from dqn_mer.storage.state import SavedState, State
 from dqn_mer.training.tags import CHARTS, metric_columns
 
-EVALUATION_COLUMNS = ("frame", *(field.name for field in fields(EvaluationRow)))
-INTERFERENCE_COLUMNS = ("frame", *(field.name for field in fields(InterferenceRow)))
+EVALUATION_COLUMNS = tuple(field.name for field in fields(EvaluationRow))
+INTERFERENCE_COLUMNS = tuple(field.name for field in fields(InterferenceRow))
 STRIP_GAP_PIXELS = 4
 METRICS, EVALUATIONS, INTERFERENCE = TABLES
 
@@ -59,46 +59,33 @@ class Tracker(AbstractContextManager["Tracker"]):
         self._columns = [*columns, *(tag for tag in ("setting/index", self._value_tag) if tag not in columns)]
         for tag in self._columns:
             if tag not in metric_columns(setting_names, parameter_name) or self._columns.count(tag) > 1:
-                raise ValueError(f"columns must be different tags explained in TAGS, got {tag!r}")
+                raise ValueError(f"columns must be different tags explained in LOGGED, got {tag!r}")
+        self._tags = frozenset(self._columns)
         self._setting_names = list(setting_names)
         self._setting: dict[str, float] = {}
-        self._last_frame = 0
-        self._earlier_events: dict[str, int] = {}
-        run_dir.mkdir(parents=True, exist_ok=True)
+        headings = dict(zip(TABLES, (self._columns, EVALUATION_COLUMNS, INTERFERENCE_COLUMNS), strict=True))
         if saved is not None:
-            self._reopen(run_dir, saved)
+            self._files = self._reopened(run_dir, headings, saved)
             return
-        self._tables = {name: GrowingFile(run_dir / name) for name in TABLES}
-        _append(self._tables[METRICS], [["frame", *self._columns]])
-        _append(self._tables[EVALUATIONS], [EVALUATION_COLUMNS])
-        _append(self._tables[INTERFERENCE], [INTERFERENCE_COLUMNS])
-        self._events = EventFile(run_dir)
-        charts = {title: ["Multiline", [pattern]] for title, pattern in CHARTS.items()}
-        self._events.add(SUMMARIES.custom_scalars({"All settings": charts}), 0)
+        self._files = LogFiles(run_dir, headings)
+        self._files.add_layout("All settings", CHARTS)
 
     def get_state(self) -> State:
         """Return how far the logs go, all of it safe on the disk."""
-        events = {**self._earlier_events, self._events.file.path.name: self._events.file.sync()}
-        tables = {name: file.sync() for name, file in self._tables.items()}
         setting = {tag: value for tag, value in self._setting.items() if not math.isnan(value)}
-        return {"last_frame": self._last_frame, "setting": setting, "tables": tables, "events": events}
+        return {"last_frame": self._files.last_frame, "setting": setting, **self._files.get_state()}
 
-    def _reopen(self, run_dir: Path, saved: SavedState) -> None:
-        """Cut every log to its size in the saved state, and continue behind it; TensorBoard's in a separate file."""
-        with saved, saved.part("setting") as setting, saved.part("tables") as tables, saved.part("events") as events:
-            self._last_frame = saved.whole("last_frame")
+    def _reopened(self, run_dir: Path, headings: Mapping[str, Sequence[str]], saved: SavedState) -> LogFiles:
+        last_frame = saved.whole("last_frame")
+        with saved.part("setting") as setting:
             tags = ("setting/index", self._value_tag)
             self._setting = {tag: setting.number(tag) if tag in setting else math.nan for tag in tags}
-            sizes = {name: tables.whole(name) for name in TABLES}
-            self._earlier_events = {name: events.whole(name) for name in events if NAME.fullmatch(name)}
-        for name, size in {**sizes, **self._earlier_events}.items():
-            check_plain_file(run_dir / name, size)  # all of them, before the first is cut
-        check_evaluations(run_dir / EVALUATIONS, len(self._setting_names), sizes[EVALUATIONS])  # which the end needs
-        for name, size in self._earlier_events.items():
-            GrowingFile(run_dir / name, size).close()
-        self._tables = {name: GrowingFile(run_dir / name, size) for name, size in sizes.items()}
-        drop_events(run_dir, keep=self._earlier_events)
-        self._events = EventFile(run_dir, purge_step=self._last_frame + 1)
+
+        def check(sizes: Mapping[str, int]) -> None:
+            """Check the evaluations, which the end of the run needs."""
+            check_evaluations(run_dir / EVALUATIONS, len(self._setting_names), sizes[EVALUATIONS])
+
+        return LogFiles(run_dir, headings, saved, last_frame, check)
 
     def log(self, frame: int, values: Mapping[str, float]) -> None:
         """Write one row of scalars (tag -> value), with the setting in force; missing values leave empty cells.
@@ -107,11 +94,11 @@ class Tracker(AbstractContextManager["Tracker"]):
             KeyError: If a tag is not one of the columns, where it would vanish from the CSV.
         """
         for tag in values:
-            if tag not in self._columns:
+            if tag not in self._tags:
                 raise KeyError(f"unknown tag {tag!r}: not a column of metrics.csv")
         row = {**self._setting, **values}
-        _append(self._tables[METRICS], [[frame, *(row.get(tag) for tag in self._columns)]])
-        self._add_scalars(frame, row)
+        self._files.add_values(METRICS, frame, row)
+        self._files.add_points(frame, row)
 
     def log_setting(self, frame: int, index: int, value: float) -> None:
         """Tell the setting in force from `frame` on, at start, resume and change; it fills each later `log` row.
@@ -121,10 +108,10 @@ class Tracker(AbstractContextManager["Tracker"]):
         """
         if not 0 <= index < len(self._setting_names):
             raise ValueError(f"setting index must be from 0 to {len(self._setting_names) - 1}, got {index}")
-        if self._setting and self._last_frame < frame - 1:
-            self._add_scalars(frame - 1, self._setting)
+        if self._setting and self._files.last_frame < frame - 1:
+            self._files.add_points(frame - 1, self._setting)
         self._setting = {"setting/index": index, self._value_tag: value}
-        self._add_scalars(frame, self._setting)
+        self._files.add_points(frame, self._setting)
 
     def log_evaluation(self, frame: int, rows: Sequence[EvaluationRow]) -> None:
         """Write an evaluation of all settings, one row each.
@@ -134,21 +121,21 @@ class Tracker(AbstractContextManager["Tracker"]):
         """
         if [(row.setting_index, row.setting) for row in rows] != list(enumerate(self._setting_names)):
             raise ValueError(f"an evaluation needs a row for each setting in order, got {[r.setting for r in rows]}")
-        _append(self._tables[EVALUATIONS], [[frame, *astuple(row)] for row in rows])
+        self._files.add_rows(EVALUATIONS, [[frame, *astuple(row)] for row in rows])
         values = {"eval_score/mean": float(np.mean([row.score_mean for row in rows]))}
         for row in rows:
             values[f"eval_score/{row.setting}"] = row.score_mean
             values[f"eval_total_reward/{row.setting}"] = row.return_mean
             values[f"eval_total_frames/{row.setting}"] = row.length_mean
-        self._add_scalars(frame, values)
+        self._files.add_points(frame, values)
 
     def log_interference(self, frame: int, rows: Sequence[InterferenceRow]) -> None:
         """Write a measurement of the meter, one row for each two settings."""
-        _append(self._tables[INTERFERENCE], [[frame, *astuple(row)] for row in rows])
+        self._files.add_rows(INTERFERENCE, [[frame, *astuple(row)] for row in rows])
 
     def log_text(self, config_markdown: str) -> None:
         """Show the configuration under TensorBoard's Text tab."""
-        self._events.add(SUMMARIES.text("config", config_markdown), 0)
+        self._files.add_summary(SUMMARIES.text("config", config_markdown))
 
     def log_images(self, tag: str, frames: NDArray[np.uint8], frame: int = 0) -> None:
         """Show RGB `frames`, uint8 of shape (n, height, width, 3), side by side under the tag `frames/<setting>`.
@@ -163,7 +150,7 @@ class Tracker(AbstractContextManager["Tracker"]):
             raise ValueError(f"frames must be uint8 of shape (n, height, width, 3), got {frames.dtype} {frames.shape}")
         padded = np.pad(frames, ((0, 0), (0, 0), (0, STRIP_GAP_PIXELS), (0, 0)), constant_values=255)
         strip = np.concatenate(list(padded), axis=1)[:, :-STRIP_GAP_PIXELS]
-        self._events.add(SUMMARIES.image(tag, strip, dataformats="HWC"), frame)
+        self._files.add_summary(SUMMARIES.image(tag, strip, dataformats="HWC"), frame)
 
     def log_hparams(self, hparams: Mapping[str, object], final_metrics: Mapping[str, float | list[float]]) -> None:
         """Show the hyper-parameters beside the metrics, as `final/<name>`, under TensorBoard's HParams tab.
@@ -171,27 +158,15 @@ class Tracker(AbstractContextManager["Tracker"]):
         Hyper-parameters that are no numbers are shown as text, None as empty; metrics that are lists are left out.
         """
         shown = {k: v if v is None or type(v) in (int, float) else printable(v) for k, v in hparams.items()}
-        metrics = {f"final/{name}": value for name, value in final_metrics.items() if not isinstance(value, list)}
-        # SummaryWriter.add_hparams would make a second run, named by a time stamp.
-        for summary in SUMMARIES.hparams(shown, metrics):
-            self._events.add(summary, 0)
-        self._add_scalars(self._last_frame, metrics)
+        self._files.add_hparams(shown, final_metrics)
 
     def close(self) -> None:
         """Close everything; a second call does nothing."""
-        for file in self._tables.values():
-            file.close()
-        self._events.close()
+        self._files.close()
 
     def __exit__(self, *error: object) -> None:
         """Close the logs, after an error too."""
         self.close()
-
-    def _add_scalars(self, frame: int, values: Mapping[str, float]) -> None:
-        """Send the values to TensorBoard."""
-        self._last_frame = max(self._last_frame, frame)
-        for tag, value in values.items():
-            self._events.add(SUMMARIES.scalar(tag, value), frame)
 
 
 def _check_names(setting_names: Sequence[str], parameter_name: str) -> None:
@@ -203,13 +178,6 @@ def _check_names(setting_names: Sequence[str], parameter_name: str) -> None:
         raise ValueError(f"need a setting's name and a parameter's (not 'index', no '/'), got {parameter_name!r}")
 
 
-def drop_logs(run_dir: Path) -> None:
+def drop_tracked(run_dir: Path) -> None:
     """Remove the logs of a run that was stopped before its first frame."""
-    drop_events(run_dir)
-    for name in TABLES:
-        (run_dir / name).unlink(missing_ok=True)
-
-
-def _append(file: GrowingFile, rows: Sequence[Sequence[object]]) -> None:
-    """Write the rows with one call; None becomes an empty cell."""
-    file.write(csv_text(rows))
+    drop_logs(run_dir, TABLES)

@@ -16,7 +16,8 @@ from dqn_mer.evaluation.checkpoint import load_checkpoint, save_checkpoint
 from dqn_mer.evaluation.evaluator import GreedyPolicy
 from dqn_mer.fast.choose import make_learner
 from dqn_mer.fast.forms import has_explicit_form
-from dqn_mer.mer import AutogradLearner, Examples, MiniBatchUpdate
+from dqn_mer.mer import AutogradLearner, Examples
+from dqn_mer.mini_batch import MiniBatchUpdate
 from dqn_mer.networks.optimizers import make_optimizer
 from dqn_mer.networks.q_network import build_network, network_from_spec, network_spec
 from dqn_mer.networks.random_q_network import RandomQNetwork

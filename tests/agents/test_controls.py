@@ -18,7 +18,8 @@ from dqn_mer.evaluation.checkpoint import CheckpointError, load_checkpoint, save
 from dqn_mer.fast.choose import make_explicit_learner, make_forward, make_mini_batch
 from dqn_mer.fast.convolution import ConvolutionStack
 from dqn_mer.fast.dedup_convolution import DistinctStack
-from dqn_mer.mer import AutogradLearner, Examples, MERParameters, MERUpdate, MiniBatchUpdate
+from dqn_mer.mer import AutogradLearner, Examples, MERParameters, MERUpdate
+from dqn_mer.mini_batch import MiniBatchUpdate
 from dqn_mer.networks.optimizers import make_optimizer
 from dqn_mer.networks.q_network import ScalePixels, build_network, network_spec
 from dqn_mer.networks.weights import FlatWeights

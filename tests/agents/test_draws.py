@@ -197,7 +197,8 @@ def test_draws_that_were_not_prepared_are_made_when_they_are_taken() -> None:
 
 def test_preparing_twice_draws_once() -> None:
     agent = make_agent()
-    agent.memory.add(transitions()[0])
+    for transition in transitions()[:2]:
+        agent.memory.add(transition)
     agent.draws.prepare(sure=True)
     before, after = agent.draws.rng_state, copy.deepcopy(agent.draws.rng.bit_generator.state)
     agent.draws.prepare(sure=True)

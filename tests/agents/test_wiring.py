@@ -17,7 +17,8 @@ from dqn_mer.config.config import AGENTS
 from dqn_mer.config.defaults import default_config
 from dqn_mer.config.seeds import spawn_streams
 from dqn_mer.config.task import game_task
-from dqn_mer.mer import MERParameters, MERUpdate, MiniBatchUpdate
+from dqn_mer.mer import MERParameters, MERUpdate
+from dqn_mer.mini_batch import MiniBatchUpdate
 from dqn_mer.networks.device import choose_device
 
 

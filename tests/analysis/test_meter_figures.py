@@ -12,7 +12,7 @@ from PIL import Image
 from dqn_mer.__main__ import main
 from dqn_mer.analysis.comparison import Comparison, compare_runs
 from dqn_mer.analysis.meter_figures import interference_curves, interference_matrices, read_interference
-from dqn_mer.analysis.report import REPORT_FILES
+from dqn_mer.analysis.report import report_file_names
 from dqn_mer.analysis.runs import find_runs, load_run
 from tests.helpers.runs import write_run
 
@@ -111,10 +111,10 @@ def test_an_overwritten_report_leaves_no_figure_that_the_new_one_lacks(runs: Pat
     folder = tmp_path / "report" / "flappy_bird"
     command = ["compare", str(runs), "--out", str(tmp_path / "report"), "--overwrite"]
     assert main(command) == 0
-    assert {path.name for path in folder.iterdir()} == REPORT_FILES
+    assert {path.name for path in folder.iterdir()} == report_file_names()
     (folder / "my_curves.png").write_text("mine")
     for path in runs.rglob("interference.csv"):
         path.unlink()
     assert main(command) == 0
     left = {path.name for path in folder.iterdir()}
-    assert left == {name for name in REPORT_FILES if "interference" not in name} | {"my_curves.png"}
+    assert left == {name for name in report_file_names() if "interference" not in name} | {"my_curves.png"}

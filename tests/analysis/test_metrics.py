@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dqn_mer.analysis import metrics
+from dqn_mer.analysis.metric_table import continual_summary
 
 # Three segments on three settings; every number below is worked by hand.
 MATRIX = [[10.0, 4.0, 1.0], [6.0, 12.0, 3.0], [2.0, 8.0, 14.0]]
@@ -56,7 +57,7 @@ def test_area_under_curve() -> None:
 
 
 def test_summary_joins_the_metrics() -> None:
-    summary = metrics.continual_summary(MATRIX, ORDER, RANDOM, [0, 10], [[0.0, 0.0, 0.0], [2.0, 2.0, 2.0]])
+    summary = continual_summary(MATRIX, ORDER, RANDOM, [0, 10], [[0.0, 0.0, 0.0], [2.0, 2.0, 2.0]])
     assert summary == {
         "learning_accuracy": 12.0,
         "retained_accuracy": 8.0,
@@ -66,27 +67,10 @@ def test_summary_joins_the_metrics() -> None:
         "zero_shot_forward_transfer": pytest.approx(1.0),
         "area_under_curve": 1.0,
     }
-    short = metrics.continual_summary(MATRIX, ORDER)
+    short = continual_summary(MATRIX, ORDER)
     assert "zero_shot_forward_transfer" not in short and "area_under_curve" not in short
     with pytest.raises(ValueError, match="belong together"):
-        metrics.continual_summary(MATRIX, ORDER, frames=[0])
-
-
-def test_mean_interval() -> None:
-    scores = [0.0, 1.0, 2.0, 3.0, 10.0]
-    mean, low, high = metrics.mean_interval(scores)
-    assert mean == 3.2 and 0.0 <= low < mean < high <= 10.0
-    assert metrics.mean_interval(scores) == (mean, low, high)
-    narrow = metrics.mean_interval(scores, confidence=0.5)
-    assert low < narrow[1] < narrow[2] < high
-    normal = np.random.default_rng(0).normal(size=400)
-    _, low, high = metrics.mean_interval(normal)
-    assert high - low == pytest.approx(2 * 1.96 * normal.std() / 20, rel=0.05)  # the central limit theorem's interval
-
-
-@pytest.mark.parametrize("scores", [[7.0], [0.1, 0.1, 0.1]])
-def test_mean_interval_without_spread(scores: list[float]) -> None:
-    assert metrics.mean_interval(scores) == (scores[0],) * 3
+        continual_summary(MATRIX, ORDER, frames=[0])
 
 
 BAD_CALLS: list[tuple[Callable[[], object], str]] = [
@@ -103,9 +87,6 @@ BAD_CALLS: list[tuple[Callable[[], object], str]] = [
     (lambda: metrics.area_under_curve([], np.zeros((0, 2))), "do not fit"),
     (lambda: metrics.area_under_curve([0, 0], [[1.0], [1.0]]), "increase"),
     (lambda: metrics.area_under_curve([0, 1], [[1.0], [math.inf]]), "finite"),
-    (lambda: metrics.mean_interval([]), "at least one"),
-    (lambda: metrics.mean_interval([math.nan]), "finite"),
-    (lambda: metrics.mean_interval([1.0, 2.0], confidence=1.0), "confidence"),
 ]
 
 

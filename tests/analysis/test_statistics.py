@@ -4,7 +4,12 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from dqn_mer.analysis.statistics import interquartile_estimate, interquartile_mean, probability_of_improvement
+from dqn_mer.analysis.statistics import (
+    interquartile_estimate,
+    interquartile_mean,
+    mean_interval,
+    probability_of_improvement,
+)
 
 
 def test_interquartile_mean_leaves_out_a_quarter_at_each_end() -> None:
@@ -75,3 +80,29 @@ def test_no_runs(scores: object) -> None:
         interquartile_estimate(scores)
     with pytest.raises(ValueError, match="at least one run"):
         probability_of_improvement([([1.0], [])])
+
+
+def test_mean_interval() -> None:
+    scores = [0.0, 1.0, 2.0, 3.0, 10.0]
+    mean, low, high = mean_interval(scores)
+    assert mean == 3.2 and 0.0 <= low < mean < high <= 10.0
+    assert mean_interval(scores) == (mean, low, high)
+    narrow = mean_interval(scores, confidence=0.5)
+    assert low < narrow[1] < narrow[2] < high
+    normal = np.random.default_rng(0).normal(size=400)
+    _, low, high = mean_interval(normal)
+    assert high - low == pytest.approx(2 * 1.96 * normal.std() / 20, rel=0.05)  # the central limit theorem's interval
+
+
+@pytest.mark.parametrize("scores", [[7.0], [0.1, 0.1, 0.1]])
+def test_mean_interval_without_spread(scores: list[float]) -> None:
+    assert mean_interval(scores) == (scores[0],) * 3
+
+
+@pytest.mark.parametrize(
+    ("scores", "confidence", "message"),
+    [([], 0.95, "at least one"), ([float("nan")], 0.95, "finite"), ([1.0, 2.0], 1.0, "confidence")],
+)
+def test_no_interval_of_bad_scores(scores: list[float], confidence: float, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        mean_interval(scores, confidence)

@@ -149,7 +149,7 @@ def test_curves_and_bands_are_what_is_drawn(runs: Path) -> None:
 
 
 def test_groups_differ_in_dashes_marker_and_colour(runs: Path) -> None:
-    from dqn_mer.analysis.score_figures import style
+    from dqn_mer.analysis.drawing import style
 
     looks = [style(group) for group in compared(runs).groups]
     for part in ("color", "linestyle", "marker"):

@@ -9,7 +9,8 @@ from torch import Tensor, autograd, nn
 from dqn_mer.agents.targets import HuberTDLoss
 from dqn_mer.fast.choose import make_batch_network, make_forward, make_mini_batch
 from dqn_mer.fast.mini_batch import BatchNetwork, ExplicitMiniBatchUpdate
-from dqn_mer.mer import Examples, MiniBatchUpdate
+from dqn_mer.mer import Examples
+from dqn_mer.mini_batch import MiniBatchUpdate
 from dqn_mer.networks.optimizers import make_optimizer
 from dqn_mer.networks.q_network import build_network
 from dqn_mer.networks.weights import FlatWeights

@@ -23,7 +23,8 @@ from dqn_mer.analysis.runs import load_run
 from dqn_mer.analysis.scores import read_evaluations
 from dqn_mer.commands import sweep_job
 from dqn_mer.evaluation.checkpoint import CheckpointError, load_checkpoint
-from dqn_mer.storage.files import SUMS, DamagedError, GrowingFile, digest
+from dqn_mer.storage.files import SUMS, DamagedError, digest
+from dqn_mer.storage.growing_file import GrowingFile
 from dqn_mer.storage.run_reader import RunReader
 from tests.helpers.hostile import BAD_VALUES, INSTEAD, check_answer, leaves, linked, put, rewrite, run_command
 from tests.helpers.resuming import ROOT, flags, stop_after

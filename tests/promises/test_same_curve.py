@@ -19,7 +19,8 @@ from dqn_mer.config.defaults import default_config
 from dqn_mer.fast import adam
 from dqn_mer.fast.mini_batch import ExplicitMiniBatchUpdate
 from dqn_mer.fast.sequential import ExplicitLearner
-from dqn_mer.mer import AutogradLearner, MERUpdate, MiniBatchUpdate
+from dqn_mer.mer import AutogradLearner, MERUpdate
+from dqn_mer.mini_batch import MiniBatchUpdate
 from dqn_mer.training.trainer import RunResult, train
 from tests.helpers.mer_problems import needs_numba
 from tests.training.test_trainer import rows_of

@@ -15,7 +15,8 @@ from dqn_mer.agents.targets import HuberTDLoss
 from dqn_mer.fast import choose
 from dqn_mer.fast.choose import make_forward, make_learner, make_mini_batch
 from dqn_mer.fast.kernels import dense
-from dqn_mer.mer import AutogradLearner, MiniBatchUpdate
+from dqn_mer.mer import AutogradLearner
+from dqn_mer.mini_batch import MiniBatchUpdate
 from dqn_mer.networks.optimizers import make_optimizer
 from dqn_mer.networks.q_network import build_network
 from dqn_mer.networks.weights import FlatWeights

@@ -147,7 +147,7 @@ def test_a_run_killed_before_its_first_state_starts_anew(
         raise SystemExit  # as good as a kill: nothing is saved on the way out
 
     with monkeypatch.context() as patch:
-        patch.setattr("dqn_mer.training.trainer.save_state", die)
+        patch.setattr("dqn_mer.training.saves.save_state", die)
         with pytest.raises(SystemExit):
             train_command(flags(run_dir=tmp_path / "run"))
     check_same(tmp_path / "run", whole)

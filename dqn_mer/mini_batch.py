@@ -1,0 +1,43 @@
+"""Ordinary experience replay, for any model and loss: what MER is compared with."""
+
+from __future__ import annotations
+
+from torch import autograd
+from torch.optim import Optimizer
+
+from dqn_mer.mer import Examples, Loss
+from dqn_mer.networks.weights import FlatWeights
+from dqn_mer.storage.state import SavedState, State, optimizer_state, set_optimizer_state
+
+
+class MiniBatchUpdate:
+    """Ordinary experience replay: one optimizer step on the mean loss over all examples.
+
+    Args:
+        weights: of the model that learns.
+        loss: per-example loss.
+        optimizer: over ``weights.vector``.
+        batch_size: examples to draw from memory; the newest is one more.
+    """
+
+    def __init__(self, weights: FlatWeights, loss: Loss, optimizer: Optimizer, batch_size: int) -> None:
+        self.weights = weights
+        self.loss = loss
+        self.optimizer = optimizer
+        self.num_draws = batch_size
+
+    def update(self, examples: Examples) -> None:
+        """Take one optimizer step on the mean loss of ``examples``."""
+        inputs, *targets = examples
+        self.optimizer.zero_grad(set_to_none=False)
+        autograd.backward([self.loss(self.weights.model(inputs), *targets).mean()])
+        self.optimizer.step()
+
+    def get_state(self) -> State:
+        """Return what is kept from update to update, without the weights."""
+        return {"optimizer": optimizer_state(self.optimizer, self.weights.vector)}
+
+    def set_state(self, saved: SavedState) -> None:
+        """Resume from what `get_state` gave."""
+        with saved:
+            set_optimizer_state(self.optimizer, self.weights.vector, saved.part("optimizer"))

@@ -1,0 +1,42 @@
+"""What a run says before its first frame: the memory that it needs, and what it cannot do here."""
+
+from __future__ import annotations
+
+from rich.console import Console
+
+from dqn_mer.agents.memory import largest_bytes
+from dqn_mer.fast.kernels.dense import WHY_NOT_COMPILED
+from dqn_mer.training.loop import TrainingLoop
+from dqn_mer.training.state_trial import why_not_saved
+
+
+def announce(console: Console, loop: TrainingLoop, own: bool) -> bool:
+    """Say what a run needs and cannot do.
+
+    Args:
+        console: Where it is said.
+        loop: The run, before its first frame.
+        own: Whether the environment is the user's, of which it is not known that its state can be saved: it is tried.
+
+    Returns:
+        False if the environment's state turned out to be one that cannot be saved.
+    """
+    space = loop.env.observation_space
+    assert space.shape is not None and space.dtype is not None
+    size = largest_bytes(loop.config.capacity, space.shape, space.dtype, moving=not own)
+    console.print(f"memory: {loop.config.capacity:,} transitions, at most {size / 1e6:,.0f} MB", highlight=False)
+    if WHY_NOT_COMPILED and loop.agent.device.type == "cpu":
+        say_line(console, f"Numba cannot be imported, so PyTorch's autograd learns, more slowly ({WHY_NOT_COMPILED})")
+    if not own:
+        return True
+    reason = why_not_saved(lambda: loop.task.make_env(loop.task.schedule.settings[0]))
+    if reason is not None:
+        say_line(
+            console, f"this run cannot be resumed if it is stopped: the environment's state cannot be saved: {reason}"
+        )
+    return reason is None
+
+
+def say_line(console: Console, line: str) -> None:
+    """Print a line as it is, however wide the terminal."""
+    console.print(line, soft_wrap=True, highlight=False, markup=False)

@@ -1,0 +1,104 @@
+"""The saved states of a run: when one is due, what is in it, and what is said of the last one."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+from dqn_mer.agents.periods import passes
+from dqn_mer.config.config import Config
+from dqn_mer.runs.folder import versions
+from dqn_mer.runs.stopping import how_to_resume
+from dqn_mer.storage.snapshots import save_state, set_aside, write_state
+from dqn_mer.storage.state import SavedState, State
+from dqn_mer.training.loop import NotFiniteError, TrainingLoop
+
+
+class Saves:
+    """Saves the state of a run in its folder.
+
+    Args:
+        run_dir: Folder of the run.
+        loop: The run in progress.
+        config: Configuration of the run.
+        threads: PyTorch threads of the run, for the record: others round otherwise.
+        resumable: Whether the state of the environment can be saved; if not, nothing is.
+        own: Whether the task is the user's, so that it takes Python to resume.
+        started_s: When this process began with the run, by `time.perf_counter`.
+    """
+
+    def __init__(
+        self,
+        run_dir: Path,
+        loop: TrainingLoop,
+        config: Config,
+        threads: int,
+        resumable: bool,
+        own: bool,
+        started_s: float,
+    ) -> None:
+        self.run_dir, self.loop, self.config = run_dir, loop, config
+        self.threads, self.resumable, self.own = threads, resumable, own
+        self.frame: int | None = None  # of the last state
+        self.saved_s = self.started_s = started_s
+        self.wall_before_s = 0.0
+
+    def resume(self, saved: SavedState) -> None:
+        """Take up a saved state; the run folder is changed only if all of it fits."""
+        with saved:
+            self.wall_before_s = saved.number("wall_s", 0)
+            loop = saved.part("course")
+        self.loop.resume(self.run_dir, loop)
+        self.frame = self.loop.frame
+        set_aside(self.run_dir, self.loop.frame)
+
+    def wall_s(self) -> float:
+        """Return the time that the run has taken in all its processes, in seconds."""
+        return self.wall_before_s + time.perf_counter() - self.started_s
+
+    def due(self) -> bool:
+        """Return whether the state is to be saved at this frame."""
+        frame, every, minutes = self.loop.frame, self.config.save_every, self.config.save_minutes
+        if frame == self.frame:
+            return False
+        due = frame == 0 or passes(self.frame or 0, frame, every)
+        return due or (minutes > 0 and time.perf_counter() - self.saved_s >= 60 * minutes)
+
+    def save(self) -> None:
+        """Save the state of the run as it is now."""
+        self.loop.check_finite()
+        save_state(self.run_dir, self.loop.frame, self._header(), self._state())
+        self.frame, self.saved_s = self.loop.frame, time.perf_counter()
+
+    def set_diverged_aside(self, error: NotFiniteError) -> str:
+        """Save the state for inspection, apart from the good ones; returns the line for the user."""
+        frame = self.loop.frame
+        line = f"frame {frame:,}: {error} is not finite: learning has diverged (a smaller learning_rate may help)"
+        folder = self.run_dir / "diverged" / f"frame-{frame:09d}"
+        try:
+            if self.resumable and not folder.exists():
+                write_state(folder, self._header(), self._state())
+        except OSError as problem:
+            return f"{line}; not saved for inspection: {problem.filename}: {problem.strerror}"
+        return f"{line}; saved for inspection in {folder}; the last good state is that of frame {self.frame}"
+
+    def how_to_resume(self) -> str:
+        """Return in words what resumes the run from a state that was saved just now."""
+        return how_to_resume(self.run_dir, self.own) if self.resumable else "nothing was saved"
+
+    def last(self) -> str:
+        """Return in words what the last state is, and what resumes the run from it."""
+        if self.frame is None:
+            return "nothing was saved" if not self.resumable else "nothing was saved yet"
+        return f"saved at frame {self.frame:,}; fix the problem, then {how_to_resume(self.run_dir, self.own)}"
+
+    def _header(self) -> State:
+        return {
+            "config": self.config.to_json(),
+            "schedule": self.loop.task.schedule.to_json(),
+            "threads": self.threads,
+            "versions": versions(),
+        }
+
+    def _state(self) -> State:
+        return {"wall_s": self.wall_s(), "course": self.loop.get_state()}
