@@ -28,18 +28,8 @@ MAY_IMPORT: dict[str, set[str]] = {
     "runs": {"fast", "config", "storage", "continual_ple"},
     "agents": {"fast", "mer", "mini_batch", "reservoir", "networks", "config", "storage", "continual_ple"},
     "supervised": {
-        *(
-            "runs",
-            "fast",
-            "mer",
-            "mini_batch",
-            "cross_entropy",
-            "reservoir",
-            "networks",
-            "storage",
-            "analysis",
-            "config",
-        )
+        *("runs", "fast", "mer", "mini_batch", "cross_entropy", "reservoir", "networks", "storage", "analysis"),
+        "config",
     },
     "training": {
         *("_former_names", "runs", "agents", "fast", "mer", "evaluation", "analysis", "networks", "config", "storage"),
@@ -80,7 +70,11 @@ def room_named(module: str) -> str:
     return package if package == "continual_ple" else rest.partition(".")[0] or "__init__"
 
 
+MOST_LINES_OF_FILE, MOST_LINES_OF_FUNCTION, MOST_ARGUMENTS = 250, 40, 8
+"""More than this, and it is two things: of a function without its docstring."""
+
 FILES = sorted(path for folder in PACKAGES.values() for path in folder.rglob("*.py"))
+OURS = [path for path in FILES if PACKAGES["dqn_mer"] in path.parents and path.name != "config.py"]
 
 
 @pytest.mark.parametrize("path", FILES, ids=[str(path.relative_to(ROOT)) for path in FILES])
@@ -107,6 +101,29 @@ def test_commands_do_not_import_each_other() -> None:
         for name in imported_modules(path):
             if name.startswith("dqn_mer.commands."):
                 assert name.split(".")[2] in own, f"{path.name} imports {name}"
+
+
+def lines_of_code(node: ast.FunctionDef | ast.AsyncFunctionDef) -> int:
+    """Return the length of a function without its docstring."""
+    first = node.body[0]
+    has_docstring = ast.get_docstring(node) is not None
+    return (node.end_lineno or 0) - node.lineno + 1 - has_docstring * ((first.end_lineno or 0) - first.lineno + 1)
+
+
+def arguments_of(node: ast.FunctionDef | ast.AsyncFunctionDef) -> int:
+    """Return how many arguments a function takes, without itself."""
+    arguments = node.args
+    return len([*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs]) - (node.name == "__init__")
+
+
+@pytest.mark.parametrize("path", OURS, ids=[str(path.relative_to(ROOT)) for path in OURS])
+def test_no_file_or_function_is_two_things(path: Path) -> None:
+    text = path.read_text()
+    assert text.count("\n") <= MOST_LINES_OF_FILE
+    for node in ast.walk(ast.parse(text)):
+        if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
+            assert lines_of_code(node) <= MOST_LINES_OF_FUNCTION, node.name
+            assert arguments_of(node) <= MOST_ARGUMENTS, node.name
 
 
 def test_the_rooms_stand_on_at_most_eight_floors_without_a_circle() -> None:

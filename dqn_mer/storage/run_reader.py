@@ -112,8 +112,9 @@ class RunReader:
     def heading(self, name: str) -> list[str]:
         """Return the names of a CSV file's columns."""
         with self.open(name, TABLE_BYTES) as file:
+            text = io.TextIOWrapper(file, "utf-8", newline="")  # held for as long as the file is open, which it closes
             try:
-                return next(csv.reader(_short_lines(io.TextIOWrapper(file, "utf-8", newline=""))), [])
+                return next(csv.reader(_short_lines(text)), [])
             except (csv.Error, OSError, ValueError) as error:
                 raise DamagedError(f"{self.folder / name}: no table: {error}") from None
 

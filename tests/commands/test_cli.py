@@ -209,3 +209,25 @@ def test_train_then_evaluate_as_a_user_would(tmp_path: Path) -> None:
 def test_unknown_commands(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     assert main(words) == 2
     assert "must be one of train, evaluate" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("words", "line"),
+    [
+        ("--seed 7", "dqn-mer on catcher, pixels observations, seed 7: loading PyTorch"),
+        ("--resume old/run", "resuming old/run: loading PyTorch"),
+    ],
+)
+def test_the_first_line_says_what_is_done_before_what_takes_seconds_is_loaded(
+    words: str, line: str, tmp_path: Path
+) -> None:
+    for module in ("torch", "numba", "tensorboard", "matplotlib", "scipy"):
+        (tmp_path / f"{module}.py").write_text("raise ImportError('loaded too early')")
+    path = os.pathsep.join([str(tmp_path), str(TRAIN.parent), str(TRAIN.parent / "envs")])
+    done = subprocess.run(
+        [sys.executable, str(TRAIN), *words.split(), "--run-dir=new"][: 4 if "--resume" in words else None],
+        capture_output=True, text=True, check=False, cwd=tmp_path, env={**os.environ, "PYTHONPATH": path},
+    )  # fmt: skip
+    assert (done.returncode, done.stdout) == (2, line + "\n")
+    assert done.stderr == "error: loaded too early\n"
+    assert not (tmp_path / "new").exists()

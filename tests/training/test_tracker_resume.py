@@ -13,6 +13,7 @@ import pytest
 from dqn_mer.storage.files import DamagedError
 from dqn_mer.storage.state import StateError
 from dqn_mer.training.tags import CHARTS
+from dqn_mer.training.tracker import Tracker
 from tests.helpers.logs import NAMES, custom_scalars, evaluation, load, make_tracker, points, table
 
 
@@ -51,6 +52,26 @@ def test_resume_doubles_and_tears_nothing_even_if_the_clock_goes_back(
     assert len(events.Tensors("config/text_summary")) == 1
     plugin, context = custom_scalars(tmp_path)
     assert len(json.loads(plugin.layout_impl(context, ""))["category"][0]["chart"]) == len(CHARTS)
+
+
+def test_a_run_that_an_earlier_version_began_keeps_its_columns(tmp_path: Path) -> None:
+    with Tracker(tmp_path, NAMES, "pipe_gap", ["train/loss", "train/q_mean"]) as tracker:
+        tracker.log_setting(0, 0, 100)
+        tracker.log(100, {"train/loss": 1.0, "train/q_mean": 2.0})
+        state = tracker.get_state()
+    with make_tracker(tmp_path, state) as tracker:  # which logs train/score, and no train/q_mean
+        tracker.log(200, {"train/loss": 3.0, "train/score": 4.0})
+    assert (tmp_path / "metrics.csv").read_text().splitlines() == [
+        "frame,train/loss,train/q_mean,setting/index,setting/pipe_gap",
+        "100,1.0,2.0,0,100",
+        "200,3.0,,0,100",
+    ]
+    assert points(load(tmp_path), "train/score") == [(200, 4.0)]
+    text = (tmp_path / "metrics.csv").read_bytes()
+    (tmp_path / "metrics.csv").write_bytes(b"x" + text)
+    with pytest.raises(DamagedError, match=r"metrics.csv: must have frame as its first column"):
+        make_tracker(tmp_path, state)
+    assert (tmp_path / "metrics.csv").read_bytes() == b"x" + text  # not cut
 
 
 def test_a_watching_tensorboard_forgets_what_was_dropped(tmp_path: Path) -> None:

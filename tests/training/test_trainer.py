@@ -161,7 +161,7 @@ def test_evaluation_learns_nothing_and_stores_nothing(tmp_path: Path) -> None:
     assert often.memory.seen == seldom.memory.seen == often.frames == 400
     np.testing.assert_array_equal(often.memory.born, seldom.memory.born)
     np.testing.assert_array_equal(often.memory.rewards, seldom.memory.rewards)
-    assert often.rng.bit_generator.state == seldom.rng.bit_generator.state
+    assert often.draws.rng_state == seldom.draws.rng_state
 
 
 def test_training_leaves_the_global_generators_alone(tmp_path: Path) -> None:
