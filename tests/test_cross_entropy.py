@@ -13,8 +13,8 @@ from tests.helpers.closeness import unit_roundoff
 def softmax_rounding(dtype: Any, classes: int) -> float:
     """Return how far apart two softmax functions of values may be, of at most 1 each.
 
-    exp(z) of z <= 0 is off by at most |z| exp(z) <= 1/e of the rounding of z and by a few units of its own, a sum by one
-    for each term, and a quotient and its difference from 1 by one each: less than classes + 8 units, of both functions.
+    exp(z) of z <= 0 is off by at most |z| exp(z) <= 1/e units for the rounding of z and by a few for its own, a sum by
+    one for each term, and a quotient and its difference from 1 by one each: less than classes + 8 units, in both.
     """
     return 2 * (classes + 8) * unit_roundoff(dtype)
 
