@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 from benchmarks.harness import cores, interleave, read_options, report, spread
 from benchmarks.training import our_side_of
 from dqn_mer.config.defaults import default_config
+from dqn_mer.networks.device import processor
 
 AXES: dict[str, tuple[Any, ...]] = {
     "batch_size": (4, 16, 64, 256),
@@ -26,6 +29,8 @@ class Options:
     """Measurements of each side, in turn."""
     frames: int = 300
     """Frames per measurement."""
+    pixel_frames: int = 100
+    """Frames per measurement from pixels, with one and with two cores."""
 
 
 def describe(value: Any) -> str:
@@ -42,18 +47,56 @@ def measure(axis: str, values: tuple[Any, ...], options: Options) -> list[dict[s
         config = default_config(observation="state", warmup_frames=0, **{axis: value})
         train = our_side_of(config)
         sides[describe(value)] = lambda train=train: train(options.frames)
+    return rows_of(axis, sides, options.frames, options.repeats)
+
+
+def rows_of(axis: str, sides: dict[str, Callable[[], None]], frames: int, repeats: int) -> list[dict[str, Any]]:
+    """Time sides of so many frames each, and return their rows."""
     rows = []
-    for name, seconds in interleave(sides, options.repeats).items():
-        middle, low, high = (1e3 * value / options.frames for value in spread(seconds))
+    for name, seconds in interleave(sides, repeats).items():
+        middle, low, high = (1e3 * value / frames for value in spread(seconds))
         rows.append({"changed": axis, "value": name, "ms per frame": middle, "low-high": f"{low:.2f}-{high:.2f}"})
     return rows
+
+
+def measure_cores(options: Options) -> list[dict[str, Any]]:
+    """Return a row for each agent from pixels on one core, and on two: the second computes the next update's targets.
+
+    PyTorch has one thread in all of them, as ``--threads 1`` leaves it.
+    """
+    usable = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []
+    if len(usable) < 2:
+        return []
+    rows = []
+    for agent in ("dqn", "dqn-mer"):
+        sides = {}
+        for count in (1, 2):
+            os.sched_setaffinity(0, usable[:count])  # the agent's own thread, begun in here, inherits it
+            config = default_config(agent=agent, observation="pixels", warmup_frames=0)
+            sides[f"{agent} on {count}"] = on_cores(usable[:count], our_side_of(config), options.pixel_frames)
+        rows += rows_of("cores", sides, options.pixel_frames, options.repeats)
+    os.sched_setaffinity(0, usable)
+    return rows
+
+
+def on_cores(usable: list[int], train: Callable[[int], None], frames: int) -> Callable[[], None]:
+    """Return a call that trains for some frames on these cores."""
+
+    def run() -> None:
+        os.sched_setaffinity(0, usable)
+        train(frames)
+
+    return run
 
 
 def main() -> None:
     """Measure every axis."""
     options = read_options(Options)
     with cores(1):
-        report("scaling", [row for axis, values in AXES.items() for row in measure(axis, values, options)])
+        rows = [row for axis, values in AXES.items() for row in measure(axis, values, options)]
+    with processor(1):
+        rows += measure_cores(options)
+    report("scaling", rows)
 
 
 if __name__ == "__main__":

@@ -24,7 +24,7 @@ def load_agent(path: Path | str, task: Task | None = None) -> saved_agent.SavedA
         task: What it was trained on, if that is none of the games.
 
     Raises:
-        ValueError: In one line, if there is no sound checkpoint.
+        ValueError: if there is no sound checkpoint.
     """
     return saved_agent.load_agent(saved_agent.AgentFields(Path(path)), task)
 
@@ -44,7 +44,7 @@ def evaluate(
         What ``--json`` writes: the scores of each setting, with their mean and 95% interval.
 
     Raises:
-        ValueError: In one line, for a bad checkpoint or option.
+        ValueError: if the checkpoint or an option is bad.
     """
     chosen = saved_agent.EvaluateOptions(path=Path(path), **options)
     return saved_agent.evaluate_checkpoint(chosen, console or Console(quiet=True), task)
@@ -65,7 +65,7 @@ def compare(
         One comparison for each game.
 
     Raises:
-        ValueError: In one line, for runs that cannot be compared or a folder that cannot be written to.
+        ValueError: if the runs cannot be compared, or the folder cannot be written to.
     """
     paths = [runs] if isinstance(runs, (str, Path)) else runs
     chosen = compare_command.CompareOptions(runs=tuple(map(Path, paths)), out=Path(out), **options)

@@ -116,15 +116,16 @@ COLUMNS = (
 def flags(values: dict[str, Any]) -> list[str]:
     """Return command-line flags for field values.
 
-    >>> flags({"learning_rate": 1e-4, "double_q": True})
-    ['--learning-rate', '0.0001', '--double-q']
+    >>> flags({"learning_rate": 1e-4, "double_q": True, "settings": (100, 95)})
+    ['--learning-rate', '0.0001', '--double-q', '--settings', '100,95']
     """
-    made = []
+    words = []
     for name, value in values.items():
-        made += [f"--{name.replace('_', '-')}"] + (
-            [] if value is True else [f"{value:.6g}" if isinstance(value, float) else str(value)]
-        )
-    return made
+        words.append(f"--{name.replace('_', '-')}")
+        if value is not True:
+            items = value if isinstance(value, tuple) else (value,)
+            words.append(",".join(f"{item:.6g}" if isinstance(item, float) else str(item) for item in items))
+    return words
 
 
 def folder_name(name: str, values: dict[str, Any]) -> str:

@@ -23,9 +23,9 @@ class Group:
     """Runs that are alike in everything but the seed, under one name.
 
     Attributes:
-        label: its name.
-        runs: at least one, in order of their seeds.
-        style: place in the list of styles, the same in all figures.
+        label: Name of the group.
+        runs: Runs of the group, at least one, in order of their seeds.
+        style: Place in the list of styles, the same in all figures.
     """
 
     label: str
@@ -42,12 +42,12 @@ class Comparison:
     """Groups of runs on the same schedule of one game.
 
     Attributes:
-        game: its name.
-        groups: at least one; the baseline, if it is there, comes first.
-        baseline: label of the group that others are measured against.
-        frames: of the evaluations that all runs have, of shape (n,).
-        remarks: what a reader must know before comparing, a sentence each.
-        unseen: settings never trained on that the trained agents were evaluated on.
+        game: Name of the game.
+        groups: Groups, at least one; the baseline comes first if it is one of them.
+        baseline: Label of the group that others are measured against.
+        frames: Frames of the evaluations that all runs have, of shape (n,).
+        remarks: What a reader must know before comparing, a sentence each.
+        unseen: Settings never trained on that the trained agents were evaluated on.
     """
 
     game: str
@@ -110,9 +110,9 @@ def compare_runs(
     """Group the runs of each game.
 
     Args:
-        runs: to compare.
-        by: config fields that make the groups.
-        baseline: label of the group to measure against; ``None`` takes dqn, or else the first.
+        runs: Runs to compare.
+        by: Config fields that make the groups.
+        baseline: Label of the group to measure against; ``None`` takes dqn, or else the first.
 
     Raises:
         ValueError: if the runs of a game have different schedules or lengths, or no group has the baseline's label.

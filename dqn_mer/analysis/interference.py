@@ -28,11 +28,11 @@ class InterferenceRow:
     """The loss gradients of pairs of different examples, one of each of two settings, or both of the same one.
 
     Attributes:
-        setting: of one example of each pair.
-        other_setting: of the other; the two are in the order of the schedule.
-        pairs: how many there are.
-        dot_mean: mean dot product.
-        cosine_mean: mean cosine.
+        setting: Setting of one example of each pair.
+        other_setting: Setting of the other example; the two are in the order of the schedule.
+        pairs: Number of pairs.
+        dot_mean: Mean dot product of the gradients of a pair.
+        cosine_mean: Mean cosine between the gradients of a pair.
     """
 
     setting: str
@@ -51,8 +51,8 @@ def gradient_dots(model: nn.Module, loss: Loss, examples: tuple[Tensor, ...]) ->
     layers that are used more than once, share weights or get inputs of more axes than ``(n, features)``.
 
     Args:
-        model: any module whose examples do not influence each other.
-        loss: per-example loss.
+        model: Any module whose examples do not influence each other.
+        loss: Loss of each example.
         examples: ``(inputs, *targets)``, each with one row per example.
     """
     inputs, *targets = examples
@@ -160,9 +160,9 @@ def pair_means(values: NDArray[np.float64], groups: Sequence[int] | NDArray[np.i
     """Return the means of ``values`` over pairs of different examples.
 
     Args:
-        values: one for each pair, ``(n, n)``, symmetric.
-        groups: of the examples, ``(n,)``, from 0 to ``count - 1``.
-        count: of groups.
+        values: One value for each pair, ``(n, n)``, symmetric.
+        groups: Group of each example, ``(n,)``, from 0 to ``count - 1``.
+        count: Number of groups.
 
     >>> pair_means(np.array([[9.0, 2.0, 4.0], [2.0, 9.0, 6.0], [4.0, 6.0, 9.0]]), [0, 0, 1], 2).means.tolist()
     [[2.0, 5.0], [5.0, nan]]

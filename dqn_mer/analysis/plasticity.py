@@ -37,8 +37,8 @@ def dormant_share(layers: Sequence[Tensor], threshold: float = DORMANT_THRESHOLD
     of a convolution is one unit.
 
     Args:
-        layers: activations of the hidden layers, each ``(n, units, ...)``; at least one.
-        threshold: τ, at least 0.
+        layers: Activations of the hidden layers, each ``(n, units, ...)``; at least one.
+        threshold: Threshold τ, at least 0.
 
     >>> dormant_share([torch.tensor([[0.0, 1.0], [0.0, 3.0]]), torch.tensor([[1.0, 1.0], [1.0, 1.0]])])
     0.25
@@ -56,7 +56,7 @@ def effective_rank(features: Tensor, tolerance: float = RANK_TOLERANCE) -> int:
 
     Args:
         features: ``(n, features)``; the rank is at most the smaller of the two.
-        tolerance: δ, in (0, 1).
+        tolerance: Tolerance δ, in (0, 1).
 
     >>> effective_rank(torch.diag(torch.tensor([70.0, 29.5, 0.5])))
     2

@@ -34,15 +34,15 @@ class Run:
     """A finished run.
 
     Attributes:
-        path: its folder.
-        config: values by field; one that the run's version did not know yet has today's default.
-        commit: of the source tree it ran from, if known.
-        schedule: that it was trained on.
-        frames: of its evaluations, of shape (n,).
-        scores: of its evaluations, of shape (n, settings).
+        path: Folder of the run.
+        config: Values by field; a field that the version of the run did not know yet has today's default.
+        commit: Git commit of the source tree that it ran from, if known.
+        schedule: Schedule that it was trained on.
+        frames: Frames of its evaluations, of shape (n,).
+        scores: Mean scores of its evaluations, of shape (n, settings).
         matrix: R, of shape (segments, settings).
-        metrics: of `continual_summary`.
-        unseen: mean score of the trained agent on settings never trained on, as far as they were evaluated.
+        metrics: Metrics by name, as `continual_summary` returns them.
+        unseen: Mean score of the trained agent on settings never trained on, as far as they were evaluated.
     """
 
     path: Path
@@ -92,7 +92,7 @@ def load_run(path: Path | str) -> Run:
     """Read a finished run from its folder.
 
     Raises:
-        ValueError: in one line that names the folder, if a file in it is missing or damaged.
+        ValueError: if a file of the folder is missing or damaged; the message names it.
     """
     path = Path(path)
     try:

@@ -52,7 +52,7 @@ def compare(options: CompareOptions, console: Console | None = None) -> tuple[Co
     """Compare as ``options`` say: write the report, print the tables and what to beware of; return what was compared.
 
     Raises:
-        ValueError: in one line, for runs that cannot be compared or a folder that cannot be written to.
+        ValueError: if the runs cannot be compared, or the folder cannot be written to.
     """
     shown = console or lasting_console()
     _check_out(options)

@@ -62,7 +62,7 @@ class Keyboard:
     """Turns keys into actions: a flap for each press, a move for as long as its key is held.
 
     Args:
-        actions: names of the game's actions.
+        actions: Names of the game's actions.
     """
 
     def __init__(self, actions: Sequence[str]) -> None:
@@ -102,10 +102,10 @@ class Match:
     """A person's game in a window, with an agent's beside it.
 
     Attributes:
-        window: where it is shown.
-        mine: the person's game.
-        theirs: the agent's, or None.
-        keyboard: the person's.
+        window: Window in which both games are shown.
+        mine: The person's game.
+        theirs: The agent's game, or None if the person plays alone.
+        keyboard: Keys that the person presses.
     """
 
     window: Window
@@ -167,7 +167,7 @@ def play(options: PlayOptions, console: Console | None = None) -> list[tuple[flo
         For each finished episode the person's score and the agent's.
 
     Raises:
-        ValueError: in one line, for a bad checkpoint or option, or where no window can be opened.
+        ValueError: if the checkpoint or an option is bad, or no window can be opened.
     """
     mine, theirs = _set_up(options)
     scores = []

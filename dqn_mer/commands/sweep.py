@@ -79,7 +79,7 @@ def sweep(options: SweepOptions, train_flags: Sequence[str], console: Console | 
     """Run every combination that is not finished; returns the exit code: 0, or 1 if a run failed.
 
     Raises:
-        ValueError: in one line, before anything starts, if a run would not accept its flags.
+        ValueError: if a run would not accept its flags.
         ImportError: if Ray is asked for and missing, or on Windows.
     """
     check_system()
@@ -96,7 +96,7 @@ def plan(options: SweepOptions, train_flags: Sequence[str]) -> list[Job]:
     """Return the jobs in order: all combinations of one seed before those of the next.
 
     Raises:
-        ValueError: in one line, if a run would not accept its flags, or a folder holds a run with other ones.
+        ValueError: if a run would not accept its flags, or a folder holds a run with other ones.
     """
     from dqn_mer.config.command_line import parse_config
     from dqn_mer.config.task import game_task

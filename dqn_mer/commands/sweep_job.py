@@ -31,10 +31,10 @@ class Job:
     """One run.
 
     Attributes:
-        name: for the display.
-        run_dir: its folder, an absolute path.
-        flags: of `train`, all of them.
-        frames: that it takes.
+        name: Name in the display.
+        run_dir: Absolute path of the run folder.
+        flags: All flags for `train`.
+        frames: Frames of training.
         threads: CPU threads that it gets.
     """
 
@@ -63,11 +63,11 @@ class Outcome:
     """How a job ended.
 
     Attributes:
-        name: of the job.
-        log: of the job.
+        name: Name of the job.
+        log: Path of the log of the job.
         exit_code: 0 if the run is finished.
-        skipped: whether it was finished before.
-        last_line: of what the run printed.
+        skipped: Whether it was finished before.
+        last_line: Last line that the run printed.
     """
 
     name: str

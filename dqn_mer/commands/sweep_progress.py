@@ -31,8 +31,8 @@ class SweepDisplay(AbstractContextManager["SweepDisplay"]):
     """Shows how far the sweep is: a bar for all and one for each run in progress; off a terminal, a line for each end.
 
     Args:
-        jobs: of the sweep.
-        console: where to draw.
+        jobs: All jobs of the sweep.
+        console: Console to draw on.
     """
 
     def __init__(self, jobs: Sequence[Job], console: Console) -> None:

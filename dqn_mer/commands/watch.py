@@ -65,12 +65,12 @@ def watch(options: WatchOptions, console: Console | None = None, task: Task | No
     """Show or record a saved agent's play as ``options`` say.
 
     Args:
-        options: of what to watch.
-        console: where the scores go; standard output by default.
-        task: that the agent was trained on, if that is no game of ours.
+        options: What to watch, and how.
+        console: Console that the scores are printed on; standard output by default.
+        task: Task that the agent was trained on; needed only for tasks of your own.
 
     Raises:
-        ValueError: in one line, for a bad checkpoint or option, or where no window can be opened.
+        ValueError: if the checkpoint or an option is bad, or no window can be opened.
         ImportError: if clips of the format cannot be written here.
     """
     agent = load_agent(options, task)

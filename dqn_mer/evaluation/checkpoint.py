@@ -39,9 +39,9 @@ class Checkpoint:
     """A loaded checkpoint.
 
     Attributes:
-        path: its folder.
-        model: the Q-network, with its weights, on the CPU.
-        description: everything in ``checkpoint.json``.
+        path: Folder of the checkpoint.
+        model: Q-network with its weights, on the CPU.
+        description: Contents of ``checkpoint.json``.
     """
 
     path: Path
@@ -58,8 +58,8 @@ def save_checkpoint(folder: Path, model: nn.Module, description: Mapping[str, An
     """Write a checkpoint folder, whole or not at all.
 
     Args:
-        folder: to make; must not exist.
-        model: whose weights are saved.
+        folder: Folder to make. It must not exist.
+        model: Q-network whose weights are saved.
         description: JSON values; must hold ``network`` (see `network_spec`).
 
     Raises:
@@ -91,8 +91,8 @@ def load_checkpoint(path: Path, network: MakeNetwork | None = None) -> Checkpoin
     Nothing of a network's size is made before the header of its weights has the same shapes.
 
     Args:
-        path: of either.
-        network: the user's function that built the network, if one did (see `continual_ple.own_task`).
+        path: Path of a checkpoint or a run folder.
+        network: The user's function that built the network, if one did (see `continual_ple.own_task`).
 
     Raises:
         CheckpointError: if it is missing, damaged or not ours, or if ``network`` is needed and not given.

@@ -14,8 +14,8 @@ def choose_settings(words: str, task: Task, trained_on_last: str) -> list[Settin
     Args:
         words: ``all``, ``easier``, or names of settings or values of the varied parameter, with commas. Where the
             run's settings give several parameters, a value stands for that one of the setting trained on last.
-        task: that a run was trained on.
-        trained_on_last: name of the setting that was on at the end.
+        task: Task that the run was trained on.
+        trained_on_last: Name of the setting that was on at the end.
 
     Raises:
         ValueError: if a word is neither a name nor an allowed value, or nothing is easier.

@@ -29,7 +29,7 @@ class Film:
     600 frames of Catcher take 5 MB instead of 633, of Flappy Bird 10 instead of 434.
 
     Args:
-        pictures: at least one, each ``(height, width, 3)`` uint8.
+        pictures: At least one picture, each ``(height, width, 3)`` uint8.
     """
 
     def __init__(self, pictures: Iterable[Picture]) -> None:
@@ -58,11 +58,11 @@ class Clip:
     """A recorded episode.
 
     Attributes:
-        setting: name of the setting.
-        pictures: one a frame, the first that of the reset.
-        screen_width: part of each picture, from the left, that is the environment's own.
-        score: of the episode.
-        truncated: whether the episode was cut at the frame limit.
+        setting: Name of the setting.
+        pictures: One picture a frame; the first is that of the reset.
+        screen_width: Width in pixels of the left part of each picture that the environment itself drew.
+        score: Score of the episode.
+        truncated: Whether the episode was cut at the frame limit.
     """
 
     setting: str
@@ -115,8 +115,8 @@ def gif(pictures: Film, reduce: int = 1) -> bytes:
     """Return an animation that repeats for ever, with every second frame.
 
     Args:
-        pictures: to show.
-        reduce: whole factor by which sides are made smaller.
+        pictures: Pictures to show.
+        reduce: Whole factor by which sides are made smaller.
     """
     # Counted from the end, so that the last picture is among them.
     shown = range((len(pictures) - 1) % GIF_EVERY_FRAMES, len(pictures), GIF_EVERY_FRAMES)

@@ -25,9 +25,9 @@ class SettingResult:
     """What the episodes on one setting gave, one entry an episode.
 
     Attributes:
-        scores: the game's own points (``info["score"]``), or the return where an environment has none.
-        returns: undiscounted raw reward.
-        lengths: frames.
+        scores: The game's own points (``info["score"]``), or the return where an environment has none.
+        returns: Undiscounted sums of raw rewards.
+        lengths: Lengths in frames.
     """
 
     setting_index: int
@@ -109,10 +109,10 @@ class Evaluator:
     settings and between evaluations are the policy's.
 
     Args:
-        make_env: makes a time-limited environment under a setting.
-        settings: to evaluate on.
-        episodes: per setting, at least 1.
-        seed: of the first episodes; episode k has a seed of its own derived from it.
+        make_env: Makes a time-limited environment under a setting.
+        settings: Settings to evaluate on.
+        episodes: Episodes per setting, at least 1.
+        seed: Seed of the first episode of each setting; that of episode k is derived from it.
     """
 
     def __init__(

@@ -22,11 +22,11 @@ class EvaluationPlan(NamedTuple):
     """What is evaluated, so that any process can do it.
 
     Attributes:
-        task: whose settings are played.
-        network: as `network_spec` describes it.
-        episodes: per setting and evaluation.
-        frame_limit: of an episode.
-        seed: of the episodes.
+        task: Task whose settings are played.
+        network: Description of the network, as `network_spec` makes it.
+        episodes: Episodes per setting and evaluation.
+        frame_limit: Frames after which an episode is truncated.
+        seed: Seed of the episodes.
     """
 
     task: Task

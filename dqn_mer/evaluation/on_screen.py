@@ -40,7 +40,7 @@ def open_window(title: str) -> Iterator[Window]:
     """Open a window and close it at the end.
 
     Raises:
-        ValueError: in one line, if there is no screen.
+        ValueError: if there is no screen.
     """
     import pygame  # here, because nothing but a window needs it
 

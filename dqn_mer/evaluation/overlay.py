@@ -31,10 +31,10 @@ class Bar(NamedTuple):
     """A value with its bar.
 
     Attributes:
-        name: of what it is the value.
-        value: as written beside it.
-        share: length of the bar, 0 to 1.
-        chosen: whether it stands out.
+        name: Name of the value.
+        value: The value as it is written beside the bar.
+        share: Length of the bar, from 0 to 1.
+        chosen: Whether the bar is highlighted.
     """
 
     name: str
@@ -74,20 +74,20 @@ class Overlay(gymnasium.Wrapper[Any, Any, Any, Any]):
     """Renders an environment with a panel beside its frame.
 
     Args:
-        env: made with ``render_mode="rgb_array"``.
-        player: who plays.
-        setting: name of the setting.
-        values: of the observations, to be shown; None shows none.
+        env: Environment made with ``render_mode="rgb_array"``.
+        player: Player that chooses the actions.
+        setting: Name of the setting.
+        values: Function from an observation to the values to show; None shows none.
 
     Attributes:
-        facts: further lines of the panel, from label to text.
-        score: of the running episode: the game's own points, or the return where it counts none.
-        total: rewards of the running episode so far.
-        frame: of the running episode.
-        running: whether the episode continues.
-        truncated: whether it was cut at its frame limit, and had not ended in that frame by itself.
+        facts: Further lines of the panel, from label to text.
+        score: Score of the running episode: the game's own points, or the return where it counts none.
+        total: Sum of the rewards of the running episode so far.
+        frame: Frames of the running episode so far.
+        running: Whether the episode continues.
+        truncated: Whether the episode was cut at its frame limit and had not ended in that frame by itself.
         q: Q values of the newest observation, ``(actions,)``, or None.
-        screen_width: of the part of `render` that is the environment's.
+        screen_width: Width in pixels of the part of `render` that the environment itself drew.
     """
 
     def __init__(self, env: gymnasium.Env[Any, Any], player: str, setting: str, values: Values | None = None) -> None:

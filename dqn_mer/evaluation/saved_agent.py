@@ -76,11 +76,11 @@ class SavedAgent:
     """A saved agent with what it was trained on.
 
     Attributes:
-        checkpoint: the loaded checkpoint.
-        config: of its run.
-        task: with the run's own schedule.
-        frame: training frames it has seen.
-        trained_on_last: name of the setting trained on last.
+        checkpoint: The loaded checkpoint.
+        config: Configuration of its run.
+        task: Task of its run, with the schedule of that run.
+        frame: Frames it was trained for.
+        trained_on_last: Name of the setting trained on last.
     """
 
     checkpoint: Checkpoint
@@ -94,8 +94,8 @@ def load_agent(options: AgentFields, task: Task | None = None) -> SavedAgent:
     """Load the agent and set up its game as ``options`` say.
 
     Args:
-        options: with the saved agent.
-        task: that it was trained on, if that is no game of ours.
+        options: Options that name the saved agent.
+        task: Task that it was trained on; needed only for tasks of your own.
 
     Raises:
         CheckpointError: if its description is not valid or does not fit its network.
@@ -141,12 +141,12 @@ def evaluate_checkpoint(
     """Evaluate as ``options`` say, print a table, and return what ``--json`` writes.
 
     Args:
-        options: of the evaluation.
-        console: where the table goes; standard output by default.
-        task: that the agent was trained on, if that is no game of ours.
+        options: Options of the evaluation.
+        console: Console that the table is printed on; standard output by default.
+        task: Task that the agent was trained on; needed only for tasks of your own.
 
     Raises:
-        ValueError: in one line, for a bad checkpoint or option.
+        ValueError: if the checkpoint or an option is bad.
     """
     agent = load_agent(options, task)
     settings = settings_to_play(options, agent)

@@ -57,8 +57,8 @@ class WorkerEvaluation:
     environments, all is evaluated in this process instead, with the same results, and one line says why.
 
     Args:
-        plan: what to evaluate; a worker needs a task that cloudpickle can pickle.
-        say: takes that line.
+        plan: What to evaluate; a worker needs a task that cloudpickle can pickle.
+        say: Function that prints the line.
     """
 
     def __init__(self, plan: EvaluationPlan, say: Callable[[str], None] = complain) -> None:
@@ -101,7 +101,7 @@ class WorkerEvaluation:
         """Return, once each, the evaluations that are done.
 
         Args:
-            wait: for all that was submitted; otherwise only while more than `MAX_WAITING` wait.
+            wait: Wait for all evaluations that were submitted; otherwise only while more than `MAX_WAITING` wait.
 
         Raises:
             EvaluationError: if an evaluation failed, or workers keep dying over it.

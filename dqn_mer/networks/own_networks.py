@@ -17,7 +17,7 @@ class OwnNetwork(nn.Sequential):
     """A user's module, behind the scaling of pixels if observations are bytes.
 
     Attributes:
-        num_actions: its number of outputs.
+        num_actions: Number of its outputs.
     """
 
     def __init__(self, num_actions: int, *layers: nn.Module) -> None:
@@ -31,13 +31,13 @@ def build_own_network(
     """Call a user's function and return the network, which must be a fixed function of its weights and its inputs.
 
     Args:
-        make: the function.
-        observation_shape: of one observation.
-        num_actions: number of outputs.
-        scaling: turns bytes into float32, if observations are bytes.
+        make: Function that makes the module.
+        observation_shape: Shape of one observation.
+        num_actions: Number of outputs.
+        scaling: How bytes become float32, where observations are bytes.
 
     Raises:
-        ValueError: in one line, if the module cannot be a Q-network here.
+        ValueError: if the module cannot be a Q-network here.
     """
     module = make(observation_shape, num_actions)
     if not isinstance(module, nn.Module):

@@ -67,13 +67,13 @@ def build_network(
     Args:
         observation_shape: ``(channels, height, width)`` of pixels, uint8 or float32 in [0, 1], or ``(features,)`` of
             float32.
-        num_actions: number of outputs, at least 1.
-        hidden_sizes: widths of the dense layers before the output.
-        seed: of the initial weights.
-        layer_norm: normalise what goes into every ReLU, over all units of its layer; convolutions get a gain and a
+        num_actions: Number of outputs, at least 1.
+        hidden_sizes: Widths of the dense layers before the output.
+        seed: Seed of the initial weights.
+        layer_norm: Normalise what goes into every ReLU, over all units of its layer; convolutions get a gain and a
             bias per channel (Lyle et al., 2024, arXiv 2402.18762). The other initial weights stay the same.
-        random_odds: build `RandomQNetwork` with these odds instead.
-        input_scaling: of pixels, as `ScalePixels` takes it; vectors are never scaled.
+        random_odds: Build `RandomQNetwork` with these odds instead.
+        input_scaling: Scaling of pixels, as `ScalePixels` takes it; vectors are never scaled.
 
     Returns:
         A network from ``(batch, *observation_shape)`` to Q-values ``(batch, num_actions)``.
@@ -143,9 +143,9 @@ def own_network_spec(spec: Mapping[str, Any], make: MakeNetwork, bytes_in: bool)
     """Describe a network that a user's function builds; only what `spec_as_json` leaves can be saved.
 
     Args:
-        spec: of the network that would be built without the function.
-        make: the function.
-        bytes_in: whether observations are uint8.
+        spec: Description of the network that would be built without the function.
+        make: Function that makes the module.
+        bytes_in: Whether observations are uint8.
     """
     name = f"{getattr(make, '__module__', None)}.{getattr(make, '__qualname__', type(make).__qualname__)}"
     return {**spec, "own_network": name, "bytes_in": bytes_in, "make": make}
@@ -162,7 +162,7 @@ def network_from_spec(spec: Mapping[str, Any], seed: int = 0) -> nn.Sequential:
     Raises:
         KeyError: if a field is missing.
         TypeError: if a field is of another kind.
-        ValueError: as `build_network` and `build_own_network`, or if a user's function is missing.
+        ValueError: if `build_network` or `build_own_network` refuses the description, or a user's function is missing.
     """
     if spec.get("own_network") is not None:
         if "make" not in spec:

@@ -16,8 +16,8 @@ class RandomQNetwork(nn.Module):
     weights are the count of its calls and the odds, so that equal weights draw equal numbers.
 
     Args:
-        odds: of each action, ``(actions,)``, summing to 1.
-        seed: of the draws.
+        odds: Probability of each action, ``(actions,)``, summing to 1.
+        seed: Seed of the draws.
 
     Raises:
         ValueError: if the odds are not probabilities that sum to 1.

@@ -19,7 +19,7 @@ class FlatWeights:
     through either name is seen through the other.
 
     Args:
-        model: whose parameters are moved into the vector, in the order of ``model.parameters()``. Wrap a
+        model: Module whose parameters are moved into the vector, in the order of ``model.parameters()``. Wrap a
             model once, after it has been moved to its device; a second wrap, or ``model.to(...)``, breaks
             the tie with the first.
 

@@ -73,7 +73,7 @@ def create_new_folder(field: str, path: Path) -> None:
     """Make a folder that a flag named.
 
     Raises:
-        ValueError: naming the field, if it exists or cannot be made.
+        ValueError: if the folder exists or cannot be made; the message names the field.
     """
     try:
         path.mkdir(parents=True)
@@ -87,7 +87,7 @@ def lock_run(run_dir: Path) -> BaseFileLock:
     """Take a run folder for this process alone, until it releases the lock or ends, however it ends.
 
     Raises:
-        ValueError: in one line, if another process has it, the folder cannot be written, or its file system has no
+        ValueError: if another process has it, the folder cannot be written, or its file system has no
             locks; then nothing is left in the folder.
     """
     lock = FileLock(run_dir / LOCK)

@@ -18,8 +18,8 @@ def check_locks(named: str, folder: Path) -> None:
         folder: An existing folder that may be written to.
 
     Raises:
-        ValueError: In one line, if the file system has no locks.
-        OSError: If the folder cannot be written to.
+        ValueError: if the file system has no locks.
+        OSError: if the folder cannot be written to.
     """
     try:
         import fcntl  # here, because Windows has none; its locks are part of every file system

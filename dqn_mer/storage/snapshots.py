@@ -44,10 +44,10 @@ class ArrayInFile:
     """An array of a safetensors file, not read yet.
 
     Attributes:
-        file: that holds it, a `safetensors.safe_open`.
-        name: in the file.
-        dtype: of the array.
-        shape: of the array.
+        file: Open `safetensors.safe_open` that holds the array.
+        name: Name of the array in the file.
+        dtype: NumPy dtype of the array.
+        shape: Shape of the array.
     """
 
     file: Any
@@ -66,10 +66,10 @@ class FoundState:
     """A state on the disk, with its checksums right.
 
     Attributes:
-        folder: that holds it.
-        header: what it says about its run.
-        state: of the run; arrays are `ArrayInFile`.
-        passed_over: damaged states that are newer, each with what is wrong, in a line.
+        folder: Folder that holds the snapshot.
+        header: What the snapshot says about its run.
+        state: State of the run; arrays are `ArrayInFile`.
+        passed_over: Newer snapshots that are damaged, each with a line that says how.
     """
 
     folder: Path
@@ -82,7 +82,7 @@ def write_state(folder: Path, header: State, state: State) -> None:
     """Write a state folder, whole or not at all.
 
     Raises:
-        OSError: that names the file which could not be written.
+        OSError: if a file cannot be written; the message names it.
     """
     arrays: dict[str, NDArray[Any]] = {}
     plain = without_arrays(state, "", arrays)

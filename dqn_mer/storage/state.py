@@ -47,8 +47,8 @@ class SavedState:
     """Reads a state that was saved; used in a ``with`` block, which ends in `StateError` if a field was not read.
 
     Args:
-        values: what ``get_state`` gave; arrays may be a `StoredArray`.
-        path: names it in messages.
+        values: What ``get_state`` returned; arrays may be a `StoredArray`.
+        path: Name of the state in messages.
 
     >>> with SavedState({"seen": 3}, "memory") as saved:
     ...     saved.whole("seen", 0, 2)

@@ -28,7 +28,7 @@ def supervised(options: SupervisedOptions, command: Sequence[str] = (), console:
         The exit code: 0; 1 if a run failed; 128 + the number of the signal that stopped them.
 
     Raises:
-        ValueError: in one line, before anything is written, if a run cannot be made.
+        ValueError: if a run cannot be made; nothing is written then.
     """
     shown = console or Console()
     specs = plan(options)
@@ -46,7 +46,7 @@ def run_all(specs: Sequence[RunSpec], command: Sequence[str], console: Console) 
     """Bring runs on the same data to their end, and print a line for each; after a signal the last ones are missing.
 
     Raises:
-        ValueError: in one line, before anything is written, if a run cannot be made.
+        ValueError: if a run cannot be made; nothing is written then.
     """
     options = specs[0].options
     data, _ = load_cached(options.data)

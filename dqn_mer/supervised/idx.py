@@ -28,7 +28,7 @@ def read_idx(path: Path, axes: int) -> NDArray[np.uint8]:
         ``(items, ...)`` uint8.
 
     Raises:
-        ValueError: in one line that names the file, if it is not one, damaged, or too large.
+        ValueError: if the file is no IDX file, damaged or too large; the message names it.
     """
     if not path.is_file():
         raise ValueError(f"{path}: must be a file")

@@ -56,7 +56,7 @@ class OnlineLearner:
 
     Args:
         weights: Of the model that learns.
-        learning_rate: α.
+        learning_rate: α, the SGD step size.
     """
 
     def __init__(self, weights: FlatWeights, learning_rate: float) -> None:
@@ -152,7 +152,7 @@ def make_mer(
 
     Args:
         weights: Of the model that learns.
-        learning_rate: α of the inner loop.
+        learning_rate: α, the SGD step size of the inner loop.
         parameters: Which algorithm, with which sizes and rates.
         memory: The reservoir.
         rng: Random generator of the draws.

@@ -29,7 +29,7 @@ def read_digits(package: Path) -> tuple[Part, Part]:
         package: Folder of the installed package.
 
     Raises:
-        ValueError: in one line that names the file, if it is missing or not the one that it should be.
+        ValueError: if the file is missing or another than the expected one; the message names it.
     """
     path = package / FILE
     try:

@@ -21,7 +21,7 @@ class EWCLearner(OnlineLearner):
 
     Args:
         weights: Of the model that learns.
-        learning_rate: α.
+        learning_rate: α, the SGD step size.
         strength: Weight of the penalty, at least 0.
         memories_per_task: First examples of a task that F is measured on, at least 1.
         like: An example, for the shape and dtype of each column.

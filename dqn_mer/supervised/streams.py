@@ -115,7 +115,7 @@ def make_stream(kind: str, data: DataSet, sizes: StreamSizes, seed: int) -> Stre
     - ``classes``: each task has other classes: a group of them (Omniglot's alphabets) or the next few.
 
     Raises:
-        ValueError: in one line, if the data has too few images or classes for it.
+        ValueError: if the data has too few images or classes for it.
     """
     if kind not in STREAMS:
         raise ValueError(f"stream={kind!r}: must be one of {', '.join(STREAMS)}")

@@ -30,8 +30,8 @@ class Measurement:
     """One measurement.
 
     Attributes:
-        values: by tag; without those that there is nothing to measure of yet.
-        rows: one for each two settings with a pair of examples.
+        values: Value of every tag that can be measured yet.
+        rows: One row for each two settings with a pair of examples.
     """
 
     values: dict[str, float]
@@ -48,11 +48,11 @@ class Meter:
     copies do not follow, so that some measurements come soon after one and most do not.
 
     Args:
-        agent: that learns.
-        schedule: tells of which setting an example is, from its date; the agent is not told.
-        every_frames: period, 0 for never; each measurement is moved to the middle of its target period, if that is
-            counted in frames.
-        rng: its own generator.
+        agent: Agent whose memory and network are measured.
+        schedule: Gives the setting of an example from the frame it was stored at; the agent does not know it.
+        every_frames: Frames between measurements, 0 for never. Each is moved to the middle of its target period, if
+            that is counted in frames.
+        rng: Random generator for drawing the examples to measure.
     """
 
     def __init__(self, agent: DQNAgent, schedule: Schedule, every_frames: int, rng: np.random.Generator) -> None:

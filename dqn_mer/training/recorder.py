@@ -106,10 +106,10 @@ class Recorder:
     """Gathers the training numbers of a run and hands them to its tracker.
 
     Args:
-        task: that is trained on.
-        agent: that learns.
-        tracker: of the run.
-        meter: of the agent.
+        task: Task that is trained on.
+        agent: Agent that learns.
+        tracker: Writer of the logs of the run.
+        meter: Meter of interference and plasticity.
     """
 
     def __init__(self, task: Task, agent: DQNAgent, tracker: Tracker, meter: Meter) -> None:

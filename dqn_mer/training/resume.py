@@ -30,13 +30,13 @@ class Stopped:
     """A run to resume; this process alone has its folder.
 
     Attributes:
-        run_dir: its folder.
-        lock: on the folder.
-        config: of the run.
-        schedule: of its settings.
-        threads: of PyTorch that it was begun with, since others round otherwise; 0 if that is not known.
-        state: to start from; None if it was stopped before its first frame.
-        notes: lines to tell the user.
+        run_dir: Folder of the run.
+        lock: Lock on the folder.
+        config: Configuration of the run.
+        schedule: Schedule of the run.
+        threads: PyTorch CPU threads that the run was started with, since another number rounds otherwise; 0 if unknown.
+        state: State to start from; None if the run was stopped before its first frame.
+        notes: Lines to print for the user.
     """
 
     run_dir: Path
@@ -52,11 +52,11 @@ def open_run(options: ResumeOptions, task: Task | None = None) -> Stopped:
     """Find the state to resume from; nothing in the run folder is changed.
 
     Args:
-        options: with the folder.
-        task: of the run, if that is no game of ours.
+        options: Options that name the folder.
+        task: Task of the run; needed only for tasks of your own.
 
     Raises:
-        ValueError: in one line, if the folder is no run's, another process trains in it, no state is whole, or the task
+        ValueError: if the folder is no run's, another process trains in it, no state is whole, or the task
             is missing or another one.
         RunStopped: if the run is finished.
     """

@@ -27,7 +27,7 @@ def why_not_saved(make_env: Callable[[], Env]) -> str | None:
     first. What only shows later, such as a global random generator that is seldom drawn from, is not seen.
 
     Args:
-        make_env: makes an environment with Discrete actions, the same one each time.
+        make_env: Makes an environment with Discrete actions, the same one each time.
     """
     first, second = make_env(), make_env()
     try:

@@ -27,12 +27,12 @@ def summarise(
     """Write matrix.csv and learning_curves.png of a finished run.
 
     Args:
-        run_dir: with its evaluations.csv.
-        config: of the run.
-        task: that was trained on.
-        agent: as trained.
-        random_scores: mean score of random play on each setting.
-        wall_s: time the run took, in seconds.
+        run_dir: Folder of the run, which holds its evaluations.csv.
+        config: Configuration of the run.
+        task: Task that was trained on.
+        agent: The trained agent.
+        random_scores: Mean score of random play on each setting.
+        wall_s: Time the run took, in seconds.
 
     Returns:
         What belongs into summary.json, and the table for the terminal.

@@ -60,7 +60,8 @@ def with_dtype(model: nn.Sequential, dtype: torch.dtype) -> nn.Sequential:
     """Return the model with the same numbers in ``dtype``; pixels are scaled in float32, as ever."""
     model.to(dtype)
     if type(model[0]) is ScalePixels:
-        model[0].forward = lambda pixels: (pixels.to(torch.float32) / 255.0).to(dtype)
+        scale = ScalePixels(model[0].scaling)
+        model[0].forward = lambda pixels: scale(pixels).to(dtype)
     return model
 
 
