@@ -94,6 +94,18 @@ def test_the_compiled_kernels_import_nothing_of_ours() -> None:
         assert not others, f"{path.name} imports {others}"
 
 
+def test_what_takes_which_form_is_chosen_in_one_place() -> None:
+    """Others see `fast.choose`, and whether Numba could be imported, which is reported."""
+    for path in OURS:
+        if room_of(path) in ("fast", "__init__"):
+            continue
+        used = {name for name in imported_modules(path) if name.startswith("dqn_mer.fast")}
+        assert used <= {"dqn_mer.fast.choose", "dqn_mer.fast.kernels.dense"}, f"{path.relative_to(ROOT)} imports {used}"
+    for path in (PACKAGES["dqn_mer"] / "fast").glob("*.py"):
+        names = {node.id for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Name)}
+        assert "COMPILED" not in names or path.name == "choose.py", path.name
+
+
 def test_commands_do_not_import_each_other() -> None:
     folder = PACKAGES["dqn_mer"] / "commands"
     for path in folder.glob("*.py"):
