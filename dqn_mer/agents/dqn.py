@@ -116,7 +116,7 @@ class DQNAgent:
             batch, next_q = self.draws.take(transition)
             examples = self.examples_of(batch, next_q)
             if settings.newest and not left:
-                self.memory.add(transition, frames)
+                self.memory.add(transition, frames)  # no update reads the memory, but the next draws may be made now
             self.draws.prepare(sure=bool(left) or (not sync_due and self._next_step_learns()))
             if measure and statistics is None:
                 statistics = measured_update(self.online, self.loss, examples, self.replay.update)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -45,7 +45,7 @@ class StreamRun(AbstractContextManager["StreamRun"]):
         self.place = 0
         self.untrained: list[float] = []
         self._learned: list[float] = []  # accuracy on each task that is over, right after it
-        self._logs: RunLogs | None = None
+        self._open = ExitStack()  # the logs, from `begin` or `resume` on
         network, reservoir, draws, ordering, meter = np.random.SeedSequence([spec.seed, 1]).spawn(5)
         sizes = (stream.inputs, *spec.options.hidden_sizes, stream.classes)
         self.model = build_mlp(sizes, int(network.generate_state(1)[0]))
@@ -57,18 +57,11 @@ class StreamRun(AbstractContextManager["StreamRun"]):
 
     def __exit__(self, *error: object) -> None:
         """Close the logs."""
-        if self._logs is not None:
-            self._logs.close()
-
-    @property
-    def logs(self) -> RunLogs:
-        """The logs of the run, once it is begun or resumed."""
-        assert self._logs is not None
-        return self._logs
+        self._open.close()
 
     def begin(self, run_dir: Path, config: dict[str, Any]) -> None:
         """Open the logs, and test the untrained model."""
-        self._logs = RunLogs(run_dir, [task.name for task in self.stream.tasks])
+        self._open_logs(run_dir)
         self.logs.text("| field | value |\n|---|---|\n" + "".join(f"| {k} | {v} |\n" for k, v in config.items()))
         self.untrained = self._evaluate()
 
@@ -88,7 +81,11 @@ class StreamRun(AbstractContextManager["StreamRun"]):
                 raise StateError(f"{saved.path}: untrained and learned must hold one accuracy for each task")
             self.learner.set_state(saved.part("learner"))
             logs = saved.part("logs")
-        self._logs = RunLogs(run_dir, [task.name for task in self.stream.tasks], logs)
+        self._open_logs(run_dir, logs)
+
+    def _open_logs(self, run_dir: Path, saved: SavedState | None = None) -> None:
+        self.logs = RunLogs(run_dir, [task.name for task in self.stream.tasks], saved)
+        self._open.callback(self.logs.close)
 
     def get_state(self) -> State:
         """Return everything that `resume` needs; what was logged so far is then safe on the disk."""
