@@ -40,50 +40,25 @@ class Metric(NamedTuple):
 
 
 METRICS: tuple[Metric, ...] = (
-    Metric(
-        "learning_accuracy",
-        "learning accuracy",
-        "Learning accuracy: score on a setting right after training on it.",
-        learning_accuracy,
-        ("matrix", "order"),
-    ),
-    Metric(
-        "retained_accuracy",
-        "retained accuracy",
-        "Retained accuracy: score on all settings after training.",
-        retained_accuracy,
-        ("matrix",),
-    ),
-    Metric(
-        "backward_transfer_interference",
-        "backward transfer and interference",
-        "Backward transfer and interference: retained less learning accuracy.",
-        backward_transfer_interference,
-        ("matrix", "order"),
-    ),
-    Metric(
-        "forgetting_mean",
-        "forgetting (less is better)",
-        "Forgetting: best score after any setting less the last, mean over settings.",
-        forgetting_mean,
-        ("matrix",),
-        better=-1,
-    ),
-    Metric(
-        "zero_shot_forward_transfer",
-        "zero-shot forward transfer",
-        "Zero-shot forward transfer: score above random play on settings not met yet.",
-        zero_shot_forward_transfer,
-        ("matrix", "random_scores", "order"),
-    ),
-    Metric(
-        "area_under_curve",
-        "area under curve",
-        "Area under curve: score over all settings and the whole of training.",
-        area_under_curve,
-        ("frames", "scores"),
-    ),
-)
+    Metric("learning_accuracy", "learning accuracy",
+           "Learning accuracy: score on a setting right after training on it.",
+           learning_accuracy, ("matrix", "order")),
+    Metric("retained_accuracy", "retained accuracy",
+           "Retained accuracy: score on all settings after training.",
+           retained_accuracy, ("matrix",)),
+    Metric("backward_transfer_interference", "backward transfer and interference",
+           "Backward transfer and interference: retained less learning accuracy.",
+           backward_transfer_interference, ("matrix", "order")),
+    Metric("forgetting_mean", "forgetting (less is better)",
+           "Forgetting: best score after any setting less the last, mean over settings.",
+           forgetting_mean, ("matrix",), better=-1),
+    Metric("zero_shot_forward_transfer", "zero-shot forward transfer",
+           "Zero-shot forward transfer: score above random play on settings not met yet.",
+           zero_shot_forward_transfer, ("matrix", "random_scores", "order")),
+    Metric("area_under_curve", "area under curve",
+           "Area under curve: score over all settings and the whole of training.",
+           area_under_curve, ("frames", "scores")),
+)  # fmt: skip
 """The metrics of a finished run and of a comparison, in the order in which they are shown."""
 
 
