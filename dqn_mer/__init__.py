@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     from dqn_mer.config.defaults import default_config
     from dqn_mer.cross_entropy import CrossEntropy
     from dqn_mer.fast.sequential import make_learner
-    from dqn_mer.mer import MERParameters, MERUpdate, MiniBatchUpdate
+    from dqn_mer.mer import MERUpdate, MiniBatchUpdate
+    from dqn_mer.mer_parameters import MERParameters
     from dqn_mer.networks.weights import FlatWeights
     from dqn_mer.public import compare, evaluate, load_agent
     from dqn_mer.reptile_every import ReptileEvery
@@ -52,7 +53,7 @@ _HOMES = {
     "DQNAgent": "dqn_mer.agents.dqn",
     "FifoMemory": "dqn_mer.agents.memory",
     "FlatWeights": "dqn_mer.networks.weights",
-    "MERParameters": "dqn_mer.mer",
+    "MERParameters": "dqn_mer.mer_parameters",
     "MERUpdate": "dqn_mer.mer",
     "MiniBatchUpdate": "dqn_mer.mer",
     "ReptileEvery": "dqn_mer.reptile_every",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import gymnasium
@@ -9,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dqn_mer.agents.catalogue import ARMS
-from dqn_mer.agents.dqn import DQNAgent, DQNParameters
+from dqn_mer.agents.dqn import DQNAgent
 from dqn_mer.agents.exploration import EpsilonSchedule, Exploration
 from dqn_mer.config.config import Config
 from dqn_mer.config.seeds import Streams
@@ -74,28 +75,19 @@ def build_agent(
     optimizer = make_optimizer(
         config.optimizer, online, config.learning_rate, config.weight_decay, config.momentum, config.nesterov
     )
-    settings = DQNParameters(
-        discount=config.discount,
-        target_sync_frames=config.target_sync_frames,
-        warmup_frames=config.warmup_frames,
-        double_q=config.double_q,
-        freeze_after_frames=config.freeze_after_frames if arm.learns else 0,
-        target_sync_episodes=config.target_sync_episodes,
-        clip_rewards=config.clip_rewards,
-        updates_per_frame=config.updates_per_frame,
-        update_every=config.update_every,
-        newest=config.newest,
-        frame_skip=config.frame_skip,
-    )
     replay = arm.replay(config, online, optimizer, streams)
     assert isinstance(env.observation_space, gymnasium.spaces.Box)  # describe_network took nothing else
     memory = arm.memory(config, env.observation_space, streams)
-    return DQNAgent(online, target, replay, memory, streams.sampling, settings)
+    return DQNAgent(online, target, replay, memory, streams.sampling, _as_it_learns(config))
 
 
 def build_exploration(config: Config, probabilities: NDArray[np.float64], streams: Streams) -> Exploration:
     """Return ε-greedy exploration with the task's odds for a random action; who does not learn only explores."""
-    schedule = EpsilonSchedule(config.epsilon_start, config.epsilon_end, config.epsilon_decay_frames)
-    if not ARMS[config.agent].learns:
-        schedule = EpsilonSchedule(1.0, 1.0, 0)
-    return Exploration(schedule, probabilities, streams.exploration)
+    return Exploration(EpsilonSchedule(_as_it_learns(config)), probabilities, streams.exploration)
+
+
+def _as_it_learns(config: Config) -> Config:
+    """Return the configuration, of an agent that does not learn without updates and greedy actions."""
+    if ARMS[config.agent].learns:
+        return config
+    return replace(config, freeze_after_frames=0, epsilon_start=1.0, epsilon_end=1.0)

@@ -17,7 +17,7 @@ from dqn_mer.config.config import Config
 from dqn_mer.config.seeds import Streams
 from dqn_mer.fast.mini_batch import make_mini_batch
 from dqn_mer.fast.sequential import make_learner
-from dqn_mer.mer import MERParameters, MERUpdate
+from dqn_mer.mer import MERUpdate
 from dqn_mer.networks.weights import FlatWeights
 
 MakeMemory = Callable[[Config, gymnasium.spaces.Box, Streams], Memory]
@@ -51,26 +51,18 @@ def _mini_batch(config: Config, online: FlatWeights, optimizer: Optimizer, strea
 
 
 def _mer(config: Config, online: FlatWeights, optimizer: Optimizer, streams: Streams) -> ReplayUpdate:
-    parameters = MERParameters(
-        batch_size=config.batch_size,
-        num_batches=config.num_batches,
-        within_batch_rate=config.within_batch_rate,
-        across_batch_rate=config.across_batch_rate,
-        current_example_boost=config.current_example_boost,
-        one_big_batch=config.one_big_batch,
-    )
     learner = make_learner(online, HuberTDLoss(), optimizer, config.cuda_graph)
-    return MERUpdate(online, learner, parameters, streams.ordering)
+    return MERUpdate(online, learner, config, streams.ordering)
 
 
 def _efficient_mer(config: Config, online: FlatWeights, optimizer: Optimizer, streams: Streams) -> ReplayUpdate:
     inner = _mini_batch(config, online, optimizer, streams)
-    return EfficientMERUpdate(online, inner, config.reptile_every_updates, config.reptile_rate)
+    return EfficientMERUpdate(online, inner, config)
 
 
 def _hare_tortoise(config: Config, online: FlatWeights, optimizer: Optimizer, streams: Streams) -> ReplayUpdate:
     inner = _mini_batch(config, online, optimizer, streams)
-    return HareTortoiseUpdate(online, inner, config.tortoise_rate, config.hare_reset_updates)
+    return HareTortoiseUpdate(online, inner, config)
 
 
 ARMS: dict[str, Arm] = {

@@ -23,9 +23,10 @@ from dqn_mer.commands.errors import complain
 from dqn_mer.commands.sweep_job import Job, Outcome, allow_jobs, check_system, run_job, stop_jobs
 from dqn_mer.commands.sweep_progress import SweepDisplay
 from dqn_mer.config.config import CHOICES, Config
-from dqn_mer.config.fields import Range, bad_value, check_fields
+from dqn_mer.config.fields import bad_value, check_fields
 from dqn_mer.config.flags import UsageError, parse_known
 from dqn_mer.config.seed_lists import MOST_RUNS, read_seeds
+from dqn_mer.ranges import Range
 from dqn_mer.runs.stopping import until_stopped
 from dqn_mer.storage.escapes import say, shown
 from dqn_mer.storage.file_locks import check_locks

@@ -45,7 +45,7 @@ NOTHING = Extra()
 
 
 def parse(kind: type[T], arguments: Sequence[str], prog: str, default: T | None = None, extra: Extra = NOTHING) -> T:
-    """Read flags into a dataclass. Its bases that are dataclasses, named ...Fields, are the groups of its help.
+    """Read flags into a dataclass. Its bases that are dataclasses are the groups of its help.
 
     Args:
         kind: The dataclass.
@@ -117,8 +117,8 @@ def _parser(kind: type[Any], prog: str, default: object, extra: Extra, help_want
     texts = field_texts(cast(object, kind)) if help_wanted else {}
     allowed, annotations = allowed_values(kind), get_type_hints(kind, include_extras=True)
     for base in [base for base in reversed(kind.__mro__[1:]) if dataclasses.is_dataclass(base)] or [kind]:
-        title = base.__name__.removesuffix("Fields").lower() if base is not kind else "command"
-        group = parser.add_argument_group(f"{title} options", inspect.getdoc(base) if base is not kind else None)
+        title, about = _heading(base) if base is not kind else ("command", None)
+        group = parser.add_argument_group(f"{title} options", about)
         for field in (field for field in dataclasses.fields(base) if field.name in vars(base)["__annotations__"]):
             flag = _flag(annotations[field.name])
             text = f"{texts.get(field.name, '')} {extra.notes.get(field.name, '')}".strip()
@@ -127,6 +127,12 @@ def _parser(kind: type[Any], prog: str, default: object, extra: Extra, help_want
             if flag.positional:
                 parser.usage = f"{parser.usage} {field.name.upper()}{' ...' * (allowed[field.name].kind is tuple)}"
     return parser
+
+
+def _heading(base: type[Any]) -> tuple[str, str]:
+    """Return the name of a group of flags, and the first line of what its class says of itself."""
+    words = re.sub(r"(?<=[a-z])(?=[A-Z])", "-", re.sub("(Fields|Parameters)$", "", base.__name__))
+    return words.lower(), (inspect.getdoc(base) or "").partition("\n")[0]
 
 
 def _add(group: Any, name: str, flag: Flag, allowed: Allowed, text: str) -> None:

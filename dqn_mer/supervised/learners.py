@@ -15,7 +15,8 @@ from torch import Tensor
 from dqn_mer.cross_entropy import CrossEntropy
 from dqn_mer.fast.mini_batch import make_mini_batch
 from dqn_mer.fast.sequential import make_learner
-from dqn_mer.mer import MERParameters, MERUpdate, MiniBatchUpdate
+from dqn_mer.mer import MERUpdate, MiniBatchUpdate
+from dqn_mer.mer_parameters import MERParameters
 from dqn_mer.networks.weights import FlatWeights
 from dqn_mer.storage.state import SavedState, State
 from dqn_mer.supervised.memory import Example, ExampleMemory

@@ -15,10 +15,11 @@ from dqn_mer.__main__ import main
 from dqn_mer.commands.train import main as train_command
 from dqn_mer.config.command_line import parse_config
 from dqn_mer.config.config import Config, ResumeOptions
-from dqn_mer.config.fields import Flag, Range, check_fields
+from dqn_mer.config.fields import Flag, check_fields
 from dqn_mer.config.flag_hints import HAS_NONE, OF_OTHERS
 from dqn_mer.config.flag_texts import field_texts, version
 from dqn_mer.config.flags import UsageError, flag_of, parse, parse_known
+from dqn_mer.ranges import Range
 
 ROOT = Path(__file__).parents[2]
 
