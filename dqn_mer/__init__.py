@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from dqn_mer.agents.dqn import DQNAgent
     from dqn_mer.agents.memory import FifoMemory, ReservoirMemory, Transition
     from dqn_mer.analysis.runs import load_run
+    from dqn_mer.config.agents import register_agent
     from dqn_mer.config.config import Config
     from dqn_mer.config.defaults import default_config
     from dqn_mer.cross_entropy import CrossEntropy
@@ -43,6 +44,7 @@ __all__ = [
     "load_agent",
     "load_run",
     "make_learner",
+    "register_agent",
     "resume_on",
     "train",
 ]
@@ -64,6 +66,7 @@ _HOMES = {
     "evaluate": "dqn_mer.public",
     "load_agent": "dqn_mer.public",
     "load_run": "dqn_mer.analysis.runs",
+    "register_agent": "dqn_mer.config.agents",
     "make_learner": "dqn_mer.fast.sequential",
     "resume_on": "dqn_mer.training.trainer",
     "train": "dqn_mer.training.trainer",

@@ -9,9 +9,10 @@ import gymnasium
 import numpy as np
 from numpy.typing import NDArray
 
-from dqn_mer.agents.catalogue import ARMS
 from dqn_mer.agents.dqn import DQNAgent
 from dqn_mer.agents.exploration import EpsilonSchedule, Exploration
+from dqn_mer.agents.makers import Parts
+from dqn_mer.config.agents import find_agent, make_part, options_of
 from dqn_mer.config.config import Config
 from dqn_mer.config.seeds import Streams
 from dqn_mer.networks.device import choose_device
@@ -42,7 +43,7 @@ def describe_network(
     if not isinstance(space, gymnasium.spaces.Box) or not isinstance(actions, gymnasium.spaces.Discrete):
         raise ValueError(f"environment: must have Box observations and Discrete actions, has {space} and {actions}")
     count, odds = int(actions.n), None
-    if not ARMS[config.agent].learns:
+    if not find_agent(config.agent).learns:
         odds = [1 / count] * count if probabilities is None else probabilities.tolist()
     spec = network_spec(space.shape, count, config.hidden_sizes, config.layer_norm, odds, config.input_scaling)
     if network is None or odds is not None:
@@ -67,17 +68,18 @@ def build_agent(
         network: as in `describe_network`.
 
     Raises:
-        ValueError: if the spaces are of another kind, or the user's function builds no Q-network.
+        ValueError: if the agent is unknown, the spaces are of another kind, or the user's function builds no Q-network.
     """
-    device, arm = choose_device(config.device, config.observation), ARMS[config.agent]
+    kind, options = find_agent(config.agent), options_of(config)
+    device = choose_device(config.device, config.observation)
     spec = describe_network(config, env, probabilities, network)
     online, target = (FlatWeights(network_from_spec(spec, streams.network).to(device)) for _ in range(2))
     optimizer = make_optimizer(
         config.optimizer, online, config.learning_rate, config.weight_decay, config.momentum, config.nesterov
     )
-    replay = arm.replay(config, online, optimizer, streams)
     assert isinstance(env.observation_space, gymnasium.spaces.Box)  # describe_network took nothing else
-    memory = arm.memory(config, env.observation_space, streams)
+    parts = Parts(config, options, env.observation_space, online, optimizer, streams)
+    replay, memory = make_part(kind.replay, parts), make_part(kind.memory, parts)
     return DQNAgent(online, target, replay, memory, streams.sampling, _as_it_learns(config))
 
 
@@ -88,6 +90,6 @@ def build_exploration(config: Config, probabilities: NDArray[np.float64], stream
 
 def _as_it_learns(config: Config) -> Config:
     """Return the configuration, of an agent that does not learn without updates and greedy actions."""
-    if ARMS[config.agent].learns:
+    if find_agent(config.agent).learns:
         return config
     return replace(config, freeze_after_frames=0, epsilon_start=1.0, epsilon_end=1.0)

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
+from dqn_mer.config.agents import AgentFields, all_options
 from dqn_mer.config.combinations import check_combinations
 from dqn_mer.config.fields import allowed_values, bad_value, check_fields
 from dqn_mer.config.groups import (
-    AgentFields,
     DQNParameters,
     EfficientMERParameters,
     EvaluationFields,
@@ -26,15 +26,6 @@ from dqn_mer.config.groups import (
 )
 from dqn_mer.mer_parameters import MERParameters
 from dqn_mer.ranges import COUNT_OR_0, SAVE_MINUTES
-
-LATER_FIELDS = {
-    "reptile_every_updates", "reptile_rate", "tortoise_rate", "hare_reset_updates", "freeze_after_frames",
-    "layer_norm", "weight_decay", "interleave_frames", "meter_every",
-    "cuda_graph", "save_every", "save_minutes",
-    "frame_skip", "input_scaling", "momentum", "nesterov", "clip_rewards", "newest", "updates_per_frame",
-    "update_every", "target_sync_episodes",
-}  # fmt: skip
-"""Fields that the first version did not have; a saved run without them had their defaults."""
 
 
 @dataclass(frozen=True)
@@ -61,13 +52,14 @@ class Config(
     # The bases are the groups of the help; a dataclass takes their fields from the last base to the first.
 
     def __post_init__(self) -> None:
-        """Check every value.
+        """Check every value, and complete ``agent_options`` with the agent's defaults.
 
         Raises:
             ValueError: in one line, naming the field, its value and what is allowed.
         """
         check_fields(self)
         check_combinations(self)
+        object.__setattr__(self, "agent_options", all_options(self))
 
     def to_json(self) -> dict[str, Any]:
         """Return the values as JSON types, by field name."""
@@ -80,16 +72,15 @@ class Config(
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> Config:
-        """Return the configuration that `to_json` described, with defaults for fields that came later.
+        """Return the configuration that `to_json` described; a field that is missing has its default.
 
         Raises:
-            ValueError: naming the field, if one is unknown, missing or not allowed.
+            ValueError: naming the field, if one is unknown or not allowed.
         """
         if not isinstance(values, Mapping):
             raise bad_value("config", values, "an object")
-        names = {f.name for f in dataclasses.fields(cls)}
-        for name in sorted((names - LATER_FIELDS) - set(values) | set(values) - names):
-            raise ValueError(f"{name}: {'missing' if name in names else 'unknown'}")
+        for name in sorted(set(values) - set(ALLOWED)):
+            raise ValueError(f"{name}: unknown")
         return cls(**{name: ALLOWED[name].from_json(value) for name, value in values.items()})
 
 
@@ -115,7 +106,9 @@ class ResumeOptions:
 ALLOWED = allowed_values(Config)
 RANGES = {name: allowed.range for name, allowed in ALLOWED.items() if allowed.range is not None}
 CHOICES = {name: allowed.choices for name, allowed in ALLOWED.items() if allowed.choices}
-AGENTS = CHOICES["agent"]
+INCIDENTAL = frozenset({"preset", *(f.name for f in dataclasses.fields(RunFields))})
+"""Fields by which two runs may differ and yet be the same: how a run is made, and the preset, of which all that counts
+is in the other fields."""
 
 
 def _plain(value: Any) -> Any:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
+import inspect
 import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, Literal, cast, get_args, get_origin, get_type_hints
 
 from continual_ple.games.base import shown
 from dqn_mer.ranges import Range
@@ -117,6 +118,12 @@ def allowed_values(kind: type) -> dict[str, Allowed]:
     """Return what each field of a dataclass may hold, by name."""
     hints = get_type_hints(kind, include_extras=True)
     return {field.name: _allowed(hints[field.name]) for field in dataclasses.fields(kind)}
+
+
+def own_fields(kind: type) -> tuple[str, ...]:
+    """Return the names of the fields that a dataclass itself adds to those of its bases."""
+    fields = {field.name for field in dataclasses.fields(cast(Any, kind))}
+    return tuple(name for name in inspect.get_annotations(kind) if name in fields)
 
 
 def check_fields(instance: Any) -> None:

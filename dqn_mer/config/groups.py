@@ -2,7 +2,8 @@
 
 A new option is one field here: its default, its range and the text of its help. `Config` inherits the groups, so that
 it is a group wherever a part asks for one. The names of groups that parts read end in ``Parameters``; those that only
-describe a run end in ``Fields``. MER's group is `dqn_mer.mer_parameters.MERParameters`.
+describe a run end in ``Fields``. MER's group is `dqn_mer.mer_parameters.MERParameters`; the choice of the agent stands
+with the agents, in `dqn_mer.config.agents`.
 """
 
 from __future__ import annotations
@@ -70,18 +71,6 @@ class ScheduleFields:
     """Let all settings take turns all through training, so many frames each (0: off): the ceiling."""
     schedule: Path | None = None
     """JSON file with a schedule of settings, instead of the flags above except `frames`."""
-
-
-@dataclass(frozen=True)
-class AgentFields:
-    """The agent and its memory."""
-
-    agent: Literal["dqn", "dqn-reservoir", "dqn-mer", "efficient-mer", "hare-tortoise", "random"] = "dqn-mer"
-    """dqn: FIFO replay; dqn-reservoir: reservoir replay (the paper's ablation); dqn-mer: Algorithm 8; efficient-mer:
-    dqn-reservoir with a Reptile step now and then; hare-tortoise: dqn-reservoir with weights reset to their slow
-    average; random: random play, which learns nothing."""
-    capacity: Annotated[int, Range(1, 100_000_000, whole=True)] = 50_000
-    """Transitions the memory keeps (the paper's M)."""
 
 
 @dataclass(frozen=True)

@@ -75,14 +75,8 @@ class Recording:
 def make_agent(replay: object, double_q: bool = False, warmup: int = 2) -> DQNAgent:
     online, target = (FlatWeights(build_network((2,), 2, (4,), seed)) for seed in (0, 1))
     memory = ReservoirMemory(10, (2,), np.dtype(np.float32), np.random.default_rng(0))
-    return DQNAgent(
-        online,
-        target,
-        replay,
-        memory,
-        np.random.default_rng(1),
-        DQNParameters(0.5, 4, None, warmup, double_q),
-    )
+    parameters = DQNParameters(0.5, 4, None, warmup, double_q)
+    return DQNAgent(online, target, replay, memory, np.random.default_rng(1), parameters)
 
 
 def transition(number: int) -> Transition:

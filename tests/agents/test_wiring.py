@@ -14,7 +14,7 @@ from dqn_mer.agents.dqn import DQNAgent
 from dqn_mer.agents.efficient_mer import EfficientMERUpdate
 from dqn_mer.agents.hare_tortoise import HareTortoiseUpdate
 from dqn_mer.agents.memory import FifoMemory, ReservoirMemory
-from dqn_mer.config.config import AGENTS
+from dqn_mer.config.agents import AGENTS
 from dqn_mer.config.defaults import default_config
 from dqn_mer.config.seeds import spawn_streams
 from dqn_mer.config.task import game_task

@@ -119,7 +119,7 @@ def test_mistakes_are_one_line(words: str, expected: str) -> None:
 
 
 def test_words_that_are_no_flags_are_handed_back_in_order() -> None:
-    options, unknown = parse_known(Words, "--frames 3 --loud --seed=4".split(), prog="test", default=Words((Path(),)))
+    options, unknown = parse_known(Words, "--frames 3 --loud --seed=4".split(), prog="test")
     assert options.loud and unknown == ["--frames", "--seed=4"]
     assert options.words == (Path("3"),)
 
