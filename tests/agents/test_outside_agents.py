@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -12,12 +13,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+import torch
 
 from dqn_mer import register_agent
 from dqn_mer.__main__ import main
 from dqn_mer.agents.build import build_agent
 from dqn_mer.agents.makers import mer, mini_batch, reservoir
+from dqn_mer.agents.memory import Transition
 from dqn_mer.analysis.comparison import compare_runs
 from dqn_mer.analysis.runs import config_differences, load_run
 from dqn_mer.commands.sweep import SweepOptions, plan
@@ -29,6 +33,7 @@ from dqn_mer.config.seeds import spawn_streams
 from dqn_mer.config.task import game_task
 from dqn_mer.mer import MERUpdate
 from dqn_mer.mer_parameters import MERParameters
+from dqn_mer.storage.state import SavedState
 from tests.helpers import outside_agent
 from tests.helpers.outside_agent import ShrinkOptions
 from tests.helpers.resuming import ROOT, check_same, flags, stop_after, train_and_digest, what_is_left
@@ -267,6 +272,23 @@ def test_options_of_an_outside_agent_are_compared_within_the_agent(run: Path) ->
     assert Config(agent="unknown-here", agent_options={"share": 0.5}).hyperparameters()["agent_options"] == {
         "share": 0.5
     }
+
+
+def test_the_agent_of_the_guide_works() -> None:
+    (code, _) = re.findall(r"```python\n(.*?)```", (ROOT / "CONTRIBUTING.md").read_text(), re.S)
+    names: dict[str, Any] = {"__name__": __name__}
+    exec(compile(code, "CONTRIBUTING.md", "exec", dont_inherit=True), names)
+    names["register"]()
+    same = {"observation": "state", "hidden_sizes": (8,), "warmup_frames": 0, "learning_rate": 3e-4}
+    weights = []
+    for agent in ("shrinking", "dqn-reservoir"):
+        config = default_config(agent=agent, **same)
+        made = build_agent(config, game_task(config).training_env(), spawn_streams(0))
+        made.observe(Transition(np.zeros(4, np.float32), 0, 1.0, np.ones(4, np.float32), False))
+        made.replay.set_state(SavedState(made.replay.get_state()))
+        weights.append(made.online.vector)
+    assert default_config(agent="shrinking").learning_rate == 3e-4
+    assert torch.equal(weights[0], weights[1] * 0.999)
 
 
 @pytest.mark.parametrize("kind", agents.agents(), ids=lambda kind: kind.name)
