@@ -70,14 +70,14 @@ class SweepOptions:
     def __post_init__(self) -> None:
         """Check the values; raises ValueError naming the field."""
         check_fields(self)
-        extra = tuple(name for name in self.agents if name not in AGENTS and known_agent(name))
-        for field, choices in (("games", CHOICES["game"]), ("agents", AGENTS + extra)):
+        outside = tuple(name for name in self.agents if name not in AGENTS and known_agent(name))
+        for field, choices in (("games", CHOICES["game"]), ("agents", AGENTS + outside)):
             for name in getattr(self, field):
                 if name not in choices:
                     raise bad_value(field, name, f"words of {', '.join(choices)}, with commas")
             if not getattr(self, field):
                 raise ValueError(f"{field}: empty; must hold at least one of {', '.join(choices)}")
-        for name in extra:
+        for name in outside:
             check_installed("agents", name)
         runs = len(read_seeds(self.seeds)) * len(self.games) * len(self.agents)
         if runs > MOST_RUNS:

@@ -29,7 +29,7 @@ def parse_config(arguments: Sequence[str]) -> Config:
 
 def _notes(config: Config) -> dict[str, str]:
     """Return what the help says besides the texts of the fields: what there is to choose from, and for whom it is."""
-    notes = {"agent": "; ".join(f"{kind.name}: {kind.summary}" for kind in agents()) + "."}
+    notes = {"agent": "; ".join(": ".join(filter(None, (kind.name, kind.summary))) for kind in agents()) + "."}
     for agent, names in options_of_agents(Config).items():
         notes |= {name: f"For {agent} alone." for name in names}
     return {**notes, "vary": _parameters(config.game)}
