@@ -79,9 +79,10 @@ class Config(
         """
         if not isinstance(values, Mapping):
             raise bad_value("config", values, "an object")
-        for name in sorted(set(values) - set(ALLOWED)):
+        allowed = allowed_values(cls)
+        for name in sorted(set(values) - set(allowed)):
             raise ValueError(f"{name}: unknown")
-        return cls(**{name: ALLOWED[name].from_json(value) for name, value in values.items()})
+        return cls(**{name: allowed[name].from_json(value) for name, value in values.items()})
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 import json
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated
 
 import pytest
 from hypothesis import given
@@ -15,6 +17,8 @@ from dqn_mer.config.agents import AGENTS
 from dqn_mer.config.combinations import options_of_agents
 from dqn_mer.config.config import ALLOWED, CHOICES, INCIDENTAL, RANGES, Config
 from dqn_mer.config.defaults import default_config
+from dqn_mer.config.flags import parse
+from dqn_mer.ranges import Range
 
 
 def test_every_field_has_a_range_or_choices_or_is_free_on_purpose() -> None:
@@ -159,6 +163,35 @@ def test_a_field_that_is_missing_from_a_file_has_its_default(name: str) -> None:
     values = Config().to_json()
     del values[name]
     assert Config.from_json(values) == Config()
+
+
+@dataclass(frozen=True)
+class MoreParameters:
+    """A group from outside."""
+
+    reward_scale: Annotated[float, Range(0, 9)] = 1.0
+    """Factor on every reward."""
+
+
+@dataclass(frozen=True)
+class MoreConfig(MoreParameters, Config):
+    """With one more group."""
+
+
+def test_an_option_is_one_field(capsys: pytest.CaptureFixture[str]) -> None:
+    config = parse(MoreConfig, ["--reward-scale", "3"], prog="test")
+    assert config.reward_scale == config.hyperparameters()["reward_scale"] == 3.0
+    assert MoreConfig.from_json(json.loads(json.dumps(config.to_json()))) == config
+    assert MoreConfig.from_json(Config().to_json()) == MoreConfig()
+    with pytest.raises(ValueError, match=r"^reward_scale=10\.0: must be a number from 0 to 9$"):
+        parse(MoreConfig, ["--reward-scale", "10"], prog="test")
+    with pytest.raises(SystemExit):
+        parse(MoreConfig, ["--help"], prog="test")
+    text = " ".join(capsys.readouterr().out.split())
+    assert (
+        "more options: A group from outside. --reward-scale X Factor on every reward. (from 0 to 9; default: 1.0)"
+        in text
+    )
 
 
 def test_an_option_of_a_group_changes_what_is_learned_and_of_a_run_does_not() -> None:
