@@ -18,7 +18,8 @@ from dqn_mer.agents.targets import HuberTDLoss
 from dqn_mer.config.defaults import default_config
 from dqn_mer.config.task import game_task
 from dqn_mer.fast.choose import make_learner
-from dqn_mer.mer import Examples, MERParameters, MERUpdate
+from dqn_mer.mer import Examples, MERUpdate
+from dqn_mer.mer_parameters import MERParameters
 from dqn_mer.mini_batch import MiniBatchUpdate
 from dqn_mer.networks.optimizers import make_optimizer
 from dqn_mer.networks.q_network import build_network

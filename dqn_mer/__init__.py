@@ -14,11 +14,13 @@ if TYPE_CHECKING:
     from dqn_mer.agents.dqn import DQNAgent
     from dqn_mer.agents.memory import FifoMemory, ReservoirMemory, Transition
     from dqn_mer.analysis.runs import load_run
+    from dqn_mer.config.agents import register_agent
     from dqn_mer.config.config import Config
     from dqn_mer.config.defaults import default_config
     from dqn_mer.cross_entropy import CrossEntropy
     from dqn_mer.fast.choose import make_learner
-    from dqn_mer.mer import MERParameters, MERUpdate
+    from dqn_mer.mer import MERUpdate
+    from dqn_mer.mer_parameters import MERParameters
     from dqn_mer.mini_batch import MiniBatchUpdate
     from dqn_mer.networks.weights import FlatWeights
     from dqn_mer.public import compare, evaluate, load_agent
@@ -43,6 +45,7 @@ __all__ = [
     "load_agent",
     "load_run",
     "make_learner",
+    "register_agent",
     "resume_on",
     "train",
 ]
@@ -53,7 +56,7 @@ _HOMES = {
     "DQNAgent": "dqn_mer.agents.dqn",
     "FifoMemory": "dqn_mer.agents.memory",
     "FlatWeights": "dqn_mer.networks.weights",
-    "MERParameters": "dqn_mer.mer",
+    "MERParameters": "dqn_mer.mer_parameters",
     "MERUpdate": "dqn_mer.mer",
     "MiniBatchUpdate": "dqn_mer.mini_batch",
     "ReptileEvery": "dqn_mer.reptile_every",
@@ -65,6 +68,7 @@ _HOMES = {
     "load_agent": "dqn_mer.public",
     "load_run": "dqn_mer.analysis.runs",
     "make_learner": "dqn_mer.fast.choose",
+    "register_agent": "dqn_mer.config.agents",
     "resume_on": "dqn_mer.training.trainer",
     "train": "dqn_mer.training.trainer",
 }

@@ -8,7 +8,6 @@ rows after it are draws from memory.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
@@ -16,6 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor, autograd, nn
 from torch.optim import Optimizer
 
+from dqn_mer.mer_parameters import MERParameters
 from dqn_mer.networks.weights import FlatWeights
 from dqn_mer.storage.state import SavedState, State, optimizer_state, set_optimizer_state
 
@@ -27,54 +27,6 @@ Loss = Callable[..., Tensor]
 
 Examples = tuple[Tensor, ...]
 """``(inputs, *targets)``, each with one row per example and the newest in row 0."""
-
-
-@dataclass(frozen=True)
-class MERParameters:
-    """The choices that make one of the published algorithms.
-
-    | algorithm | choice |
-    |---|---|
-    | 1 (and 8, within DQN) | ``num_batches`` of ``batch_size``, rates β and γ |
-    | 6, one big batch | ``one_big_batch=True``; β is not used |
-    | 7, current-example rate | ``num_batches=1``, ``within_batch_rate=1``, ``current_example_boost=s`` |
-
-    Attributes:
-        batch_size: replayed examples per batch (the paper's k−1), at least 0; the newest is one more.
-        num_batches: batches per update (the paper's steps), at least 1.
-        within_batch_rate: β in [0, 1], the Reptile rate after each batch.
-        across_batch_rate: γ in [0, 1], the Reptile rate after all batches of one update.
-        current_example_boost: s > 0, multiple of the learning rate with which the newest example is learned.
-        one_big_batch: Algorithm 6: the draws of all batches and as many repeats of the newest example form
-            a single sequence.
-
-    Raises:
-        ValueError: naming the field, if a value is out of its range.
-    """
-
-    batch_size: int = 16
-    num_batches: int = 1
-    within_batch_rate: float = 1.0
-    across_batch_rate: float = 0.3
-    current_example_boost: float = 1.0
-    one_big_batch: bool = False
-
-    def __post_init__(self) -> None:
-        """Check the ranges."""
-        if self.batch_size < 0:
-            raise ValueError(f"batch_size={self.batch_size}: must be at least 0")
-        if self.num_batches < 1:
-            raise ValueError(f"num_batches={self.num_batches}: must be at least 1")
-        for name in ("within_batch_rate", "across_batch_rate"):
-            if not 0.0 <= getattr(self, name) <= 1.0:
-                raise ValueError(f"{name}={getattr(self, name)}: must be in [0, 1]")
-        if not 0.0 < self.current_example_boost < float("inf"):
-            raise ValueError(f"current_example_boost={self.current_example_boost}: must be above 0 and finite")
-
-    @property
-    def num_draws(self) -> int:
-        """Examples to draw from memory for one update."""
-        return self.batch_size * self.num_batches
 
 
 def arrange_batches(parameters: MERParameters, num_draws: int, rng: np.random.Generator) -> list[NDArray[np.int64]]:

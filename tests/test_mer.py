@@ -12,7 +12,8 @@ from dqn_mer.agents.targets import HuberTDLoss
 from dqn_mer.fast import adam
 from dqn_mer.fast.dedup_convolution import DistinctStack
 from dqn_mer.fast.sequential import ExplicitLearner
-from dqn_mer.mer import MERParameters, MERUpdate, arrange_batches
+from dqn_mer.mer import MERUpdate, arrange_batches
+from dqn_mer.mer_parameters import MERParameters
 from dqn_mer.networks.optimizers import make_optimizer
 from dqn_mer.networks.weights import FlatWeights
 from tests.helpers.closeness import EXACT, check_as_near, check_same

@@ -10,7 +10,8 @@ import torch
 
 from dqn_mer.agents.targets import HuberTDLoss
 from dqn_mer.fast.choose import make_learner
-from dqn_mer.mer import MERParameters, MERUpdate, arrange_batches
+from dqn_mer.mer import MERUpdate, arrange_batches
+from dqn_mer.mer_parameters import MERParameters
 from dqn_mer.mini_batch import MiniBatchUpdate
 from dqn_mer.networks.optimizers import make_optimizer
 from dqn_mer.networks.weights import FlatWeights

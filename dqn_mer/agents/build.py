@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import gymnasium
 import numpy as np
 from numpy.typing import NDArray
 
-from dqn_mer.agents.catalogue import ARMS
-from dqn_mer.agents.dqn import DQNAgent, DQNParameters
+from dqn_mer.agents.dqn import DQNAgent
 from dqn_mer.agents.exploration import EpsilonSchedule, Exploration
+from dqn_mer.agents.makers import Parts
+from dqn_mer.config.agents import find_agent, make_part, options_of
 from dqn_mer.config.config import Config
 from dqn_mer.config.seeds import Streams
 from dqn_mer.networks.device import choose_device
@@ -41,7 +43,7 @@ def describe_network(
     if not isinstance(space, gymnasium.spaces.Box) or not isinstance(actions, gymnasium.spaces.Discrete):
         raise ValueError(f"environment: must have Box observations and Discrete actions, has {space} and {actions}")
     count, odds = int(actions.n), None
-    if not ARMS[config.agent].learns:
+    if not find_agent(config.agent).learns:
         odds = [1 / count] * count if probabilities is None else probabilities.tolist()
     spec = network_spec(space.shape, count, config.hidden_sizes, config.layer_norm, odds, config.input_scaling)
     if network is None or odds is not None:
@@ -66,36 +68,28 @@ def build_agent(
         network: as in `describe_network`.
 
     Raises:
-        ValueError: if the spaces are of another kind, or the user's function builds no Q-network.
+        ValueError: if the agent is unknown, the spaces are of another kind, or the user's function builds no Q-network.
     """
-    device, arm = choose_device(config.device, config.observation), ARMS[config.agent]
+    kind, options = find_agent(config.agent), options_of(config)
+    device = choose_device(config.device, config.observation)
     spec = describe_network(config, env, probabilities, network)
     online, target = (FlatWeights(network_from_spec(spec, streams.network).to(device)) for _ in range(2))
     optimizer = make_optimizer(
         config.optimizer, online, config.learning_rate, config.weight_decay, config.momentum, config.nesterov
     )
-    settings = DQNParameters(
-        discount=config.discount,
-        target_sync_frames=config.target_sync_frames,
-        warmup_frames=config.warmup_frames,
-        double_q=config.double_q,
-        freeze_after_frames=config.freeze_after_frames if arm.learns else 0,
-        target_sync_episodes=config.target_sync_episodes,
-        clip_rewards=config.clip_rewards,
-        updates_per_frame=config.updates_per_frame,
-        update_every=config.update_every,
-        newest=config.newest,
-        frame_skip=config.frame_skip,
-    )
-    replay = arm.replay(config, online, optimizer, streams)
     assert isinstance(env.observation_space, gymnasium.spaces.Box)  # describe_network took nothing else
-    memory = arm.memory(config, env.observation_space, streams)
-    return DQNAgent(online, target, replay, memory, streams.sampling, settings)
+    parts = Parts(config, options, env.observation_space, online, optimizer, streams)
+    replay, memory = make_part(kind.replay, parts), make_part(kind.memory, parts)
+    return DQNAgent(online, target, replay, memory, streams.sampling, _as_it_learns(config))
 
 
 def build_exploration(config: Config, probabilities: NDArray[np.float64], streams: Streams) -> Exploration:
     """Return ε-greedy exploration with the task's odds for a random action; who does not learn only explores."""
-    schedule = EpsilonSchedule(config.epsilon_start, config.epsilon_end, config.epsilon_decay_frames)
-    if not ARMS[config.agent].learns:
-        schedule = EpsilonSchedule(1.0, 1.0, 0)
-    return Exploration(schedule, probabilities, streams.exploration)
+    return Exploration(EpsilonSchedule(_as_it_learns(config)), probabilities, streams.exploration)
+
+
+def _as_it_learns(config: Config) -> Config:
+    """Return the configuration, of an agent that does not learn without updates and greedy actions."""
+    if find_agent(config.agent).learns:
+        return config
+    return replace(config, freeze_after_frames=0, epsilon_start=1.0, epsilon_end=1.0)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any, Protocol
 
 import numpy as np
@@ -15,6 +14,7 @@ from dqn_mer.agents.learning_statistics import LearningStatistics, measured_upda
 from dqn_mer.agents.memory import Memory, Transition, TransitionBatch
 from dqn_mer.agents.periods import passes
 from dqn_mer.agents.targets import HuberTDLoss, td_targets
+from dqn_mer.config.groups import DQNParameters
 from dqn_mer.fast.choose import make_forward
 from dqn_mer.mer import Examples
 from dqn_mer.networks.own_networks import num_outputs
@@ -109,7 +109,7 @@ class DQNAgent:
         sync_due = self._count(frames, ended=transition.terminated or truncated)
         if settings.clip_rewards:
             transition = transition._replace(reward=min(max(transition.reward, -1.0), 1.0))
-        updates = settings.updates_per_frame if settings.learns_at(self.frames, frames) else 0
+        updates = settings.updates_per_frame if learns_at(settings, self.frames, frames) else 0
         if not (updates and settings.newest):
             self.memory.add(transition, frames)
         for left in reversed(range(updates)):
@@ -177,7 +177,7 @@ class DQNAgent:
     def _next_step_learns(self) -> bool:
         """Return whether it is certain that the next step makes an update, however many frames it takes."""
         lengths = range(1, self.settings.frame_skip + 1)
-        return all(self.settings.learns_at(self.frames + frames, frames) for frames in lengths)
+        return all(learns_at(self.settings, self.frames + frames, frames) for frames in lengths)
 
     @torch.no_grad()
     def examples_of(self, batch: TransitionBatch, next_q: Tensor | None = None) -> Examples:
@@ -201,44 +201,13 @@ class DQNAgent:
         return observations, actions, td_targets(rewards, terminated, next_q, self.settings.discount, selecting_q)
 
 
-@dataclass(frozen=True)
-class DQNParameters:
-    """Numbers of a DQN agent.
+def learns_at(parameters: DQNParameters, frame: int, frames: int = 1) -> bool:
+    """Return whether updates are made after ``frame``, counted from 1, which ends a step of ``frames`` frames.
 
-    Attributes:
-        discount: γ of reinforcement learning, in [0, 1].
-        target_sync_frames: frames between copies of the online weights into the target network; None to count episodes.
-        warmup_frames: frames that are only remembered before the first update.
-        double_q: choose the target's action with the online network (van Hasselt et al., 2016).
-        freeze_after_frames: frames after which nothing more is learned; None to learn on.
-        target_sync_episodes: ended episodes between copies; None to count frames. The copy is made after the update on
-            the last frame of the episode. An episode that is cut at a border of the schedule or a time limit has ended.
-        clip_rewards: learn rewards clipped to [-1, 1] (Mnih et al., 2015).
-        updates_per_frame: replay updates on a frame that learns, each from fresh draws.
-        update_every: frames between those that learn: frames that are its multiples.
-        newest: whether the newest transition is one of every update's examples. Else all are draws from a memory that
-            holds the newest, too.
-        frame_skip: frames that a step of the environment takes at most.
+    >>> parameters = DQNParameters(warmup_frames=2, freeze_after_frames=5)
+    >>> [frame for frame in range(1, 9) if learns_at(parameters, frame)]
+    [3, 4, 5]
     """
-
-    discount: float = 0.99
-    target_sync_frames: int | None = 1000
-    warmup_frames: int = 1000
-    double_q: bool = False
-    freeze_after_frames: int | None = None
-    target_sync_episodes: int | None = None
-    clip_rewards: bool = False
-    updates_per_frame: int = 1
-    update_every: int = 1
-    newest: bool = True
-    frame_skip: int = 1
-
-    def learns_at(self, frame: int, frames: int = 1) -> bool:
-        """Return whether updates are made after ``frame``, counted from 1, which ends a step of ``frames`` frames.
-
-        >>> [frame for frame in range(1, 9) if DQNParameters(warmup_frames=2, freeze_after_frames=5).learns_at(frame)]
-        [3, 4, 5]
-        """
-        if frame <= self.warmup_frames or not passes(frame - frames, frame, self.update_every):
-            return False
-        return self.freeze_after_frames is None or frame <= self.freeze_after_frames
+    if frame <= parameters.warmup_frames or not passes(frame - frames, frame, parameters.update_every):
+        return False
+    return parameters.freeze_after_frames is None or frame <= parameters.freeze_after_frames

@@ -6,13 +6,14 @@ import numpy as np
 import torch
 
 from dqn_mer.agents.dqn import ReplayUpdate
+from dqn_mer.config.groups import EfficientMERParameters
 from dqn_mer.mer import Examples
 from dqn_mer.networks.weights import FlatWeights
 from dqn_mer.storage.state import SavedState, State
 
 
 class EfficientMERUpdate:
-    """Every ``period_updates`` updates, go back to ``before + rate * (now - before)``.
+    """Every ``reptile_every_updates`` updates, go back to ``before + rate * (now - before)``.
 
     ``before`` is what the last such step left, at first the initial weights. Between the steps the inner updates
     continue undisturbed, so that this costs next to nothing; over mini-batch replay it is the published algorithm. An
@@ -21,15 +22,13 @@ class EfficientMERUpdate:
     Args:
         weights: of the model that learns.
         inner: the replay step, on the same weights.
-        period_updates: k, at least 1.
-        rate: Reptile's, in [0, 1]; 1 is ``inner`` alone, bit for bit.
+        parameters: k and the Reptile rate; a rate of 1 is ``inner`` alone, bit for bit.
     """
 
-    def __init__(self, weights: FlatWeights, inner: ReplayUpdate, period_updates: int, rate: float) -> None:
+    def __init__(self, weights: FlatWeights, inner: ReplayUpdate, parameters: EfficientMERParameters) -> None:
         self.weights = weights
         self.inner = inner
-        self.period_updates = period_updates
-        self.rate = rate
+        self.parameters = parameters
         self.num_draws = inner.num_draws
         self.before = weights.snapshot()
         self.updates = 0
@@ -38,8 +37,8 @@ class EfficientMERUpdate:
         """Take the inner update, and the Reptile step if it is due."""
         self.inner.update(examples)
         self.updates += 1
-        if self.updates % self.period_updates == 0:
-            self.weights.interpolate_from(self.before, self.rate)
+        if self.updates % self.parameters.reptile_every_updates == 0:
+            self.weights.interpolate_from(self.before, self.parameters.reptile_rate)
             self.before = self.weights.snapshot()
 
     def get_state(self) -> State:

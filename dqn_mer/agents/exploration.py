@@ -2,31 +2,33 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 from numpy.typing import NDArray
 
+from dqn_mer.config.groups import ExplorationParameters
 from dqn_mer.storage.state import SavedState, State
 
 
-@dataclass(frozen=True)
 class EpsilonSchedule:
-    """ε falling linearly from ``start`` to ``end`` over the first ``decay_frames`` frames.
+    """ε falling linearly over the first ``epsilon_decay_frames`` frames.
 
-    >>> [EpsilonSchedule(1.0, 0.1, 10).at(frame) for frame in (0, 5, 10, 99)]
+    Args:
+        parameters: ε at first and after the decay, and the decay's length.
+
+    >>> schedule = EpsilonSchedule(ExplorationParameters(epsilon_end=0.1, epsilon_decay_frames=10))
+    >>> [schedule.at(frame) for frame in (0, 5, 10, 99)]
     [1.0, 0.55, 0.1, 0.1]
     """
 
-    start: float
-    end: float
-    decay_frames: int
+    def __init__(self, parameters: ExplorationParameters) -> None:
+        self.parameters = parameters
 
     def at(self, frame: int) -> float:
         """Return ε, in [0, 1], after ``frame`` frames."""
-        if frame >= self.decay_frames:
-            return self.end
-        return self.start + (self.end - self.start) * frame / self.decay_frames
+        start, end = self.parameters.epsilon_start, self.parameters.epsilon_end
+        if frame >= self.parameters.epsilon_decay_frames:
+            return end
+        return start + (end - start) * frame / self.parameters.epsilon_decay_frames
 
 
 class Exploration:

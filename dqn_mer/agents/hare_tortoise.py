@@ -6,13 +6,14 @@ import numpy as np
 import torch
 
 from dqn_mer.agents.dqn import ReplayUpdate
+from dqn_mer.config.groups import HareTortoiseParameters
 from dqn_mer.mer import Examples
 from dqn_mer.networks.weights import FlatWeights
 from dqn_mer.storage.state import SavedState, State
 
 
 class HareTortoiseUpdate:
-    """After every update the tortoise follows the hare; every ``reset_updates`` the hare goes back to the tortoise.
+    """The tortoise follows the hare after every update; every ``hare_reset_updates`` the hare goes back to it.
 
     The hare is the model itself: it learns and, here, also acts and is evaluated. The tortoise is an exponential moving
     average of it: ``tortoise + rate * (hare - tortoise)``. A reset leaves an optimizer's moments as they are, as in the
@@ -21,15 +22,13 @@ class HareTortoiseUpdate:
     Args:
         weights: of the model that learns, the hare.
         inner: the replay step, on the same weights.
-        rate: of the tortoise, in [0, 1]; 1 is ``inner`` alone, bit for bit.
-        reset_updates: updates between resets of the hare, at least 1.
+        parameters: rate of the tortoise and period of the resets; a rate of 1 is ``inner`` alone, bit for bit.
     """
 
-    def __init__(self, weights: FlatWeights, inner: ReplayUpdate, rate: float, reset_updates: int) -> None:
+    def __init__(self, weights: FlatWeights, inner: ReplayUpdate, parameters: HareTortoiseParameters) -> None:
         self.weights = weights
         self.inner = inner
-        self.rate = rate
-        self.reset_updates = reset_updates
+        self.parameters = parameters
         self.num_draws = inner.num_draws
         self.tortoise = weights.snapshot()
         self.updates = 0
@@ -38,8 +37,8 @@ class HareTortoiseUpdate:
         """Take the inner update, let the tortoise follow, and reset the hare if that is due."""
         self.inner.update(examples)
         self.updates += 1
-        self.tortoise.lerp_(self.weights.vector.detach(), self.rate)
-        if self.updates % self.reset_updates == 0:
+        self.tortoise.lerp_(self.weights.vector.detach(), self.parameters.tortoise_rate)
+        if self.updates % self.parameters.hare_reset_updates == 0:
             self.weights.load(self.tortoise)
 
     def get_state(self) -> State:

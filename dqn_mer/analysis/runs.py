@@ -13,16 +13,10 @@ from dqn_mer.analysis.metric_table import continual_summary
 from dqn_mer.analysis.metrics import FloatArray, IntArray
 from dqn_mer.analysis.scores import LARGEST_SCORE, read_evaluations, score_matrix
 from dqn_mer.analysis.tables import read_table
-from dqn_mer.config.combinations import OPTIONS_OF_AGENTS, check_name
-from dqn_mer.config.config import ALLOWED, Config
+from dqn_mer.config.combinations import check_name, options_of_agents
+from dqn_mer.config.config import ALLOWED, INCIDENTAL, Config
 from dqn_mer.storage.escapes import shown
 from dqn_mer.storage.run_reader import CONFIG, SUMMARY, RunReader
-
-# Fields that do not change what is learned or measured: where a run is kept, and how fast it gets there.
-INCIDENTAL = {
-    "preset", "eval_worker", "device", "cuda_graph", "threads", "log_every", "meter_every", "save_every",
-    "save_minutes", "log_dir", "run_dir",
-}  # fmt: skip
 
 STREAM_OBSERVATION = "image"
 """Value of the field ``observation`` by which the run of a supervised stream is known."""
@@ -152,7 +146,11 @@ def _score(value: object) -> float:
 
 def config_differences(ours: dict[str, Any], theirs: dict[str, Any], ignored: Iterable[str] = ()) -> list[str]:
     """Return the fields with different values, unless they are incidental, ignored, or not read by both agents."""
-    of_one = {name for options in OPTIONS_OF_AGENTS.values() for name in options}
-    read = [set(OPTIONS_OF_AGENTS.get(config.get("agent", ""), ())) for config in (ours, theirs)]
-    names = sorted((ours.keys() | theirs.keys()) - INCIDENTAL - set(ignored) - (of_one - (read[0] & read[1])))
+    agents = [config.get("agent", "") for config in (ours, theirs)]
+    options = options_of_agents(Config)
+    read = [set(options.get(agent, ())) for agent in agents]
+    unread = {name for names in options.values() for name in names} - (read[0] & read[1])
+    if agents[0] != agents[1]:
+        unread.add("agent_options")
+    names = sorted((ours.keys() | theirs.keys()) - INCIDENTAL - set(ignored) - unread)
     return [name for name in names if ours.get(name) != theirs.get(name)]

@@ -16,8 +16,9 @@ from dqn_mer.analysis.comparison import Comparison, compare_runs
 from dqn_mer.analysis.report import ALWAYS, comparison_table, report_file_names, report_files
 from dqn_mer.analysis.runs import Run, find_runs, load_run
 from dqn_mer.commands.errors import run_command
-from dqn_mer.config.fields import Flag, Range, check_fields
+from dqn_mer.config.fields import Flag, check_fields
 from dqn_mer.config.seeds import spawn_streams
+from dqn_mer.ranges import Range
 from dqn_mer.storage.escapes import say
 from dqn_mer.storage.files import check_may_write, replace_file
 from dqn_mer.storage.lasting_output import lasting_console

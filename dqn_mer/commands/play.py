@@ -14,9 +14,8 @@ from rich.table import Table
 
 from continual_ple.settings import Setting
 from dqn_mer.commands.errors import run_command
-from dqn_mer.config.config import COUNT
 from dqn_mer.config.defaults import default_config
-from dqn_mer.config.fields import Flag, Range, check_fields
+from dqn_mer.config.fields import Flag, check_fields
 from dqn_mer.config.task import check_not_varied, game_task
 from dqn_mer.evaluation.choose_settings import find_setting
 from dqn_mer.evaluation.evaluator import episode_seeds
@@ -24,6 +23,7 @@ from dqn_mer.evaluation.on_screen import open_window, overlay
 from dqn_mer.evaluation.overlay import Overlay
 from dqn_mer.evaluation.saved_agent import AgentFields, load_agent
 from dqn_mer.networks.device import processor
+from dqn_mer.ranges import COUNT, Range
 from dqn_mer.storage.escapes import cell, printable
 from dqn_mer.storage.lasting_output import lasting_console
 

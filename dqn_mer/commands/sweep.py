@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
-from typing import Annotated, Any, Literal, cast
+from typing import Annotated, Any, Literal, cast, get_args, get_type_hints
 
 from rich.console import Console
 
@@ -22,19 +22,27 @@ from dqn_mer.analysis.runs import config_differences, saved_config
 from dqn_mer.commands.errors import complain
 from dqn_mer.commands.sweep_job import Job, Outcome, allow_jobs, check_system, run_job, stop_jobs
 from dqn_mer.commands.sweep_progress import SweepDisplay
+from dqn_mer.config.agents import AGENTS, check_installed, known_agent
 from dqn_mer.config.config import CHOICES, Config
-from dqn_mer.config.fields import Range, bad_value, check_fields
+from dqn_mer.config.fields import bad_value, check_fields
 from dqn_mer.config.flags import UsageError, parse_known
 from dqn_mer.config.seed_lists import MOST_RUNS, read_seeds
+from dqn_mer.ranges import Range
 from dqn_mer.runs.stopping import until_stopped
 from dqn_mer.storage.escapes import say, shown
 from dqn_mer.storage.file_locks import check_locks
 from dqn_mer.storage.lasting_output import lasting_console
 from dqn_mer.storage.run_reader import CONFIG, RunReader
 
-OWN_FLAGS = {
-    "game": "games", "agent": "agents", "seed": "seeds", "run_dir": "out", "log_dir": "out", "resume": "out",
-}  # fmt: skip
+
+@dataclass(frozen=True)
+class Sets:
+    """Which flags of `train` an option of a sweep gives to each run: for ``Annotated[str, Sets("seed")]``."""
+
+    fields: tuple[str, ...]
+
+    def __init__(self, *fields: str) -> None:
+        object.__setattr__(self, "fields", fields)
 
 
 @dataclass(frozen=True)
@@ -44,13 +52,13 @@ class SweepOptions:
     Started again, it skips the runs that are finished, and resumes those that are not.
     """
 
-    games: tuple[str, ...] = ("catcher",)
+    games: Annotated[tuple[str, ...], Sets("game")] = ("catcher",)
     """Games to play, as A,B,..."""
-    agents: tuple[str, ...] = ("dqn", "dqn-mer")
+    agents: Annotated[tuple[str, ...], Sets("agent")] = ("dqn", "dqn-mer")
     """Agents to train, as A,B,..."""
-    seeds: str = "0-4"
+    seeds: Annotated[str, Sets("seed")] = "0-4"
     """Seeds, as numbers and ranges: 0-4 or 0,1,7-9."""
-    out: Path = Path("runs/sweep")
+    out: Annotated[Path, Sets("run_dir", "log_dir", "resume")] = Path("runs/sweep")
     """Folder of the sweep; its runs are OUT/GAME/AGENT/seed-N, their logs beside them."""
     jobs: Annotated[int, Range(1, 10_000, whole=True)] = 1
     """Runs at a time."""
@@ -62,12 +70,15 @@ class SweepOptions:
     def __post_init__(self) -> None:
         """Check the values; raises ValueError naming the field."""
         check_fields(self)
-        for field, choices in (("games", CHOICES["game"]), ("agents", CHOICES["agent"])):
+        outside = tuple(name for name in self.agents if name not in AGENTS and known_agent(name))
+        for field, choices in (("games", CHOICES["game"]), ("agents", AGENTS + outside)):
             for name in getattr(self, field):
                 if name not in choices:
                     raise bad_value(field, name, f"words of {', '.join(choices)}, with commas")
             if not getattr(self, field):
                 raise ValueError(f"{field}: empty; must hold at least one of {', '.join(choices)}")
+        for name in outside:
+            check_installed("agents", name)
         runs = len(read_seeds(self.seeds)) * len(self.games) * len(self.agents)
         if runs > MOST_RUNS:
             raise ValueError(f"seeds={self.seeds!r}: makes {runs:,} runs; must be at most {MOST_RUNS:,}")
@@ -135,12 +146,14 @@ def plan(options: SweepOptions, train_flags: Sequence[str]) -> list[Job]:
 
 def _refuse_own(train_flags: Sequence[str]) -> None:
     """Raise ValueError for a flag whose value the sweep itself gives to each run."""
+    hints = get_type_hints(SweepOptions, include_extras=True)
+    notes = [(name, note) for name, hint in hints.items() for note in get_args(hint) if isinstance(note, Sets)]
+    own = {field: name for name, note in notes for field in note.fields}
     for word in train_flags:
-        name = word.partition("=")[0].lstrip("-").replace("-", "_")
-        if word.startswith("--") and name in OWN_FLAGS:
-            raise ValueError(
-                f"{word.partition('=')[0]}: a sweep sets it for each run; give --{OWN_FLAGS[name]} instead"
-            )
+        flag = word.partition("=")[0]
+        name = flag.lstrip("-").replace("-", "_")
+        if word.startswith("--") and name in own:
+            raise ValueError(f"{flag}: a sweep sets it for each run; give --{own[name]} instead")
 
 
 def _check_same(run_dir: Path, config: Config) -> None:

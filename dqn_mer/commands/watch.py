@@ -13,7 +13,7 @@ from rich.console import Console
 from continual_ple.settings import Setting
 from continual_ple.tasks import Task, why_not_drawn
 from dqn_mer.commands.errors import run_command
-from dqn_mer.config.fields import Range, check_fields
+from dqn_mer.config.fields import check_fields
 from dqn_mer.evaluation.clips import (
     check_format,
     contact_sheet,
@@ -27,6 +27,7 @@ from dqn_mer.evaluation.evaluator import episode_seeds
 from dqn_mer.evaluation.on_screen import open_window, overlay
 from dqn_mer.evaluation.saved_agent import AgentFields, SavedAgent, load_agent, settings_to_play
 from dqn_mer.networks.device import processor
+from dqn_mer.ranges import Range
 from dqn_mer.runs.event_files import EventFile
 from dqn_mer.runs.folder import create_new_folder
 from dqn_mer.storage.escapes import printable, say

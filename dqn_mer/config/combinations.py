@@ -7,17 +7,12 @@ import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from dqn_mer.config.fields import allowed_values, bad_value
+from dqn_mer.config.agents import AgentKind, agents, known_agent
+from dqn_mer.config.fields import allowed_values, bad_value, own_fields
+from dqn_mer.mer_parameters import MERParameters
 
 if TYPE_CHECKING:
     from dqn_mer.config.config import Config
-
-OPTIONS_OF_AGENTS: dict[str, tuple[str, ...]] = {
-    "dqn-mer": ("num_batches", "within_batch_rate", "across_batch_rate", "current_example_boost", "one_big_batch"),
-    "efficient-mer": ("reptile_every_updates", "reptile_rate"),
-    "hare-tortoise": ("tortoise_rate", "hare_reset_updates"),
-}
-"""Fields that only one agent reads; the others must leave them at their defaults."""
 
 TARGET_PERIODS = ("target_sync_frames", "target_sync_episodes")
 """Fields of which exactly one says when Q is copied into the target network."""
@@ -28,13 +23,18 @@ SCHEDULE_FLAGS = ("settings", "vary", "cycles", "frames_per_setting", "interleav
 
 def check_combinations(config: Config) -> None:
     """Raise ValueError for values that have no meaning together."""
-    for agent, options in OPTIONS_OF_AGENTS.items():
-        if agent != config.agent:
-            _must_be_default(config, options, f"only agent {agent} has it, and agent={config.agent}")
+    check_name("agent", config.agent)
+    agent = known_agent(config.agent)
+    if agent is not None:
+        _check_options_of_others(config, agent)
     rules = (
         (config.optimizer == "rmsprop", ("weight_decay",), "only adam and sgd have it, and optimizer=rmsprop"),
         (config.optimizer != "sgd", ("momentum", "nesterov"), f"only sgd has it, and optimizer={config.optimizer}"),
-        (config.agent == "dqn-mer", ("newest",), "agent dqn-mer learns the newest transition always (Algorithm 8)"),
+        (
+            agent is not None and agent.options is MERParameters,
+            ("newest",),
+            f"agent {config.agent} learns the newest transition always (Algorithm 8)",
+        ),
         (
             config.observation != "pixels",
             ("input_scaling",),
@@ -57,6 +57,24 @@ def check_combinations(config: Config) -> None:
         raise ValueError("batch_size=0: must be at least 1 with newest=False, else nothing is learned")
     if config.vary and not config.settings:
         raise ValueError(f"vary={config.vary!r}: needs settings, the values to give it")
+
+
+def options_of_agents(kind: type) -> dict[str, tuple[str, ...]]:
+    """Return, for each agent whose options are a group that a configuration inherits, the fields of that group.
+
+    Args:
+        kind: `Config`.
+    """
+    groups = {agent.name: agent.options for agent in agents() if agent.options is not None}
+    return {name: own_fields(group) for name, group in groups.items() if issubclass(kind, group)}
+
+
+def _check_options_of_others(config: Config, agent: AgentKind) -> None:
+    """Raise ValueError if an option has a value that its agent does not read."""
+    options = options_of_agents(type(config))
+    for other, names in options.items():
+        if names != options.get(agent.name):
+            _must_be_default(config, names, f"only agent {other} has it, and agent={agent.name}")
 
 
 def _check_target_period(config: Config) -> None:

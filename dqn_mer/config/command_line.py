@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from contextlib import suppress
-from typing import Any
 
-from dqn_mer.config.combinations import TARGET_PERIODS
+from dqn_mer.config.agents import agents
+from dqn_mer.config.combinations import options_of_agents
 from dqn_mer.config.config import Config
 from dqn_mer.config.defaults import default_config
-from dqn_mer.config.flag_texts import NONE
 from dqn_mer.config.flags import Extra, parse
 
-DECIDES_DEFAULTS = ("preset", "game", "observation", "agent", "schedule")
 RESUMING = """\
 Resume a stopped run with `--resume RUN`, where RUN is its folder. It keeps its own flags; only --save-every and
 --save-minutes may be given as well: `--resume RUN --help` explains them.
@@ -26,19 +23,16 @@ def parse_config(arguments: Sequence[str]) -> Config:
         UsageError: for a flag that is unknown or cannot be read.
         ValueError: for a value that is not allowed.
     """
-    chosen: dict[str, Any] = {name: peek(arguments, name) for name in DECIDES_DEFAULTS}
-    chosen = {name: value for name, value in chosen.items() if value is not None}
-    for name in TARGET_PERIODS:
-        if (word := peek(arguments, name)) is not None:
-            with suppress(ValueError):  # the parser words the complaint
-                chosen[name] = None if word.lower() == NONE else int(word)
-    try:
-        default = default_config(**chosen)
-    except ValueError:
-        default = Config()  # the parser words the complaint
-    notes = {"vary": _parameters(default.game)} if {"-h", "--help"} & set(arguments) else {}
-    extra = Extra(notes, RESUMING, ("--resume", "--version", "--help"))
-    return parse(Config, arguments, prog="python train.py", default=default, extra=extra)
+    extra = Extra(_notes, RESUMING, ("--resume", "--version", "--help"))
+    return parse(Config, arguments, prog="python train.py", make=default_config, extra=extra)
+
+
+def _notes(config: Config) -> dict[str, str]:
+    """Return what the help says besides the texts of the fields: what there is to choose from, and for whom it is."""
+    notes = {"agent": "; ".join(": ".join(filter(None, (kind.name, kind.summary))) for kind in agents()) + "."}
+    for agent, names in options_of_agents(Config).items():
+        notes |= {name: f"For {agent} alone." for name in names}
+    return {**notes, "vary": _parameters(config.game)}
 
 
 def _parameters(game: str) -> str:

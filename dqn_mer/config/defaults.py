@@ -7,25 +7,26 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from dqn_mer.config.agents import find_agent
 from dqn_mer.config.combinations import TARGET_PERIODS
-from dqn_mer.config.config import AGENTS, CHOICES, Config
+from dqn_mer.config.config import CHOICES, Config
 
 # How the tuned defaults were found, on seeds that are not the reported ones, is explained in results/README.md.
 STATE = {"hidden_sizes": (128, 128)}
 FLAPPY = {"learning_rate": 3e-4, "target_sync_frames": 100}
-TUNED: dict[tuple[str, str, str], dict[str, Any]] = {
-    **{("catcher", "state", agent): STATE for agent in AGENTS},
-    **{("flappy_bird", "state", agent): {**STATE, **FLAPPY} for agent in AGENTS},
-    **{("flappy_bird", "pixels", agent): FLAPPY for agent in AGENTS},
-    ("flappy_bird", "state", "dqn-mer"): {**STATE, **FLAPPY, "learning_rate": 2e-4},
-    ("flappy_bird", "pixels", "dqn-mer"): {**FLAPPY, "learning_rate": 2e-4},
-    ("catcher", "state", "efficient-mer"): {**STATE, "learning_rate": 2e-4},
-    ("catcher", "pixels", "efficient-mer"): {"learning_rate": 2e-4},
-    ("flappy_bird", "state", "efficient-mer"): {**STATE, **FLAPPY, "learning_rate": 6e-4},
-    ("flappy_bird", "pixels", "efficient-mer"): {**FLAPPY, "learning_rate": 6e-4},
+TUNED: dict[tuple[str, str], dict[str, Any]] = {
+    ("catcher", "state"): STATE,
+    ("flappy_bird", "state"): {**STATE, **FLAPPY},
+    ("flappy_bird", "pixels"): FLAPPY,
 }
-"""By game, observation and agent. Only dqn and dqn-mer were tuned. The others replay mini-batches and take dqn's
-values, efficient-mer with twice the learning rate, because it keeps half of what it learns."""
+"""By game and observation. Only dqn and dqn-mer were tuned; the others replay mini-batches and take dqn's values."""
+
+TUNED_FOR_AGENTS: dict[tuple[str, str], dict[str, Any]] = {
+    ("flappy_bird", "dqn-mer"): {"learning_rate": 2e-4},
+    ("catcher", "efficient-mer"): {"learning_rate": 2e-4},
+    ("flappy_bird", "efficient-mer"): {"learning_rate": 6e-4},
+}
+"""What one agent has instead; efficient-mer twice dqn's learning rate, because it keeps half of what it learns."""
 
 PRESETS: dict[str, dict[str, Any]] = {
     "paper": {
@@ -69,19 +70,21 @@ def default_config(preset: str = "tuned", **choices: Any) -> Config:
     """
     if preset not in CHOICES["preset"]:
         raise ValueError(f"preset={preset!r}: must be one of {', '.join(CHOICES['preset'])}")
+    agent = find_agent(choices.get("agent", Config.agent))
     known = {f.name for f in dataclasses.fields(Config)}
-    for name in choices:
+    for name in (*choices, *agent.defaults):
         if name not in known:
             raise ValueError(f"{name}: unknown field; must be one of {', '.join(sorted(known))}")
-    agent = str(choices.get("agent", Config.agent))
-    presets = {**PRESETS.get(preset, {}), **PRESETS_OF_AGENTS.get((preset, agent), {})}
+    presets = {**PRESETS.get(preset, {}), **PRESETS_OF_AGENTS.get((preset, agent.name), {})}
     chosen = {"preset": preset, **presets, **choices}
     if chosen.get("schedule") is not None:
         chosen["schedule"] = Path(chosen["schedule"])
         if "frames_per_setting" not in choices:
             chosen.pop("frames_per_setting", None)  # the file says it
-    game, observation = (str(chosen.get(name, getattr(Config, name))) for name in ("game", "observation"))
-    tuned = TUNED.get((game, observation, agent), {})
+    game, observation = (
+        str({**agent.defaults, **chosen}.get(name, getattr(Config, name))) for name in ("game", "observation")
+    )
+    tuned = {**TUNED.get((game, observation), {}), **agent.defaults, **TUNED_FOR_AGENTS.get((game, agent.name), {})}
     return Config(**{**tuned, **chosen, **_other_target_period(choices, presets, tuned)})
 
 

@@ -3,43 +3,15 @@
 from __future__ import annotations
 
 import dataclasses
+import inspect
 import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, Literal, cast, get_args, get_origin, get_type_hints
 
 from continual_ple.games.base import shown
-
-
-@dataclass(frozen=True)
-class Range:
-    """Numbers from ``low`` to ``high``, both included: for ``Annotated[int, Range(0, 9)]``.
-
-    >>> Range(0, 1).check("discount", 2.0)
-    Traceback (most recent call last):
-        ...
-    ValueError: discount=2.0: must be a number from 0 to 1
-    """
-
-    low: float
-    high: float
-    whole: bool = False
-
-    def describe(self) -> str:
-        """Say what is allowed."""
-        return f"{'a whole number' if self.whole else 'a number'} {self.span()}"
-
-    def span(self) -> str:
-        """Say from where to where."""
-        low, high = (f"{end:,}" if isinstance(end, int) else f"{end:g}" for end in (self.low, self.high))
-        return f"from {low} to {high}"
-
-    def check(self, name: str, value: object) -> None:
-        """Raise ValueError, naming the field and what is allowed, unless ``value`` is within."""
-        kinds = int if self.whole else (int, float)  # NaN fails the comparison
-        if not (isinstance(value, kinds) and not isinstance(value, bool) and self.low <= value <= self.high):
-            raise bad_value(name, value, self.describe())
+from dqn_mer.ranges import Range
 
 
 @dataclass(frozen=True)
@@ -109,7 +81,7 @@ class Allowed:
             raise bad_value(name, str(value), "a path in UTF-8 without NUL characters")
         for key, item in _items(value):
             if self.range is not None:
-                self.range.check(name + key, item)
+                check_range(name + key, item, self.range)
             elif self.item is float and not _finite(item):
                 raise bad_value(name + key, item, KINDS[float])
 
@@ -130,10 +102,28 @@ def bad_value(name: str, value: object, allowed: str) -> ValueError:
     return ValueError(f"{name}={shown(value)}: must be {allowed}")
 
 
+def check_range(name: str, value: object, allowed: Range) -> None:
+    """Raise ValueError, naming the field and what is allowed, unless a value is within a range.
+
+    >>> check_range("discount", 2.0, Range(0, 1))
+    Traceback (most recent call last):
+        ...
+    ValueError: discount=2.0: must be a number from 0 to 1
+    """
+    if not allowed.allows(value):
+        raise bad_value(name, value, allowed.describe())
+
+
 def allowed_values(kind: type) -> dict[str, Allowed]:
     """Return what each field of a dataclass may hold, by name."""
     hints = get_type_hints(kind, include_extras=True)
     return {field.name: _allowed(hints[field.name]) for field in dataclasses.fields(kind)}
+
+
+def own_fields(kind: type) -> tuple[str, ...]:
+    """Return the names of the fields that a dataclass itself adds to those of its bases."""
+    fields = {field.name for field in dataclasses.fields(cast(Any, kind))}
+    return tuple(name for name in inspect.get_annotations(kind) if name in fields)
 
 
 def check_fields(instance: Any) -> None:

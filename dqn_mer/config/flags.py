@@ -6,16 +6,18 @@ import argparse
 import dataclasses
 import inspect
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar, cast, get_args, get_type_hints
 
-from dqn_mer.config.fields import Allowed, Flag, allowed_values, bad_value
+from dqn_mer.config.fields import Allowed, Flag, allowed_values, bad_value, own_fields
 from dqn_mer.config.flag_hints import leftover_hint, unknown_hint
 from dqn_mer.config.flag_texts import METAVARS, NONE, HelpFormatter, field_texts, hint, version
 
 T = TypeVar("T")
 NOT_GIVEN = object()
+HELP = {"-h", "--help"}
 NEGATIVE = re.compile(r"-(\d|\.\d|inf|nan)", re.IGNORECASE)
 """How a negative number begins, which argparse takes for a flag unless it is a plain one."""
 
@@ -31,12 +33,12 @@ class Extra(NamedTuple):
     """What the help of a command says besides the texts of its fields.
 
     Attributes:
-        notes: For some fields, what follows their own text.
+        notes: From what would be made of the flags given, what follows the text of some fields.
         epilog: A paragraph below the flags.
         related: Further flags that a misspelt one may mean.
     """
 
-    notes: Mapping[str, str] = {}
+    notes: Callable[[Any], Mapping[str, str]] = lambda likely: {}
     epilog: str = ""
     related: tuple[str, ...] = ()
 
@@ -44,14 +46,16 @@ class Extra(NamedTuple):
 NOTHING = Extra()
 
 
-def parse(kind: type[T], arguments: Sequence[str], prog: str, default: T | None = None, extra: Extra = NOTHING) -> T:
-    """Read flags into a dataclass. Its bases that are dataclasses, named ...Fields, are the groups of its help.
+def parse(
+    kind: type[T], arguments: Sequence[str], prog: str, make: Callable[..., T] | None = None, extra: Extra = NOTHING
+) -> T:
+    """Read flags into a dataclass. Its bases that are dataclasses are the groups of its help.
 
     Args:
         kind: The dataclass.
         arguments: Words of the command line.
         prog: How the command is called.
-        default: Where the defaults come from instead of the fields.
+        make: Makes the dataclass of the values given, and so chooses the defaults; by default those of the fields.
         extra: What the help says besides.
 
     Raises:
@@ -59,7 +63,7 @@ def parse(kind: type[T], arguments: Sequence[str], prog: str, default: T | None 
         ValueError: If the dataclass's own checks refuse a value.
         SystemExit: After the help or the version was printed.
     """
-    parsed, unknown = parse_known(kind, arguments, prog, default, extra)
+    parsed, unknown = parse_known(kind, arguments, prog, make, extra)
     if unknown:
         names = [flag_of(field.name) for field in dataclasses.fields(cast(Any, kind))]
         raise UsageError(unknown_hint(unknown, (*names, *extra.related)))
@@ -67,12 +71,30 @@ def parse(kind: type[T], arguments: Sequence[str], prog: str, default: T | None 
 
 
 def parse_known(
-    kind: type[T], arguments: Sequence[str], prog: str, default: T | None = None, extra: Extra = NOTHING
+    kind: type[T], arguments: Sequence[str], prog: str, make: Callable[..., T] | None = None, extra: Extra = NOTHING
 ) -> tuple[T, list[str]]:
     """Read flags as `parse` does, and also return the words that are no flags of the dataclass, in order."""
     allowed, fields = allowed_values(kind), _fields_of_flags(kind)
     words = _normalised(arguments, fields)
-    parser = _parser(kind, prog, default, extra, help_wanted=bool({"-h", "--help"} & set(words)))
+    help_wanted = bool(HELP & set(words))
+    defaults: Mapping[str, Any] = {}
+    notes: Mapping[str, str] = {}
+    if make is not None and help_wanted:
+        likely, defaults = _suitable_defaults(kind, words, make)
+        notes = extra.notes(likely)
+    parser = _parser(kind, prog, defaults, notes, help_wanted)
+    parser.epilog = extra.epilog
+    values, unknown = _given(kind, words, parser)
+    for field in dataclasses.fields(cast(Any, kind)):
+        if field.name not in values and _default(field, {}) is dataclasses.MISSING:
+            flag = flag_of(field.name) if flag_of(field.name) in fields else field.name
+            raise UsageError(_missing(flag, allowed[field.name]))
+    return (make or kind)(**values), unknown
+
+
+def _given(kind: type[Any], words: Sequence[str], parser: argparse.ArgumentParser) -> tuple[dict[str, Any], list[str]]:
+    """Return the values that flags give, by field, and the words that are no flags of the dataclass."""
+    allowed, fields = allowed_values(kind), _fields_of_flags(kind)
     try:
         given, unknown = parser.parse_known_intermixed_args(words)
     except argparse.ArgumentError as error:  # a flag without its value, or a switch with one; `_reader` judges values
@@ -81,17 +103,26 @@ def parse_known(
         if not said and flag in fields:
             said = _missing(flag, allowed[fields[flag]])
         raise UsageError(said or f"flags: {error.argument_name}: takes no value") from None
-    values = {name: value for name, value in vars(given).items() if value is not NOT_GIVEN}
     if leftover := leftover_hint(words, unknown, fields, allowed):
         raise UsageError(leftover)
-    for field in dataclasses.fields(cast(Any, kind)):
-        if field.name not in values:
-            values[field.name] = _default(field, default)
-        if values[field.name] is dataclasses.MISSING:
-            flag = flag_of(field.name) if flag_of(field.name) in fields else field.name
-            raise UsageError(_missing(flag, allowed[field.name]))
+    values = {name: value for name, value in vars(given).items() if value is not NOT_GIVEN}
     # argparse gives several words as a list, and the fields of a dataclass hold tuples.
-    return kind(**{name: tuple(value) if isinstance(value, list) else value for name, value in values.items()}), unknown
+    return {name: tuple(value) if isinstance(value, list) else value for name, value in values.items()}, unknown
+
+
+def _suitable_defaults(kind: type[T], words: Sequence[str], make: Callable[..., T]) -> tuple[T, dict[str, Any]]:
+    """Return what is made of the flags given, and the default of each field where the other flags are as given."""
+    try:
+        given, _ = _given(kind, [word for word in words if word not in HELP], _parser(kind, "", {}, {}, False))
+        likely = make(**given)
+    except (UsageError, ValueError):  # without the request for help, it would be reported
+        given, likely = {}, make()
+    defaults = dict(vars(likely))
+    for name in given:
+        with suppress(ValueError):
+            others = {other: value for other, value in given.items() if other != name}
+            defaults[name] = getattr(make(**others), name)
+    return likely, defaults
 
 
 def _missing(flag: str, allowed: Allowed) -> str:
@@ -107,26 +138,34 @@ def flag_of(name: str) -> str:
     return f"--{name.replace('_', '-')}"
 
 
-def _parser(kind: type[Any], prog: str, default: object, extra: Extra, help_wanted: bool) -> argparse.ArgumentParser:
+def _parser(
+    kind: type[Any], prog: str, defaults: Mapping[str, Any], notes: Mapping[str, str], help_wanted: bool
+) -> argparse.ArgumentParser:
     """Return the parser; texts are read from the source only where they are wanted."""
     parser = argparse.ArgumentParser(
-        prog, description=inspect.getdoc(kind), epilog=extra.epilog, formatter_class=HelpFormatter,
+        prog, description=inspect.getdoc(kind), formatter_class=HelpFormatter,
         argument_default=argparse.SUPPRESS, allow_abbrev=False, exit_on_error=False, usage="%(prog)s [flags]",
     )  # fmt: skip
     parser.add_argument("--version", action="version", version=version(), help="Print the version and exit.")
     texts = field_texts(cast(object, kind)) if help_wanted else {}
     allowed, annotations = allowed_values(kind), get_type_hints(kind, include_extras=True)
     for base in [base for base in reversed(kind.__mro__[1:]) if dataclasses.is_dataclass(base)] or [kind]:
-        title = base.__name__.removesuffix("Fields").lower() if base is not kind else "command"
-        group = parser.add_argument_group(f"{title} options", inspect.getdoc(base) if base is not kind else None)
-        for field in (field for field in dataclasses.fields(base) if field.name in vars(base)["__annotations__"]):
+        title, about = _heading(base) if base is not kind else ("command", None)
+        group = parser.add_argument_group(f"{title} options", about)
+        for field in (field for field in dataclasses.fields(base) if field.name in own_fields(base)):
             flag = _flag(annotations[field.name])
-            text = f"{texts.get(field.name, '')} {extra.notes.get(field.name, '')}".strip()
-            behind = hint(allowed[field.name], _default(field, default))
+            text = f"{texts.get(field.name, '')} {notes.get(field.name, '')}".strip()
+            behind = hint(allowed[field.name], _default(field, defaults))
             _add(group, field.name, flag, allowed[field.name], f"{text} {behind}".replace("%", "%%"))
             if flag.positional:
                 parser.usage = f"{parser.usage} {field.name.upper()}{' ...' * (allowed[field.name].kind is tuple)}"
     return parser
+
+
+def _heading(base: type[Any]) -> tuple[str, str]:
+    """Return the name of a group of flags, and the first line of what its class says of itself."""
+    words = re.sub(r"(?<=[a-z])(?=[A-Z])", "-", re.sub("(Fields|Parameters)$", "", base.__name__))
+    return words.lower(), (inspect.getdoc(base) or "").partition("\n")[0]
 
 
 def _add(group: Any, name: str, flag: Flag, allowed: Allowed, text: str) -> None:
@@ -152,10 +191,10 @@ def _add(group: Any, name: str, flag: Flag, allowed: Allowed, text: str) -> None
         )  # fmt: skip
 
 
-def _default(field: dataclasses.Field[Any], default: object) -> Any:
+def _default(field: dataclasses.Field[Any], defaults: Mapping[str, Any]) -> Any:
     """Return a field's default, `dataclasses.MISSING` if it has none."""
-    if default is not None:
-        return getattr(default, field.name)
+    if field.name in defaults:
+        return defaults[field.name]
     return field.default if field.default_factory is dataclasses.MISSING else field.default_factory()
 
 

@@ -16,13 +16,14 @@ from continual_ple import ENV_IDS, ArcadeEnv, saved_state
 from continual_ple.settings import Schedule, Setting
 from continual_ple.tasks import Task
 from dqn_mer.analysis.statistics import mean_interval
-from dqn_mer.config.config import COUNT, Config
-from dqn_mer.config.fields import Flag, Range, check_fields
+from dqn_mer.config.config import Config
+from dqn_mer.config.fields import Flag, check_fields, check_range
 from dqn_mer.config.task import check_not_varied, game_task
 from dqn_mer.evaluation.checkpoint import Checkpoint, CheckpointError, load_checkpoint
 from dqn_mer.evaluation.choose_settings import choose_settings
 from dqn_mer.evaluation.evaluator import Evaluator, GreedyPolicy, SettingResult
 from dqn_mer.networks.device import choose_device, processor
+from dqn_mer.ranges import COUNT, COUNT_OR_0, Range
 from dqn_mer.storage.escapes import cell
 from dqn_mer.storage.files import check_may_write, write_new_file
 from dqn_mer.storage.json_files import as_json
@@ -107,7 +108,7 @@ def load_agent(options: AgentFields, task: Task | None = None) -> SavedAgent:
         config = Config.from_json(description["config"])
         schedule = Schedule.from_json(description["schedule"])
         frame, trained_on_last = description["frame"], description["trained_on_last"]
-        Range(0, 1_000_000_000, whole=True).check("frame", frame)
+        check_range("frame", frame, COUNT_OR_0)
         schedule.easier_than(trained_on_last)
         backend = options.backend or config.backend
         if task is not None:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from dqn_mer.mer import MERParameters
+from dqn_mer.mer_parameters import MERParameters
 from dqn_mer.networks.weights import FlatWeights
 from dqn_mer.supervised.gem import AGEMLearner, GEMLearner, TaskMemories
 from dqn_mer.supervised.learners import OnlineLearner, StreamLearner, make_mer, make_replay

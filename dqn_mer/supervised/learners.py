@@ -14,7 +14,8 @@ from torch import Tensor
 
 from dqn_mer.cross_entropy import CrossEntropy
 from dqn_mer.fast.choose import make_learner, make_mini_batch
-from dqn_mer.mer import MERParameters, MERUpdate
+from dqn_mer.mer import MERUpdate
+from dqn_mer.mer_parameters import MERParameters
 from dqn_mer.mini_batch import MiniBatchUpdate
 from dqn_mer.networks.weights import FlatWeights
 from dqn_mer.storage.state import SavedState, State

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from dqn_mer.config.config import COUNT, COUNT_OR_0, RATE, SAVE_MINUTES
-from dqn_mer.config.fields import Range, bad_value, check_fields
+from dqn_mer.config.fields import bad_value, check_fields
 from dqn_mer.config.seed_lists import MOST_RUNS, read_seeds
+from dqn_mer.ranges import COUNT, COUNT_OR_0, RATE, SAVE_MINUTES, Range
 from dqn_mer.supervised.presets import MEMORIES, STREAMS, Rates, published_rates
 
 LEARNERS = ("online", "ewc", "gem", "a-gem", "er", "mer-1", "mer-6", "mer-7")

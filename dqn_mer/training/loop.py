@@ -18,6 +18,7 @@ from dqn_mer.agents.learning_statistics import LearningStatistics
 from dqn_mer.agents.memory import Transition
 from dqn_mer.agents.periods import passes
 from dqn_mer.config.config import RANGES, Config
+from dqn_mer.config.fields import check_range
 from dqn_mer.config.seeds import spawn_streams
 from dqn_mer.evaluation.checkpoint import save_checkpoint
 from dqn_mer.evaluation.evaluator import Evaluator, RandomPolicy
@@ -58,7 +59,7 @@ class TrainingLoop(AbstractContextManager["TrainingLoop"]):
         self.task, self.config = dataclasses.replace(task, frame_skip=config.frame_skip), config
         self.frame = 0
         self.frames = config.frames if config.frames is not None else task.schedule.total_frames
-        RANGES["frames"].check("frames", self.frames)  # a whole schedule may be longer
+        check_range("frames", self.frames, RANGES["frames"])  # a whole schedule may be longer
         self.ends = set(task.schedule.ends(self.frames))
         self.random_scores: list[float] = []
         self.streams = spawn_streams(config.seed)

@@ -13,10 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from continual_ple.settings import Schedule
-from dqn_mer.agents.catalogue import ARMS
 from dqn_mer.agents.dqn import DQNAgent
 from dqn_mer.analysis.interference import InterferenceRow, cosines, gradient_dots, pair_means
 from dqn_mer.analysis.plasticity import activations, dormant_share, effective_rank
+from dqn_mer.config.agents import find_agent
 from dqn_mer.config.config import Config
 from dqn_mer.config.seeds import Streams
 from dqn_mer.storage.state import SavedState, State
@@ -129,4 +129,4 @@ class Meter:
 
 def build_meter(config: Config, agent: DQNAgent, schedule: Schedule, streams: Streams) -> Meter:
     """Return the meter of an agent, which is never due for one that does not learn."""
-    return Meter(agent, schedule, config.meter_every if ARMS[config.agent].learns else 0, streams.meter)
+    return Meter(agent, schedule, config.meter_every if find_agent(config.agent).learns else 0, streams.meter)

@@ -13,6 +13,7 @@ from filelock import BaseFileLock
 from continual_ple import ENV_IDS
 from continual_ple.settings import Schedule
 from continual_ple.tasks import Task
+from dqn_mer.config.agents import find_agent, known_agent
 from dqn_mer.config.config import Config, ResumeOptions
 from dqn_mer.runs.folder import lock_run, versions
 from dqn_mer.runs.stopping import RunStopped, how_to_resume
@@ -101,7 +102,9 @@ def _stopped_run(options: ResumeOptions, lock: BaseFileLock, task: Task | None) 
 
 
 def _check_task(run_dir: Path, config: Config, schedule: Schedule, task: Task | None) -> None:
-    """Raise ValueError unless a run's task is known: a game of ours, or the one that is handed in."""
+    """Raise ValueError unless a run's agent and task are known: a game of ours, or the one that is handed in."""
+    if known_agent(config.agent) is None:
+        raise ValueError(f"{run_dir}: agent {config.agent} is not registered here; install its package, or register it")
     if task is None:
         if config.game not in ENV_IDS:
             raise ValueError(f"{run_dir}: {config.game} is no game of ours; {how_to_resume(run_dir, own=True)}")
@@ -115,8 +118,8 @@ def _check_network(config: Config, state: State) -> None:
     for name in ("course", "agent", "online"):
         weights = weights.get(name, {}) if isinstance(weights, dict) else {}
     largest = math.prod(getattr(weights, "shape", (0,)))
-    if config.agent == "random":
-        return  # whose network has no hidden layers
+    if not find_agent(config.agent).learns:
+        return  # a network of random play has no hidden layers
     widths = (PIXEL_FEATURES if config.observation == "pixels" else 1, *config.hidden_sizes)
     if sum(above * below for above, below in itertools.pairwise(widths)) > largest:
         raise StateError(f"hidden_sizes={config.hidden_sizes}"[:200] + f": more than the {largest:,} weights saved")

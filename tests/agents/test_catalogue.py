@@ -12,6 +12,7 @@ import torch
 from dqn_mer.agents.efficient_mer import EfficientMERUpdate
 from dqn_mer.agents.hare_tortoise import HareTortoiseUpdate
 from dqn_mer.agents.targets import HuberTDLoss
+from dqn_mer.config.groups import EfficientMERParameters, HareTortoiseParameters
 from dqn_mer.evaluation.checkpoint import load_checkpoint, save_checkpoint
 from dqn_mer.evaluation.evaluator import GreedyPolicy
 from dqn_mer.fast.choose import make_learner
@@ -50,7 +51,7 @@ def plain(updates: int, rate: float = 0.1) -> torch.Tensor:
 @pytest.mark.parametrize("period", [1, 3])
 def test_efficient_mer_with_rate_1_is_its_inner_update_to_the_bit(period: int) -> None:
     weights = fresh()
-    update = EfficientMERUpdate(weights, mini_batch(weights), period, rate=1.0)
+    update = EfficientMERUpdate(weights, mini_batch(weights), EfficientMERParameters(period, 1.0))
     for _ in range(7):
         update.update(EXAMPLES)
     assert torch.equal(weights.snapshot(), plain(7))
@@ -59,7 +60,7 @@ def test_efficient_mer_with_rate_1_is_its_inner_update_to_the_bit(period: int) -
 def test_efficient_mer_goes_back_after_k_updates_and_not_before() -> None:
     weights = fresh()
     start = weights.snapshot()
-    update = EfficientMERUpdate(weights, mini_batch(weights), 3, rate=0.1)
+    update = EfficientMERUpdate(weights, mini_batch(weights), EfficientMERParameters(3, 0.1))
     for _ in range(2):
         update.update(EXAMPLES)
     assert torch.equal(weights.snapshot(), plain(2))
@@ -70,7 +71,7 @@ def test_efficient_mer_goes_back_after_k_updates_and_not_before() -> None:
 def test_efficient_mer_with_rate_0_returns_to_the_start_every_k_updates() -> None:
     weights = fresh()
     start = weights.snapshot()
-    update = EfficientMERUpdate(weights, mini_batch(weights), 2, rate=0.0)
+    update = EfficientMERUpdate(weights, mini_batch(weights), EfficientMERParameters(2, 0.0))
     for number in range(1, 7):
         update.update(EXAMPLES)
         assert torch.equal(weights.snapshot(), start) is (number % 2 == 0)
@@ -78,7 +79,7 @@ def test_efficient_mer_with_rate_0_returns_to_the_start_every_k_updates() -> Non
 
 def test_efficient_mer_with_k_1_is_sgd_with_the_product_of_the_rates() -> None:
     weights = fresh()
-    update = EfficientMERUpdate(weights, mini_batch(weights, 0.1), 1, rate=0.3)
+    update = EfficientMERUpdate(weights, mini_batch(weights, 0.1), EfficientMERParameters(1, 0.3))
     for _ in range(5):
         update.update(EXAMPLES)
     start = fresh().snapshot()
@@ -100,7 +101,7 @@ class PlusOne:
 def test_hare_and_tortoise_by_hand() -> None:
     weights = fresh()
     weights.load(torch.zeros_like(weights.vector))
-    update = HareTortoiseUpdate(weights, PlusOne(weights), rate=0.5, reset_updates=2)
+    update = HareTortoiseUpdate(weights, PlusOne(weights), HareTortoiseParameters(0.5, 2))
     seen = []
     for _ in range(4):
         update.update(EXAMPLES)
@@ -110,7 +111,7 @@ def test_hare_and_tortoise_by_hand() -> None:
 
 def test_a_tortoise_as_fast_as_the_hare_changes_nothing() -> None:
     weights = fresh()
-    update = HareTortoiseUpdate(weights, mini_batch(weights), rate=1.0, reset_updates=2)
+    update = HareTortoiseUpdate(weights, mini_batch(weights), HareTortoiseParameters(1.0, 2))
     for _ in range(5):
         update.update(EXAMPLES)
     assert torch.equal(weights.snapshot(), plain(5))

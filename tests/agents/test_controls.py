@@ -10,15 +10,17 @@ import pytest
 import torch
 
 from continual_ple.settings import default_schedule
-from dqn_mer.agents.dqn import DQNAgent, DQNParameters
+from dqn_mer.agents.dqn import DQNAgent
 from dqn_mer.agents.draws import DrawsAlone
 from dqn_mer.agents.memory import FifoMemory, Transition
 from dqn_mer.agents.targets import HuberTDLoss
+from dqn_mer.config.groups import DQNParameters
 from dqn_mer.evaluation.checkpoint import CheckpointError, load_checkpoint, save_checkpoint
 from dqn_mer.fast.choose import make_explicit_learner, make_forward, make_mini_batch
 from dqn_mer.fast.convolution import ConvolutionStack
 from dqn_mer.fast.dedup_convolution import DistinctStack
-from dqn_mer.mer import AutogradLearner, Examples, MERParameters, MERUpdate
+from dqn_mer.mer import AutogradLearner, Examples, MERUpdate
+from dqn_mer.mer_parameters import MERParameters
 from dqn_mer.mini_batch import MiniBatchUpdate
 from dqn_mer.networks.optimizers import make_optimizer
 from dqn_mer.networks.q_network import ScalePixels, build_network, network_spec

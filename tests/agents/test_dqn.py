@@ -6,13 +6,15 @@ import numpy as np
 import pytest
 import torch
 
-from dqn_mer.agents.dqn import DQNAgent, DQNParameters
+from dqn_mer.agents.dqn import DQNAgent
 from dqn_mer.agents.exploration import EpsilonSchedule, Exploration
 from dqn_mer.agents.memory import ReservoirMemory, Transition
 from dqn_mer.agents.targets import HuberTDLoss, td_targets
+from dqn_mer.config.groups import DQNParameters, ExplorationParameters
 from dqn_mer.config.seeds import spawn_streams
 from dqn_mer.fast.choose import make_learner
-from dqn_mer.mer import Examples, MERParameters, MERUpdate
+from dqn_mer.mer import Examples, MERUpdate
+from dqn_mer.mer_parameters import MERParameters
 from dqn_mer.networks.optimizers import make_optimizer
 from dqn_mer.networks.q_network import build_network
 from dqn_mer.networks.weights import FlatWeights
@@ -41,18 +43,20 @@ def test_huber_loss_by_hand_and_its_gradient_by_autograd() -> None:
 
 
 def test_epsilon_without_decay_is_its_end() -> None:
-    assert EpsilonSchedule(1.0, 0.2, 0).at(0) == 0.2
+    assert EpsilonSchedule(ExplorationParameters(1.0, 0.2, 0)).at(0) == 0.2
 
 
 def test_random_actions_have_their_odds() -> None:
-    exploration = Exploration(EpsilonSchedule(0.5, 0.5, 0), np.array([0.1, 0.6, 0.3]), np.random.default_rng(0))
+    schedule = EpsilonSchedule(ExplorationParameters(0.5, 0.5, 0))
+    exploration = Exploration(schedule, np.array([0.1, 0.6, 0.3]), np.random.default_rng(0))
     actions = [exploration.random_action(0) for _ in range(20_000)]
     assert actions.count(None) == pytest.approx(10_000, abs=300)  # over 4 standard deviations, as below
     assert [actions.count(action) for action in range(3)] == pytest.approx([1_000, 6_000, 3_000], abs=280)
 
 
 def test_a_zero_probability_is_never_drawn() -> None:
-    exploration = Exploration(EpsilonSchedule(1.0, 1.0, 0), np.array([0.0, 1.0]), np.random.default_rng(0))
+    schedule = EpsilonSchedule(ExplorationParameters(1.0, 1.0, 0))
+    exploration = Exploration(schedule, np.array([0.0, 1.0]), np.random.default_rng(0))
     assert {exploration.random_action(0) for _ in range(1000)} == {1}
 
 
@@ -71,7 +75,8 @@ class Recording:
 def make_agent(replay: object, double_q: bool = False, warmup: int = 2) -> DQNAgent:
     online, target = (FlatWeights(build_network((2,), 2, (4,), seed)) for seed in (0, 1))
     memory = ReservoirMemory(10, (2,), np.dtype(np.float32), np.random.default_rng(0))
-    return DQNAgent(online, target, replay, memory, np.random.default_rng(1), DQNParameters(0.5, 4, warmup, double_q))
+    parameters = DQNParameters(0.5, 4, None, warmup, double_q)
+    return DQNAgent(online, target, replay, memory, np.random.default_rng(1), parameters)
 
 
 def transition(number: int) -> Transition:

@@ -14,9 +14,10 @@ import torch
 from threadpoolctl import threadpool_info
 
 from dqn_mer.agents import draws
-from dqn_mer.agents.dqn import DQNAgent, DQNParameters
+from dqn_mer.agents.dqn import DQNAgent
 from dqn_mer.agents.draws import Draws, DrawsAhead, DrawsAlone, pays_ahead
 from dqn_mer.agents.memory import ReservoirMemory, Transition
+from dqn_mer.config.groups import DQNParameters
 from dqn_mer.mer import Examples
 from dqn_mer.networks.device import denormals_are_zero, processor
 from dqn_mer.networks.q_network import build_network
@@ -52,7 +53,7 @@ class Nudging:
 def make_agent(double_q: bool = False, dtype: torch.dtype = torch.float32, **more: Any) -> DQNAgent:
     online, target = (FlatWeights(with_dtype(build_network(SHAPE, 3, (512,), 0), dtype)) for _ in range(2))
     memory = ReservoirMemory(8, SHAPE, np.dtype(np.uint8), np.random.default_rng(0))
-    settings = DQNParameters(0.9, SYNC, WARMUP, double_q, freeze_after_frames=LAST, **more)
+    settings = DQNParameters(0.9, SYNC, None, WARMUP, double_q, freeze_after_frames=LAST, **more)
     return DQNAgent(online, target, Nudging(online), memory, np.random.default_rng(1), settings)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -9,15 +10,15 @@ import pytest
 import torch
 
 from dqn_mer.agents.build import build_agent, build_exploration, describe_network
-from dqn_mer.agents.dqn import DQNAgent, DQNParameters
+from dqn_mer.agents.dqn import DQNAgent
 from dqn_mer.agents.efficient_mer import EfficientMERUpdate
 from dqn_mer.agents.hare_tortoise import HareTortoiseUpdate
 from dqn_mer.agents.memory import FifoMemory, ReservoirMemory
-from dqn_mer.config.config import AGENTS
+from dqn_mer.config.agents import AGENTS
 from dqn_mer.config.defaults import default_config
 from dqn_mer.config.seeds import spawn_streams
 from dqn_mer.config.task import game_task
-from dqn_mer.mer import MERParameters, MERUpdate
+from dqn_mer.mer import MERUpdate
 from dqn_mer.mini_batch import MiniBatchUpdate
 from dqn_mer.networks.device import choose_device
 
@@ -34,15 +35,6 @@ def test_auto_takes_a_gpu_for_pixels(observation: str, expected: str, monkeypatc
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     assert choose_device("auto", observation).type == expected
     assert choose_device("cuda", observation).type == "cuda"
-
-
-def test_mer_parameters() -> None:
-    agent = built(batch_size=3, num_batches=2, within_batch_rate=0.7, across_batch_rate=0.2, current_example_boost=4.0)
-    assert isinstance(agent.replay, MERUpdate)
-    assert agent.replay.parameters == MERParameters(
-        batch_size=3, num_batches=2, within_batch_rate=0.7, across_batch_rate=0.2, current_example_boost=4.0
-    )
-    assert built(one_big_batch=True).replay.parameters.one_big_batch
 
 
 @pytest.mark.parametrize(
@@ -62,13 +54,23 @@ def test_agents(agent: str, memory: type, update: type) -> None:
     assert (made.memory.capacity, made.replay.num_draws) == (77, 5)
 
 
-def test_options_of_arms() -> None:
-    efficient = built(agent="efficient-mer", reptile_every_updates=7, reptile_rate=0.2).replay
-    assert (efficient.period_updates, efficient.rate) == (7, 0.2)
-    hare = built(agent="hare-tortoise", tortoise_rate=0.3, hare_reset_updates=9).replay
-    assert (hare.rate, hare.reset_updates) == (0.3, 9)
-    for replay in (efficient, hare):
-        assert isinstance(replay.inner, MiniBatchUpdate)
+@pytest.mark.parametrize("agent", AGENTS)
+def test_parts_read_the_configuration_itself(agent: str) -> None:
+    config = default_config(agent=agent, observation="state", hidden_sizes=(8,))
+    env = game_task(config).training_env()
+    streams = spawn_streams(0)
+    made = build_agent(config, env, streams)
+    schedule = build_exploration(config, np.full(3, 1 / 3), streams).schedule
+    assert getattr(made.replay, "parameters", config) is config
+    if agent == "random":
+        assert made.settings == schedule.parameters == replace(config, freeze_after_frames=0, epsilon_end=1.0)
+    else:
+        assert made.settings is schedule.parameters is config
+    inner = getattr(made.replay, "inner", made.replay)
+    assert isinstance(inner, MERUpdate if agent == "dqn-mer" else MiniBatchUpdate)
+
+
+def test_layer_norm() -> None:
     assert isinstance(built(layer_norm=True).online.model[1], torch.nn.LayerNorm)
 
 
@@ -91,26 +93,6 @@ def test_optimizers(name: str, kind: type, agent: str) -> None:
     assert optimizer.param_groups[0]["params"] == [made.online.vector]
 
 
-def test_dqn_settings() -> None:
-    settings = built(
-        discount=0.7, target_sync_frames=9, warmup_frames=8, double_q=True, freeze_after_frames=20
-    ).settings
-    assert settings == DQNParameters(0.7, 9, 8, True, 20)
-
-
-@pytest.mark.parametrize("agent", AGENTS)
-def test_controls_reach_every_agent(agent: str) -> None:
-    newest = agent == "dqn-mer"
-    settings = built(
-        agent=agent, target_sync_episodes=3, clip_rewards=True, updates_per_frame=4, update_every=5, newest=newest,
-        frame_skip=2,
-    ).settings  # fmt: skip
-    assert settings == DQNParameters(
-        target_sync_frames=None, target_sync_episodes=3, clip_rewards=True, updates_per_frame=4, update_every=5,
-        newest=newest, frame_skip=2, freeze_after_frames=0 if agent == "random" else None,
-    )  # fmt: skip
-
-
 @pytest.mark.parametrize("agent", ["dqn", "dqn-mer"])
 def test_momentum(agent: str) -> None:
     made = built(agent=agent, optimizer="sgd", momentum=0.8, nesterov=True)
@@ -128,16 +110,12 @@ def test_frame_skip_and_scaling() -> None:
     assert build_agent(config, env, spawn_streams(0)).online.model[0].scaling == "centred"
 
 
-def test_exploration() -> None:
-    config = default_config(
-        game="flappy_bird", flap_probability=0.2, epsilon_start=0.8, epsilon_end=0.1, epsilon_decay_frames=10
-    )
+def test_odds_of_random_actions() -> None:
+    config = default_config(game="flappy_bird", flap_probability=0.2)
     task = game_task(config)
     env = task.make_env(task.schedule.settings[0])
     assert env.unwrapped.action_meanings[0] == "up" or env.unwrapped.action_meanings[0] == "flap"
     assert task.action_probabilities.tolist() == [0.2, 0.8]
-    schedule = build_exploration(config, task.action_probabilities, spawn_streams(0)).schedule
-    assert (schedule.start, schedule.end, schedule.decay_frames) == (0.8, 0.1, 10)
 
 
 def test_games() -> None:

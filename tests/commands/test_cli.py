@@ -7,6 +7,7 @@ import os
 import re
 import subprocess
 import sys
+from dataclasses import is_dataclass
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,7 @@ from dqn_mer.commands.train import main as train_command
 from dqn_mer.config.command_line import parse_config
 from dqn_mer.config.config import CHOICES, RANGES, Config
 from dqn_mer.config.defaults import default_config
+from dqn_mer.config.fields import own_fields
 from dqn_mer.config.flag_texts import written
 
 TRAIN = Path(__file__).parents[2] / "train.py"
@@ -144,20 +146,37 @@ def help_of(*words: str, columns: int) -> str:
 @pytest.mark.parametrize("columns", [80, 120])
 def test_help_groups_the_flags_and_tells_range_and_default_of_each(columns: int) -> None:
     text = help_of("train.py", "--game", "flappy_bird", "--observation", "state", columns=columns)
-    groups = re.findall(r"^(\w+) options:\n(.*?)\n\n(?=\S)", text, re.S | re.M)
-    assert [title for title, _ in groups] == ["game", "schedule", "agent", "exploration", "evaluation", "run"]
+    groups = re.findall(r"^([\w-]+) options:\n(.*?)\n\n(?=\S)", text, re.S | re.M)
+    titles = [
+        "start",
+        "game",
+        "schedule",
+        "agent",
+        "optimizer",
+        "replay",
+        "mer",
+        "efficient-mer",
+        "hare-tortoise",
+        "dqn",
+    ]
+    assert [title for title, _ in groups] == [*titles, "network", "exploration", "evaluation", "run"]
     shown = {title: re.sub(r"\s+", " ", group) for title, group in groups}
-    default = default_config(game="flappy_bird", observation="state")
-    for base in Config.__bases__:
-        group = shown[base.__name__.removesuffix("Fields").lower()]
-        for name in base.__annotations__:
+    default = {
+        **vars(default_config(game="flappy_bird", observation="state")),
+        "game": "catcher",
+        "observation": "pixels",
+    }
+    bases = [base for base in reversed(Config.__mro__[1:]) if is_dataclass(base)]
+    for base, group in zip(bases, shown.values(), strict=True):
+        for name in own_fields(base):
             (of_flag,) = re.findall(rf" --{name.replace('_', '-')}\b(?!-)(.*?)(?= --(?!no-)|$)", group)
-            assert f"default: {written(getattr(default, name))})" in of_flag, name
+            assert f"default: {written(default[name])})" in of_flag, name
             if name in RANGES:
                 assert RANGES[name].span() in of_flag
             assert all(choice in of_flag for choice in CHOICES.get(name, ()))
     assert "Resume a stopped run with `--resume RUN`" in text
-    assert "dqn-mer: Reptile rate after all batches" in shown["agent"]
+    assert "Reptile rate after all batches of an update (the paper's gamma). For dqn-mer alone." in shown["mer"]
+    assert "random: random play, which learns nothing." in shown["agent"]
     assert "gravity (0.1 to 4 px/frame²)" in shown["schedule"]
 
 

@@ -4,31 +4,36 @@ from __future__ import annotations
 
 import dataclasses
 import json
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from continual_ple.games.catalogue import GAMES
-from dqn_mer.agents.catalogue import ARMS
-from dqn_mer.config.combinations import OPTIONS_OF_AGENTS
-from dqn_mer.config.config import AGENTS, ALLOWED, CHOICES, LATER_FIELDS, RANGES, Config
+from dqn_mer.config.agents import AGENTS
+from dqn_mer.config.combinations import options_of_agents
+from dqn_mer.config.config import ALLOWED, CHOICES, INCIDENTAL, RANGES, Config
 from dqn_mer.config.defaults import default_config
+from dqn_mer.config.flags import parse
+from dqn_mer.ranges import Range
 
 
 def test_every_field_has_a_range_or_choices_or_is_free_on_purpose() -> None:
     free = {name for name, allowed in ALLOWED.items() if allowed.kind in (bool, Path)}
-    free |= {"game_parameters", "settings", "vary"}  # the game checks them
+    free |= {"game_parameters", "settings", "vary", "agent_options"}  # the game checks them, or the agent
     assert {f.name for f in dataclasses.fields(Config)} == set(RANGES) | set(CHOICES) | free
     assert set(CHOICES["game"]) == set(GAMES)
 
 
-def test_options_of_agents_are_fields_and_agents() -> None:
-    named = [name for names in OPTIONS_OF_AGENTS.values() for name in names]
+def test_an_option_is_of_one_agent_alone() -> None:
+    options = options_of_agents(Config)
+    named = [name for names in options.values() for name in names]
     assert len(named) == len(set(named))
-    assert set(named) <= {f.name for f in dataclasses.fields(Config)}
-    assert set(OPTIONS_OF_AGENTS) <= set(CHOICES["agent"]) == set(ARMS)
+    assert set(options) == {"dqn-mer", "efficient-mer", "hare-tortoise"} <= set(AGENTS)
+    assert "batch_size" not in named  # which all agents have
 
 
 def test_the_papers_numbers_are_the_defaults() -> None:
@@ -148,20 +153,52 @@ def test_json_brings_back_the_same_configuration(config: Config) -> None:
     assert Config.from_json(json.loads(json.dumps(config.to_json()))) == config
 
 
-def test_json_with_unknown_or_missing_fields_is_refused() -> None:
-    values = Config().to_json()
+def test_json_with_unknown_fields_is_refused() -> None:
     with pytest.raises(ValueError, match="speed: unknown"):
-        Config.from_json({**values, "speed": 1})
-    del values["seed"]
-    with pytest.raises(ValueError, match="seed: missing"):
-        Config.from_json(values)
+        Config.from_json({**Config().to_json(), "speed": 1})
 
 
-def test_a_configuration_of_the_first_version_has_the_defaults_of_later_fields() -> None:
-    values = Config(seed=3).to_json()
-    for name in LATER_FIELDS:
-        del values[name]
-    assert Config.from_json(values) == Config(seed=3)
+@pytest.mark.parametrize("name", ALLOWED)
+def test_a_field_that_is_missing_from_a_file_has_its_default(name: str) -> None:
+    values = Config().to_json()
+    del values[name]
+    assert Config.from_json(values) == Config()
+
+
+@dataclass(frozen=True)
+class MoreParameters:
+    """A group from outside."""
+
+    reward_scale: Annotated[float, Range(0, 9)] = 1.0
+    """Factor on every reward."""
+
+
+@dataclass(frozen=True)
+class MoreConfig(MoreParameters, Config):
+    """With one more group."""
+
+
+def test_an_option_is_one_field(capsys: pytest.CaptureFixture[str]) -> None:
+    config = parse(MoreConfig, ["--reward-scale", "3"], prog="test")
+    assert config.reward_scale == config.hyperparameters()["reward_scale"] == 3.0
+    assert MoreConfig.from_json(json.loads(json.dumps(config.to_json()))) == config
+    assert MoreConfig.from_json(Config().to_json()) == MoreConfig()
+    with pytest.raises(ValueError, match=r"^reward_scale=10\.0: must be a number from 0 to 9$"):
+        parse(MoreConfig, ["--reward-scale", "10"], prog="test")
+    with pytest.raises(SystemExit):
+        parse(MoreConfig, ["--help"], prog="test")
+    text = " ".join(capsys.readouterr().out.split())
+    assert (
+        "more options: A group from outside. --reward-scale X Factor on every reward. (from 0 to 9; default: 1.0)"
+        in text
+    )
+
+
+def test_an_option_of_a_group_changes_what_is_learned_and_of_a_run_does_not() -> None:
+    shown = Config().hyperparameters()
+    assert {"newest", "hidden_sizes", "num_batches", "preset", "epsilon_end", "agent_options"} < set(shown)
+    assert {"preset", "device", "eval_worker", "log_dir"} < INCIDENTAL
+    assert not {"eval_every", "seed", "frame_skip", "num_batches"} & INCIDENTAL
 
 
 def test_a_schedule_file_takes_the_place_of_a_presets_length() -> None:

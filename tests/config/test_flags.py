@@ -15,10 +15,11 @@ from dqn_mer.__main__ import main
 from dqn_mer.commands.train import main as train_command
 from dqn_mer.config.command_line import parse_config
 from dqn_mer.config.config import Config, ResumeOptions
-from dqn_mer.config.fields import Flag, Range, check_fields
+from dqn_mer.config.fields import Flag, check_fields
 from dqn_mer.config.flag_hints import HAS_NONE, OF_OTHERS
 from dqn_mer.config.flag_texts import field_texts, version
 from dqn_mer.config.flags import UsageError, flag_of, parse, parse_known
+from dqn_mer.ranges import Range
 
 ROOT = Path(__file__).parents[2]
 
@@ -118,7 +119,7 @@ def test_mistakes_are_one_line(words: str, expected: str) -> None:
 
 
 def test_words_that_are_no_flags_are_handed_back_in_order() -> None:
-    options, unknown = parse_known(Words, "--frames 3 --loud --seed=4".split(), prog="test", default=Words((Path(),)))
+    options, unknown = parse_known(Words, "--frames 3 --loud --seed=4".split(), prog="test")
     assert options.loud and unknown == ["--frames", "--seed=4"]
     assert options.words == (Path("3"),)
 

@@ -8,7 +8,8 @@ import torch
 
 from dqn_mer.agents.targets import HuberTDLoss
 from dqn_mer.fast.cuda_graph import GraphLearner
-from dqn_mer.mer import AutogradLearner, Examples, MERParameters, MERUpdate
+from dqn_mer.mer import AutogradLearner, Examples, MERUpdate
+from dqn_mer.mer_parameters import MERParameters
 from dqn_mer.networks.optimizers import make_optimizer
 from dqn_mer.networks.weights import FlatWeights
 from tests.helpers.closeness import check_same

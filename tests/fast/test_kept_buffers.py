@@ -14,7 +14,8 @@ from continual_ple.settings import Schedule, Setting
 from continual_ple.tasks import Task
 from dqn_mer.agents.targets import HuberTDLoss
 from dqn_mer.fast.choose import make_explicit_learner
-from dqn_mer.mer import MERParameters, MERUpdate
+from dqn_mer.mer import MERUpdate
+from dqn_mer.mer_parameters import MERParameters
 from dqn_mer.networks import weights as weights_module
 from dqn_mer.networks.weights import FlatWeights
 from dqn_mer.training.recorder import log_frame_strips

@@ -16,7 +16,8 @@ from dqn_mer.agents.targets import HuberTDLoss
 from dqn_mer.fast import adam
 from dqn_mer.fast.choose import make_explicit_learner
 from dqn_mer.fast.mini_batch import ExplicitMiniBatchUpdate
-from dqn_mer.mer import Examples, MERParameters, MERUpdate, arrange_batches
+from dqn_mer.mer import Examples, MERUpdate, arrange_batches
+from dqn_mer.mer_parameters import MERParameters
 from dqn_mer.networks import weights as weights_module
 from dqn_mer.networks.weights import FlatWeights
 from tests.helpers import grid

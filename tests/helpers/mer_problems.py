@@ -10,7 +10,8 @@ from torch import nn
 from dqn_mer.agents.targets import HuberTDLoss
 from dqn_mer.fast.choose import make_explicit_learner
 from dqn_mer.fast.kernels.dense import COMPILED
-from dqn_mer.mer import AutogradLearner, MERParameters, MERUpdate
+from dqn_mer.mer import AutogradLearner, MERUpdate
+from dqn_mer.mer_parameters import MERParameters
 from dqn_mer.networks.optimizers import make_optimizer
 from dqn_mer.networks.q_network import ScalePixels, build_network
 from dqn_mer.networks.weights import FlatWeights

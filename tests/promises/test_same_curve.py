@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from rich.console import Console
 from torch import nn
 
-from dqn_mer.agents import build, catalogue, dqn, draws
+from dqn_mer.agents import build, dqn, draws, makers
 from dqn_mer.config.defaults import default_config
 from dqn_mer.fast import adam
 from dqn_mer.fast.mini_batch import ExplicitMiniBatchUpdate
@@ -57,9 +57,9 @@ def run(folder: Path, agent: str, observation: str, optimizer: str, game: str = 
 def take_autograd(patch: pytest.MonkeyPatch) -> None:
     """Leave out all that is written out: the inner loop, mini-batches, targets and greedy actions."""
     patch.setattr(
-        catalogue, "make_learner", lambda weights, loss, optimizer, _: AutogradLearner(weights, loss, optimizer)
+        makers, "make_learner", lambda weights, loss, optimizer, _: AutogradLearner(weights, loss, optimizer)
     )
-    patch.setattr(catalogue, "make_mini_batch", MiniBatchUpdate)
+    patch.setattr(makers, "make_mini_batch", MiniBatchUpdate)
     for module in (dqn, draws):
         patch.setattr(module, "make_forward", lambda weights: weights.model)
 

@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from dqn_mer import mer
-from dqn_mer.mer import MERParameters
+from dqn_mer.mer_parameters import MERParameters
 from dqn_mer.storage.state import SavedState, StateError
 from dqn_mer.supervised.gem import AGEMLearner, GEMLearner, TaskMemories, project
 from dqn_mer.supervised.learners import OnlineLearner, ReplayLearner, make_mer, make_replay

@@ -17,14 +17,14 @@ import pytest
 import torch
 from rich.console import Console
 
-from dqn_mer.agents.catalogue import ARMS
+from dqn_mer.config.agents import agents
 from dqn_mer.config.config import Config
 from dqn_mer.config.defaults import default_config
 from dqn_mer.evaluation.checkpoint import load_checkpoint, weights_digest
 from dqn_mer.training.trainer import RunResult, train
 from tests.helpers.chain import DISCOUNT, LENGTH, chain_task, optimal_q
 
-LEARNING = [name for name, arm in ARMS.items() if arm.learns]
+LEARNING = [kind.name for kind in agents() if kind.learns]
 TINY = {
     "frames": 400,
     "frames_per_setting": 200,
