@@ -8,6 +8,7 @@ import gymnasium
 import numpy as np
 from numpy.typing import NDArray
 
+from continual_ple.observations import sees_images
 from dqn_mer.agents.catalogue import ARMS
 from dqn_mer.agents.dqn import DQNAgent, DQNParameters
 from dqn_mer.agents.exploration import EpsilonSchedule, Exploration
@@ -68,7 +69,7 @@ def build_agent(
     Raises:
         ValueError: if the spaces are of another kind, or the user's function builds no Q-network.
     """
-    device, arm = choose_device(config.device, config.observation), ARMS[config.agent]
+    device, arm = choose_device(config.device, sees_images(config.observation)), ARMS[config.agent]
     spec = describe_network(config, env, probabilities, network)
     online, target = (FlatWeights(network_from_spec(spec, streams.network).to(device)) for _ in range(2))
     optimizer = make_optimizer(

@@ -12,7 +12,7 @@ from continual_ple.settings import Schedule
 from dqn_mer.analysis.metrics import FloatArray, IntArray, continual_summary
 from dqn_mer.analysis.scores import LARGEST_SCORE, read_evaluations, score_matrix
 from dqn_mer.analysis.tables import read_table
-from dqn_mer.config.combinations import OPTIONS_OF_AGENTS, check_name
+from dqn_mer.config.combinations import OPTIONS_OF_AGENTS, STREAM_OBSERVATION, check_name
 from dqn_mer.config.config import ALLOWED, Config
 from dqn_mer.storage.escapes import shown
 from dqn_mer.storage.run_reader import CONFIG, SUMMARY, RunReader
@@ -23,8 +23,6 @@ INCIDENTAL = {
     "save_minutes", "log_dir", "run_dir",
 }  # fmt: skip
 
-STREAM_OBSERVATION = "image"
-"""Value of the field ``observation`` by which the run of a supervised stream is known."""
 LONGEST_LIST, LONGEST_TEXT = 100, 1_000
 
 
@@ -127,7 +125,7 @@ def saved_config(described: Mapping[str, Any]) -> dict[str, Any]:
     else:
         for name, allowed in ALLOWED.items():
             allowed.check(name, allowed.from_json(config[name]))
-    for name in ("game", "agent"):
+    for name in ("game", "agent", "observation"):
         check_name(name, config[name])
     return config
 

@@ -18,6 +18,8 @@ from typing import Annotated, Any, Literal, cast
 
 from rich.console import Console
 
+from continual_ple import GAMES
+from continual_ple.observations import sees_images
 from dqn_mer.analysis.runs import config_differences, saved_config
 from dqn_mer.commands.errors import complain
 from dqn_mer.commands.sweep_job import Job, Outcome, allow_jobs, check_system, run_job, stop_jobs
@@ -62,7 +64,7 @@ class SweepOptions:
     def __post_init__(self) -> None:
         """Check the values; raises ValueError naming the field."""
         check_fields(self)
-        for field, choices in (("games", CHOICES["game"]), ("agents", CHOICES["agent"])):
+        for field, choices in (("games", tuple(GAMES)), ("agents", CHOICES["agent"])):
             for name in getattr(self, field):
                 if name not in choices:
                     raise bad_value(field, name, f"words of {', '.join(choices)}, with commas")
@@ -114,7 +116,7 @@ def plan(options: SweepOptions, train_flags: Sequence[str]) -> list[Job]:
         """Return what all seeds share, and the frames that it takes."""
         config = parse_config(["--game", game, "--agent", agent, "--seed", str(seeds[0]), *train_flags])
         task = game_task(config)
-        choose_device(config.device, config.observation)
+        choose_device(config.device, sees_images(config.observation))
         return config, config.frames if config.frames is not None else task.schedule.total_frames
 
     threads = max(1, options.threads // options.jobs)

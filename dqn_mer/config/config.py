@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
+from continual_ple import GAMES, OBSERVATIONS
 from dqn_mer.config.combinations import check_combinations
 from dqn_mer.config.fields import Known, Range, allowed_values, bad_value, check_fields
 
@@ -35,9 +36,9 @@ class GameFields:
 
     preset: Literal["tuned", "paper", "quick"] = "tuned"
     """Which defaults to start from: tuned ones, the values of the paper, or a run of about three minutes."""
-    game: Annotated[str, Known("catcher", "flappy_bird")] = "catcher"
+    game: Annotated[str, Known(GAMES)] = "catcher"
     """Game to play."""
-    observation: Literal["pixels", "state"] = "pixels"
+    observation: Annotated[str, Known(OBSERVATIONS)] = "pixels"
     """What the agent sees: 4 stacked frames of 84x84 grey pixels (the paper's), or the game's own numbers."""
     backend: Literal["native", "ple"] = "native"
     """Our games, or the upstream `ple` package behind the same interface (see README)."""

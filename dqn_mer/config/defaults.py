@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from continual_ple import GAMES
+from continual_ple.observations import sees_images
 from dqn_mer.config.combinations import TARGET_PERIODS
 from dqn_mer.config.config import AGENTS, CHOICES, Config
 
@@ -81,8 +83,15 @@ def default_config(preset: str = "tuned", **choices: Any) -> Config:
         if "frames_per_setting" not in choices:
             chosen.pop("frames_per_setting", None)  # the file says it
     game, observation = (str(chosen.get(name, getattr(Config, name))) for name in ("game", "observation"))
-    tuned = TUNED.get((game, observation, agent), {})
+    tuned = _tuned(game, observation, agent)
     return Config(**{**tuned, **chosen, **_other_target_period(choices, presets, tuned)})
+
+
+def _tuned(game: str, observation: str, agent: str) -> Mapping[str, Any]:
+    """Return what was tuned; an observation takes the values of `pixels` or `state`, whichever it is like."""
+    like = "pixels" if sees_images(observation) else "state"
+    not_tuned = STATE if like == "state" and game in GAMES else {}
+    return TUNED.get((game, like, agent), not_tuned)
 
 
 def _other_target_period(choices: Mapping[str, Any], *lower: Mapping[str, Any]) -> dict[str, None]:

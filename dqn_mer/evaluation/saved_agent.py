@@ -12,7 +12,8 @@ from typing import Annotated, Any, Literal
 from rich.console import Console
 from rich.table import Table
 
-from continual_ple import ENV_IDS, ArcadeEnv, saved_state
+from continual_ple import GAMES, ArcadeEnv, saved_state
+from continual_ple.observations import sees_images
 from continual_ple.settings import Schedule, Setting
 from continual_ple.tasks import Task
 from dqn_mer.analysis.metrics import mean_interval
@@ -111,7 +112,7 @@ def load_agent(options: AgentFields, task: Task | None = None) -> SavedAgent:
         schedule.easier_than(trained_on_last)
         if task is not None:
             task = dataclasses.replace(task, schedule=schedule, frame_skip=config.frame_skip)
-        elif config.game in ENV_IDS:
+        elif config.game in GAMES:
             task = game_task(config, schedule)
     except (ArithmeticError, KeyError, TypeError, ValueError) as error:
         raise CheckpointError(f"{checkpoint.path}: bad description: {error}") from None
@@ -150,7 +151,7 @@ def evaluate_checkpoint(
     agent = load_agent(options, task)
     settings = settings_to_play(options, agent)
     frame_limit = options.frame_limit or agent.config.eval_frame_limit
-    device = choose_device(options.device, agent.config.observation)
+    device = choose_device(options.device, sees_images(agent.config.observation))
     evaluator = Evaluator(
         lambda setting: agent.task.agents_env(setting, frame_limit=frame_limit),
         settings,

@@ -11,7 +11,7 @@ from typing import Any
 
 from rich.console import Console
 
-from continual_ple import ENV_IDS
+from continual_ple import GAMES
 from continual_ple.learnable import UnlearnableError
 from continual_ple.saved_state import has_state
 from continual_ple.tasks import Task
@@ -128,7 +128,7 @@ class Trainer(AbstractContextManager["Trainer"]):
         self.saved_s = self.started_s = time.perf_counter()
         self.wall_before_s = 0.0
         self.loop = _make_loop(task, config)
-        self.own = task.is_own or config.game not in ENV_IDS
+        self.own = task.is_own or config.game not in GAMES
         self.resumable = has_state(self.loop.env)
         self._announce()
         if self.own:

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from continual_ple.settings import default_schedule
+from continual_ple import default_schedule
 from dqn_mer.agents.dqn import DQNAgent, DQNParameters
 from dqn_mer.agents.memory import FifoMemory, Transition
 from dqn_mer.agents.targets import HuberTDLoss

@@ -8,6 +8,9 @@ import numpy as np
 import pytest
 from rich.console import Console
 
+from continual_ple import Game
+from continual_ple.games.catcher import Catcher
+from continual_ple.games.flappy_bird import FlappyBird
 from continual_ple.window import Window
 from dqn_mer.commands.play import Keyboard, PlayOptions, play
 from dqn_mer.config.defaults import default_config
@@ -23,8 +26,13 @@ def key(code: int, down: bool = True) -> object:
     return pygame.event.Event(pygame.KEYDOWN if down else pygame.KEYUP, key=code)
 
 
+def keyboard_of(game: type[Game]) -> Keyboard:
+    assert game.controls is not None
+    return Keyboard(game.actions, game.controls)
+
+
 def test_a_press_flaps_once() -> None:
-    keyboard = Keyboard(["flap", "noop"])
+    keyboard = keyboard_of(FlappyBird)
     assert keyboard.take(key(pygame.K_SPACE))
     assert [keyboard.action(), keyboard.action()] == [0, 1]
     keyboard.take(key(pygame.K_SPACE, down=False))
@@ -33,7 +41,7 @@ def test_a_press_flaps_once() -> None:
 
 
 def test_moves_last_while_held_and_the_newest_wins() -> None:
-    keyboard = Keyboard(["left", "right", "noop"])
+    keyboard = keyboard_of(Catcher)
     keyboard.take(key(pygame.K_LEFT))
     assert [keyboard.action(), keyboard.action()] == [0, 0]
     keyboard.take(key(pygame.K_RIGHT))
