@@ -11,7 +11,7 @@ import gymnasium
 import numpy as np
 from numpy.typing import NDArray
 
-from continual_ple import ENV_IDS, GAMES, OBSERVATIONS
+from continual_ple import ENV_IDS, GAMES, OBSERVATIONS, Game, Observation
 from continual_ple.env_ids import MAX_EPISODE_FRAMES
 from continual_ple.game_schedules import check_schedule, schedule_from_values
 from continual_ple.games.catalogue import game_class
@@ -63,8 +63,7 @@ def game_task(config: Config, schedule: Schedule | None = None) -> Task:
     def make_env(
         setting: Setting, frame_limit: int | None = None, render_mode: str | None = None
     ) -> gymnasium.Env[Any, Any]:
-        GAMES.make_known(game)  # in the process of an evaluation worker, which may have registered nothing
-        OBSERVATIONS.make_known(observation)
+        _make_known(game, observation)
         return make_game_env(config, {**config.game_parameters, **setting.parameters}, frame_limit, render_mode)
 
     return Task(
@@ -77,6 +76,15 @@ def game_task(config: Config, schedule: Schedule | None = None) -> Task:
         name=config.game,
         fresh=True,
     )
+
+
+def _make_known(game: type[Game], observation: type[Observation]) -> None:
+    """Register what a task needs, in another process: that of an evaluation worker has registered nothing.
+
+    A function, so that what is sent there refers to the registries and holds no copies of them.
+    """
+    GAMES.make_known(game)
+    OBSERVATIONS.make_known(observation)
 
 
 def random_odds(config: Config) -> NDArray[np.float64]:

@@ -165,8 +165,8 @@ def check_space(kind: type[Observation], space: object) -> None:
     if not isinstance(space, spaces.Box) or len(space.shape) != axes or space.dtype not in dtypes:
         names = " or ".join(dtype.__name__ for dtype in dtypes)
         raise ValueError(
-            f"{kind.__name__}.space={shown(space)}: must be a Box of {names} with {axes} axes, since "
-            f"is_image={kind.is_image}"
+            f"{kind.__name__}.space={' '.join(shown(space).split())}: must be a Box of {names} with {axes} axes, "
+            f"since is_image={kind.is_image}"
         )
 
 
