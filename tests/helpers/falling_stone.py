@@ -26,7 +26,7 @@ class FallingStone(Game):
     varied_parameter = "fall"
     default_values = (1, 2, 3)
     random_odds = (0.4, 0.4, 0.2)
-    controls = Controls({"left": ("a", "LEFT"), "right": ("d", "RIGHT")}, help="A and D move")
+    controls = Controls({"left": ("a", "LEFT"), "right": ("d", "SPACE")}, help="A and D move it")
     width, height = WIDTH, HEIGHT
 
     @staticmethod
