@@ -49,5 +49,5 @@ __all__ = [
 ]
 
 os.environ.setdefault("PYGAME_HIDE_SUPPORT_PROMPT", "1")  # pygame, imported only where needed, greets on stdout
-for name in GAMES.well_named():  # installed games have their ids before they are loaded
-    register_ids(name)
+for _name in GAMES.well_named():  # installed games have their ids before they are loaded
+    register_ids(_name)

@@ -173,8 +173,8 @@ def check_space(kind: type[Observation], space: object) -> None:
 OBSERVATIONS: Registry[Observation] = Registry(
     "observation", "continual_ple.observations", check_observation, lambda name: None
 )
-for each in (Pixels, ScaledState):
-    OBSERVATIONS.register(each)
+OBSERVATIONS.register(Pixels)
+OBSERVATIONS.register(ScaledState)
 
 
 def register_observation(kind: type[Observation]) -> type[Observation]:

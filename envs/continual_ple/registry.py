@@ -91,7 +91,7 @@ class Registry(Mapping[str, type[T]]):
             if kind.name != entry.name:
                 raise ValueError(f"the class has the name {shown(kind.name)}")
             self.register(kind)
-        except Exception as error:  # whatever another package's code raises
+        except (Exception, SystemExit) as error:  # whatever another package's code raises
             reason = " ".join(f"{type(error).__name__}: {error}".split())
             raise ValueError(
                 f"{self.field}={entry.name!r}: the installed entry point {entry.value} cannot be used: {reason}"

@@ -107,6 +107,7 @@ def test_upstream_has_no_added_game() -> None:
             {"controls": Controls(dict.fromkeys(FallingStone.actions, ("a",)), "")},
             "Bad.controls: one action must have ",
         ),
+        ({"actions": ("go",), "random_odds": "flap_probability"}, "Bad.random_odds=.*: must be empty for a single act"),
         ({"controls": "keys"}, "Bad.controls='keys': must be Controls or None"),
     ],
 )
@@ -155,6 +156,7 @@ def test_gymnasium_makes_an_installed_game_by_its_id_alone(tmp_path: Path) -> No
         ("added_package:Missing", "", "AttributeError: module 'added_package' has no attribute 'Missing'"),
         ("added_package:x", "x = 3", "ValueError: game=3: must be a subclass of continual_ple.Game"),
         ("added_package:x", "raise RuntimeError('two\\nlines')", "RuntimeError: two lines"),
+        ("added_package:x", "raise SystemExit(3)", "SystemExit: 3"),
         (STONE, "", "ValueError: the class has the name 'falling_stone'"),
     ],
 )

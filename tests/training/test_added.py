@@ -20,6 +20,7 @@ from dqn_mer import train
 from dqn_mer.__main__ import main
 from dqn_mer.analysis.comparison import compare_runs
 from dqn_mer.analysis.runs import load_run
+from dqn_mer.commands.sweep import SweepOptions, plan
 from dqn_mer.config.combinations import ODDS_OPTIONS
 from dqn_mer.config.command_line import parse_config
 from dqn_mer.config.config import ALLOWED, Config
@@ -90,6 +91,11 @@ def test_train_py_takes_an_installed_game_and_a_worker_evaluates_it(package: Pat
     )  # fmt: skip
     assert (done.returncode, done.stderr) == (0, "")
     assert len((run / "evaluations.csv").read_text().splitlines()) == 1 + 3 * 4
+
+
+def test_a_sweep_takes_an_installed_game(package: Path, tmp_path: Path) -> None:
+    options = SweepOptions(games=("falling_stone",), agents=("dqn",), seeds="0", out=tmp_path / "sweep")
+    assert [(job.name, job.frames) for job in plan(options, [])] == [("falling_stone/dqn/seed-0", 75_000)]
 
 
 def test_the_help_lists_an_installed_game_and_what_can_be_varied(

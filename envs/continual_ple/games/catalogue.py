@@ -15,8 +15,8 @@ Backend = Literal["native", "ple"]
 
 BACKENDS = ("native", "ple")
 GAMES: Registry[Game] = Registry("game", "continual_ple.games", check_game, register_ids)
-for game in (Catcher, FlappyBird):
-    GAMES.register(game)
+GAMES.register(Catcher)
+GAMES.register(FlappyBird)
 
 
 def register_game(kind: type[Game]) -> type[Game]:

@@ -56,6 +56,8 @@ def _check_values(kind: type[Game]) -> None:
 
 def _check_odds(kind: type[Game]) -> None:
     odds = kind.random_odds
+    if isinstance(odds, str) and len(kind.actions) == 1:
+        raise ValueError(f"random_odds={shown(odds)}: must be empty for a single action")
     if isinstance(odds, str) or not odds:
         return
     if len(odds) != len(kind.actions) or min(odds) < 0 or not math.isclose(sum(odds), 1):
