@@ -12,9 +12,12 @@ from dataclasses import dataclass
 
 import gymnasium
 import numpy as np
+from numpy.typing import NDArray
 
 from benchmarks.harness import cores, interleave, read_options, report, spread
 from continual_ple import ENV_IDS
+from dqn_mer.config.defaults import default_config
+from dqn_mer.config.task import random_odds
 
 
 @dataclass
@@ -27,12 +30,9 @@ class Options:
     """Measurements of each side."""
 
 
-def stepper(env: gymnasium.Env, steps: int) -> Callable[[], None]:
-    """Return a call that plays ``steps`` random steps, flapping seldom, as training does."""
+def stepper(env: gymnasium.Env, steps: int, odds: NDArray[np.float64]) -> Callable[[], None]:
+    """Return a call that plays ``steps`` random steps with these odds of its actions."""
     rng = np.random.default_rng(0)
-    odds = [0.1, 0.9] if env.action_space.n == 2 else [1 / 3] * 3
-    if env.unwrapped.spec and "FlappyBird-v0" == env.unwrapped.spec.id:
-        odds = odds[::-1]  # in flappy-bird-gymnasium action 1 is the flap
     actions = rng.choice(len(odds), size=steps, p=odds).tolist()
     env.reset(seed=0)
 
@@ -57,7 +57,7 @@ def upstream_stepper(game: str, steps: int) -> Callable[[], None]:
     ple = PLE(kinds[game](), display_screen=False, rng=np.random.RandomState(0))
     ple.init()
     actions = ple.getActionSet()
-    odds = [0.1, 0.9] if game == "flappy_bird" else [1 / 3] * 3
+    odds = random_odds(default_config(game=game))
     chosen = [actions[i] for i in np.random.default_rng(0).choice(len(actions), size=steps, p=odds)]
 
     def play() -> None:
@@ -72,16 +72,18 @@ def upstream_stepper(game: str, steps: int) -> Callable[[], None]:
 
 def sides_of(game: str, steps: int) -> dict[tuple[str, str], Callable[[], None]]:
     """Return everybody's call for one game, by who and observation."""
-    env_id = ENV_IDS[game]
+    env_id, odds = ENV_IDS[game], random_odds(default_config(game=game))  # flapping seldom, as training does
     sides = {
-        ("ours", observation): stepper(gymnasium.make(env_id, observation=observation), steps)
+        ("ours", observation): stepper(gymnasium.make(env_id, observation=observation), steps, odds)
         for observation in ("pixels", "state")
     }
     if importlib.util.find_spec("ple"):
         sides["PLE", "pixels"] = upstream_stepper(game, steps)
     if game == "flappy_bird" and importlib.util.find_spec("flappy_bird_gymnasium"):
         sides["flappy-bird-gymnasium", "state"] = stepper(
-            gymnasium.make("flappy_bird_gymnasium:FlappyBird-v0", use_lidar=False), steps
+            gymnasium.make("flappy_bird_gymnasium:FlappyBird-v0", use_lidar=False),
+            steps,
+            odds[::-1],  # there action 1 is the flap
         )
     return sides
 

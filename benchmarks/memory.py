@@ -20,6 +20,8 @@ import numpy as np
 from benchmarks.harness import read_options, report
 from continual_ple import ENV_IDS
 from dqn_mer.agents.memory import FifoMemory, Transition
+from dqn_mer.config.defaults import default_config
+from dqn_mer.config.task import random_odds
 
 
 @dataclass
@@ -36,7 +38,7 @@ def fill(who: str, game: str, capacity: int) -> dict[str, Any]:
     """Fill one memory and return what it took, in bytes and in µs for one sampled batch of 16."""
     env = gymnasium.make(ENV_IDS[game])
     rng = np.random.default_rng(0)
-    odds = [0.1, 0.9] if game == "flappy_bird" else [1 / 3] * 3
+    odds = random_odds(default_config(game=game))
     if who == "ours":
         memory: Any = FifoMemory(capacity, (4, 84, 84), np.dtype(np.uint8))
     else:

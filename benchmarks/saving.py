@@ -11,7 +11,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
-from typing import Any, Literal
+from typing import Any
 
 from rich.console import Console
 
@@ -27,7 +27,7 @@ from dqn_mer.training.trainer import Trainer
 class Options:
     """Fill the memory of a run with play, then save it a few times."""
 
-    game: Literal["catcher", "flappy_bird"] = "flappy_bird"
+    game: str = "flappy_bird"
     """The game."""
     capacity: int = 50_000
     """Transitions."""

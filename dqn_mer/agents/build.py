@@ -9,6 +9,7 @@ import gymnasium
 import numpy as np
 from numpy.typing import NDArray
 
+from continual_ple.observations import sees_images
 from dqn_mer.agents.dqn import DQNAgent
 from dqn_mer.agents.exploration import EpsilonSchedule, Exploration
 from dqn_mer.agents.makers import Parts
@@ -71,7 +72,7 @@ def build_agent(
         ValueError: if the agent is unknown, the spaces are of another kind, or the user's function builds no Q-network.
     """
     kind, options = find_agent(config.agent), options_of(config)
-    device = choose_device(config.device, config.observation)
+    device = choose_device(config.device, sees_images(config.observation))
     spec = describe_network(config, env, probabilities, network)
     online, target = (FlatWeights(network_from_spec(spec, streams.network).to(device)) for _ in range(2))
     optimizer = make_optimizer(

@@ -11,7 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from continual_ple.settings import SCHEDULE_PARAMETER, Schedule, Setting
+from continual_ple import GAMES
+from continual_ple.settings import Schedule, Setting
 from dqn_mer.analysis.metrics import FloatArray, IntArray
 from dqn_mer.analysis.runs import Run, config_differences
 
@@ -72,7 +73,9 @@ class Comparison:
         """The game parameter that the settings vary."""
         run = self.groups[0].runs[0]
         names = run.schedule.settings[0].parameters
-        wanted = run.config["vary"] or SCHEDULE_PARAMETER.get(self.game, "")
+        if len(names) == 1:
+            return min(names)
+        wanted = run.config["vary"] or (GAMES[self.game].varied_parameter if self.game in GAMES else "")
         return wanted if wanted in names else min(names)
 
     @property

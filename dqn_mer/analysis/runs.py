@@ -13,13 +13,11 @@ from dqn_mer.analysis.metric_table import continual_summary
 from dqn_mer.analysis.metrics import FloatArray, IntArray
 from dqn_mer.analysis.scores import LARGEST_SCORE, read_evaluations, score_matrix
 from dqn_mer.analysis.tables import read_table
-from dqn_mer.config.combinations import check_name, options_of_agents
+from dqn_mer.config.combinations import STREAM_OBSERVATION, check_name, options_of_agents
 from dqn_mer.config.config import ALLOWED, INCIDENTAL, Config
 from dqn_mer.storage.escapes import shown
 from dqn_mer.storage.run_reader import CONFIG, SUMMARY, RunReader
 
-STREAM_OBSERVATION = "image"
-"""Value of the field ``observation`` by which the run of a supervised stream is known."""
 LONGEST_LIST, LONGEST_TEXT = 100, 1_000
 
 
@@ -122,7 +120,7 @@ def saved_config(described: Mapping[str, Any]) -> dict[str, Any]:
     else:
         for name, allowed in ALLOWED.items():
             allowed.check(name, allowed.from_json(config[name]))
-    for name in ("game", "agent"):
+    for name in ("game", "agent", "observation"):
         check_name(name, config[name])
     return config
 

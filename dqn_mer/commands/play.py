@@ -6,16 +6,18 @@ import contextlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated
 
 import numpy as np
 from rich.console import Console
 from rich.table import Table
 
+from continual_ple import GAMES, Controls
+from continual_ple.games.catalogue import game_class
 from continual_ple.settings import Setting
 from dqn_mer.commands.errors import run_command
 from dqn_mer.config.defaults import default_config
-from dqn_mer.config.fields import Flag, check_fields
+from dqn_mer.config.fields import Flag, Known, check_fields
 from dqn_mer.config.task import check_not_varied, game_task
 from dqn_mer.evaluation.choose_settings import find_setting
 from dqn_mer.evaluation.evaluator import episode_seeds
@@ -40,7 +42,7 @@ DEAF_FRAMES = 15  # after a game's end, for keys still being hit
 class PlayOptions:
     """Play a game yourself: SPACE flaps, the arrow keys move the paddle, ESC leaves."""
 
-    game: Annotated[Literal["catcher", "flappy_bird"], Flag(positional=True)]
+    game: Annotated[str, Known(GAMES), Flag(positional=True)]
     """Game to play."""
     setting: str = ""
     """Value of the parameter that training varies, or name of a setting (empty: the easiest)."""
@@ -56,21 +58,32 @@ class PlayOptions:
     def __post_init__(self) -> None:
         """Check the values; raises ValueError naming the field."""
         check_fields(self)
+        if game_class(self.game).controls is None:
+            raise ValueError(f"game={self.game!r}: has no keys to be played with")
 
 
 class Keyboard:
-    """Turns keys into actions: a flap for each press, a move for as long as its key is held.
+    """Turns keys into actions: once for each press of a tapped one, the others for as long as their key is held.
 
     Args:
         actions: Names of the game's actions.
+        controls: Controls of the game.
+
+    Raises:
+        ValueError: if pygame has no such key.
     """
 
-    def __init__(self, actions: Sequence[str]) -> None:
+    def __init__(self, actions: Sequence[str], controls: Controls) -> None:
         import pygame  # here, because nothing but a window needs it
 
-        keys = {"flap": (pygame.K_SPACE, pygame.K_UP), "left": (pygame.K_LEFT,), "right": (pygame.K_RIGHT,)}
-        self.names = list(actions)
-        self.meaning = {key: name for name in actions for key in keys.get(name, ())}
+        self.names, self.tapped = list(actions), controls.tapped
+        self.meaning: dict[int, str] = {}
+        for action, keys in controls.keys.items():
+            for key in keys:
+                if not hasattr(pygame, f"K_{key}"):
+                    raise ValueError(f"controls: {action}: pygame has no key K_{key}")
+                self.meaning[getattr(pygame, f"K_{key}")] = action
+        self.idle = next(index for index, name in enumerate(actions) if name not in controls.keys)
         self._down, self._up = pygame.KEYDOWN, pygame.KEYUP
         self._held: list[str] = []
         self._pressed: list[str] = []
@@ -83,14 +96,14 @@ class Keyboard:
         self._held = [other for other in self._held if other != name]
         if event.type == self._down:
             self._pressed.append(name)
-            self._held += [name] * (name != "flap")
+            self._held += [name] * (name not in self.tapped)
         return event.type == self._down
 
     def action(self) -> int:
         """Return the action for the next frame: of the key pressed last since the last frame, or still held."""
         chosen = [*self._held, *self._pressed]
         self._pressed = []
-        return self.names.index(chosen[-1] if chosen else "noop")
+        return self.names.index(chosen[-1]) if chosen else self.idle
 
 
 class Closed(Exception):
@@ -170,9 +183,12 @@ def play(options: PlayOptions, console: Console | None = None) -> list[tuple[flo
         ValueError: if the checkpoint or an option is bad, or no window can be opened.
     """
     mine, theirs = _set_up(options)
+    controls = game_class(options.game).controls
+    assert controls is not None  # PlayOptions took no such game
+    mine.facts["keys"], keyboard = controls.help, Keyboard(mine.action_names, controls)
     scores = []
     with processor(1), open_window(printable(f"{options.game}: {mine.setting}")) as window, contextlib.suppress(Closed):
-        match = Match(window, mine, theirs, Keyboard(mine.action_names))
+        match = Match(window, mine, theirs, keyboard)
         for seed in episode_seeds(options.seed, MAX_EPISODES):
             scores.append(match.play(seed))
             match.show_end()
@@ -195,9 +211,7 @@ def _set_up(options: PlayOptions) -> tuple[Overlay, Overlay | None]:
     task.check(setting.parameters)
     env = task.make_env(setting, frame_limit=options.frame_limit, render_mode="rgb_array")
     theirs = None if agent is None else overlay(agent, setting, options.frame_limit)
-    mine = Overlay(env, "you", setting.name)
-    mine.facts["keys"] = "SPACE flaps" if "flap" in mine.action_names else "LEFT and RIGHT move"
-    return mine, theirs
+    return Overlay(env, "you", setting.name), theirs
 
 
 def _table(setting: str, scores: list[tuple[float, float | None]]) -> Table:

@@ -18,12 +18,14 @@ from typing import Annotated, Any, Literal, cast, get_args, get_type_hints
 
 from rich.console import Console
 
+from continual_ple import GAMES
+from continual_ple.observations import sees_images
 from dqn_mer.analysis.runs import config_differences, saved_config
 from dqn_mer.commands.errors import complain
 from dqn_mer.commands.sweep_job import Job, Outcome, allow_jobs, check_system, run_job, stop_jobs
 from dqn_mer.commands.sweep_progress import SweepDisplay
 from dqn_mer.config.agents import AGENTS, check_installed, known_agent
-from dqn_mer.config.config import CHOICES, Config
+from dqn_mer.config.config import Config
 from dqn_mer.config.fields import bad_value, check_fields
 from dqn_mer.config.flags import UsageError, parse_known
 from dqn_mer.config.seed_lists import MOST_RUNS, read_seeds
@@ -71,7 +73,7 @@ class SweepOptions:
         """Check the values; raises ValueError naming the field."""
         check_fields(self)
         outside = tuple(name for name in self.agents if name not in AGENTS and known_agent(name))
-        for field, choices in (("games", CHOICES["game"]), ("agents", AGENTS + outside)):
+        for field, choices in (("games", tuple(GAMES)), ("agents", AGENTS + outside)):
             for name in getattr(self, field):
                 if name not in choices:
                     raise bad_value(field, name, f"words of {', '.join(choices)}, with commas")
@@ -125,7 +127,7 @@ def plan(options: SweepOptions, train_flags: Sequence[str]) -> list[Job]:
         """Return what all seeds share, and the frames that it takes."""
         config = parse_config(["--game", game, "--agent", agent, "--seed", str(seeds[0]), *train_flags])
         task = game_task(config)
-        choose_device(config.device, config.observation)
+        choose_device(config.device, sees_images(config.observation))
         return config, config.frames if config.frames is not None else task.schedule.total_frames
 
     threads = max(1, options.threads // options.jobs)

@@ -15,7 +15,7 @@ from importlib import metadata
 from pkgutil import resolve_name
 from typing import Annotated, Any
 
-from continual_ple.games.base import shown
+from continual_ple.games.parameters import shown
 from dqn_mer.config.fields import Allowed, Known, allowed_values, bad_value
 from dqn_mer.config.groups import EfficientMERParameters, HareTortoiseParameters
 from dqn_mer.mer_parameters import MERParameters
@@ -227,7 +227,7 @@ AGENTS = tuple(_AGENTS)
 class AgentFields:
     """The agent and its memory."""
 
-    agent: Annotated[str, Known(*AGENTS)] = "dqn-mer"
+    agent: Annotated[str, Known(AGENTS)] = "dqn-mer"
     """What acts and learns, of these or of those that a package of yours registers."""
     agent_options: Mapping[str, float] = field(default_factory=dict)
     """Options of an agent that a package of yours registers, as NAME=VALUE,..."""

@@ -7,8 +7,10 @@ import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from continual_ple import GAMES, OBSERVATIONS
+from continual_ple.observations import sees_images
 from dqn_mer.config.agents import AgentKind, agents, known_agent
-from dqn_mer.config.fields import allowed_values, bad_value, own_fields
+from dqn_mer.config.fields import bad_value, own_fields
 from dqn_mer.mer_parameters import MERParameters
 
 if TYPE_CHECKING:
@@ -16,6 +18,12 @@ if TYPE_CHECKING:
 
 TARGET_PERIODS = ("target_sync_frames", "target_sync_episodes")
 """Fields of which exactly one says when Q is copied into the target network."""
+
+ODDS_OPTIONS = ("flap_probability",)
+"""Fields with the odds of a random action; a game names the one that it has as its `random_odds`."""
+
+STREAM_OBSERVATION = "image"
+"""Value of the field ``observation`` by which the run of a supervised stream is known."""
 
 SCHEDULE_FLAGS = ("settings", "vary", "cycles", "frames_per_setting", "interleave_frames")
 """Fields that describe a schedule together; a schedule file says all of it."""
@@ -36,20 +44,20 @@ def check_combinations(config: Config) -> None:
             f"agent {config.agent} learns the newest transition always (Algorithm 8)",
         ),
         (
-            config.observation != "pixels",
+            not sees_images(config.observation),
             ("input_scaling",),
             f"only pixels are scaled, and observation={config.observation}",
         ),
         (config.one_big_batch, ("within_batch_rate",), "not used with one_big_batch (Algorithm 6)"),
-        (config.game != "flappy_bird", ("flap_probability",), f"only flappy_bird has it, and game={config.game}"),
         (config.schedule is not None, SCHEDULE_FLAGS, "not used with a schedule file"),
         (config.backend == "ple", ("rounding",), "the ple backend rounds as the installed pygame does"),
     )
     for holds, names, why in rules:
         if holds:
             _must_be_default(config, names, why)
-    games = ", ".join(allowed_values(type(config))["game"].choices)
-    check_name("game", config.game, f"one of {games}, or the name of a task of yours: ")
+    _check_odds(config)
+    check_name("game", config.game, f"one of {', '.join(GAMES)}, or the name of a task of yours: ")
+    _check_observation(config.observation)
     _check_target_period(config)
     if config.nesterov and not config.momentum:
         raise ValueError(f"nesterov={config.nesterov}: needs momentum above 0")
@@ -77,6 +85,15 @@ def _check_options_of_others(config: Config, agent: AgentKind) -> None:
             _must_be_default(config, names, f"only agent {other} has it, and agent={agent.name}")
 
 
+def _check_odds(config: Config) -> None:
+    """Raise ValueError if the odds of random actions are given in an option that the game does not have."""
+    odds = GAMES[config.game].random_odds if config.game in GAMES else ()
+    for option in ODDS_OPTIONS:
+        if odds != option:
+            games = ", ".join(kind.name for kind in GAMES.loaded() if kind.random_odds == option)
+            _must_be_default(config, (option,), f"only {games} has it, and game={config.game}")
+
+
 def _check_target_period(config: Config) -> None:
     frames, episodes = config.target_sync_frames, config.target_sync_episodes
     if frames is not None and episodes is not None:
@@ -90,6 +107,14 @@ def check_name(field: str, name: object, known: str = "") -> None:
     text = name if isinstance(name, str) else ""
     if not text.isprintable() or not text.strip() or len(text) > 100 or re.search(r"^\.|[/\\]", text):
         raise bad_value(field, name, f"{known}one line, no slash, no dot in front, at most 100 characters")
+
+
+def _check_observation(name: object) -> None:
+    """Raise ValueError unless a run may be filed under an observation, whether that is known here or not."""
+    names = ", ".join(OBSERVATIONS)
+    if name == STREAM_OBSERVATION:
+        raise bad_value("observation", name, f"one of {names}")
+    check_name("observation", name, f"one of {names}, or the name of an observation of yours: ")
 
 
 def check_no_schedule(config: Config) -> None:

@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from continual_ple import GAMES
+from continual_ple.observations import sees_images
 from dqn_mer.config.agents import find_agent
 from dqn_mer.config.combinations import TARGET_PERIODS
 from dqn_mer.config.config import CHOICES, Config
@@ -84,8 +86,14 @@ def default_config(preset: str = "tuned", **choices: Any) -> Config:
     game, observation = (
         str({**agent.defaults, **chosen}.get(name, getattr(Config, name))) for name in ("game", "observation")
     )
-    tuned = {**TUNED.get((game, observation), {}), **agent.defaults, **TUNED_FOR_AGENTS.get((game, agent.name), {})}
+    tuned = {**_tuned(game, observation), **agent.defaults, **TUNED_FOR_AGENTS.get((game, agent.name), {})}
     return Config(**{**tuned, **chosen, **_other_target_period(choices, presets, tuned)})
+
+
+def _tuned(game: str, observation: str) -> Mapping[str, Any]:
+    """Return what was tuned; an observation takes the values of `pixels` or `state`, whichever it is like."""
+    like = "pixels" if sees_images(observation) else "state"
+    return TUNED.get((game, like), STATE if like == "state" and game in GAMES else {})
 
 
 def _other_target_period(choices: Mapping[str, Any], *lower: Mapping[str, Any]) -> dict[str, None]:

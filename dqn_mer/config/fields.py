@@ -5,23 +5,24 @@ from __future__ import annotations
 import dataclasses
 import inspect
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal, cast, get_args, get_origin, get_type_hints
 
-from continual_ple.games.base import shown
+from continual_ple.games.parameters import shown
 from dqn_mer.ranges import Range
 
 
 @dataclass(frozen=True)
 class Known:
-    """Texts that the command line offers, where Python may give others: for ``Annotated[str, Known("a", "b")]``."""
+    """Texts that the command line offers, where Python may give others: for ``Annotated[str, Known(GAMES)]``.
 
-    names: tuple[str, ...]
+    Attributes:
+        names: The texts; may grow.
+    """
 
-    def __init__(self, *names: str) -> None:
-        object.__setattr__(self, "names", names)
+    names: Collection[str]
 
 
 @dataclass(frozen=True)
@@ -142,7 +143,7 @@ def _allowed(hint: Any) -> Allowed:
         ranges = [note for note in notes if isinstance(note, Range)]
         for note in notes:
             if isinstance(note, Known):
-                return dataclasses.replace(_allowed(bare), choices=note.names, open=True)
+                return dataclasses.replace(_allowed(bare), choices=tuple(note.names), open=True)
         return dataclasses.replace(_allowed(bare), range=ranges[0] if ranges else None)
     arguments, origin = get_args(hint), get_origin(hint)
     if origin is Literal:

@@ -6,7 +6,7 @@ import difflib
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
-from continual_ple.games.base import shown
+from continual_ple.games.parameters import shown
 from dqn_mer.config.fields import Allowed
 
 OF_OTHERS: dict[str, str] = {

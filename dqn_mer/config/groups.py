@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Literal
 
+from continual_ple import GAMES, OBSERVATIONS
 from dqn_mer.config.fields import Known, check_fields
 from dqn_mer.ranges import COUNT, COUNT_OR_0, RATE, SAVE_MINUTES, Range
 
@@ -39,9 +40,9 @@ class StartFields:
 class GameFields:
     """The game and what the agent sees of it."""
 
-    game: Annotated[str, Known("catcher", "flappy_bird")] = "catcher"
+    game: Annotated[str, Known(GAMES)] = "catcher"
     """Game to play."""
-    observation: Literal["pixels", "state"] = "pixels"
+    observation: Annotated[str, Known(OBSERVATIONS)] = "pixels"
     """What the agent sees: 4 stacked frames of 84x84 grey pixels (the paper's), or the game's own numbers."""
     backend: Literal["native", "ple"] = "native"
     """Our games, or the upstream `ple` package behind the same interface (see README)."""

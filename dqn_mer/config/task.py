@@ -5,25 +5,22 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any, Literal
+from typing import Any
 
 import gymnasium
 import numpy as np
+from numpy.typing import NDArray
 
-from continual_ple import ENV_IDS
+from continual_ple import ENV_IDS, GAMES, OBSERVATIONS, Game, Observation
+from continual_ple.env_ids import MAX_EPISODE_FRAMES
+from continual_ple.game_schedules import check_schedule, schedule_from_values
 from continual_ple.games.catalogue import game_class
 from continual_ple.learnable import SMALLEST_IMAGE_SIDE
-from continual_ple.registration import MAX_EPISODE_FRAMES
+from continual_ple.observations import observation_class
 from continual_ple.schedule_files import load_schedule
-from continual_ple.settings import (
-    DEFAULT_VALUES,
-    SCHEDULE_PARAMETER,
-    Schedule,
-    Setting,
-    check_schedule,
-    schedule_from_values,
-)
+from continual_ple.settings import Schedule, Setting
 from continual_ple.tasks import Task
+from dqn_mer.config.combinations import ODDS_OPTIONS
 from dqn_mer.config.config import Config
 
 
@@ -39,8 +36,8 @@ def name_after(task: Task, config: Config) -> Config:
     shape = env.observation_space.shape or ()
     env.close()
     is_image = len(shape) > 1 and math.prod(shape) >= SMALLEST_IMAGE_SIDE**2
-    observation: Literal["pixels", "state"] = "pixels" if is_image else "state"
-    return replace(config, game=task.name if config.game in ENV_IDS else config.game, observation=observation)
+    game = task.name if config.game in GAMES else config.game
+    return replace(config, game=game, observation="pixels" if is_image else "state")
 
 
 def game_task(config: Config, schedule: Schedule | None = None) -> Task:
@@ -54,34 +51,56 @@ def game_task(config: Config, schedule: Schedule | None = None) -> Task:
         ValueError: in one line, for a bad schedule or game parameter.
         ImportError: if the ``ple`` backend is asked for and missing.
     """
+    game, observation = game_class(config.game), observation_class(config.observation)
     schedule = check_schedule(schedule or game_schedule(config), config.game)
     check_not_varied(config.game_parameters, schedule)
     varied = schedule.settings[0].parameters
-    game_class(config.game).check_parameters(config.game_parameters)
-    parameter = config.vary or SCHEDULE_PARAMETER[config.game]
+    game.check_parameters(config.game_parameters)
+    parameter = config.vary or game.varied_parameter
     if parameter not in varied:
         parameter = min(varied)
 
     def make_env(
         setting: Setting, frame_limit: int | None = None, render_mode: str | None = None
     ) -> gymnasium.Env[Any, Any]:
+        _make_known(game, observation)
         return make_game_env(config, {**config.game_parameters, **setting.parameters}, frame_limit, render_mode)
 
-    if config.game == "flappy_bird":
-        probabilities = np.array([config.flap_probability, 1.0 - config.flap_probability])
-    else:
-        probabilities = np.full(3, 1 / 3)
-    check = game_class(config.game).check_parameters
     return Task(
         make_env,
         schedule,
         parameter,
-        probabilities,
-        check=check,
+        random_odds(config),
+        check=game.check_parameters,
         frame_skip=config.frame_skip,
         name=config.game,
         fresh=True,
     )
+
+
+def _make_known(game: type[Game], observation: type[Observation]) -> None:
+    """Register what a task needs, in another process: that of an evaluation worker has registered nothing.
+
+    A function, so that what is sent there refers to the registries and holds no copies of them.
+    """
+    GAMES.make_known(game)
+    OBSERVATIONS.make_known(observation)
+
+
+def random_odds(config: Config) -> NDArray[np.float64]:
+    """Return the probability of each action in random play of the game of a configuration, ``(actions,)``.
+
+    Raises:
+        ValueError: if the game takes them from an option that there is not.
+    """
+    game = game_class(config.game)
+    odds, count = game.random_odds, len(game.actions)
+    if not isinstance(odds, str):
+        return np.array(odds or [1 / count] * count)
+    if odds not in ODDS_OPTIONS:
+        raise ValueError(f"random_odds={odds!r} of {config.game}: must be numbers, or one of {', '.join(ODDS_OPTIONS)}")
+    first = getattr(config, odds)
+    return np.array([first, *[(1.0 - first) / (count - 1)] * (count - 1)])
 
 
 def check_not_varied(game_parameters: Mapping[str, float], schedule: Schedule) -> None:
@@ -117,7 +136,7 @@ def game_schedule(config: Config) -> Schedule:
         raise ValueError(f"vary={config.vary!r}: must be one of {', '.join(parameters)}")
     return schedule_from_values(
         config.game,
-        config.settings or DEFAULT_VALUES[config.game],
+        config.settings or game_class(config.game).default_values,
         parameter=config.vary or None,
         frames_per_setting=config.frames_per_setting,
         cycles=config.cycles,

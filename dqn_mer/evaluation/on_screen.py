@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from continual_ple.observations import sees_images
 from continual_ple.settings import Setting
 from dqn_mer.evaluation.evaluator import GreedyPolicy
 from dqn_mer.evaluation.overlay import Overlay
@@ -24,7 +25,7 @@ UNSEEN_DRIVERS = ("dummy", "offscreen")
 
 def overlay(agent: SavedAgent, setting: Setting, frame_limit: int, device: str = "auto") -> Overlay:
     """Return the agent's environment under a setting, drawn with its Q values."""
-    where = choose_device(device, agent.config.observation)
+    where = choose_device(device, sees_images(agent.config.observation))
     policy = GreedyPolicy(agent.checkpoint.model.to(where), where)
 
     def values(observation: NDArray[np.generic]) -> NDArray[np.float32]:

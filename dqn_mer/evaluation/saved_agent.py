@@ -12,7 +12,8 @@ from typing import Annotated, Any, Literal
 from rich.console import Console
 from rich.table import Table
 
-from continual_ple import ENV_IDS, ArcadeEnv, saved_state
+from continual_ple import GAMES, ArcadeEnv, saved_state
+from continual_ple.observations import sees_images
 from continual_ple.settings import Schedule, Setting
 from continual_ple.tasks import Task
 from dqn_mer.analysis.statistics import mean_interval
@@ -113,11 +114,11 @@ def load_agent(options: AgentFields, task: Task | None = None) -> SavedAgent:
         backend = options.backend or config.backend
         if task is not None:
             task = dataclasses.replace(task, schedule=schedule, frame_skip=config.frame_skip)
-        elif config.game in ENV_IDS and backend == config.backend:
+        elif config.game in GAMES and backend == config.backend:
             task = game_task(config, schedule)
     except (ArithmeticError, KeyError, TypeError, ValueError) as error:
         raise CheckpointError(f"{checkpoint.path}: bad description: {error}") from None
-    if backend != config.backend and config.game in ENV_IDS:
+    if backend != config.backend and config.game in GAMES:
         # Upstream rounds as the installed pygame does, whatever the run did.
         config = dataclasses.replace(config, backend=backend, rounding="nearest")
         task = game_task(config, schedule)
@@ -152,7 +153,7 @@ def evaluate_checkpoint(
     agent = load_agent(options, task)
     settings = settings_to_play(options, agent)
     frame_limit = options.frame_limit or agent.config.eval_frame_limit
-    device = choose_device(options.device, agent.config.observation)
+    device = choose_device(options.device, sees_images(agent.config.observation))
     evaluator = Evaluator(
         lambda setting: agent.task.agents_env(setting, frame_limit=frame_limit),
         settings,

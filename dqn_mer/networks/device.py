@@ -49,8 +49,8 @@ def denormals_are_zero() -> bool:
     return bool(np.array([1e-40], np.float32)[0] * np.float32(1) == 0)
 
 
-def choose_device(name: str, observation: str) -> torch.device:
-    """Return the device; ``auto`` takes CUDA, then MPS, then the CPU for pixels, and the CPU for anything smaller.
+def choose_device(name: str, images: bool) -> torch.device:
+    """Return the device; ``auto`` takes CUDA, then MPS, then the CPU for images, and the CPU for anything smaller.
 
     One example of a small MLP takes a CPU less time than a GPU takes to start on it.
 
@@ -59,7 +59,7 @@ def choose_device(name: str, observation: str) -> torch.device:
     """
     present = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
     if name == "auto":
-        wanted = ("cuda", "mps", "cpu") if observation == "pixels" else ("cpu",)
+        wanted = ("cuda", "mps", "cpu") if images else ("cpu",)
         name = next(kind for kind in wanted if present[kind])
     if not present[name]:
         raise ValueError(

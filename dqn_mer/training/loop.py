@@ -12,6 +12,7 @@ import torch
 
 from continual_ple import saved_state
 from continual_ple.frame_skip import FRAMES_PLAYED
+from continual_ple.observations import sees_images
 from continual_ple.tasks import Task
 from dqn_mer.agents.build import build_agent, build_exploration, describe_network
 from dqn_mer.agents.learning_statistics import LearningStatistics
@@ -63,7 +64,7 @@ class TrainingLoop(AbstractContextManager["TrainingLoop"]):
         self.ends = set(task.schedule.ends(self.frames))
         self.random_scores: list[float] = []
         self.streams = spawn_streams(config.seed)
-        device = choose_device(config.device, config.observation)
+        device = choose_device(config.device, sees_images(config.observation))
         self.env = self.task.training_env(self.frames)
         self.network = describe_network(config, self.env, task.action_probabilities, task.network)
         self.agent = build_agent(config, self.env, self.streams, task.action_probabilities, task.network)

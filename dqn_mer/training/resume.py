@@ -10,7 +10,7 @@ from typing import Any
 
 from filelock import BaseFileLock
 
-from continual_ple import ENV_IDS
+from continual_ple import GAMES
 from continual_ple.settings import Schedule
 from continual_ple.tasks import Task
 from dqn_mer.config.agents import find_agent, known_agent
@@ -91,7 +91,7 @@ def _stopped_run(options: ResumeOptions, lock: BaseFileLock, task: Task | None) 
         raise StateError(f"{source}: bad description: {one_line(error)}") from None
     _check_task(run_dir, config, schedule, task)
     if found is not None and (task is None or task.network is None):
-        _check_network(config, found.state)
+        _check_network(config, found.state, PIXEL_FEATURES if task is None and config.observation == "pixels" else 1)
     given = {name: getattr(options, name) for name in ("save_every", "save_minutes")}
     config = replace(config, **{name: value for name, value in given.items() if value is not None})
     if found is None:
@@ -106,21 +106,27 @@ def _check_task(run_dir: Path, config: Config, schedule: Schedule, task: Task | 
     if known_agent(config.agent) is None:
         raise ValueError(f"{run_dir}: agent {config.agent} is not registered here; install its package, or register it")
     if task is None:
-        if config.game not in ENV_IDS:
+        if config.game not in GAMES:
             raise ValueError(f"{run_dir}: {config.game} is no game of ours; {how_to_resume(run_dir, own=True)}")
     elif task.schedule != schedule:
         raise ValueError(f"task: must have the schedule of the run in {run_dir}, has another one")
 
 
-def _check_network(config: Config, state: State) -> None:
-    """Raise StateError if the network would be larger than the one that was saved, before it is built."""
+def _check_network(config: Config, state: State, features: int) -> None:
+    """Raise StateError if the network would be larger than the one that was saved, before it is built.
+
+    Args:
+        config: of the run.
+        state: that was saved.
+        features: the fewest that its first dense layer can take in.
+    """
     weights = state
     for name in ("course", "agent", "online"):
         weights = weights.get(name, {}) if isinstance(weights, dict) else {}
     largest = math.prod(getattr(weights, "shape", (0,)))
     if not find_agent(config.agent).learns:
         return  # a network of random play has no hidden layers
-    widths = (PIXEL_FEATURES if config.observation == "pixels" else 1, *config.hidden_sizes)
+    widths = (features, *config.hidden_sizes)
     if sum(above * below for above, below in itertools.pairwise(widths)) > largest:
         raise StateError(f"hidden_sizes={config.hidden_sizes}"[:200] + f": more than the {largest:,} weights saved")
 

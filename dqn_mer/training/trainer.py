@@ -11,7 +11,7 @@ from typing import Any
 
 from rich.console import Console
 
-from continual_ple import ENV_IDS
+from continual_ple import GAMES
 from continual_ple.learnable import UnlearnableError
 from continual_ple.saved_state import has_state
 from continual_ple.tasks import Task
@@ -123,7 +123,7 @@ class Trainer(AbstractContextManager["Trainer"]):
         self.config, self.console, self.stopped = config, console, stopped
         self.threads = (stopped.threads if stopped else 0) or config.threads or usable_cores()
         self.loop = _make_loop(task, config)
-        self.own = task.is_own or config.game not in ENV_IDS
+        self.own = task.is_own or config.game not in GAMES
         resumable = announce(console, self.loop, self.own) and has_state(self.loop.env)
         try:
             self.run_dir = stopped.run_dir if stopped else create_run_folder(config)

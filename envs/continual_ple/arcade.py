@@ -1,7 +1,6 @@
 """A Gymnasium environment around a game: observations, rendering, seeds."""
 
 import operator
-from collections import deque
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
@@ -11,15 +10,13 @@ import numpy.typing as npt
 from gymnasium import spaces
 from gymnasium.error import ResetNeeded
 
-from continual_ple.games.base import FRAMES_PER_SECOND, FirstDraws, Game, GeneratorDraws, Parameter, one_of
+from continual_ple.games.base import FRAMES_PER_SECOND, FirstDraws, Game, GeneratorDraws
 from continual_ple.games.catalogue import game_class, make_game
+from continual_ple.games.parameters import Parameter, one_of
+from continual_ple.observations import check_space, observation_class
 
-SCREEN_SIZE = 84  # px, of Mnih et al. 2015
-FRAME_STACK = Parameter("frame_stack", "frames", 4, 1, 64, "frames in an observation of pixels", whole=True)
-OBSERVATIONS = ("pixels", "state")
+FRAME_STACK = Parameter("frame_stack", "frames", 4, 1, 64, "frames in an observation that stacks them", whole=True)
 RENDER_MODES = ("human", "rgb_array")
-
-Observation = npt.NDArray[np.uint8] | npt.NDArray[np.float32]
 
 
 class ArcadeEnv(gymnasium.Env[npt.NDArray[Any], np.int64]):
@@ -27,16 +24,18 @@ class ArcadeEnv(gymnasium.Env[npt.NDArray[Any], np.int64]):
 
     Observations are `pixels`, (frame_stack, 84, 84) uint8, grey, oldest frame first and at a reset the first frame
     repeated; or `state`, PLE's non-visual state scaled to [−1, 1] and clipped, (columns,) float32, without stacking
-    since it holds the velocity. Rewards are PLE's. `terminated` means lost; the frame limit is Gymnasium's `TimeLimit`.
-    `info` holds `score`: pellets caught or pipes passed in this episode so far.
+    since it holds the velocity; or those of another class in `continual_ple.observations.OBSERVATIONS`. Rewards are
+    the game's. `terminated` means lost; the frame limit is Gymnasium's `TimeLimit`. `info` holds `score`, such as the
+    pellets caught in this episode so far.
 
     A reset with a seed starts from a new game and fixes this episode and all later ones.
 
     Attributes:
-        game_name: `catcher` or `flappy_bird`.
+        game_name: Name of the game.
         action_meanings: Names of the actions, in order.
         score_name: What `info["score"]` counts.
-        stacks_frames: Whether an observation is stacked frames, oldest first.
+        newest_entries: Entries at the end of an observation's first axis that come from the newest frame; 0 if frames
+            are not stacked.
     """
 
     metadata: ClassVar[dict[str, Any]] = {  # type: ignore[misc] # Gymnasium lacks the ClassVar
@@ -59,10 +58,10 @@ class ArcadeEnv(gymnasium.Env[npt.NDArray[Any], np.int64]):
         """Make an environment.
 
         Args:
-            game: `catcher` or `flappy_bird`; set by the registered ids.
+            game: Name of the game; set by the registered ids.
             backend: `native`, or `ple` for the upstream package where it is installed.
-            observation: `pixels` or `state`.
-            frame_stack: Frames in an observation of pixels.
+            observation: `pixels`, `state`, or the name of another observation.
+            frame_stack: Frames in an observation that stacks them, as pixels do.
             render_mode: `rgb_array` for the screen at full size, `human` for a window, or None.
             rounding: How positions become whole pixels, `nearest` (today's pygame) or `truncate` (the paper's time).
                 None is `nearest`, or what the installed pygame does with the upstream package.
@@ -75,27 +74,26 @@ class ArcadeEnv(gymnasium.Env[npt.NDArray[Any], np.int64]):
         """
         kind = game_class(game)
         self.game_name, self.action_meanings, self.score_name = kind.name, kind.actions, kind.score_name
-        self._pixels = one_of("observation", observation, OBSERVATIONS) == "pixels"
+        self._view_class = observation_class(observation)
         if not isinstance(fixed_looks, bool):
             raise ValueError(f"fixed_looks={fixed_looks!r}: must be True or False")
-        self.stacks_frames = self._pixels
         self.render_mode = None if render_mode is None else one_of("render_mode", render_mode, RENDER_MODES)
         self._backend, self._rounding, self._fixed_looks = backend, rounding, fixed_looks
-        self._game = make_game(game, parameters, backend, rounding)
+        self._frame_stack = int(FRAME_STACK.check(frame_stack))
+        self._make(parameters)
         self._given: dict[str, object] = {name: self._game.parameters[name] for name in parameters}
         self._changed = False
         self._started = self._playing = False
-        self._frame_stack = int(FRAME_STACK.check(frame_stack))
-        self._frames: deque[npt.NDArray[np.uint8]] = deque(maxlen=self._frame_stack)
         self._looks_random: np.random.Generator | None = None
         self._window: Any = None
         self.action_space = spaces.Discrete(len(kind.actions))
-        self.observation_space = (
-            spaces.Box(0, 255, (self._frame_stack, SCREEN_SIZE, SCREEN_SIZE), np.uint8)
-            if self._pixels
-            else spaces.Box(-1.0, 1.0, (len(kind.state_names),), np.float32)
-        )
-        self._scale_state()
+        self.observation_space, self.newest_entries = self._view.space, self._view.newest_entries
+        check_space(self._view_class, self.observation_space)
+
+    def _make(self, parameters: Mapping[str, object]) -> None:
+        """Make a new game with these parameters, and what looks at it."""
+        self._game = make_game(self.game_name, parameters, self._backend, self._rounding)
+        self._view = self._view_class(self._game, self._frame_stack)
 
     @property
     def parameters(self) -> dict[str, float]:
@@ -128,17 +126,15 @@ class ArcadeEnv(gymnasium.Env[npt.NDArray[Any], np.int64]):
             self._looks_random = None
         if seed is not None or self._changed:
             # Upstream carries the bird's velocity into the next episode; after a seed nothing may be carried.
-            self._game = make_game(self.game_name, self._given, self._backend, self._rounding)
+            self._make(self._given)
             self._changed = False
-            self._scale_state()
         looks = FirstDraws() if self._fixed_looks else GeneratorDraws(self._looks_generator())
         self._game.reset(GeneratorDraws(self.np_random), looks)
         self._started = self._playing = True
-        if self._pixels:
-            self._frames.extend([self._game.thumbnail(SCREEN_SIZE)] * self._frame_stack)
+        self._view.begin()
         if self.render_mode == "human":
             self.render()
-        return self._observe(), {"score": 0}
+        return self._view.observe(), {"score": 0}
 
     def step(self, action: np.int64 | int) -> tuple[npt.NDArray[Any], float, bool, bool, dict[str, Any]]:
         """Play one frame (1/30 s).
@@ -155,29 +151,16 @@ class ArcadeEnv(gymnasium.Env[npt.NDArray[Any], np.int64]):
         game = self._game
         reward = game.step(index)
         self._playing = not game.lost
-        if self._pixels:
-            self._frames.append(game.thumbnail(SCREEN_SIZE))
+        self._view.advance()
         if self.render_mode == "human":
             self.render()
-        return self._observe(), reward, game.lost, False, {"score": game.score}
+        return self._view.observe(), reward, game.lost, False, {"score": game.score}
 
     def _looks_generator(self) -> np.random.Generator:
         if self._looks_random is None:
             # A child of its own: what an episode looks like never shifts how it plays.
             self._looks_random = self.np_random.spawn(1)[0]
         return self._looks_random
-
-    def _scale_state(self) -> None:
-        low, high = self._game.state_range(self._game.parameters).T
-        self._state_scale = 2 / (high - low)
-        self._state_shift = -1 - low * self._state_scale
-
-    def _observe(self) -> npt.NDArray[Any]:
-        if self._pixels:
-            # Gymnasium's FrameStackObservation spends 30 µs here, as long as the rest of a Catcher step: this takes 2.
-            return np.array(self._frames)
-        scaled: npt.NDArray[np.float64] = self._game.state() * self._state_scale + self._state_shift
-        return np.minimum(np.maximum(scaled, -1.0), 1.0).astype(np.float32)  # a third of the time of np.clip
 
     def render(self) -> npt.NDArray[np.uint8] | None:
         """Return the screen as RGB (height, width, 3) uint8, or show it in the window.
@@ -208,14 +191,14 @@ class ArcadeEnv(gymnasium.Env[npt.NDArray[Any], np.int64]):
             self._window = None
 
     def get_state(self) -> dict[str, Any]:
-        """Return all that is needed to resume exactly from here: JSON values and one uint8 array."""
+        """Return all that is needed to resume exactly from here: JSON values and one array."""
         return {
             "given": dict(self._given),
             "in_force": self.parameters,
             "changed": self._changed,
             "playing": self._playing,
             "game": self._game.get_state() if self._started else None,
-            "frames": np.array(self._frames, np.uint8),
+            "frames": self._view.get_state(),
             "draws": self.np_random.bit_generator.state,
             "looks": self._looks_generator().bit_generator.state,
         }
@@ -227,17 +210,15 @@ class ArcadeEnv(gymnasium.Env[npt.NDArray[Any], np.int64]):
             ValueError: It cannot be that; or another of `AttributeError`, `IndexError`, `KeyError`, `TypeError`.
         """
         self._given, self._changed = dict(state["given"]), bool(state["changed"])
-        self._game = make_game(self.game_name, state["in_force"], self._backend, self._rounding)
-        self._scale_state()
+        self._make(state["in_force"])
         self.np_random, self._looks_random = _generator(state["draws"]), _generator(state["looks"])
         self._started, self._playing = state["game"] is not None, bool(state["playing"])
         if self._started:
             self._game.set_state(state["game"], GeneratorDraws(self.np_random))
-        self._frames.clear()
-        self._frames.extend(np.array(frame, np.uint8) for frame in state["frames"])
+        self._view.set_state(state["frames"])
         if self._started:
             self._game.draw()  # what cannot be drawn fails here, not later in play
-            if not self.observation_space.contains(self._observe()):
+            if not self.observation_space.contains(self._view.observe()):
                 raise ValueError(f"frames and game must give an observation in {self.observation_space}")
 
 

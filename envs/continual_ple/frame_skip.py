@@ -46,13 +46,14 @@ class FrameSkip(gymnasium.Wrapper[Any, Any, Any, Any], RecordConstructorArgs):
             raise ValueError(f"frame_skip={frame_skip}: must be at least 1")
         self.frame_skip, self.end_frame, self.played = frame_skip, end_frame, 0
         inner = env.unwrapped  # wrapped so that it shows something else, its frames are not ours to stack
-        self._stacks = getattr(inner, "stacks_frames", False) and env.observation_space == inner.observation_space
+        shown = env.observation_space == inner.observation_space
+        self._newest: int = getattr(inner, "newest_entries", 0) if shown else 0
         self._stack: Any = None
 
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Any, dict[str, Any]]:
         """Start an episode; its first observation is the environment's."""
         observation, info = self.env.reset(seed=seed, options=options)
-        self._stack = observation if self._stacks else None
+        self._stack = observation if self._newest else None
         return observation, info
 
     def step(self, action: Any) -> tuple[Any, float, bool, bool, dict[str, Any]]:
@@ -65,8 +66,8 @@ class FrameSkip(gymnasium.Wrapper[Any, Any, Any, Any], RecordConstructorArgs):
             if terminated or truncated or frames >= left:
                 break
         self.played += frames
-        if self._stacks:
-            self._stack = observation = np.concatenate([self._stack[1:], observation[-1:]])
+        if self._newest:
+            self._stack = observation = np.concatenate([self._stack[self._newest :], observation[-self._newest :]])
         return observation, total, terminated, truncated, info | {FRAMES_PLAYED: frames}
 
     def get_state(self) -> dict[str, Any]:
@@ -83,6 +84,6 @@ class FrameSkip(gymnasium.Wrapper[Any, Any, Any, Any], RecordConstructorArgs):
         played, stack = int(state["played"]), state.get("stack")
         if played < 0 or (self.end_frame is not None and played > self.end_frame):
             raise ValueError(f"played={played}: not a number of frames within the run")
-        if stack is not None and not (self._stacks and self.observation_space.contains(stack)):
+        if stack is not None and not (self._newest and self.observation_space.contains(stack)):
             raise ValueError(f"stack: must be in {self.observation_space}")
         self.played, self._stack = played, stack

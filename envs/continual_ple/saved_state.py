@@ -9,7 +9,7 @@ from gymnasium import wrappers
 from gymnasium.wrappers import OrderEnforcing, PassiveEnvChecker, RecordEpisodeStatistics, TimeLimit
 
 from continual_ple import classic_control
-from continual_ple.games.base import shown
+from continual_ple.games.parameters import shown
 from continual_ple.learnable import Learnable
 
 Layer = gymnasium.Env[Any, Any]

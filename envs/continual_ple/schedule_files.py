@@ -6,8 +6,9 @@ import stat
 from pathlib import Path
 from typing import Any
 
-from continual_ple.games.base import shown
-from continual_ple.settings import Schedule, check_schedule
+from continual_ple.game_schedules import check_schedule
+from continual_ple.games.parameters import shown
+from continual_ple.settings import Schedule
 
 MAX_FILE_BYTES = 1_000_000
 

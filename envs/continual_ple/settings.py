@@ -1,4 +1,4 @@
-"""Named difficulty settings of a game, and the schedules in which training moves through them."""
+"""Named difficulty settings of any environment, and the schedules in which training moves through them."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -8,14 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from continual_ple.games.base import shown
-from continual_ple.games.catalogue import game_class
+from continual_ple.games.parameters import shown
 
-SCHEDULE_PARAMETER = {"catcher": "fall_speed", "flappy_bird": "pipe_gap"}
-DEFAULT_VALUES: dict[str, tuple[float, ...]] = {  # the paper's six (Riemer et al. 2019, section 6)
-    "catcher": tuple(round(0.0608 + 0.03 * index, 4) for index in range(6)),
-    "flappy_bird": (100, 95, 90, 85, 80, 75),
-}
 FRAMES_PER_SETTING = 25_000
 MAX_FRAMES_PER_SETTING = 10**9
 MAX_SETTINGS, MAX_SEGMENTS = 100, 1_000  # each setting is evaluated all along; the end of each segment is saved
@@ -119,7 +113,7 @@ class Schedule:
     def ends(self, frames: int) -> list[int]:
         """Return the frame at which each segment ends, for `frames` frames in all: the last one lasts to the end.
 
-        >>> default_schedule("catcher").ends(60_000)
+        >>> schedule_of_values("speed", range(6)).ends(60_000)
         [25000, 50000, 60000]
         """
         return [*(border for border in self.borders if border < frames), frames]
@@ -212,20 +206,6 @@ def _list(field: str, value: object) -> list[Any]:
     return value
 
 
-def check_schedule(schedule: Schedule, game: str) -> Schedule:
-    """Return `schedule` if a game can be played under all of its settings.
-
-    Raises:
-        ValueError: A setting has an unknown parameter or a value out of range; the message names the setting.
-    """
-    for setting in schedule.settings:
-        try:
-            game_class(game).check_parameters(setting.parameters)
-        except ValueError as error:
-            raise ValueError(f"setting {setting.name!r}: {error}") from None
-    return schedule
-
-
 def schedule_of_values(
     parameter: str,
     values: Sequence[float],
@@ -233,7 +213,11 @@ def schedule_of_values(
     cycles: int = 1,
     interleave_frames: int = 0,
 ) -> Schedule:
-    """Return a schedule of values of one parameter of any environment, as `schedule_from_values` does for a game."""
+    """Return a schedule of values of one parameter of any environment, as `schedule_from_values` does for a game.
+
+    Raises:
+        ValueError: A value is not allowed.
+    """
     _length("settings", values, MAX_SEGMENTS)
     _whole("cycles", cycles, 1, MAX_SEGMENTS // len(values))
     distinct = list(dict.fromkeys(values))
@@ -244,45 +228,3 @@ def schedule_of_values(
     ]
     order = tuple(distinct.index(value) for value in values) * cycles
     return Schedule(tuple(settings), order, frames_per_setting, interleave_frames)
-
-
-def schedule_from_values(
-    game: str,
-    values: Sequence[float],
-    parameter: str | None = None,
-    frames_per_setting: int = FRAMES_PER_SETTING,
-    cycles: int = 1,
-    interleave_frames: int = 0,
-) -> Schedule:
-    """Return a schedule of values of one parameter; a repeated value comes back to the same setting.
-
-    Args:
-        game: `catcher` or `flappy_bird`.
-        values: Value in each segment.
-        parameter: Which parameter changes; None means the game's own in `SCHEDULE_PARAMETER`.
-        frames_per_setting: Length of a segment in environment frames.
-        cycles: How often to go through `values`.
-        interleave_frames: Length of a stretch in environment frames if all settings are interleaved, else 0.
-
-    Raises:
-        ValueError: A value is not allowed.
-
-    >>> schedule = schedule_from_values("flappy_bird", [100, 75, 100])
-    >>> [setting.name for setting in schedule.settings], schedule.order
-    (['0-pipe_gap=100', '1-pipe_gap=75'], (0, 1, 0))
-    """
-    table = {entry.name: entry for entry in game_class(game).parameter_table}
-    name = SCHEDULE_PARAMETER[game] if parameter is None else parameter
-    if name not in table:
-        raise ValueError(f"parameter={shown(name)}: must be one of {', '.join(table)}")
-    checked = [table[name].check(value) for value in values]
-    return check_schedule(schedule_of_values(name, checked, frames_per_setting, cycles, interleave_frames), game)
-
-
-def default_schedule(game: str, frames_per_setting: int = FRAMES_PER_SETTING) -> Schedule:
-    """Return the paper's six settings of a game.
-
-    Raises:
-        ValueError: There is no such game, or `frames_per_setting` is not a whole number above 0.
-    """
-    return schedule_from_values(game, DEFAULT_VALUES[game_class(game).name], frames_per_setting=frames_per_setting)

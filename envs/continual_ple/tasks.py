@@ -11,8 +11,8 @@ import numpy as np
 from gymnasium.wrappers import RecordEpisodeStatistics
 from numpy.typing import NDArray
 
-from continual_ple import ENV_IDS
 from continual_ple.frame_skip import FrameSkip
+from continual_ple.games.catalogue import GAMES
 from continual_ple.learnable import UnlearnableError
 from continual_ple.nonstationary import Apply, NonStationary, apply_parameters
 from continual_ple.own import (
@@ -76,7 +76,7 @@ class Task:
     @property
     def is_own(self) -> bool:
         """Whether this is no game of ours, so that only Python code can make it."""
-        return self.name not in ENV_IDS
+        return self.name not in GAMES
 
     def training_env(self, end_frame: int | None = None) -> gymnasium.Env[Any, Any]:
         """Return the non-stationary environment, with episode statistics that also see the borders.
@@ -145,7 +145,7 @@ def own_task(
     except UnlearnableError as error:
         raise ValueError(f"{env if isinstance(env, str) else name}: {error}") from None
     odds = np.full(actions, 1 / actions)
-    name = f"own-{name}" if name in ENV_IDS else name
+    name = f"own-{name}" if name in GAMES else name
     return Task(make_env, schedule, parameter, odds, apply, name=name, network=network, fresh=True)
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from continual_ple.settings import default_schedule
+from continual_ple import default_schedule
 from dqn_mer.agents.dqn import DQNAgent
 from dqn_mer.agents.draws import DrawsAlone
 from dqn_mer.agents.memory import FifoMemory, Transition

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 
+from continual_ple.observations import sees_images
 from dqn_mer.agents.build import build_agent, build_exploration, describe_network
 from dqn_mer.agents.dqn import DQNAgent
 from dqn_mer.agents.efficient_mer import EfficientMERUpdate
@@ -31,10 +32,11 @@ def built(**choices: Any) -> DQNAgent:
 
 @pytest.mark.parametrize(("observation", "expected"), [("pixels", "cuda"), ("state", "cpu")])
 def test_auto_takes_a_gpu_for_pixels(observation: str, expected: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert choose_device("auto", observation).type == "cpu"
+    images = sees_images(observation)
+    assert choose_device("auto", images).type == "cpu"
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
-    assert choose_device("auto", observation).type == expected
-    assert choose_device("cuda", observation).type == "cuda"
+    assert choose_device("auto", images).type == expected
+    assert choose_device("cuda", images).type == "cuda"
 
 
 @pytest.mark.parametrize(

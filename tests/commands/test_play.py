@@ -8,12 +8,17 @@ import numpy as np
 import pytest
 from rich.console import Console
 
+from continual_ple import ArcadeEnv, Controls, Game, register_game
+from continual_ple.games.catcher import Catcher
+from continual_ple.games.flappy_bird import FlappyBird
 from continual_ple.window import Window
 from dqn_mer.commands.play import Keyboard, PlayOptions, play
 from dqn_mer.config.defaults import default_config
 from dqn_mer.config.task import game_task
 from dqn_mer.evaluation.evaluator import episode_seeds
 from dqn_mer.evaluation.saved_agent import EvaluateOptions, evaluate_checkpoint
+from tests.helpers.added import nothing_left
+from tests.helpers.falling_stone import FallingStone
 
 pygame = pytest.importorskip("pygame")
 QUIET = Console(quiet=True)
@@ -23,8 +28,13 @@ def key(code: int, down: bool = True) -> object:
     return pygame.event.Event(pygame.KEYDOWN if down else pygame.KEYUP, key=code)
 
 
+def keyboard_of(game: type[Game]) -> Keyboard:
+    assert game.controls is not None
+    return Keyboard(game.actions, game.controls)
+
+
 def test_a_press_flaps_once() -> None:
-    keyboard = Keyboard(["flap", "noop"])
+    keyboard = keyboard_of(FlappyBird)
     assert keyboard.take(key(pygame.K_SPACE))
     assert [keyboard.action(), keyboard.action()] == [0, 1]
     keyboard.take(key(pygame.K_SPACE, down=False))
@@ -33,7 +43,7 @@ def test_a_press_flaps_once() -> None:
 
 
 def test_moves_last_while_held_and_the_newest_wins() -> None:
-    keyboard = Keyboard(["left", "right", "noop"])
+    keyboard = keyboard_of(Catcher)
     keyboard.take(key(pygame.K_LEFT))
     assert [keyboard.action(), keyboard.action()] == [0, 0]
     keyboard.take(key(pygame.K_RIGHT))
@@ -93,6 +103,40 @@ def test_an_agent_plays_beside_on_the_same_seed(screen: list[np.ndarray], flappy
     assert beside == 2 * screen[-1].shape[1]
     with pytest.raises(ValueError, match="plays flappy_bird; must play catcher"):
         play(PlayOptions("catcher", against=flappy_run), QUIET)
+
+
+def test_a_game_from_outside_is_played_with_its_own_keys(
+    screen: list[np.ndarray], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("dqn_mer.commands.play.DEAF_FRAMES", 1)
+    with nothing_left():
+        register_game(FallingStone)
+        keyboard = keyboard_of(FallingStone)
+        keyboard.take(key(pygame.K_a))
+        assert [keyboard.action(), keyboard.action()] == [0, 0]
+        keyboard.take(key(pygame.K_a, down=False))
+        assert keyboard.action() == 2  # the action without a key
+        played = play(PlayOptions("falling_stone", frame_limit=20), QUIET)
+        # By hand: the first SPACE starts the game, in the 17th picture, and the next one, 17 frames on, is held.
+        env = ArcadeEnv("falling_stone", observation="state")
+        env.reset(seed=episode_seeds(1, 1)[0])
+        for frame in range(1, 21):
+            _, _, terminated, _, info = env.step(1 if frame >= 17 else 2)
+            if terminated:
+                break
+    assert played[0] == (info["score"], None)
+    assert len(played) >= 2
+
+
+def test_a_game_that_nobody_can_play_is_refused_in_one_line() -> None:
+    with nothing_left():
+        register_game(type("Unplayed", (FallingStone,), {"name": "unplayed", "controls": None}))
+        with pytest.raises(ValueError, match=r"^game='unplayed': has no keys to be played with$"):
+            PlayOptions("unplayed")
+        controls = Controls({"left": ("NOKEY",)}, help="")
+        register_game(type("Misspelt", (FallingStone,), {"name": "misspelt", "controls": controls}))
+        with pytest.raises(ValueError, match=r"^controls: left: pygame has no key K_NOKEY$"):
+            play(PlayOptions("misspelt"), QUIET)
 
 
 @pytest.mark.parametrize(

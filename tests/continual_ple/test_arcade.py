@@ -11,7 +11,7 @@ from gymnasium.error import ResetNeeded
 from gymnasium.utils.env_checker import check_env
 
 from continual_ple import ENV_IDS, ArcadeEnv
-from continual_ple.registration import MAX_EPISODE_FRAMES
+from continual_ple.env_ids import MAX_EPISODE_FRAMES
 
 EACH_ID = pytest.mark.parametrize("env_id", ENV_IDS.values())
 EACH_OBSERVATION = pytest.mark.parametrize("observation", ["pixels", "state"])
@@ -102,13 +102,13 @@ def test_observations_may_be_kept_and_written_to(game: str, observation: str) ->
 @EACH_GAME
 def test_state_is_normalised_and_does_not_tell_the_setting(game: str) -> None:
     """The scale of the input is the same under all settings; all of an episode fits in [−1, 1]."""
-    from continual_ple.settings import default_schedule
+    from continual_ple import default_schedule
 
     seen, scales = [], []
     for setting in default_schedule(game).settings:
         env = ArcadeEnv(game, observation="state", **setting.parameters)
         observation, _ = env.reset(seed=0)
-        scales.append((env._state_scale.tolist(), env._state_shift.tolist()))
+        scales.append((env._view.scale.tolist(), env._view.shift.tolist()))
         for index in range(300):
             seen.append(observation)
             observation, _, terminated, _, _ = env.step(index % 9 % 2)

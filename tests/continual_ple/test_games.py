@@ -11,11 +11,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from continual_ple.games.base import FirstDraws, Game, GeneratorDraws, Parameter, round_half_away, shown
+from continual_ple.games.base import FirstDraws, Game, GeneratorDraws, round_half_away
 from continual_ple.games.catalogue import GAMES, game_class, make_game
 from continual_ple.games.catcher import Catcher
 from continual_ple.games.flappy_bird import FlappyBird
-from continual_ple.settings import DEFAULT_VALUES, SCHEDULE_PARAMETER
+from continual_ple.games.parameters import Parameter, shown
 
 PARAMETERS = [(name, parameter) for name, game in GAMES.items() for parameter in game.parameter_table]
 LEFT, RIGHT, NOOP = range(3)
@@ -215,8 +215,8 @@ def test_looks_never_disturb_play(name: str) -> None:
 def test_consecutive_default_settings_differ_in_play(name: str) -> None:
     """Not only in what the state says: under the same seeds and random play, rewards fall in other frames."""
     traces = []
-    for value in DEFAULT_VALUES[name]:
-        game = make_game(name, {SCHEDULE_PARAMETER[name]: value})
+    for value in GAMES[name].default_values:
+        game = make_game(name, {GAMES[name].varied_parameter: value})
         rewards = []
         for seed in range(150):
             random = np.random.default_rng(seed)
@@ -230,7 +230,7 @@ def test_consecutive_default_settings_differ_in_play(name: str) -> None:
 
 
 def test_default_fall_speeds_are_2_to_7_pixels() -> None:
-    for value, pixels in zip(DEFAULT_VALUES["catcher"], range(2, 8), strict=True):
+    for value, pixels in zip(Catcher.default_values, range(2, 8), strict=True):
         game = Catcher(fall_speed=value)
         game.reset(ListedDraws(8, 4), FirstDraws())
         before = game.state()[3]

@@ -9,8 +9,7 @@ import numpy as np
 import pytest
 
 from continual_ple.games.base import FirstDraws
-from continual_ple.games.catalogue import make_game
-from continual_ple.settings import SCHEDULE_PARAMETER
+from continual_ple.games.catalogue import GAMES, make_game
 
 RECORDINGS = sorted((Path(__file__).parents[1] / "golden").glob("*.npz"))
 
@@ -46,7 +45,7 @@ def test_replays_step_for_step(path: Path) -> None:
         recording = dict(file)
     meta = json.loads(str(recording["meta"]))
     draws, per_row = recorded_draws(meta["game"], recording["spawns"])
-    game = make_game(meta["game"], {SCHEDULE_PARAMETER[meta["game"]]: meta["param"]}, rounding=meta["rounding"])
+    game = make_game(meta["game"], {GAMES[meta["game"]].varied_parameter: meta["param"]}, rounding=meta["rounding"])
     assert tuple(meta["columns"]) == game.state_names
     assert len(meta["actions"]) == len(game.actions)
     game.reset(draws, FirstDraws())

@@ -9,8 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from continual_ple.game_schedules import default_schedule, schedule_from_values
 from continual_ple.schedule_files import load_schedule
-from continual_ple.settings import Schedule, Setting, default_schedule, schedule_from_values
+from continual_ple.settings import Schedule, Setting
 
 
 def test_default_schedules_are_the_papers() -> None:

@@ -7,7 +7,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from continual_ple.settings import schedule_from_values
+from continual_ple import schedule_from_values
 from dqn_mer.config.defaults import default_config
 
 BORDER = 50

@@ -56,9 +56,7 @@ def run(folder: Path, agent: str, observation: str, optimizer: str, game: str = 
 
 def take_autograd(patch: pytest.MonkeyPatch) -> None:
     """Leave out all that is written out: the inner loop, mini-batches, targets and greedy actions."""
-    patch.setattr(
-        makers, "make_learner", lambda weights, loss, optimizer, _: AutogradLearner(weights, loss, optimizer)
-    )
+    patch.setattr(makers, "make_learner", lambda weights, loss, optimizer, _: AutogradLearner(weights, loss, optimizer))
     patch.setattr(makers, "make_mini_batch", MiniBatchUpdate)
     for module in (dqn, draws):
         patch.setattr(module, "make_forward", lambda weights: weights.model)

@@ -40,7 +40,8 @@ TASKS: dict[str, tuple[Any, dict[str, Any]]] = {
         functools.partial(count_task, functools.partial(WithState, box=spaces.Box(0, 1, (1,), np.float32))), {},
     ),
     "images of floats": (
-        functools.partial(count_task, functools.partial(WithState, box=spaces.Box(0, 1, (2, 36, 36), np.float32))), {},
+        functools.partial(count_task, functools.partial(WithState, box=spaces.Box(0, 1, (2, 36, 36), np.float32))),
+        {"hidden_sizes": (40,)},  # a first dense layer far smaller than that of 84x84 pixels
     ),
 }  # fmt: skip
 

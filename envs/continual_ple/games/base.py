@@ -2,21 +2,21 @@
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal, Protocol, TypeAlias
+from typing import Any, ClassVar, Protocol, TypeAlias
 
 import cv2
 import numpy as np
 import numpy.typing as npt
 
+from continual_ple.games.parameters import Parameter, one_of, resolve_parameters
+
 Image: TypeAlias = npt.NDArray[np.uint8]
-Rounding = Literal["nearest", "truncate"]
 
 FRAMES_PER_SECOND = 30
 FRAME_MS = 1000.0 / FRAMES_PER_SECOND
 REWARD_POSITIVE, REWARD_NEGATIVE, REWARD_LOSS = 1.0, -1.0, -5.0
-LONGEST_VALUE = 200  # characters of a value in a message
 
 
 class Draws(Protocol):
@@ -59,94 +59,6 @@ ROUNDINGS: dict[str, Callable[[float], int]] = {"nearest": round_half_away, "tru
 """How a position becomes whole pixels: `nearest` on today's pygame, `truncate` on that of the paper's time."""
 
 
-def shown(value: object) -> str:
-    """Return a value as Python writes it, cut where it is long, for a message."""
-    try:
-        text = repr(value)
-    except ValueError:  # Python does not write out whole numbers of thousands of digits
-        text = f"a {type(value).__name__} too long to show"
-    return text if len(text) <= LONGEST_VALUE else text[:LONGEST_VALUE] + "…"
-
-
-def one_of(field: str, value: object, allowed: Iterable[str]) -> str:
-    """Return `value` if it is one of `allowed`.
-
-    Raises:
-        ValueError: It is not; the message names the field, the value and what is allowed.
-    """
-    names = list(allowed)
-    if not isinstance(value, str) or value not in names:
-        raise ValueError(f"{field}={shown(value)}: must be one of {', '.join(names)}")
-    return value
-
-
-@dataclass(frozen=True)
-class Parameter:
-    """One number of a game's dynamics that may be changed.
-
-    Attributes:
-        name: Keyword argument.
-        unit: Unit of the value.
-        default: Value in upstream PLE; with `per`, its value for each pixel of the screen's width or height.
-        low: Smallest value allowed.
-        high: Largest value allowed.
-        help: What it is, in one line.
-        whole: Whether only whole numbers make sense.
-        per: `"width"` or `"height"` if the default grows with the screen.
-    """
-
-    name: str
-    unit: str
-    default: float
-    low: float
-    high: float
-    help: str
-    whole: bool = False
-    per: Literal["width", "height"] | None = None
-
-    def check(self, value: object) -> float:
-        """Return `value` as a plain number (`int` where only whole numbers make sense).
-
-        Raises:
-            ValueError: It is not a number within the range.
-        """
-        kind = "a whole number" if self.whole else "a number"
-        problem = f"{self.name}={shown(value)}: must be {kind} from {self.low:g} to {self.high:g} ({self.unit})"
-        if isinstance(value, bool) or not isinstance(value, int | float | np.integer | np.floating):
-            raise ValueError(problem)
-        # Written so that NaN fails too; comparing before converting keeps huge integers from overflowing.
-        if not (self.low <= value <= self.high) or (self.whole and value != int(value)):
-            raise ValueError(problem)
-        return int(value) if self.whole else float(value)
-
-
-def resolve_parameters(game: str, table: Sequence[Parameter], given: Mapping[str, object]) -> dict[str, float]:
-    """Check `given` values against a game's table and fill in the defaults.
-
-    Args:
-        game: Name of the game, for messages.
-        table: Its parameters; those that defaults depend on come first.
-        given: Values by parameter name.
-
-    Returns:
-        A value for each parameter, in the order of the table.
-
-    Raises:
-        ValueError: A name is unknown or a value is out of range.
-    """
-    names = [parameter.name for parameter in table]
-    for name in given:
-        if name not in names:
-            raise ValueError(f"{game} has no parameter {shown(name)}: it has {', '.join(names)}")
-    values: dict[str, float] = {}
-    for parameter in table:
-        if parameter.name in given:
-            values[parameter.name] = parameter.check(given[parameter.name])
-        else:
-            values[parameter.name] = parameter.default * (values[parameter.per] if parameter.per else 1)
-    return values
-
-
 def luma(frame: Image) -> Image:
     """Return the grey (ITU-R 601) of an RGB image (height, width, 3) as (height, width), both uint8."""
     return np.asarray(cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY), np.uint8)
@@ -157,18 +69,42 @@ def shrink(grey: Image, size: int) -> Image:
     return np.asarray(cv2.resize(grey, (size, size), interpolation=cv2.INTER_AREA), np.uint8)
 
 
+@dataclass(frozen=True)
+class Controls:
+    """How a person plays a game; the first action without a key is what is done while none is pressed.
+
+    Attributes:
+        keys: Names of the keys of each action, as in pygame's constants after ``K_``: ``SPACE``, ``LEFT``, ``a``.
+        help: What the keys do, in a few words.
+        tapped: Actions that each press does once; the others last as long as their key is held.
+    """
+
+    keys: Mapping[str, tuple[str, ...]]
+    help: str
+    tapped: tuple[str, ...] = ()
+
+
 class Game(ABC):
     """A game that advances one frame (1/30 s) per step.
+
+    A subclass says here all that others need to know of it: it is added by `continual_ple.register_game`, or as an
+    installed entry point of the group ``continual_ple.games``.
 
     Parameters are fixed for the life of the object: to change them, make another game. A game remembers the draws it
     was reset with, because play keeps drawing (where the next pellet falls).
 
     Attributes:
-        name: Name on the command line.
+        name: Name on the command line, such as ``flappy_bird``; the ids in Gymnasium, such as
+            ``ContinualPLE/FlappyBird-v0``, are made of it.
         score_name: What `score` counts.
         actions: Names of the actions, in order.
         state_names: PLE's names of the columns of `state()`.
         parameter_table: The parameters that may be changed.
+        varied_parameter: The parameter that changes in training, unless a run says another.
+        default_values: Its values in training order, from easy to hard.
+        random_odds: Probability of each action in random play; empty if all have the same; or the name of the run's
+            option that holds the first action's, of which the others share the rest.
+        controls: How a person plays it; None if nobody can.
         parameters: The values in force.
         width: Screen width in pixels.
         height: Screen height in pixels.
@@ -181,6 +117,10 @@ class Game(ABC):
     actions: ClassVar[tuple[str, ...]]
     state_names: ClassVar[tuple[str, ...]]
     parameter_table: ClassVar[tuple[Parameter, ...]]
+    varied_parameter: ClassVar[str]
+    default_values: ClassVar[tuple[float, ...]]
+    random_odds: ClassVar[tuple[float, ...] | str] = ()
+    controls: ClassVar[Controls | None] = None
     parameters: dict[str, float]
     width: int
     height: int

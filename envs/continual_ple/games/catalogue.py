@@ -3,22 +3,44 @@
 from collections.abc import Mapping
 from typing import Literal
 
-from continual_ple.games.base import Game, one_of
+from continual_ple.env_ids import register_ids
+from continual_ple.games.base import Game
 from continual_ple.games.catcher import Catcher
+from continual_ple.games.checks import check_game
 from continual_ple.games.flappy_bird import FlappyBird
+from continual_ple.games.parameters import one_of
+from continual_ple.registry import Registry
 
 Backend = Literal["native", "ple"]
 
-GAMES: dict[str, type[Game]] = {game.name: game for game in (Catcher, FlappyBird)}
-ENV_IDS = {"catcher": "ContinualPLE/Catcher-v0", "flappy_bird": "ContinualPLE/FlappyBird-v0"}
 BACKENDS = ("native", "ple")
+GAMES: Registry[Game] = Registry("game", "continual_ple.games", check_game, register_ids)
+GAMES.register(Catcher)
+GAMES.register(FlappyBird)
+
+
+def register_game(kind: type[Game]) -> type[Game]:
+    """Add a game: its environments are registered in Gymnasium, and its name is known to all that takes one.
+
+    It may be used as a decorator. A package that is installed offers a game as an entry point instead.
+
+    Args:
+        kind: The game's class.
+
+    Returns:
+        The same class.
+
+    Raises:
+        ValueError: It is no whole game, or another one has its name; the message is one line.
+    """
+    return GAMES.register(kind)
 
 
 def game_class(name: str) -> type[Game]:
     """Return the native class of a game: its actions, its table of parameters and their checks hold for every backend.
 
     Raises:
-        ValueError: There is no such game.
+        ValueError: There is no such game, or it is installed and cannot be used.
     """
     return GAMES[one_of("game", name, GAMES)]
 
@@ -29,7 +51,7 @@ def make_game(
     """Make a game.
 
     Args:
-        name: `catcher` or `flappy_bird`.
+        name: Name of a game.
         parameters: Values to change, by name.
         backend: `native`, or `ple` for the upstream package where it is installed.
         rounding: How positions become whole pixels, `nearest` or `truncate`; None is `nearest`, or what the installed
@@ -42,8 +64,7 @@ def make_game(
     native = game_class(name)
     if one_of("backend", backend, BACKENDS) == "native":
         return native(rounding="nearest" if rounding is None else rounding, **parameters)
-    from continual_ple.upstream.games import (
-        make_game as make_upstream,  # here, because only this backend needs pygame and ple
-    )
+    # Here, because only this backend needs pygame and ple.
+    from continual_ple.upstream.games import make_game as make_upstream
 
     return make_upstream(name, parameters, rounding)

@@ -11,13 +11,14 @@ from continual_ple.games.base import (
     REWARD_LOSS,
     REWARD_NEGATIVE,
     REWARD_POSITIVE,
+    Controls,
     Draws,
     Game,
     Image,
-    Parameter,
     luma,
     shrink,
 )
+from continual_ple.games.parameters import Parameter
 
 PADDLE_COLOUR, PELLET_COLOUR = (255, 255, 255), (255, 120, 120)
 PADDLE_GREY, PELLET_GREY = (int(grey) for grey in luma(np.array([[PADDLE_COLOUR, PELLET_COLOUR]], np.uint8))[0])
@@ -48,6 +49,9 @@ class Catcher(Game):
         Parameter("paddle_speed", "px/frame²", 0.021, 0.2, 50.0, "the paddle's acceleration", per="width"),
         Parameter("lives", "misses", 3, 1, 1000, "misses that lose the game", whole=True),
     )
+    varied_parameter = "fall_speed"
+    default_values = tuple(round(0.0608 + 0.03 * index, 4) for index in range(6))  # Riemer et al. 2019, section 6
+    controls = Controls({"left": ("LEFT",), "right": ("RIGHT",)}, help="LEFT and RIGHT move")
 
     def __init__(self, *, rounding: str = "nearest", **parameters: object) -> None:
         super().__init__(rounding=rounding, **parameters)

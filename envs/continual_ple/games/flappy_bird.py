@@ -9,7 +9,8 @@ import numpy as np
 import numpy.typing as npt
 
 from continual_ple.games import flappy_art, flappy_screen, flappy_thumbnail
-from continual_ple.games.base import REWARD_LOSS, REWARD_POSITIVE, Draws, Game, Image, Parameter
+from continual_ple.games.base import REWARD_LOSS, REWARD_POSITIVE, Controls, Draws, Game, Image
+from continual_ple.games.parameters import Parameter
 
 WIDTH, HEIGHT = flappy_art.WIDTH, flappy_art.HEIGHT
 FLOOR = 0.79 * HEIGHT  # px from the top
@@ -60,6 +61,10 @@ class FlappyBird(Game):
         Parameter("max_drop_speed", "px/frame", 10.0, 1.0, 20.0, "speed at which falling stops getting faster"),
         Parameter("pipe_speed", "px/frame", 4.0, 1.0, 12.0, "speed of the pipes and the ground"),
     )
+    varied_parameter = "pipe_gap"
+    default_values = (100, 95, 90, 85, 80, 75)  # Riemer et al. 2019, section 6
+    random_odds = "flap_probability"
+    controls = Controls({"flap": ("SPACE", "UP")}, help="SPACE flaps", tapped=("flap",))
     width, height = WIDTH, HEIGHT
 
     def __init__(self, *, rounding: str = "nearest", **parameters: object) -> None:

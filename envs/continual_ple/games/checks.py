@@ -1,0 +1,79 @@
+"""What a class must be to be a game; found out when it is added, not frames later."""
+
+import inspect
+import math
+
+import numpy as np
+
+from continual_ple.games.base import Controls, Game
+from continual_ple.games.parameters import Parameter, shown
+
+NEEDED = {
+    "name": str, "score_name": str, "actions": tuple, "state_names": tuple, "parameter_table": tuple,
+    "varied_parameter": str, "default_values": tuple,
+}  # fmt: skip
+
+
+def check_game(kind: object) -> None:
+    """Raise ValueError, in one line that names the attribute, unless `kind` is a whole game."""
+    if not (isinstance(kind, type) and issubclass(kind, Game)):
+        raise ValueError(f"game={shown(kind)}: must be a subclass of continual_ple.Game")
+    if inspect.isabstract(kind):
+        raise ValueError(f"{kind.__name__}: must define {', '.join(sorted(kind.__abstractmethods__))}")
+    for attribute, wanted in NEEDED.items():
+        value = getattr(kind, attribute, None)
+        if not isinstance(value, wanted) or not value:
+            raise ValueError(f"{kind.__name__}.{attribute}={shown(value)}: must be a {wanted.__name__}, not empty")
+    try:
+        _check_values(kind)
+    except ValueError as error:
+        raise ValueError(f"{kind.__name__}.{error}") from None
+
+
+def _check_values(kind: type[Game]) -> None:
+    for field in ("actions", "state_names"):
+        names = getattr(kind, field)
+        if not all(isinstance(name, str) and name for name in names) or len(set(names)) < len(names):
+            raise ValueError(f"{field}={shown(names)}: must be different names")
+    if not all(isinstance(entry, Parameter) for entry in kind.parameter_table):
+        raise ValueError(f"parameter_table={shown(kind.parameter_table)}: must hold a Parameter each")
+    names = [entry.name for entry in kind.parameter_table]
+    if kind.varied_parameter not in names:
+        raise ValueError(f"varied_parameter={kind.varied_parameter!r}: must be one of {', '.join(names)}")
+    for value in kind.default_values:
+        try:
+            parameters = kind.check_parameters({kind.varied_parameter: value})
+        except ValueError as error:
+            raise ValueError(f"default_values: {error}") from None
+    ranges = np.asarray(kind.state_range(parameters))
+    if ranges.shape != (len(kind.state_names), 2) or not (ranges[:, 0] < ranges[:, 1]).all():
+        raise ValueError(
+            f"state_range: must give a low and a higher number for each of {len(kind.state_names)} columns"
+        )
+    _check_odds(kind)
+    _check_controls(kind)
+
+
+def _check_odds(kind: type[Game]) -> None:
+    odds = kind.random_odds
+    if isinstance(odds, str) and len(kind.actions) == 1:
+        raise ValueError(f"random_odds={shown(odds)}: must be empty for a single action")
+    if isinstance(odds, str) or not odds:
+        return
+    if len(odds) != len(kind.actions) or min(odds) < 0 or not math.isclose(sum(odds), 1):
+        raise ValueError(
+            f"random_odds={shown(odds)}: must be one for each of {len(kind.actions)} actions, summing to 1"
+        )
+
+
+def _check_controls(kind: type[Game]) -> None:
+    controls = kind.controls
+    if controls is None:
+        return
+    if not isinstance(controls, Controls):
+        raise ValueError(f"controls={shown(controls)}: must be Controls or None")
+    for name in (*controls.keys, *controls.tapped):
+        if name not in kind.actions:
+            raise ValueError(f"controls: {shown(name)}: must be one of {', '.join(kind.actions)}")
+    if set(controls.keys) == set(kind.actions):
+        raise ValueError("controls: one action must have no key, to be what is done while none is pressed")

@@ -1,0 +1,247 @@
+"""Games and observations from outside the package: as environments, and what cannot be one."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import gymnasium
+import numpy as np
+import pytest
+from gymnasium.utils.env_checker import check_env
+
+from continual_ple import (
+    ENV_IDS,
+    GAMES,
+    OBSERVATIONS,
+    ArcadeEnv,
+    Controls,
+    FrameSkip,
+    Observation,
+    default_schedule,
+    register_game,
+    register_observation,
+)
+from continual_ple.games.catalogue import game_class, make_game
+from continual_ple.observations import ScaledState, observation_class, sees_images
+from tests.helpers.added import install, nothing_left
+from tests.helpers.falling_stone import Colour, FallingStone, StateStack
+
+STONE = "tests.helpers.falling_stone:FallingStone"
+
+
+@pytest.fixture(autouse=True)
+def taken_away() -> Iterator[None]:
+    with nothing_left():
+        yield
+
+
+def installed(folder: Path, entries: dict[str, str], code: str = "", group: str = "continual_ple.games") -> None:
+    sys.path.insert(0, str(install(folder, group, entries, code)))
+
+
+@pytest.mark.parametrize("ending", ["", "-state", "-stream", "-stream-state"])
+def test_a_registered_game_has_well_behaved_environments(ending: str) -> None:
+    assert register_game(FallingStone) is FallingStone
+    env = gymnasium.make(f"ContinualPLE/FallingStone{ending}-v0", render_mode="rgb_array")
+    check_env(env.unwrapped)
+    assert ENV_IDS["falling_stone"] == "ContinualPLE/FallingStone-v0"
+    assert env.observation_space.shape == ((3,) if "state" in ending else (4, 84, 84))
+
+
+def test_its_settings_and_score_are_its_own() -> None:
+    register_game(FallingStone)
+    names = ["0-fall=1", "1-fall=2", "2-fall=3"]
+    assert [setting.name for setting in default_schedule("falling_stone").settings] == names
+    env = gymnasium.make("ContinualPLE/FallingStone-stream-state-v0", frames_per_setting=20)
+    env.reset(seed=0)
+    seen = set()
+    for _ in range(60):
+        _, reward, terminated, truncated, info = env.step(2)
+        assert reward in (-1, 0, 1) and "score" in info
+        seen.add(info["setting"])
+        if terminated or truncated:
+            env.reset()
+    assert seen == set(names)
+
+
+def test_registering_the_same_class_again_changes_nothing_and_another_one_is_refused() -> None:
+    register_game(FallingStone)
+    register_game(FallingStone)
+    with pytest.raises(ValueError, match=r"^game='falling_stone': another class has this name$"):
+        register_game(type("Other", (FallingStone,), {}))
+    with pytest.raises(ValueError, match=r"^game='catcher': another class has this name$"):
+        register_game(type("Other", (FallingStone,), {"name": "catcher"}))
+    assert GAMES["falling_stone"] is FallingStone
+
+
+def test_upstream_has_no_added_game() -> None:
+    register_game(FallingStone)
+    with pytest.raises(ValueError, match=r"^backend='ple': has only catcher, flappy_bird; must be native for falling_"):
+        make_game("falling_stone", {}, backend="ple")
+
+
+@pytest.mark.parametrize(
+    ("attributes", "message"),
+    [
+        ({"name": "Falling Stone"}, "name='Falling Stone': must be words of a to z and digits, joined by underscores"),
+        ({"name": "../stone"}, "name='../stone': must be words"),
+        ({"name": "stone\n"}, "name=.*: must be words"),
+        ({"name": ""}, "Bad.name='': must be a str, not empty"),
+        ({"name": "a" * 41}, "name=.*: must be words .*, with at most 40 characters"),
+        ({"actions": ()}, r"Bad.actions=\(\): must be a tuple, not empty"),
+        ({"actions": ("a", "a", "b")}, "Bad.actions=.*: must be different names"),
+        ({"state_names": ("x", "y")}, "Bad.state_range: must give a low and a higher number for each of 2 columns"),
+        ({"parameter_table": ("fall",)}, "Bad.parameter_table=.*: must hold a Parameter each"),
+        ({"varied_parameter": "gravity"}, "Bad.varied_parameter='gravity': must be one of fall, stride"),
+        ({"default_values": (1, 9)}, r"Bad.default_values: fall=9: must be a whole number from 1 to 8 \(px/frame\)"),
+        ({"random_odds": (0.5, 0.5)}, r"Bad.random_odds=\(0.5, 0.5\): must be one for each of 3 actions, summing to 1"),
+        ({"random_odds": (0.5, 0.1, 0.1)}, "Bad.random_odds=.*: must be one for each of 3 actions, summing to 1"),
+        ({"controls": Controls({"up": ("UP",)}, "")}, "Bad.controls: 'up': must be one of left, right, stay"),
+        (
+            {"controls": Controls(dict.fromkeys(FallingStone.actions, ("a",)), "")},
+            "Bad.controls: one action must have ",
+        ),
+        ({"actions": ("go",), "random_odds": "flap_probability"}, "Bad.random_odds=.*: must be empty for a single act"),
+        ({"controls": "keys"}, "Bad.controls='keys': must be Controls or None"),
+    ],
+)
+def test_what_is_no_whole_game_is_refused_in_one_line(attributes: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=f"^{message}") as caught:
+        register_game(type("Bad", (FallingStone,), attributes))
+    assert "\n" not in str(caught.value)
+    assert list(GAMES) == list(ENV_IDS) == ["catcher", "flappy_bird"]
+
+
+def test_an_abstract_class_or_anything_else_is_refused() -> None:
+    missing: Any = type("Bad", (Observation,), {"name": "bad", "is_image": False})
+    with pytest.raises(ValueError, match=r"^Bad: must define observe$"):
+        register_observation(missing)
+    for thing in (FallingStone(), "falling_stone", int, Colour):
+        with pytest.raises(ValueError, match=r"^game=.*: must be a subclass of continual_ple.Game$"):
+            register_game(thing)  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match=r"^observation=.*: must be a subclass of continual_ple.Observation$"):
+        register_observation(FallingStone)  # type: ignore[arg-type,type-var]
+
+
+def test_an_installed_game_is_loaded_when_its_name_is_looked_up(tmp_path: Path) -> None:
+    installed(tmp_path, {"falling_stone": "added_package:FallingStone"}, f"from {STONE.replace(':', ' import ')}")
+    assert "falling_stone" in GAMES and list(GAMES)[-1] == "falling_stone"
+    assert "added_package" not in sys.modules
+    assert game_class("falling_stone") is FallingStone
+    check_env(gymnasium.make("ContinualPLE/FallingStone-state-v0", render_mode="rgb_array").unwrapped)
+
+
+def test_gymnasium_makes_an_installed_game_by_its_id_alone(tmp_path: Path) -> None:
+    """In a new process, where nothing but the id names the game."""
+    path = install(tmp_path, "continual_ple.games", {"falling_stone": STONE, "Bad Name!": "nowhere:Nothing"})
+    code = (
+        "import gymnasium, sys; env = gymnasium.make('continual_ple:ContinualPLE/FallingStone-state-v0'); "
+        "print(env.reset(seed=0)[0].shape, 'pygame' in sys.modules)"
+    )
+    environment = {"PYTHONPATH": os.pathsep.join([str(path), *sys.path])}
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment)
+    assert (done.stdout, done.stderr) == ("(3,) False\n", "")
+
+
+@pytest.mark.parametrize(
+    ("value", "code", "reason"),
+    [
+        ("nowhere_at_all:Game", "", "ModuleNotFoundError: No module named 'nowhere_at_all'"),
+        ("added_package:Missing", "", "AttributeError: module 'added_package' has no attribute 'Missing'"),
+        ("added_package:x", "x = 3", "ValueError: game=3: must be a subclass of continual_ple.Game"),
+        ("added_package:x", "raise RuntimeError('two\\nlines')", "RuntimeError: two lines"),
+        ("added_package:x", "raise SystemExit(3)", "SystemExit: 3"),
+        (STONE, "", "ValueError: the class has the name 'falling_stone'"),
+    ],
+)
+def test_a_broken_entry_point_is_one_clear_line(tmp_path: Path, value: str, code: str, reason: str) -> None:
+    installed(tmp_path, {"broken": value}, code)
+    assert "broken" in GAMES
+    with pytest.raises(ValueError) as caught:
+        game_class("broken")
+    assert str(caught.value) == f"game='broken': the installed entry point {value} cannot be used: {reason}"
+
+
+def test_no_entry_point_takes_the_place_of_a_game_of_ours(tmp_path: Path) -> None:
+    installed(tmp_path, {"catcher": "added_package:Evil"}, "raise AssertionError('imported')")
+    assert game_class("catcher").__module__ == "continual_ple.games.catcher"
+
+
+@pytest.mark.parametrize("name", ["added_package", "added_package:Game", "os:system", "falling_stone.x", STONE])
+def test_a_name_imports_nothing_but_an_entry_point_of_the_group(tmp_path: Path, name: str) -> None:
+    installed(tmp_path, {"added_package": "added_package:x"}, "raise AssertionError('imported')", "console_scripts")
+    for look_up in (game_class, observation_class, lambda name: ArcadeEnv("catcher", observation=name)):
+        with pytest.raises(ValueError, match=r"^(game|observation)=.*: must be one of (catcher|pixels), "):
+            look_up(name)
+    assert "added_package" not in sys.modules
+
+
+@pytest.mark.parametrize("kind", [StateStack, Colour])
+@pytest.mark.parametrize("game", ["catcher", "flappy_bird", "falling_stone"])
+def test_a_registered_observation_obeys_gymnasium_in_every_game(kind: type[Observation], game: str) -> None:
+    register_game(FallingStone)
+    assert register_observation(kind) is kind
+    check_env(gymnasium.make(ENV_IDS[game], observation=kind.name, render_mode="rgb_array").unwrapped)
+    assert sees_images(kind.name) == kind.is_image and not sees_images("unknown")
+
+
+def test_an_installed_observation_is_loaded_when_its_name_is_looked_up(tmp_path: Path) -> None:
+    installed(tmp_path, {"colour": "tests.helpers.falling_stone:Colour"}, group="continual_ple.observations")
+    assert list(OBSERVATIONS) == ["pixels", "state", "colour"]
+    assert gymnasium.make("ContinualPLE/Catcher-v0", observation="colour").observation_space.shape == (3, 192, 192)
+
+
+@pytest.mark.parametrize("kind", [StateStack, Colour])
+def test_an_environment_resumes_exactly_with_an_added_observation(kind: type[Observation]) -> None:
+    register_observation(kind)
+    env, copy = (ArcadeEnv("catcher", observation=kind.name) for _ in range(2))
+    env.reset(seed=4)
+    for index in range(30):
+        env.step(index % 9 % 2)
+    saved = env.get_state()
+    copy.set_state(json.loads(json.dumps(saved | {"frames": None})) | {"frames": saved["frames"]})
+    for index in range(200):
+        ours, theirs = env.step(index % 7 % 2), copy.step(index % 7 % 2)
+        np.testing.assert_array_equal(ours[0], theirs[0])
+        assert ours[1:] == theirs[1:]
+        if ours[2]:
+            np.testing.assert_array_equal(env.reset()[0], copy.reset()[0])
+
+
+def test_a_stack_of_numbers_holds_the_last_frames_oldest_first() -> None:
+    register_observation(StateStack)
+    env = ArcadeEnv("catcher", observation="state_stack", frame_stack=3)
+    seen = [env.reset(seed=0)[0].reshape(3, 4)]
+    assert (seen[0] == env.game.state().astype(np.float32)).all()
+    states = [seen[0][0]]
+    for _ in range(5):
+        seen.append(env.step(0)[0].reshape(3, 4))
+        states.append(env.game.state().astype(np.float32))
+    np.testing.assert_array_equal(seen[-1], states[-3:])
+
+
+def test_only_the_last_frame_of_a_step_is_stacked_where_frames_are_skipped() -> None:
+    register_observation(StateStack)
+    plain = ArcadeEnv("catcher", observation="state_stack", frame_stack=1)
+    skipping = FrameSkip(ArcadeEnv("catcher", observation="state_stack", frame_stack=3), 4)
+    states = [plain.reset(seed=0)[0]] * 3
+    np.testing.assert_array_equal(skipping.reset(seed=0)[0], np.concatenate(states))
+    for _ in range(5):
+        for _ in range(4):
+            newest = plain.step(0)[0]
+        states = [*states[1:], newest]
+        np.testing.assert_array_equal(skipping.step(0)[0], np.concatenate(states))
+
+
+@pytest.mark.parametrize(("kind", "is_image"), [(Colour, False), (StateStack, True), (ScaledState, True)])
+def test_an_observation_that_no_network_fits_is_refused_in_one_line(kind: type[Observation], is_image: bool) -> None:
+    register_observation(type("Bad", (kind,), {"name": "bad", "is_image": is_image}))
+    with pytest.raises(ValueError, match=r"^Bad.space=Box.*: must be a Box of .*, since is_image=") as caught:
+        ArcadeEnv("catcher", observation="bad")
+    assert "\n" not in str(caught.value)
