@@ -208,4 +208,5 @@ def test_a_finished_run_says_so(tmp_path: Path, capsys: pytest.CaptureFixture[st
     assert train_command(flags(run_dir=run, frames=30)) == 0
     capsys.readouterr()
     assert train_command(["--resume", str(run)]) == 0
-    assert capsys.readouterr().out == f"{run}: this run is finished, there is nothing to resume\n"
+    finished = f"{run}: this run is finished, there is nothing to resume"
+    assert capsys.readouterr().out.splitlines() == [f"resuming {run}: loading PyTorch", finished]
