@@ -17,7 +17,8 @@ import torch
 from rich.console import Console
 from rich.table import Table
 
-from dqn_mer.config.flags import UsageError, parse
+from dqn_mer.config.flag_words import UsageError
+from dqn_mer.config.flags import parse
 from dqn_mer.networks.device import processor
 
 T = TypeVar("T")

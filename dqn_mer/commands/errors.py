@@ -6,7 +6,8 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import TypeVar
 
-from dqn_mer.config.flags import UsageError, parse
+from dqn_mer.config.flag_words import UsageError
+from dqn_mer.config.flags import parse
 from dqn_mer.storage.escapes import message
 
 T = TypeVar("T")

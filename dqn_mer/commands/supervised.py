@@ -6,7 +6,8 @@ import sys
 from collections.abc import Sequence
 
 from dqn_mer.commands.errors import complain
-from dqn_mer.config.flags import UsageError, parse
+from dqn_mer.config.flag_words import UsageError
+from dqn_mer.config.flags import parse
 from dqn_mer.storage.lasting_output import lasting_output
 from dqn_mer.supervised.options import SupervisedOptions
 

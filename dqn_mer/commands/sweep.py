@@ -27,7 +27,8 @@ from dqn_mer.commands.sweep_progress import SweepDisplay
 from dqn_mer.config.agents import AGENTS, check_installed, known_agent
 from dqn_mer.config.config import Config
 from dqn_mer.config.fields import bad_value, check_fields
-from dqn_mer.config.flags import UsageError, parse_known
+from dqn_mer.config.flag_words import UsageError
+from dqn_mer.config.flags import parse_known
 from dqn_mer.config.seed_lists import MOST_RUNS, read_seeds
 from dqn_mer.ranges import Range
 from dqn_mer.runs.stopping import until_stopped

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 from dqn_mer.commands.errors import complain
 from dqn_mer.config.command_line import parse_config, peek
 from dqn_mer.config.config import Config, ResumeOptions
-from dqn_mer.config.flags import UsageError, parse
+from dqn_mer.config.flag_words import UsageError
+from dqn_mer.config.flags import parse
 from dqn_mer.runs.stopping import RunStopped, how_to_resume
 from dqn_mer.storage.escapes import message, one_line, printable, say
 from dqn_mer.storage.lasting_output import lasting_console, lasting_output

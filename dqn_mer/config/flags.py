@@ -8,25 +8,16 @@ import inspect
 import re
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from pathlib import Path
-from typing import Any, NamedTuple, TypeVar, cast, get_args, get_type_hints
+from typing import Any, NamedTuple, TypeVar, cast, get_type_hints
 
-from dqn_mer.config.fields import Allowed, Flag, allowed_values, bad_value, own_fields
+from dqn_mer.config.fields import Allowed, Flag, allowed_values, own_fields
 from dqn_mer.config.flag_hints import leftover_hint, unknown_hint
-from dqn_mer.config.flag_texts import METAVARS, NONE, HelpFormatter, field_texts, hint, version
+from dqn_mer.config.flag_texts import METAVARS, HelpFormatter, field_texts, hint, version
+from dqn_mer.config.flag_words import UsageError, fields_of_flags, flag_note, flag_of, missing, normalised, reader
 
 T = TypeVar("T")
 NOT_GIVEN = object()
 HELP = {"-h", "--help"}
-NEGATIVE = re.compile(r"-(\d|\.\d|inf|nan)", re.IGNORECASE)
-"""How a negative number begins, which argparse takes for a flag unless it is a plain one."""
-
-
-class UsageError(Exception):
-    """The command line cannot be understood; the message is one line.
-
-    It is no ValueError, since argparse would take that for its own and reword it.
-    """
 
 
 class Extra(NamedTuple):
@@ -74,8 +65,8 @@ def parse_known(
     kind: type[T], arguments: Sequence[str], prog: str, make: Callable[..., T] | None = None, extra: Extra = NOTHING
 ) -> tuple[T, list[str]]:
     """Read flags as `parse` does, and also return the words that are no flags of the dataclass, in order."""
-    allowed, fields = allowed_values(kind), _fields_of_flags(kind)
-    words = _normalised(arguments, fields)
+    allowed, fields = allowed_values(kind), fields_of_flags(kind)
+    words = normalised(arguments, fields)
     help_wanted = bool(HELP & set(words))
     defaults: Mapping[str, Any] = {}
     notes: Mapping[str, str] = {}
@@ -88,20 +79,20 @@ def parse_known(
     for field in dataclasses.fields(cast(Any, kind)):
         if field.name not in values and _default(field, {}) is dataclasses.MISSING:
             flag = flag_of(field.name) if flag_of(field.name) in fields else field.name
-            raise UsageError(_missing(flag, allowed[field.name]))
+            raise UsageError(missing(flag, allowed[field.name]))
     return (make or kind)(**values), unknown
 
 
 def _given(kind: type[Any], words: Sequence[str], parser: argparse.ArgumentParser) -> tuple[dict[str, Any], list[str]]:
     """Return the values that flags give, by field, and the words that are no flags of the dataclass."""
-    allowed, fields = allowed_values(kind), _fields_of_flags(kind)
+    allowed, fields = allowed_values(kind), fields_of_flags(kind)
     try:
         given, unknown = parser.parse_known_intermixed_args(words)
-    except argparse.ArgumentError as error:  # a flag without its value, or a switch with one; `_reader` judges values
+    except argparse.ArgumentError as error:  # a flag without its value, or a switch with one; `reader` judges values
         flag = str(error.argument_name).partition("/")[0]
         said = leftover_hint(words, (), fields, allowed)
         if not said and flag in fields:
-            said = _missing(flag, allowed[fields[flag]])
+            said = missing(flag, allowed[fields[flag]])
         raise UsageError(said or f"flags: {error.argument_name}: takes no value") from None
     if leftover := leftover_hint(words, unknown, fields, allowed):
         raise UsageError(leftover)
@@ -125,19 +116,6 @@ def _suitable_defaults(kind: type[T], words: Sequence[str], make: Callable[..., 
     return likely, defaults
 
 
-def _missing(flag: str, allowed: Allowed) -> str:
-    return f"{flag}: no value given; must be {'a path' if Path in (allowed.kind, allowed.item) else allowed.describe()}"
-
-
-def flag_of(name: str) -> str:
-    """Return the flag of a field.
-
-    >>> flag_of("batch_size")
-    '--batch-size'
-    """
-    return f"--{name.replace('_', '-')}"
-
-
 def _parser(
     kind: type[Any], prog: str, defaults: Mapping[str, Any], notes: Mapping[str, str], help_wanted: bool
 ) -> argparse.ArgumentParser:
@@ -153,7 +131,7 @@ def _parser(
         title, about = _heading(base) if base is not kind else ("command", None)
         group = parser.add_argument_group(f"{title} options", about)
         for field in (field for field in dataclasses.fields(base) if field.name in own_fields(base)):
-            flag = _flag(annotations[field.name])
+            flag = flag_note(annotations[field.name])
             text = f"{texts.get(field.name, '')} {notes.get(field.name, '')}".strip()
             behind = hint(allowed[field.name], _default(field, defaults))
             _add(group, field.name, flag, allowed[field.name], f"{text} {behind}".replace("%", "%%"))
@@ -172,7 +150,7 @@ def _add(group: Any, name: str, flag: Flag, allowed: Allowed, text: str) -> None
     """Add the argument of a field to a group of the parser."""
     if flag.positional:
         several = allowed.kind is tuple
-        read = allowed.item if several else _reader(name, allowed)
+        read = allowed.item if several else reader(name, allowed)
         group.add_argument(
             name,
             nargs="*" if several else "?",
@@ -186,7 +164,7 @@ def _add(group: Any, name: str, flag: Flag, allowed: Allowed, text: str) -> None
     else:
         metavar = "NAME" if allowed.choices else METAVARS[allowed.kind].format(METAVARS.get(allowed.item))
         group.add_argument(
-            flag_of(name), *flag.aliases, dest=name, type=_reader(name, allowed),
+            flag_of(name), *flag.aliases, dest=name, type=reader(name, allowed),
             metavar=metavar, help=text,
         )  # fmt: skip
 
@@ -196,61 +174,3 @@ def _default(field: dataclasses.Field[Any], defaults: Mapping[str, Any]) -> Any:
     if field.name in defaults:
         return defaults[field.name]
     return field.default if field.default_factory is dataclasses.MISSING else field.default_factory()
-
-
-def _reader(name: str, allowed: Allowed) -> Any:
-    """Return the function that reads a field from the word behind its flag."""
-
-    def read(word: str) -> Any:
-        try:
-            return _value(allowed, word)
-        except (ValueError, OverflowError):
-            raise UsageError(str(bad_value(name, word, allowed.describe()))) from None
-
-    return read
-
-
-def _value(allowed: Allowed, word: str) -> Any:
-    """Return what a word says; ValueError if it says nothing."""
-    if allowed.optional and word.lower() == NONE:
-        return None
-    parts = [part for part in word.split(",") if part]
-    if allowed.kind is tuple:
-        return tuple(allowed.item(part) for part in parts)
-    if allowed.kind is Mapping:
-        pairs = [part.partition("=") for part in parts]
-        values = {name: allowed.item(value) for name, _, value in pairs}
-        if len(values) < len(pairs):
-            raise ValueError("a name is given twice")
-        return values
-    return allowed.kind(word)
-
-
-def _flag(annotation: Any) -> Flag:
-    """Return how a field stands on the command line, from its annotation."""
-    return next((note for note in get_args(annotation) if isinstance(note, Flag)), Flag())
-
-
-def _fields_of_flags(kind: type[Any]) -> dict[str, str]:
-    """Return the field of every flag."""
-    flags: dict[str, str] = {}
-    notes = get_type_hints(kind, include_extras=True)
-    for name, allowed in allowed_values(kind).items():
-        flag = _flag(notes[name])
-        if not flag.positional:
-            flags |= dict.fromkeys((flag_of(name), *flag.aliases), name)
-            flags |= {flag_of(f"no_{name}"): name} if allowed.kind is bool else {}
-    return flags
-
-
-def _normalised(arguments: Sequence[str], flags: Mapping[str, str]) -> list[str]:
-    """Return the words with ``--batch_size`` as ``--batch-size``, and ``--settings -1,2`` as ``--settings=-1,2``."""
-    words: list[str] = []
-    for word in arguments:
-        flag, equals, value = word.partition("=")
-        dashed = flag.replace("_", "-")
-        if words and words[-1] in flags and NEGATIVE.match(word):
-            words[-1] += f"={word}"
-        else:
-            words.append(dashed + equals + value if dashed in flags else word)
-    return words

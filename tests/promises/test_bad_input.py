@@ -20,7 +20,8 @@ from dqn_mer.commands.watch import WatchOptions
 from dqn_mer.config.command_line import parse_config
 from dqn_mer.config.config import ALLOWED, Config
 from dqn_mer.config.fields import Allowed, allowed_values
-from dqn_mer.config.flags import UsageError, parse
+from dqn_mer.config.flag_words import UsageError
+from dqn_mer.config.flags import parse
 from dqn_mer.config.task import game_task
 from dqn_mer.evaluation.saved_agent import EvaluateOptions
 from tests.helpers.profiles import tries

@@ -104,7 +104,7 @@ def test_the_help_lists_an_installed_game_and_what_can_be_varied(
     with pytest.raises(SystemExit):
         parse_config(["--game", "falling_stone", "--help"])
     shown = " ".join(capsys.readouterr().out.split())
-    assert "one of catcher, flappy_bird, falling_stone; default: falling_stone" in shown
+    assert "one of catcher, flappy_bird, falling_stone; default: catcher" in shown
     assert "falling_stone has fall (1 to 8 px/frame), stride (1 to 4 px/frame)." in shown
 
 
