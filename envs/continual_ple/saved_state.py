@@ -1,4 +1,4 @@
-"""The state of an environment with all its wrappers, handed out and taken back, so that play is resumed bit for bit."""
+"""The state of an environment with all its wrappers, saved and restored so that resumed play is bit-identical."""
 
 import time
 from collections.abc import Mapping
@@ -29,7 +29,7 @@ STOCK_FIELDS: dict[type[Layer], dict[str, type]] = {
     wrappers.ResizeObservation: {},
     RecordEpisodeStatistics: {"episode_count": int, "episode_returns": float, "episode_lengths": int},
 }
-"""What Gymnasium's own wrappers, which have no `get_state`, keep between steps."""
+"""Attributes that Gymnasium's wrappers, which have no `get_state`, keep between steps."""
 QUEUES = ("return_queue", "length_queue", "time_queue")
 
 
@@ -39,7 +39,7 @@ def layers(env: Layer) -> list[Layer]:
 
 
 def has_state(env: Layer) -> bool:
-    """Whether every layer can hand out its state."""
+    """Return whether every layer can hand out its state."""
     return not without_state(env)
 
 
@@ -55,7 +55,7 @@ def frame_limit(env: Layer) -> int | None:
 
 
 def get_state(env: Layer) -> dict[str, Any]:
-    """Return the state of all layers, by place and class, once there was a reset: JSON values and arrays."""
+    """Return the state of all layers, by place and class, after a first reset: JSON values and arrays."""
     return {name: _layer_state(layer) for name, layer in _named(env).items()}
 
 
@@ -63,7 +63,7 @@ def set_state(env: Layer, state: Mapping[str, Any]) -> None:
     """Resume from what `get_state` of an environment made the same way gave. The running episode's clock starts anew.
 
     Raises:
-        ValueError: The state is another environment's, or not one that `get_state` can have given.
+        ValueError: if the state is another environment's, or not one that `get_state` can have given.
     """
     named = _named(env)
     if not isinstance(state, Mapping) or set(state) != set(named):
@@ -81,7 +81,7 @@ def _named(env: Layer) -> dict[str, Layer]:
 
 
 def _own(layer: Layer) -> bool:
-    """Whether a layer defines both `get_state` and `set_state`, or is an environment whose state is known here.
+    """Return whether a layer defines both `get_state` and `set_state`, or is an environment whose state is known here.
 
     A method of a wrapper may be that of what it wraps, and one of the two alone means something else in other projects.
     """

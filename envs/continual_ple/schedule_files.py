@@ -42,7 +42,8 @@ def load_schedule(path: str | Path, game: str) -> Schedule:
     """Read a schedule from a JSON file with the layout of `Schedule.to_json`.
 
     Raises:
-        ValueError: The file cannot be read or its contents are not a schedule for the game; the message names the file.
+        ValueError: if the file cannot be read or its contents are not a schedule for the game; the message names the
+            file.
     """
     try:
         data = _read(Path(path))
