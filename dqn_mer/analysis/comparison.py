@@ -1,4 +1,4 @@
-"""Groups of runs, and what there is to compare between them."""
+"""Groups of runs, and how they compare."""
 
 from __future__ import annotations
 
@@ -60,17 +60,17 @@ class Comparison:
 
     @property
     def schedule(self) -> Schedule:
-        """The schedule that all runs were trained on."""
+        """Schedule that all runs were trained on."""
         return self.groups[0].runs[0].schedule
 
     @property
     def order(self) -> tuple[int, ...]:
-        """The setting trained on in each segment that the runs reached."""
+        """Index of the setting trained on in each segment that the runs reached."""
         return self.groups[0].runs[0].order
 
     @property
     def parameter(self) -> str:
-        """The game parameter that the settings vary."""
+        """Name of the game parameter that the settings vary."""
         run = self.groups[0].runs[0]
         names = run.schedule.settings[0].parameters
         if len(names) == 1:
@@ -87,7 +87,7 @@ class Comparison:
 
     @property
     def every_setting(self) -> tuple[Setting, ...]:
-        """The settings of the schedule, then the others."""
+        """Settings of the schedule, then the others."""
         return self.schedule.settings + self.unseen
 
     def last_scores(self, group: Group) -> dict[str, FloatArray]:
@@ -178,7 +178,7 @@ def _segments(schedule: Schedule) -> Schedule:
 
 
 def _remarks(groups: Sequence[Group], by: Sequence[str]) -> Iterator[str]:
-    """Yield what makes the groups no fair comparison."""
+    """Yield the reasons why the groups are no fair comparison."""
     seeds = {group.label: [int(run.config["seed"]) for run in group.runs] for group in groups}
     for label, numbers in seeds.items():
         twice = sorted(seed for seed, count in Counter(numbers).items() if count > 1)
@@ -198,7 +198,7 @@ def _remarks(groups: Sequence[Group], by: Sequence[str]) -> Iterator[str]:
 
 
 def _rates_in_labels(groups: Sequence[Group], by: Sequence[str]) -> tuple[str, ...]:
-    """Return the Reptile rates if the labels already say all in which they differ: that some runs have no Reptile."""
+    """Return the Reptile rates if the labels say everything in which they differ: that some runs have no Reptile."""
     configs = [run.config for group in groups for run in group.runs if run.config["agent"] == "dqn-mer"]
     rates = {tuple(config[rate] for rate in REPTILE_RATES) for config in configs if _takes_reptile_steps(config)}
     return REPTILE_RATES if "agent" in by and len(rates) <= 1 else ()

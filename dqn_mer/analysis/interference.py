@@ -71,7 +71,7 @@ def gradient_dots(model: nn.Module, loss: Loss, examples: tuple[Tensor, ...]) ->
 
 
 class DenseUse(NamedTuple):
-    """A dense layer with what it got, ``(n, features)``, and what it returned, ``(n, outputs)``."""
+    """A dense layer with its inputs, ``(n, features)``, and its outputs, ``(n, outputs)``."""
 
     layer: nn.Linear
     inputs: Tensor

@@ -35,13 +35,13 @@ NO_SETTING = -1
 
 
 class Measured(NamedTuple):
-    """What the meter found in all runs of a group.
+    """The meter's measurements in all runs of a group.
 
     Attributes:
-        group: the runs.
-        frames: at which all of them were measured, of shape (n,), at least one.
-        cosines: mean cosine between the gradients of two examples, by their settings, of shape (runs, n, settings,
-            settings); NaN where the memory held no such pair.
+        group: Group of the runs.
+        frames: Frames at which all runs were measured, of shape (n,), at least one.
+        cosines: Mean cosine between the gradients of two examples, by their settings, of shape (runs, n, settings,
+            settings); NaN where the memory held no pair of them.
     """
 
     group: Group
@@ -53,7 +53,7 @@ def read_interference(path: Path, names: Sequence[str]) -> tuple[IntArray, Float
     """Read a run's interference.csv: frames, of shape (n,), and cosines, of shape (n, settings, settings).
 
     Raises:
-        ValueError: in one line that names the file, if it is not one of these settings' measurements.
+        ValueError: if the file does not hold measurements on these settings; the message names it.
     """
     place_of = {text: place for place, name in enumerate(names) for text in (name, csv_cell(name))}
     times, firsts, seconds, values = array("q"), array("q"), array("q"), array("d")
@@ -159,7 +159,7 @@ def interference_matrices(comparison: Comparison) -> Exhibit | None:
 
 
 def _left_out(comparison: Comparison, shown: Sequence[Group]) -> str:
-    """Return what a caption says of the groups that are not shown."""
+    """Return the remark of a caption about the groups that are not shown."""
     there = {group.label for group in shown}
     missing = [markdown_text(group.label) for group in comparison.groups if group.label not in there]
     reason = "since not all of their runs were measured at the same frames"
@@ -167,7 +167,7 @@ def _left_out(comparison: Comparison, shown: Sequence[Group]) -> str:
 
 
 def _mean(values: FloatArray) -> FloatArray:
-    """Mean over the last axis of what is there, NaN where nothing is."""
+    """Return the mean over the last axis of the values that are not NaN; NaN where there are none."""
     there = ~np.isnan(values)
     sums, counts = np.where(there, values, 0.0).sum(axis=-1), there.sum(axis=-1)
     return np.asarray(np.divide(sums, counts, out=np.full_like(sums, np.nan), where=counts > 0))

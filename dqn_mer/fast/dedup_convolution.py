@@ -28,18 +28,18 @@ from dqn_mer.fast.kernels.patches import SCALED, add_bias_relu, relu_backward
 
 
 class Buffer:
-    """An array that is kept from batch to batch, and grows.
+    """An array that is kept from batch to batch, and grows as needed.
 
     Args:
-        shape: of a row.
-        dtype: of the array.
+        shape: Shape of a row.
+        dtype: NumPy dtype of the array.
     """
 
     def __init__(self, shape: tuple[int, ...], dtype: np.dtype[np.generic]) -> None:
         self.rows: Array = np.empty((0, *shape), dtype)
 
     def first(self, count: int) -> Array:
-        """Return the first ``count`` rows, with whatever is in them."""
+        """Return the first ``count`` rows, with undefined content."""
         if len(self.rows) < count:
             self.rows = np.empty((count + count // 4, *self.rows.shape[1:]), self.rows.dtype)
         return self.rows[:count]
@@ -49,11 +49,11 @@ class DistinctConvolution:
     """A convolution with a ReLU behind it, on maps of numbered rows.
 
     Args:
-        layer: without padding, dilation or groups; weights channels-last, as `FlatWeights` lays them out.
+        layer: Convolution without padding, dilation or groups; weights channels-last, as `FlatWeights` lays them out.
 
     Attributes:
-        outputs: of the distinct patches, ``(distinct, channels)``, written by `forward`.
-        gradient: of the outputs, same shape; to be filled before `backward`.
+        outputs: Outputs for the distinct patches, ``(distinct, channels)``, written by `forward`.
+        gradient: Gradient of the outputs, same shape; to be filled before `backward`.
     """
 
     def __init__(self, layer: nn.Conv2d) -> None:
@@ -73,8 +73,8 @@ class DistinctConvolution:
         """Fill `outputs`.
 
         Args:
-            numbers: of the rows below, at each place of their maps, ``(n, height, width)``.
-            cut: ``cut(places, patches)`` copies the patches at these places.
+            numbers: Number of the row below at each place of the maps, ``(n, height, width)``.
+            cut: Function ``cut(places, patches)`` that copies the patches at these places.
 
         Returns:
             The number of the row of `outputs` at each place of the maps above, ``(n, height, width)``.
@@ -107,7 +107,7 @@ class DistinctStack:
 
     Args:
         layers: `torch.nn.Conv2d` layers, each followed by a ReLU; the first with at most `MAX_CHANNELS` channels.
-        table: what each pixel value becomes, ``(256,)``: `ScalePixels.table`.
+        table: Float value of each pixel value, ``(256,)``: `ScalePixels.table`.
     """
 
     def __init__(self, layers: Sequence[nn.Conv2d], table: Array = SCALED) -> None:
@@ -125,7 +125,7 @@ class DistinctStack:
         return len(places) / found.size
 
     def features(self, pixels: Array) -> Array:
-        """Return what `forward` does, and keep nothing for `backward`."""
+        """Return what `forward` returns, but keep nothing for `backward`."""
         maps = features(pixels, self.table, self.kernels, self.strides, self.factors, self.matrices, self.biases)
         return maps.reshape(len(maps), -1)
 

@@ -1,4 +1,4 @@
-"""The folder of a run: where it is, and what explains it."""
+"""The folder of a run: its path, and the files that explain it."""
 
 from __future__ import annotations
 
@@ -105,8 +105,8 @@ def describe_run(configuration: Mapping[str, Any], schedule: Any, arguments: Seq
     """Return everything that explains a run, as JSON: configuration, schedule, command, versions, commit, machine.
 
     Args:
-        configuration: ``config``, and whatever else belongs to it.
-        schedule: What is learned when.
+        configuration: Value of ``config``, and whatever else belongs to it.
+        schedule: Description of what is learned when.
         arguments: Command that asked for the run.
     """
     return {
