@@ -97,9 +97,9 @@ class Comparison:
             for index, setting in enumerate(self.schedule.settings)
         }
         for setting in self.unseen:
-            found = [run.unseen[setting.name] for run in group.runs if setting.name in run.unseen]
-            if found:
-                scores[setting.name] = np.array(found)
+            unseen_scores = [run.unseen[setting.name] for run in group.runs if setting.name in run.unseen]
+            if unseen_scores:
+                scores[setting.name] = np.array(unseen_scores)
         return scores
 
     def curves(self, group: Group) -> FloatArray:
@@ -192,8 +192,8 @@ def _remarks(groups: Sequence[Group], by: Sequence[str]) -> Iterator[str]:
         if any(run.schedule.interleave_frames for run in group.runs):
             yield f"{group.label} trained on all settings in turn all the time: bars, borders and rows are not its own."
     if len({tuple(numbers) for numbers in seeds.values()}) > 1:
-        told = "; ".join(f"{label}: {_listed(numbers)}" for label, numbers in seeds.items())
-        yield f"Groups have different seeds ({told})."
+        listing = "; ".join(f"{label}: {_listed(numbers)}" for label, numbers in seeds.items())
+        yield f"Groups have different seeds ({listing})."
     yield from _field_remarks(groups, {*by, "seed", "game", *_rates_in_labels(groups, by)})
 
 
@@ -206,11 +206,11 @@ def _rates_in_labels(groups: Sequence[Group], by: Sequence[str]) -> tuple[str, .
 
 def _field_remarks(groups: Sequence[Group], expected: set[str]) -> Iterator[str]:
     """Yield the fields, and the commits, in which runs differ beyond what makes the groups."""
-    told = {group.label: [{**run.config, "commit": run.commit} for run in group.runs] for group in groups}
-    everything = [config for configs in told.values() for config in configs]
+    configs_by_label = {group.label: [{**run.config, "commit": run.commit} for run in group.runs] for group in groups}
+    everything = [config for configs in configs_by_label.values() for config in configs]
     names = {
         name
-        for configs in told.values()
+        for configs in configs_by_label.values()
         for config in configs
         for other in (everything[0], configs[0])  # of the own agent too, whose options the first may not read
         for name in config_differences(other, config, expected)
@@ -218,7 +218,7 @@ def _field_remarks(groups: Sequence[Group], expected: set[str]) -> Iterator[str]
     for name in sorted(names):
         values = {
             label: list(dict.fromkeys(json.dumps(config.get(name)).strip('"') for config in configs))
-            for label, configs in told.items()
+            for label, configs in configs_by_label.items()
         }
         yield f"Runs differ in {name}: " + "; ".join(f"{label}: {', '.join(has)}" for label, has in values.items())
 

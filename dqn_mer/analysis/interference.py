@@ -177,5 +177,5 @@ def pair_means(values: NDArray[np.float64], groups: Sequence[int] | NDArray[np.i
 
 
 def _mean(values: NDArray[np.float64]) -> float:
-    there = values[~np.isnan(values)]
-    return float(there.mean()) if there.size else float("nan")
+    known = values[~np.isnan(values)]
+    return float(known.mean()) if known.size else float("nan")

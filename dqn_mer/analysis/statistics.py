@@ -88,7 +88,7 @@ def _interval(strata: Sequence[FloatArray], statistic: Callable[..., FloatArray]
         return nothing, nothing
     unknown = np.any([np.isnan(scores).any(axis=0) for scores in strata], axis=0)
     strata = [np.where(unknown, 0.0, scores) for scores in strata]  # which has an interval; it is taken away below
-    found = stats.bootstrap(
+    interval = stats.bootstrap(
         strata,
         statistic,
         axis=0,
@@ -98,7 +98,7 @@ def _interval(strata: Sequence[FloatArray], statistic: Callable[..., FloatArray]
         method="percentile",
         random_state=np.random.default_rng(0),  # the keyword that every SciPy from 1.11 on takes
     ).confidence_interval
-    return np.where(unknown, np.nan, found.low), np.where(unknown, np.nan, found.high)
+    return np.where(unknown, np.nan, interval.low), np.where(unknown, np.nan, interval.high)
 
 
 def mean_interval(scores: ArrayLike, confidence: float = 0.95, seed: int = 0) -> tuple[float, float, float]:

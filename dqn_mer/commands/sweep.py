@@ -190,11 +190,11 @@ def _engine(options: SweepOptions) -> Any:
         calls = (joblib.delayed(run_job)(job) for job in jobs)
         with joblib.parallel_config(backend=backend):
             try:
-                found: list[Outcome] = joblib.Parallel(options.jobs, batch_size=1, pre_dispatch=options.jobs)(calls)
+                outcomes: list[Outcome] = joblib.Parallel(options.jobs, batch_size=1, pre_dispatch=options.jobs)(calls)
             except BaseException:
                 stop_jobs()
                 raise
-        return found
+        return outcomes
 
     return run_all
 

@@ -134,12 +134,12 @@ def versions() -> dict[str, str]:
     """Return the version of each package that results depend on; of Numba only where it can be imported."""
     from dqn_mer.fast.kernels.dense import COMPILED  # here, because it takes time and a finished run needs none of it
 
-    found = {}
+    package_versions = {}
     for name in PACKAGES:
         if name == "numba" and not COMPILED:
             continue
         try:
-            found[name] = metadata.version(name)
+            package_versions[name] = metadata.version(name)
         except metadata.PackageNotFoundError:
             continue
-    return found
+    return package_versions

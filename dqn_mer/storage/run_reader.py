@@ -163,11 +163,11 @@ class RunReader:
                 names = self._names(name)
             except (FileNotFoundError, NotADirectoryError):
                 return []
-            found = sorted((one for one in names if _FRAME.fullmatch(one)), key=lambda one: (int(one[6:]), one))
-        for one in found:
+            folders = sorted((one for one in names if _FRAME.fullmatch(one)), key=lambda one: (int(one[6:]), one))
+        for one in folders:
             with self._reporting(f"{name}/{one}"):
                 self._names(f"{name}/{one}")
-        return [self.below(f"{name}/{one}") for one in found]
+        return [self.below(f"{name}/{one}") for one in folders]
 
     def check_writable(self) -> None:
         """Check that everything a run writes to belongs to it: no links, pipes or devices, and none in its folders."""

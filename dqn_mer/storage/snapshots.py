@@ -168,8 +168,8 @@ def _save_arrays(arrays: dict[str, NDArray[Any]], path: Path) -> None:
 
 
 def _errno_in(message: str) -> int:
-    found = re.search(r"os error (\d+)|code: (\d+)", message)
-    return int(found[1] or found[2]) if found else 5
+    match = re.search(r"os error (\d+)|code: (\d+)", message)
+    return int(match[1] or match[2]) if match else 5
 
 
 def _stored_arrays(reader: RunReader) -> dict[str, ArrayInFile]:

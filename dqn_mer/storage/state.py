@@ -116,9 +116,9 @@ class SavedState:
         """Return an array of this type and shape, finite if it is of floats."""
         kept = self.value(name, object, "an array")
         kept = kept.cpu().numpy() if isinstance(kept, Tensor) else kept
-        found = (getattr(kept, "dtype", None), getattr(kept, "shape", None))
-        if found != (np.dtype(dtype), shape):
-            given = f"{found[0]} of shape {found[1]}" if found[1] is not None else "no array"
+        form = (getattr(kept, "dtype", None), getattr(kept, "shape", None))
+        if form != (np.dtype(dtype), shape):
+            given = f"{form[0]} of shape {form[1]}" if form[1] is not None else "no array"
             raise StateError(f"{self.path}.{name}: must be {np.dtype(dtype)} of shape {shape}, is {given}")
         array: NDArray[Any] = kept if isinstance(kept, np.ndarray) else kept.load()
         if array.dtype.kind == "f" and not np.isfinite(array).all():

@@ -66,11 +66,11 @@ class DataSet:
     @property
     def digest(self) -> str:
         """SHA-256 over all images and labels, which differs between any two data sets."""
-        found = hashlib.sha256(repr(self.train.pixels.shape + self.test.pixels.shape).encode())
+        hasher = hashlib.sha256(repr(self.train.pixels.shape + self.test.pixels.shape).encode())
         for part in (self.train, self.test):
-            found.update(part.pixels.tobytes())
-            found.update(part.labels.tobytes())
-        return found.hexdigest()
+            hasher.update(part.pixels.tobytes())
+            hasher.update(part.labels.tobytes())
+        return hasher.hexdigest()
 
 
 def load_data(folder: Path | None) -> DataSet:

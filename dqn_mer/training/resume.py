@@ -78,27 +78,27 @@ def open_run(options: ResumeOptions, task: Task | None = None) -> Stopped:
 
 def _stopped_run(options: ResumeOptions, lock: BaseFileLock, task: Task | None) -> Stopped:
     run_dir = options.resume
-    found = find_state(run_dir)
-    described = found.header if found else _description(run_dir)
+    snapshot = find_state(run_dir)
+    described = snapshot.header if snapshot else _description(run_dir)
     try:
         config = Config.from_json(described["config"])
         schedule = Schedule.from_json(described["schedule"])
-        threads = described["threads"] if found else 0
+        threads = described["threads"] if snapshot else 0
         if type(threads) is not int or not 0 <= threads <= 1_024:
             raise ValueError(f"threads={shown(threads)}: must be a whole number from 0 to 1,024")
     except (ArithmeticError, AttributeError, KeyError, TypeError, ValueError) as error:
-        source = found.folder if found else run_dir / CONFIG
+        source = snapshot.folder if snapshot else run_dir / CONFIG
         raise StateError(f"{source}: bad description: {one_line(error)}") from None
     _check_task(run_dir, config, schedule, task)
-    if found is not None and (task is None or task.network is None):
-        _check_network(config, found.state, PIXEL_FEATURES if task is None and config.observation == "pixels" else 1)
+    if snapshot is not None and (task is None or task.network is None):
+        _check_network(config, snapshot.state, PIXEL_FEATURES if task is None and config.observation == "pixels" else 1)
     given = {name: getattr(options, name) for name in ("save_every", "save_minutes")}
     config = replace(config, **{name: value for name, value in given.items() if value is not None})
-    if found is None:
+    if snapshot is None:
         return Stopped(run_dir, lock, config, schedule, 0, None, ("no state was saved yet: starting from frame 0",))
-    notes = [f"passed over: {line}" for line in found.passed_over]
-    notes += [f"resuming from {found.folder}", *_changed_versions(described.get("versions"))]
-    return Stopped(run_dir, lock, config, schedule, threads, SavedState(found.state), tuple(notes))
+    notes = [f"passed over: {line}" for line in snapshot.passed_over]
+    notes += [f"resuming from {snapshot.folder}", *_changed_versions(described.get("versions"))]
+    return Stopped(run_dir, lock, config, schedule, threads, SavedState(snapshot.state), tuple(notes))
 
 
 def _check_task(run_dir: Path, config: Config, schedule: Schedule, task: Task | None) -> None:

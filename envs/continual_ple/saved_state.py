@@ -118,15 +118,15 @@ def _set_layer_state(layer: Layer, state: Mapping[str, Any]) -> None:
         layer.checked_reset = layer.checked_step = layer.checked_data_reuse = True
 
 
-def _check_equal(found: Any, given: Any) -> None:
+def _check_equal(current: Any, given: Any) -> None:
     """Raise ValueError unless what was set comes back: a state of the wrong kind would fail later, in play."""
-    if isinstance(found, Mapping):
-        if not isinstance(given, Mapping) or set(found) != set(given):
-            raise ValueError(f"fields must be {', '.join(found)}")
-        for name in found:
-            _check_equal(found[name], given[name])
-    elif hasattr(found, "shape"):
-        if getattr(given, "dtype", None) != found.dtype or given.shape != found.shape or (given != found).any():
-            raise ValueError(f"an array must be {found.dtype} of shape {found.shape}")
-    elif found != given or (isinstance(found, int | float) and type(found) is not type(given)):
+    if isinstance(current, Mapping):
+        if not isinstance(given, Mapping) or set(current) != set(given):
+            raise ValueError(f"fields must be {', '.join(current)}")
+        for name in current:
+            _check_equal(current[name], given[name])
+    elif hasattr(current, "shape"):
+        if getattr(given, "dtype", None) != current.dtype or given.shape != current.shape or (given != current).any():
+            raise ValueError(f"an array must be {current.dtype} of shape {current.shape}")
+    elif current != given or (isinstance(current, int | float) and type(current) is not type(given)):
         raise ValueError(f"{shown(given)} is not possible")

@@ -123,7 +123,7 @@ def features(
     rows = np.empty((0, pixels.shape[1]), table.dtype)
     for layer in range(len(kernels)):
         kernel = kernels[layer]
-        found, places = find_distinct(numbers, kernel, strides[layer], factors[layer])
+        numbers_above, places = find_distinct(numbers, kernel, strides[layer], factors[layer])
         patches = np.empty((len(places), kernel[0], kernel[1], rows.shape[1]), table.dtype)
         if layer == 0:
             cut_pixels(pixels, table, places, patches)
@@ -131,7 +131,7 @@ def features(
             cut_rows(rows, numbers, places, patches)
         rows = np.dot(patches.reshape(len(places), -1), matrices[layer].T)
         add_bias_relu(rows.reshape((1, *rows.shape)), biases[layer])
-        numbers = found
+        numbers = numbers_above
     maps = np.empty((numbers.shape[0], rows.shape[1], numbers.shape[1], numbers.shape[2]), table.dtype)
     spread(rows, numbers, maps)
     return maps

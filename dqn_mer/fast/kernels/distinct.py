@@ -40,14 +40,14 @@ def find_distinct(
     """
     down = (numbers.shape[1] - kernel[0]) // stride[0] + 1
     across = (numbers.shape[2] - kernel[1]) // stride[1] + 1
-    found = np.empty((numbers.shape[0], down, across), np.int32)
-    _hash(numbers, factors[0], factors[1], stride[0], stride[1], found)
-    places, keys = np.empty((found.size, 3), np.int64), np.empty(found.size, np.int32)
+    patches = np.empty((numbers.shape[0], down, across), np.int32)
+    _hash(numbers, factors[0], factors[1], stride[0], stride[1], patches)
+    places, keys = np.empty((patches.size, 3), np.int64), np.empty(patches.size, np.int32)
     room = 1
-    while room < 2 * found.size:
+    while room < 2 * patches.size:
         room *= 2
-    count = _number(numbers, kernel, stride, found, np.full(room, -1, np.int32), keys, places)
-    return found, places[:count]
+    count = _number(numbers, kernel, stride, patches, np.full(room, -1, np.int32), keys, places)
+    return patches, places[:count]
 
 
 @compiled
@@ -76,7 +76,7 @@ def _number(
     numbers: Array,
     kernel: tuple[int, int],
     stride: tuple[int, int],
-    found: Array,
+    patches: Array,
     slots: Array,
     keys: Array,
     places: Array,
@@ -94,10 +94,10 @@ def _number(
         places: Places of the distinct patches; overwritten.
     """
     mask, count = slots.shape[0] - 1, 0
-    for example in range(found.shape[0]):
-        for y in range(found.shape[1]):
-            for x in range(found.shape[2]):
-                key, top, left = found[example, y, x], y * stride[0], x * stride[1]
+    for example in range(patches.shape[0]):
+        for y in range(patches.shape[1]):
+            for x in range(patches.shape[2]):
+                key, top, left = patches[example, y, x], y * stride[0], x * stride[1]
                 slot = (key ^ (key >> 16)) & mask
                 while slots[slot] >= 0:
                     known = slots[slot]
@@ -110,7 +110,7 @@ def _number(
                     slots[slot], keys[count] = count, key
                     places[count, 0], places[count, 1], places[count, 2] = example, top, left
                     count += 1
-                found[example, y, x] = slots[slot]
+                patches[example, y, x] = slots[slot]
     return count
 
 
