@@ -80,12 +80,12 @@ def main() -> None:
         for who in ("ours", "Stable-Baselines3"):
             command = [sys.executable, "-m", "benchmarks.memory", "--capacity", str(options.capacity)]
             done = subprocess.run([*command, "--side", f"{game}/{who}"], capture_output=True, text=True, check=True)
-            found = json.loads(done.stdout.splitlines()[-1])
+            measurement = json.loads(done.stdout.splitlines()[-1])
             row: dict[str, Any] = {"game": game, "who": who, "transitions": options.capacity}
-            row["MB"] = found["bytes"] / 1e6
-            row["bytes per transition"] = round(found["bytes"] / options.capacity)
-            row["peak RSS grown by, MB"] = found["grown"] / 1e6
-            row["sample of 16, µs"] = round(found["sample_us"])
+            row["MB"] = measurement["bytes"] / 1e6
+            row["bytes per transition"] = round(measurement["bytes"] / options.capacity)
+            row["peak RSS grown by, MB"] = measurement["grown"] / 1e6
+            row["sample of 16, µs"] = round(measurement["sample_us"])
             rows.append(row)
     report("memory", rows)
 

@@ -18,7 +18,7 @@ FORMER = {
 
 
 class FormerModule(ModuleType):
-    """A module that is no more: its documented names are looked up where they are now."""
+    """A module that no longer exists: its documented names are looked up where they are now."""
 
     def __getattr__(self, name: str) -> Any:
         """Return a documented name, with a warning that says where it is."""

@@ -40,7 +40,7 @@ class CrossEntropy:
             ``(classes,)`` in the dtype of ``outputs``.
 
         Raises:
-            IndexError: if there is no such class.
+            IndexError: if the label is no class.
         """
         if not 0 <= label < len(outputs):
             raise IndexError(f"label={label}: must be from 0 to {len(outputs) - 1}")

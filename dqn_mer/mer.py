@@ -33,10 +33,10 @@ def arrange_batches(parameters: MERParameters, num_draws: int, rng: np.random.Ge
     """Arrange one update's examples into its batches, in random order within each.
 
     Args:
-        parameters: of the update.
-        num_draws: rows drawn from memory, the same number for each batch: ``parameters.num_draws``, or fewer (down to
+        parameters: Parameters of the update.
+        num_draws: Rows drawn from memory, the same number for each batch: ``parameters.num_draws``, or fewer (down to
             0) while the memory holds less than a batch.
-        rng: gives the orders.
+        rng: Random generator for the orders.
 
     Returns:
         For each batch the rows of its examples in the order of learning. Row 0, the newest, is in every
@@ -59,7 +59,8 @@ class SequentialLearner(Protocol):
     """Learns examples one at a time: the inner loop of MER.
 
     Attributes:
-        optimizer: takes the steps, over the weights as one vector; all that a learner keeps between updates is in it.
+        optimizer: Takes the steps, over the weights as one vector; everything that a learner keeps between updates is
+            in it.
     """
 
     optimizer: Optimizer
@@ -71,9 +72,9 @@ class SequentialLearner(Protocol):
 
         Args:
             examples: ``(inputs, *targets)``.
-            batch: rows in the order of learning; a row may come more than once.
-            newest_boost: multiple of the learning rate on row 0.
-            reptile_rate: in [0, 1].
+            batch: Rows in the order of learning; a row may come more than once.
+            newest_boost: Multiple of the learning rate on row 0.
+            reptile_rate: Rate of the Reptile step, in [0, 1].
         """
 
 
@@ -81,11 +82,11 @@ class AutogradLearner:
     """The general inner loop: any model, loss and optimizer, one backward pass per example.
 
     Args:
-        weights: of the model that learns.
-        loss: per-example loss.
-        optimizer: over ``weights.vector``. Plain SGD is the published one. Adam or RMSprop keep their moments
-            from one example and one update to the next; the Reptile step moves the weights only, so the
-            moments keep describing the gradients met on the inner path.
+        weights: Weights of the model that learns.
+        loss: Per-example loss.
+        optimizer: Optimizer over ``weights.vector``. Plain SGD is the published one. Adam or RMSprop keep their moments
+            from one example and one update to the next; the Reptile step moves the weights only, so the moments keep
+            describing the gradients met on the inner path.
     """
 
     def __init__(self, weights: FlatWeights, loss: Loss, optimizer: Optimizer) -> None:
@@ -123,10 +124,10 @@ class MERUpdate:
     """MER's update of a model from its newest example and draws from memory.
 
     Args:
-        weights: of the model that learns.
-        learner: the inner loop, on the same weights.
-        parameters: which algorithm, with which sizes and rates.
-        rng: gives the order of the examples within a batch.
+        weights: Weights of the model that learns.
+        learner: Inner loop, on the same weights.
+        parameters: Algorithm, sizes and rates.
+        rng: Random generator for the order of the examples within a batch.
     """
 
     def __init__(
@@ -166,8 +167,8 @@ class MERUpdate:
         """Learn the examples in place: θ ← θ + γ (θ_after all batches − θ), Reptile with β after each batch.
 
         Args:
-            examples: the newest in row 0, then ``num_draws`` draws from memory; while it holds less than a batch there
-                may be fewer (or none), the same number for each batch. The code published with the paper draws
+            examples: Newest example in row 0, then ``num_draws`` draws from memory; while it holds less than a batch
+                there may be fewer (or none), the same number for each batch. The code published with the paper draws
                 ``min(batch_size, stored)`` for a batch.
 
         Raises:

@@ -30,7 +30,7 @@ class MERParameters(ReplayParameters):
     finite boost above 0.
 
     Raises:
-        ValueError: naming the field, if a value has no meaning.
+        ValueError: if a value has no meaning; the message names the field.
     """
 
     num_batches: Annotated[int, Range(1, 1_000, whole=True)] = 1

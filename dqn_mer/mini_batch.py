@@ -14,10 +14,10 @@ class MiniBatchUpdate:
     """Ordinary experience replay: one optimizer step on the mean loss over all examples.
 
     Args:
-        weights: of the model that learns.
-        loss: per-example loss.
-        optimizer: over ``weights.vector``.
-        batch_size: examples to draw from memory; the newest is one more.
+        weights: Weights of the model that learns.
+        loss: Per-example loss.
+        optimizer: Optimizer over ``weights.vector``.
+        batch_size: Examples to draw from memory; the newest is one more.
     """
 
     def __init__(self, weights: FlatWeights, loss: Loss, optimizer: Optimizer, batch_size: int) -> None:

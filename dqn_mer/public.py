@@ -1,4 +1,4 @@
-"""What the commands do, as functions for a program or a notebook."""
+"""The commands as functions for a program or a notebook."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def load_agent(path: Path | str, task: Task | None = None) -> saved_agent.SavedA
 
     Args:
         path: A run folder, whose latest checkpoint is taken, or one checkpoint folder.
-        task: What it was trained on, if that is none of the games.
+        task: Task that it was trained on, if that is none of the games.
 
     Raises:
         ValueError: if there is no sound checkpoint.
@@ -36,8 +36,8 @@ def evaluate(
 
     Args:
         path: A run folder, whose latest checkpoint is taken, or one checkpoint folder.
-        task: What it was trained on, if that is none of the games.
-        console: Where the table goes; nowhere by default.
+        task: Task that it was trained on, if that is none of the games.
+        console: Console that the table is printed on; none by default.
         options: Flags of the command: ``settings="easier"``, ``episodes=50``, ``seed=1``, ...
 
     Returns:
@@ -58,7 +58,7 @@ def compare(
     Args:
         runs: Run folders, or folders that hold some.
         out: Folder for the report.
-        console: Where the tables go; nowhere by default.
+        console: Console that the tables are printed on; none by default.
         options: Flags of the command: ``by="agent,learning_rate"``, ``baseline="dqn"``, ``overwrite=True``, ...
 
     Returns:

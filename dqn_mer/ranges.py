@@ -20,11 +20,11 @@ class Range:
     whole: bool = False
 
     def describe(self) -> str:
-        """Say what is allowed."""
+        """Return in words what is allowed."""
         return f"{'a whole number' if self.whole else 'a number'} {self.span()}"
 
     def span(self) -> str:
-        """Say from where to where."""
+        """Return in words the lowest and the highest number."""
         low, high = (f"{end:,}" if isinstance(end, int) else f"{end:g}" for end in (self.low, self.high))
         return f"from {low} to {high}"
 

@@ -27,14 +27,15 @@ class ReptileEvery:
         model: Any module, on any device and of any floating dtypes; make the hook once its weights are on their device.
             A parameter that two layers share is moved once.
         every: Optimizer steps between Reptile steps, at least 1.
-        rate: Reptile rate, from 0 to 1. With 1 the hook has no effect, bit for bit; with 0 every Reptile step restores
-            the weights exactly.
+        rate: Reptile rate, from 0 to 1. With 1 the hook has no effect: training is bit-identical without it. With 0
+            every Reptile step restores the weights exactly.
 
     Attributes:
         steps: Calls of `step` since the start.
 
     Raises:
-        ValueError: naming the argument, if it is out of range, or if the model has no floating parameters.
+        ValueError: if an argument is out of range, or the model has no floating parameters; the message names the
+            argument.
 
     >>> model = nn.Linear(1, 1, bias=False)
     >>> before = model.weight.item()
@@ -61,7 +62,7 @@ class ReptileEvery:
 
     @torch.no_grad()
     def step(self) -> bool:
-        """Count an optimizer step, and take the Reptile step if it is due; returns whether it was."""
+        """Count an optimizer step, and take the Reptile step if it is due; return whether it was."""
         self.steps += 1
         if self.steps % self.every:
             return False

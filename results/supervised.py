@@ -68,15 +68,15 @@ def specs(runs: Path, seeds: str, jobs: int, data: Path | None) -> list[RunSpec]
 
 def finished(wanted: Sequence[RunSpec]) -> list[Run]:
     """Return the outcomes of the runs that are finished, and what their folders say."""
-    found = []
+    runs = []
     for spec in wanted:
         path = spec.run_dir / "summary.json"
         if path.is_file():
             summary = json.loads(path.read_text())
             described = json.loads((spec.run_dir / "config.json").read_text())
             outcome = Outcome(spec, summary["metrics"], summary["wall_s"])
-            found.append((outcome, {**described, "summary": summary, "cosines": cosines(spec.run_dir)}))
-    return found
+            runs.append((outcome, {**described, "summary": summary, "cosines": cosines(spec.run_dir)}))
+    return runs
 
 
 def cosines(run_dir: Path) -> dict[str, float]:

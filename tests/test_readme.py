@@ -35,9 +35,9 @@ def blocks(language: str, page: str = "README.md") -> list[str]:
 
 
 def words_after(prefix: str) -> list[list[str]]:
-    found = [shlex.split(line[len(prefix) :], comments=True) for line in COMMANDS if line.startswith(prefix)]
-    assert found
-    return found
+    commands = [shlex.split(line[len(prefix) :], comments=True) for line in COMMANDS if line.startswith(prefix)]
+    assert commands
+    return commands
 
 
 @pytest.mark.parametrize("words", words_after("python train.py"), ids=" ".join)

@@ -32,10 +32,10 @@ def describe_network(
     """Return the `network_spec` of an agent for an environment.
 
     Args:
-        config: of the run.
-        env: with Box observations and Discrete actions.
-        probabilities: of a random action, ``(actions,)``; all the same by default.
-        network: builds the network of an agent that learns, if a user's function does.
+        config: Configuration of the run.
+        env: Environment with Box observations and Discrete actions.
+        probabilities: Probability of each action in random play, ``(actions,)``; all the same by default.
+        network: User's function that builds the network of an agent that learns, if there is one.
 
     Raises:
         ValueError: if the spaces are of another kind.
@@ -62,11 +62,11 @@ def build_agent(
     """Build the agent for an environment with Box observations and Discrete actions.
 
     Args:
-        config: of the run.
-        env: to act in.
-        streams: of the run.
-        probabilities: of a random action, ``(actions,)``; all the same by default.
-        network: as in `describe_network`.
+        config: Configuration of the run.
+        env: Environment to act in.
+        streams: Random generators of the run.
+        probabilities: Probability of each action in random play, ``(actions,)``; all the same by default.
+        network: User's function, as in `describe_network`.
 
     Raises:
         ValueError: if the agent is unknown, the spaces are of another kind, or the user's function builds no Q-network.
@@ -85,7 +85,7 @@ def build_agent(
 
 
 def build_exploration(config: Config, probabilities: NDArray[np.float64], streams: Streams) -> Exploration:
-    """Return ε-greedy exploration with the task's odds for a random action; who does not learn only explores."""
+    """Return ε-greedy exploration with the task's odds for a random action; one that never learns only explores."""
     return Exploration(EpsilonSchedule(_as_it_learns(config)), probabilities, streams.exploration)
 
 

@@ -1,4 +1,4 @@
-"""Deep Q-learning: the agent whose replay step is handed in."""
+"""Deep Q-learning: the agent, which is given its memory and its replay step."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class ReplayUpdate(Protocol):
     """Transitions to draw from memory for one update."""
 
     def update(self, examples: Examples) -> None:
-        """Learn from the newest example (row 0) and the draws, in place; or from the draws alone, if so made."""
+        """Learn from the newest example (row 0) and the draws, in place; without ``newest``, from the draws alone."""
 
     def get_state(self) -> State:
         """Return what is kept from update to update, without the weights."""
@@ -41,24 +41,24 @@ class ReplayUpdate(Protocol):
 class DQNAgent:
     """DQN (Mnih et al., 2015) with updates from the newest transition and draws from memory, one a frame by default.
 
-    With `MERUpdate` over a reservoir this is Algorithm 8, DQN-MER; with `MiniBatchUpdate` it is DQN with
-    ordinary replay. Nothing else differs, and the agent is never told which setting is on.
+    With `MERUpdate` over a reservoir this is Algorithm 8, DQN-MER; with `MiniBatchUpdate` it is DQN with ordinary
+    replay. Nothing else differs, and the agent is never told which setting is on.
 
     Args:
-        online: weights of the network that acts and learns.
-        target: weights of a network of the same form; overwritten with the online weights at once, and
-            after that only every ``target_sync_frames``, or ``target_sync_episodes``.
-        replay: the replay step, on the online weights.
-        memory: drawn from before each update; the newest transition is added after it, unless ``settings.newest`` is
-            off: then it is added first, and may be drawn as any other.
-        rng: draws from memory.
-        settings: discount, periods and which transitions are learned.
+        online: Weights of the network that acts and learns.
+        target: Weights of a network of the same form; overwritten with the online weights at once, and after that only
+            every ``target_sync_frames``, or ``target_sync_episodes``.
+        replay: Replay step, on the online weights.
+        memory: Memory that is drawn from before each update. The newest transition is added after the update; if
+            ``settings.newest`` is off, it is added before the update and may be drawn like any other.
+        rng: Random generator for drawing from memory.
+        settings: Discount, periods and which transitions are learned.
 
     Attributes:
-        frames: environment frames so far.
-        episodes: training episodes that have ended so far, terminated or truncated.
-        updates: replay updates so far.
-        target_syncs: copies into the target network so far.
+        frames: Environment frames so far.
+        episodes: Training episodes that have ended so far, terminated or truncated.
+        updates: Replay updates so far.
+        target_syncs: Copies into the target network so far.
     """
 
     def __init__(
@@ -97,10 +97,10 @@ class DQNAgent:
         """Learn from the newest transition, then remember it.
 
         Args:
-            transition: what the environment just did; its reward is raw.
-            measure: also return statistics of the first update; costs about one more mini-batch.
-            truncated: whether the step ended its episode without terminating it.
-            frames: environment frames that the step took, at least 1.
+            transition: Latest step of the environment, with its raw reward.
+            measure: Whether to return statistics of the first update; costs about one more mini-batch.
+            truncated: Whether the step ended its episode without terminating it.
+            frames: Environment frames that the step took, at least 1.
 
         Returns:
             Statistics if they were asked for and an update was made, else None.
@@ -155,13 +155,13 @@ class DQNAgent:
         """Resume from what `get_state` of an agent made the same way gave.
 
         Raises:
-            StateError: if it does not fit; then the agent is of no more use.
+            StateError: if it does not fit; the agent is then unusable.
         """
         with saved:
             for name, weights in (("online", self.online), ("target", self.target)):
                 weights.load(torch.from_numpy(saved.array(name, np.float32, tuple(weights.vector.shape))))
             self.frames = saved.whole("frames")
-            # Of before episodes were counted: nothing depended on them.
+            # A state from before episodes were counted: nothing depended on them.
             self.episodes = saved.whole("episodes", high=self.frames) if "episodes" in saved else 0
             self.updates = saved.whole("updates", high=self.frames * self.settings.updates_per_frame)
             self.target_syncs = saved.whole("target_syncs", high=self.frames)
@@ -187,8 +187,8 @@ class DQNAgent:
         greedy actions are those of the weights before the update.
 
         Args:
-            batch: the transitions.
-            next_q: Q̂(s', ·) of them, if it is known.
+            batch: Transitions to learn.
+            next_q: Q̂(s', ·) of the transitions, ``(n, actions)``, if it is known.
         """
         observations, actions, rewards, terminated = (
             torch.from_numpy(part).to(self.device)

@@ -1,7 +1,7 @@
 """Where the examples of an update come from: the newest transition, draws from memory, and Q̂'s values of them.
 
-What an update draws depends on the memory as the step before left it, and Q̂ moves only every so many frames, so both
-are known one update ahead: `DrawsAhead` has a second core compute them during this update. That core is used only if
+What an update draws depends on the memory as the step before left it, and Q̂ moves only once in a while, so both are
+known one update ahead: `DrawsAhead` has a second core compute them during this update. That core is used only if
 PyTorch has left one; without it the same values are computed in turn, bit-identical.
 """
 
@@ -106,12 +106,12 @@ class DrawsAhead(Draws):
 
     def _values(self, batch: TransitionBatch) -> Tensor:
         """Return Q̂(s', ·) of the rows from 1 on."""
-        with torch.no_grad():  # each thread has its own such mode
+        with torch.no_grad():  # the mode holds for one thread
             return self.ahead_q(torch.from_numpy(batch.next_observations[1:]))
 
 
 def pays_ahead(weights: FlatWeights) -> bool:
-    """Whether a forward pass is slow enough on the CPU to be worth a second thread."""
+    """Return whether a forward pass is slow enough on the CPU to be worth a second thread."""
     return weights.vector.device.type == "cpu" and weights.vector.numel() >= LARGE_WEIGHTS
 
 

@@ -13,16 +13,16 @@ from dqn_mer.storage.state import SavedState, State
 
 
 class EfficientMERUpdate:
-    """Every ``reptile_every_updates`` updates, go back to ``before + rate * (now - before)``.
+    """Every ``reptile_every_updates`` updates, move the weights back to ``before + rate * (now - before)``.
 
-    ``before`` is what the last such step left, at first the initial weights. Between the steps the inner updates
+    ``before`` is what the last of these steps left, at first the initial weights. Between the steps the inner updates
     continue undisturbed, so that this costs next to nothing; over mini-batch replay it is the published algorithm. An
     optimizer's moments are left as they are, as in the authors' code.
 
     Args:
-        weights: of the model that learns.
-        inner: the replay step, on the same weights.
-        parameters: k and the Reptile rate; a rate of 1 is ``inner`` alone, bit for bit.
+        weights: Weights of the model that learns.
+        inner: Replay step, on the same weights.
+        parameters: Period k and Reptile rate; a rate of 1 is bit-identical to ``inner`` alone.
     """
 
     def __init__(self, weights: FlatWeights, inner: ReplayUpdate, parameters: EfficientMERParameters) -> None:

@@ -13,7 +13,7 @@ class EpsilonSchedule:
     """ε falling linearly over the first ``epsilon_decay_frames`` frames.
 
     Args:
-        parameters: ε at first and after the decay, and the decay's length.
+        parameters: Values of ε at first and after the decay, and the decay's length in frames.
 
     >>> schedule = EpsilonSchedule(ExplorationParameters(epsilon_end=0.1, epsilon_decay_frames=10))
     >>> [schedule.at(frame) for frame in (0, 5, 10, 99)]
@@ -35,9 +35,9 @@ class Exploration:
     """ε-greedy exploration with given odds for the random action.
 
     Args:
-        schedule: of ε.
-        probabilities: of each action when exploring, ``(actions,)``, summing to 1.
-        rng: its own generator.
+        schedule: Schedule of ε.
+        probabilities: Probability of each action when exploring, ``(actions,)``, summing to 1.
+        rng: Random generator for exploration.
     """
 
     def __init__(self, schedule: EpsilonSchedule, probabilities: NDArray[np.float64], rng: np.random.Generator) -> None:

@@ -13,16 +13,16 @@ from dqn_mer.storage.state import SavedState, State
 
 
 class HareTortoiseUpdate:
-    """The tortoise follows the hare after every update; every ``hare_reset_updates`` the hare goes back to it.
+    """The tortoise follows the hare after every update; every ``hare_reset_updates`` the hare is reset to it.
 
     The hare is the model itself: it learns and, here, also acts and is evaluated. The tortoise is an exponential moving
     average of it: ``tortoise + rate * (hare - tortoise)``. A reset leaves an optimizer's moments as they are, as in the
     authors' code.
 
     Args:
-        weights: of the model that learns, the hare.
-        inner: the replay step, on the same weights.
-        parameters: rate of the tortoise and period of the resets; a rate of 1 is ``inner`` alone, bit for bit.
+        weights: Weights of the model that learns, the hare.
+        inner: Replay step, on the same weights.
+        parameters: Rate of the tortoise and period of the resets; a rate of 1 is bit-identical to ``inner`` alone.
     """
 
     def __init__(self, weights: FlatWeights, inner: ReplayUpdate, parameters: HareTortoiseParameters) -> None:

@@ -1,4 +1,4 @@
-"""What one update looked like: loss, values, gradient and step, measured beside it without changing it."""
+"""Statistics of one update: loss, values, gradient and step, measured beside it without changing it."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from dqn_mer.networks.weights import FlatWeights
 
 
 class LearningStatistics(NamedTuple):
-    """What one update looked like, measured on its examples with the weights before it."""
+    """Statistics of one update, measured on its examples with the weights before it."""
 
     loss: float
     td_error: float
@@ -26,13 +26,13 @@ class LearningStatistics(NamedTuple):
 def measured_update(
     online: FlatWeights, loss: Loss, examples: Examples, update: Callable[[Examples], None]
 ) -> LearningStatistics:
-    """Make an update and return what it looked like; costs about one more mini-batch.
+    """Make an update and return its statistics; costs about one more mini-batch.
 
     Args:
         online: Weights that learn; their gradient is overwritten.
         loss: Per-example loss.
         examples: Observations, actions and TD targets of the update.
-        update: Learns them, in place.
+        update: Function that learns the examples, in place.
     """
     observations, actions, targets = examples
     before = online.snapshot()

@@ -23,11 +23,11 @@ from dqn_mer.networks.weights import FlatWeights
 
 
 class Parts(NamedTuple):
-    """What there is when an agent's memory and replay step are made.
+    """What an agent's memory and replay step are made from.
 
     Attributes:
         config: Configuration of the run.
-        options: The agent's own options: an instance of the dataclass that it was registered with.
+        options: Options of the agent: an instance of the dataclass that it was registered with.
         space: Observations of the environment.
         weights: Weights of the network that acts and learns.
         optimizer: Takes the steps, over the weights as one vector.

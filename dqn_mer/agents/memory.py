@@ -1,4 +1,4 @@
-"""Memories of transitions: a reservoir over all that was seen, and the last ones seen (FIFO)."""
+"""Memories of transitions: a reservoir over all transitions seen, and the last ones seen (FIFO)."""
 
 from __future__ import annotations
 
@@ -36,23 +36,24 @@ class TransitionBatch(NamedTuple):
     terminated: NDArray[np.bool_]
 
     def set_row(self, row: int, transition: Transition) -> None:
-        """Put a transition into a row, over what was there."""
+        """Put a transition into a row, overwriting the row."""
         columns: tuple[NDArray[Any], ...] = self
         for column, value in zip(columns, transition, strict=True):
             column[row] = value
 
 
 class Memory:
-    """Transitions in slots: typed arrays, and an `ObservationStore`; what happens when full is for the subclass to say.
+    """Transitions in slots: typed arrays, and an `ObservationStore`; a subclass decides what happens when it is full.
 
     Args:
-        capacity: M, transitions kept at most; at least 1.
-        observation_shape: of one observation; three axes or more mean images: stacked frames, oldest first, or others.
-        observation_dtype: of the observations.
+        capacity: Largest number of transitions that are kept (M), at least 1.
+        observation_shape: Shape of one observation; three axes or more mean images: stacked frames, oldest first, or
+            others.
+        observation_dtype: NumPy dtype of the observations.
 
     Attributes:
-        seen: transitions added since the start.
-        frames: environment frames that they took; as many as transitions unless frames are skipped.
+        seen: Transitions added since the start.
+        frames: Environment frames that the transitions took; equal to their number unless frames are skipped.
         born: ``(capacity,)`` int64, the count of frames when each kept transition was added, from 1; 0 if empty.
 
     Raises:
@@ -135,11 +136,11 @@ class Memory:
 
     @property
     def nbytes(self) -> int:
-        """The size of everything kept now, in bytes."""
+        """Size of everything kept now, in bytes."""
         return self.capacity * COLUMN_BYTES + self.store.nbytes
 
     def ages(self) -> NDArray[np.int64]:
-        """Return how many frames ago each kept transition was added, ``(len(self),)``; 0 is the newest."""
+        """Return the age in frames of each kept transition, ``(len(self),)``; 0 is the newest."""
         return self.frames - self.born[: len(self)]
 
     def get_state(self) -> State:
@@ -152,11 +153,11 @@ class Memory:
         """Resume from what `get_state` of a memory made the same way gave, in an empty memory.
 
         Raises:
-            StateError: if it does not fit; then the memory is of no more use.
+            StateError: if it does not fit; the memory is then unusable.
         """
         with saved:
             self.seen = saved.whole("seen")
-            # Of before there was frame skip: a transition was a frame.
+            # A state from before there was frame skip: a transition was a frame.
             self.frames = saved.whole("frames", low=self.seen) if "frames" in saved else self.seen
             used = len(self)
             for name in COLUMNS:
@@ -182,10 +183,10 @@ class ReservoirMemory(Memory):
     """Keeps a uniform sample of all transitions seen, by `ReservoirSlots`.
 
     Args:
-        capacity: as in `Memory`.
-        observation_shape: as in `Memory`.
-        observation_dtype: as in `Memory`.
-        rng: decides what is kept.
+        capacity: As in `Memory`.
+        observation_shape: As in `Memory`.
+        observation_dtype: As in `Memory`.
+        rng: Random generator that decides what is kept.
     """
 
     def __init__(
@@ -216,10 +217,10 @@ def largest_bytes(
     """Return the size in bytes that a memory cannot exceed, without making it.
 
     Args:
-        capacity: as in `Memory`.
-        observation_shape: as in `Memory`.
-        observation_dtype: as in `Memory`.
-        moving: whether observations are stacks of frames, each the one before it moved on by a frame.
+        capacity: As in `Memory`.
+        observation_shape: As in `Memory`.
+        observation_dtype: As in `Memory`.
+        moving: Whether observations are stacks of frames, each the one before it moved on by a frame.
 
     >>> largest_bytes(50_000, (8,), np.dtype(np.float32)) / 1e6
     4.25

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from dqn_mer.storage.state import SavedState, State, StateError
 
 BLOCK_OVERHEAD_BYTES = 8 + 33
-"""Of a compressed block: its place in the list and Python's header."""
+"""Bytes of a compressed block besides its content: its place in the list and Python's header."""
 
 
 class ObservationStore(Protocol):
@@ -19,7 +19,7 @@ class ObservationStore(Protocol):
 
     @property
     def nbytes(self) -> int:
-        """The size of what is kept now, in bytes."""
+        """Size of what is kept now, in bytes."""
 
     def write(self, slot: int, observation: NDArray[Any], next_observation: NDArray[Any]) -> None:
         """Keep the two observations of one transition."""
@@ -42,12 +42,12 @@ class PairStore:
 
     @property
     def nbytes(self) -> int:
-        """The size of what is kept, in bytes."""
+        """Size of what is kept, in bytes."""
         return self.pairs.nbytes
 
     @staticmethod
     def largest_bytes(capacity: int, shape: tuple[int, ...], dtype: np.dtype[Any], moving: bool = False) -> int:
-        """Return the size of a store in bytes, whatever moves."""
+        """Return the size of a store in bytes, whether or not stacks move."""
         return capacity * 2 * int(np.prod(shape)) * dtype.itemsize
 
     def write(self, slot: int, observation: NDArray[Any], next_observation: NDArray[Any]) -> None:
@@ -84,14 +84,14 @@ class StackStore:
         self.depth, self.frame_shape = shape[0], shape[1:]
         self.dtype = dtype
         self.capacity = capacity
-        self.blocks: list[bytes] = []  # as long as slots are in use: a file may say of a capacity what it likes
+        self.blocks: list[bytes] = []  # one for each slot in use: the capacity in a file may be any number
         self.frame_bytes = 0
         self._compressor = zstandard.ZstdCompressor(level=1)
         self._decompressor = zstandard.ZstdDecompressor()
 
     @property
     def nbytes(self) -> int:
-        """The size of what is kept now, in bytes."""
+        """Size of what is kept now, in bytes."""
         return self.frame_bytes + self.capacity * BLOCK_OVERHEAD_BYTES
 
     @staticmethod
@@ -99,10 +99,10 @@ class StackStore:
         """Return the size in bytes that a full store cannot exceed: that of frames that do not compress.
 
         Args:
-            capacity: transitions.
-            shape: of an observation.
-            dtype: of an observation.
-            moving: whether each stack is the one before it moved on by a frame.
+            capacity: Largest number of transitions.
+            shape: Shape of an observation.
+            dtype: NumPy dtype of the observations.
+            moving: Whether each stack is the one before it moved on by a frame.
         """
         raw = (shape[0] + 1 if moving else 2 * shape[0]) * int(np.prod(shape[1:])) * dtype.itemsize
         return capacity * (raw + raw // 256 + 64 + BLOCK_OVERHEAD_BYTES)

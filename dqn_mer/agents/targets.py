@@ -19,7 +19,7 @@ def td_targets(
         rewards: ``(n,)`` float32.
         terminated: ``(n,)`` bool. Truncation is not termination: a truncated state has a future.
         next_q: Q̂(s', ·) of the target network, ``(n, actions)``.
-        discount: γ of reinforcement learning, in [0, 1].
+        discount: Discount γ of reinforcement learning, in [0, 1].
         selecting_q: Q-values ``(n, actions)`` that choose a* (double Q-learning); ``next_q`` by default.
 
     Returns:

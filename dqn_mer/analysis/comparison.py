@@ -1,4 +1,4 @@
-"""Groups of runs, and what there is to compare between them."""
+"""Groups of runs, and how they compare."""
 
 from __future__ import annotations
 
@@ -60,17 +60,17 @@ class Comparison:
 
     @property
     def schedule(self) -> Schedule:
-        """The schedule that all runs were trained on."""
+        """Schedule that all runs were trained on."""
         return self.groups[0].runs[0].schedule
 
     @property
     def order(self) -> tuple[int, ...]:
-        """The setting trained on in each segment that the runs reached."""
+        """Index of the setting trained on in each segment that the runs reached."""
         return self.groups[0].runs[0].order
 
     @property
     def parameter(self) -> str:
-        """The game parameter that the settings vary."""
+        """Name of the game parameter that the settings vary."""
         run = self.groups[0].runs[0]
         names = run.schedule.settings[0].parameters
         if len(names) == 1:
@@ -87,7 +87,7 @@ class Comparison:
 
     @property
     def every_setting(self) -> tuple[Setting, ...]:
-        """The settings of the schedule, then the others."""
+        """Settings of the schedule, then the others."""
         return self.schedule.settings + self.unseen
 
     def last_scores(self, group: Group) -> dict[str, FloatArray]:
@@ -97,9 +97,9 @@ class Comparison:
             for index, setting in enumerate(self.schedule.settings)
         }
         for setting in self.unseen:
-            found = [run.unseen[setting.name] for run in group.runs if setting.name in run.unseen]
-            if found:
-                scores[setting.name] = np.array(found)
+            unseen_scores = [run.unseen[setting.name] for run in group.runs if setting.name in run.unseen]
+            if unseen_scores:
+                scores[setting.name] = np.array(unseen_scores)
         return scores
 
     def curves(self, group: Group) -> FloatArray:
@@ -178,7 +178,7 @@ def _segments(schedule: Schedule) -> Schedule:
 
 
 def _remarks(groups: Sequence[Group], by: Sequence[str]) -> Iterator[str]:
-    """Yield what makes the groups no fair comparison."""
+    """Yield the reasons why the groups are no fair comparison."""
     seeds = {group.label: [int(run.config["seed"]) for run in group.runs] for group in groups}
     for label, numbers in seeds.items():
         twice = sorted(seed for seed, count in Counter(numbers).items() if count > 1)
@@ -192,13 +192,13 @@ def _remarks(groups: Sequence[Group], by: Sequence[str]) -> Iterator[str]:
         if any(run.schedule.interleave_frames for run in group.runs):
             yield f"{group.label} trained on all settings in turn all the time: bars, borders and rows are not its own."
     if len({tuple(numbers) for numbers in seeds.values()}) > 1:
-        told = "; ".join(f"{label}: {_listed(numbers)}" for label, numbers in seeds.items())
-        yield f"Groups have different seeds ({told})."
+        listing = "; ".join(f"{label}: {_listed(numbers)}" for label, numbers in seeds.items())
+        yield f"Groups have different seeds ({listing})."
     yield from _field_remarks(groups, {*by, "seed", "game", *_rates_in_labels(groups, by)})
 
 
 def _rates_in_labels(groups: Sequence[Group], by: Sequence[str]) -> tuple[str, ...]:
-    """Return the Reptile rates if the labels already say all in which they differ: that some runs have no Reptile."""
+    """Return the Reptile rates if the labels say everything in which they differ: that some runs have no Reptile."""
     configs = [run.config for group in groups for run in group.runs if run.config["agent"] == "dqn-mer"]
     rates = {tuple(config[rate] for rate in REPTILE_RATES) for config in configs if _takes_reptile_steps(config)}
     return REPTILE_RATES if "agent" in by and len(rates) <= 1 else ()
@@ -206,11 +206,11 @@ def _rates_in_labels(groups: Sequence[Group], by: Sequence[str]) -> tuple[str, .
 
 def _field_remarks(groups: Sequence[Group], expected: set[str]) -> Iterator[str]:
     """Yield the fields, and the commits, in which runs differ beyond what makes the groups."""
-    told = {group.label: [{**run.config, "commit": run.commit} for run in group.runs] for group in groups}
-    everything = [config for configs in told.values() for config in configs]
+    configs_by_label = {group.label: [{**run.config, "commit": run.commit} for run in group.runs] for group in groups}
+    everything = [config for configs in configs_by_label.values() for config in configs]
     names = {
         name
-        for configs in told.values()
+        for configs in configs_by_label.values()
         for config in configs
         for other in (everything[0], configs[0])  # of the own agent too, whose options the first may not read
         for name in config_differences(other, config, expected)
@@ -218,7 +218,7 @@ def _field_remarks(groups: Sequence[Group], expected: set[str]) -> Iterator[str]
     for name in sorted(names):
         values = {
             label: list(dict.fromkeys(json.dumps(config.get(name)).strip('"') for config in configs))
-            for label, configs in told.items()
+            for label, configs in configs_by_label.items()
         }
         yield f"Runs differ in {name}: " + "; ".join(f"{label}: {', '.join(has)}" for label, has in values.items())
 

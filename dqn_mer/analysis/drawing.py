@@ -1,4 +1,4 @@
-"""What the figures of a comparison are drawn with: panels, styles, bands, heat maps, legends, and rows of numbers."""
+"""Drawing of a comparison's figures: panels, styles, bands, heat maps, legends, and rows of numbers."""
 
 from __future__ import annotations
 
@@ -34,10 +34,10 @@ class Exhibit:
     """A figure with its numbers.
 
     Attributes:
-        title: heading in the report.
-        caption: what is to be seen, in plain words.
-        figure: as drawn.
-        rows: the numbers, one dictionary with the same keys each.
+        title: Heading in the report.
+        caption: Explanation of the figure, in plain words.
+        figure: Figure as drawn.
+        rows: Numbers of the figure, one dictionary with the same keys each.
     """
 
     title: str
@@ -47,7 +47,7 @@ class Exhibit:
 
 
 def style(group: Group) -> dict[str, Any]:
-    """Return how a group's lines are drawn: colour, dashes and marker each tell it from the others."""
+    """Return how a group's lines are drawn: colour, dashes and marker each distinguish it from the others."""
     place = group.style
     return {
         "color": COLOURS[place % len(COLOURS)],
@@ -77,10 +77,10 @@ def heat_maps(
     """Draw a heat map for each group, all in the same colours.
 
     Args:
-        comparison: Whose settings the columns are.
+        comparison: Comparison whose settings are the columns.
         maps: Groups with the values of their cells, each of shape (rows, settings); a cell that is NaN stays empty.
         rows: Index of each row's setting.
-        label: What the colours stand for.
+        label: Meaning of the colours.
         square: Whether the cells are square, rather than flat and filling their panel.
     """
     ticks = [short_name(comparison, setting) for setting in comparison.schedule.settings]
@@ -123,7 +123,7 @@ def draw_band(panel: Axes, group: Group, times: FloatArray, estimate: Estimate) 
 
 
 def legend_label(group: Group) -> str:
-    """Return what a legend says of a group."""
+    """Return the text of a group in a legend."""
     return figure_text(f"{group.label} (n={len(group.runs)})")
 
 
@@ -136,14 +136,14 @@ def legend(figure: Figure, panel: Axes) -> None:
 
 
 def short_name(comparison: Comparison, setting: Setting) -> str:
-    """Return what tells a setting from the others in few letters, for a figure."""
+    """Return a short name, in few letters, that distinguishes a setting from the others in a figure."""
     if set(setting.parameters) == {comparison.parameter}:
         return f"{setting.parameters[comparison.parameter]:g}"
     return figure_text(setting.name)
 
 
 def estimate_columns(estimate: Iterable[Any], runs: int, of: str = "score", digits: int = 4) -> dict[str, Any]:
-    """Return an estimate of something, over so many runs, as columns of an exhibit's rows."""
+    """Return an estimate over ``runs`` runs as columns of an exhibit's rows."""
     value, low, high = (round(float(part), digits) for part in estimate)
     return {"runs": runs, of: value, "low": low, "high": high}
 

@@ -71,7 +71,7 @@ def gradient_dots(model: nn.Module, loss: Loss, examples: tuple[Tensor, ...]) ->
 
 
 class DenseUse(NamedTuple):
-    """A dense layer with what it got, ``(n, features)``, and what it returned, ``(n, outputs)``."""
+    """A dense layer with its inputs, ``(n, features)``, and its outputs, ``(n, outputs)``."""
 
     layer: nn.Linear
     inputs: Tensor
@@ -177,5 +177,5 @@ def pair_means(values: NDArray[np.float64], groups: Sequence[int] | NDArray[np.i
 
 
 def _mean(values: NDArray[np.float64]) -> float:
-    there = values[~np.isnan(values)]
-    return float(there.mean()) if there.size else float("nan")
+    known = values[~np.isnan(values)]
+    return float(known.mean()) if known.size else float("nan")

@@ -35,7 +35,8 @@ def learning_curves(
 ) -> Figure:
     """Draw the evaluation score over training, one panel for each setting.
 
-    Dashed: the setting changes. Shaded: training on the panel's setting; the last segment lasts to the run's end.
+    Dashed lines mark changes of the setting; shading marks training on the panel's setting. The last segment lasts to
+    the run's end.
 
     Args:
         frames: Frames of the evaluations, strictly increasing, of shape (n,).
@@ -47,7 +48,7 @@ def learning_curves(
         caption: Line below it, such as agent, game and seed.
 
     Raises:
-        ValueError: If the shapes do not fit, or frames do not increase.
+        ValueError: if the shapes do not fit, or frames do not increase.
     """
     times, curves = checked_curves(frames, scores)
     if curves.shape[1] != len(setting_names):
@@ -86,7 +87,7 @@ def save_learning_curves(
     """Draw `learning_curves` of a run folder's evaluations.csv, write learning_curves.png there, return its path.
 
     Raises:
-        ValueError: If there is no evaluations.csv, or it does not hold one score for each frame and setting.
+        ValueError: if there is no evaluations.csv, or it does not hold one score for each frame and setting.
     """
     frames, scores = read_evaluations(run_dir / "evaluations.csv", len(setting_names))
     picture = io.BytesIO()

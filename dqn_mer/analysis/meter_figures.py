@@ -35,13 +35,13 @@ NO_SETTING = -1
 
 
 class Measured(NamedTuple):
-    """What the meter found in all runs of a group.
+    """The meter's measurements in all runs of a group.
 
     Attributes:
-        group: the runs.
-        frames: at which all of them were measured, of shape (n,), at least one.
-        cosines: mean cosine between the gradients of two examples, by their settings, of shape (runs, n, settings,
-            settings); NaN where the memory held no such pair.
+        group: Group of the runs.
+        frames: Frames at which all runs were measured, of shape (n,), at least one.
+        cosines: Mean cosine between the gradients of two examples, by their settings, of shape (runs, n, settings,
+            settings); NaN where the memory held no pair of them.
     """
 
     group: Group
@@ -53,7 +53,7 @@ def read_interference(path: Path, names: Sequence[str]) -> tuple[IntArray, Float
     """Read a run's interference.csv: frames, of shape (n,), and cosines, of shape (n, settings, settings).
 
     Raises:
-        ValueError: in one line that names the file, if it is not one of these settings' measurements.
+        ValueError: if the file does not hold measurements on these settings; the message names it.
     """
     place_of = {text: place for place, name in enumerate(names) for text in (name, csv_cell(name))}
     times, firsts, seconds, values = array("q"), array("q"), array("q"), array("d")
@@ -85,7 +85,7 @@ def _place(place_of: Mapping[str, int], name: str) -> int:
 def measured(comparison: Comparison) -> list[Measured]:
     """Return the measurements of every group whose runs have some at the same frames."""
     names = [setting.name for setting in comparison.schedule.settings]
-    found = []
+    measurements = []
     for group in comparison.groups:
         if not all(RunReader(run.path).has(FILE) for run in group.runs):
             continue  # of an earlier version, or brought here without it
@@ -94,26 +94,26 @@ def measured(comparison: Comparison) -> list[Measured]:
         for frames, _ in runs[1:]:
             common = np.intersect1d(common, frames)
         if common.size:
-            found.append(Measured(group, common, np.stack([c[np.isin(f, common)] for f, c in runs])))
-    return found
+            measurements.append(Measured(group, common, np.stack([c[np.isin(f, common)] for f, c in runs])))
+    return measurements
 
 
 def interference_curves(comparison: Comparison) -> Exhibit | None:
     """Draw the cosine between two examples' gradients over training, within a setting and between settings."""
-    found = measured(comparison)
-    if not found:
+    measurements = measured(comparison)
+    if not measurements:
         return None
     own = np.eye(len(comparison.schedule.settings), dtype=bool)
     figure, panels = panel_grid(2, width=5.2, height=2.6)
     rows: list[dict[str, Any]] = []
     for panel, pairs, cells in zip(panels, ("of one setting", "of two settings"), (own, ~own), strict=True):
-        for group, frames, cosines in found:
+        for group, frames, cosines in measurements:
             curves = _mean(cosines[..., cells])
-            there = ~np.isnan(curves).any(axis=0)
-            if there.any():
-                estimate = interquartile_estimate(curves[:, there])
-                draw_band(panel, group, frames[there] / 1000, estimate)
-                rows += curve_rows(group, {"pairs": pairs}, frames[there], estimate, "cosine", digits=6)
+            measured_frames = ~np.isnan(curves).any(axis=0)
+            if measured_frames.any():
+                estimate = interquartile_estimate(curves[:, measured_frames])
+                draw_band(panel, group, frames[measured_frames] / 1000, estimate)
+                rows += curve_rows(group, {"pairs": pairs}, frames[measured_frames], estimate, "cosine", digits=6)
         end, length = float(comparison.frames[-1]), comparison.schedule.frames_per_setting
         mark_segments(panel, end, NO_SETTING, comparison.order, length)
         panel.axhline(0, color="0.3", linewidth=0.8)
@@ -125,7 +125,7 @@ def interference_curves(comparison: Comparison) -> Exhibit | None:
     caption = (
         "Mean cosine between the loss gradients of two examples in memory: interquartile mean over seeds, with its 95% "
         "bootstrap band. Above 0 learning one helps the other, below 0 it harms it. Dashed: the setting changes."
-    ) + _left_out(comparison, [group for group, _, _ in found])
+    ) + _left_out(comparison, [group for group, _, _ in measurements])
     return Exhibit("Transfer and interference over training", caption, figure, rows)
 
 
@@ -133,18 +133,18 @@ def interference_matrices(comparison: Comparison) -> Exhibit | None:
     """Draw the cosine between the gradients of examples of each two settings, late in training, as heat maps."""
     settings, length = comparison.schedule.settings, comparison.schedule.frames_per_setting
     late = comparison.frames[-1] - length
-    found = [
+    maps = [
         (group, interquartile_estimate(_mean(np.moveaxis(cosines[:, frames > late], 1, -1))))
         for group, frames, cosines in measured(comparison)
         if (frames > late).any()
     ]
-    if not found:
+    if not maps:
         return None
-    figure = heat_maps(comparison, found, range(len(settings)), "cosine between gradients", square=True)
+    figure = heat_maps(comparison, maps, range(len(settings)), "cosine between gradients", square=True)
     rows = [
         {"group": group.label, "setting": settings[i].name, "other_setting": settings[j].name}
         | estimate_columns([part[i, j] for part in estimate], len(group.runs), "cosine", 6)
-        for group, estimate in found
+        for group, estimate in maps
         for i, j in zip(*np.triu_indices(len(settings)), strict=True)
     ]
     parameter = figure_text(comparison.parameter.replace("_", " "))
@@ -154,20 +154,20 @@ def interference_matrices(comparison: Comparison) -> Exhibit | None:
         "Mean cosine between the loss gradients of two examples in memory, by the settings that they come from, over "
         f"the last {length:,} frames: interquartile mean over seeds. Above 0 they transfer, below 0 they interfere. A "
         "cell is empty if the memory held no such pair."
-    ) + _left_out(comparison, [group for group, _ in found])
+    ) + _left_out(comparison, [group for group, _ in maps])
     return Exhibit("Transfer and interference between settings", caption, figure, rows)
 
 
 def _left_out(comparison: Comparison, shown: Sequence[Group]) -> str:
-    """Return what a caption says of the groups that are not shown."""
-    there = {group.label for group in shown}
-    missing = [markdown_text(group.label) for group in comparison.groups if group.label not in there]
+    """Return the remark of a caption about the groups that are not shown."""
+    labels = {group.label for group in shown}
+    missing = [markdown_text(group.label) for group in comparison.groups if group.label not in labels]
     reason = "since not all of their runs were measured at the same frames"
     return f" Left out, {reason}: {', '.join(missing)}." if missing else ""
 
 
 def _mean(values: FloatArray) -> FloatArray:
-    """Mean over the last axis of what is there, NaN where nothing is."""
-    there = ~np.isnan(values)
-    sums, counts = np.where(there, values, 0.0).sum(axis=-1), there.sum(axis=-1)
+    """Return the mean over the last axis of the values that are not NaN; NaN where there are none."""
+    known = ~np.isnan(values)
+    sums, counts = np.where(known, values, 0.0).sum(axis=-1), known.sum(axis=-1)
     return np.asarray(np.divide(sums, counts, out=np.full_like(sums, np.nan), where=counts > 0))

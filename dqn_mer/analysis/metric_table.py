@@ -23,11 +23,11 @@ class Metric(NamedTuple):
     """A metric of a run.
 
     Attributes:
-        name: in summary.json.
-        heading: of its column in a comparison.
-        meaning: what it is, in half a sentence for the page of a comparison.
-        function: that computes it.
-        needs: arguments of `continual_summary` that the function is called with; without one of them there is no value.
+        name: Name in summary.json.
+        heading: Heading of the metric's column in a comparison.
+        meaning: Meaning of the metric, in half a sentence for the page of a comparison.
+        function: Function that computes the metric.
+        needs: Arguments of `continual_summary` that the function is called with; without one of them there is no value.
         better: 1 if more is better, -1 if less is.
     """
 
@@ -83,7 +83,7 @@ def continual_summary(
         Metric name -> value; `forgetting` is a list with one value per setting, and `forgetting_mean` its mean.
 
     Raises:
-        ValueError: As the functions, or if only one of `frames` and `scores` is given.
+        ValueError: as the functions of `METRICS`, or if only one of `frames` and `scores` is given.
     """
     if (frames is None) != (scores is None):
         raise ValueError("frames and scores belong together: give both or neither")

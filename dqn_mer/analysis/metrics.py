@@ -34,10 +34,10 @@ class EvaluationRow:
 
 
 def learning_accuracy(matrix: ArrayLike, order: Sequence[int] | IntArray) -> float:
-    """Mean score on each segment's own setting right after that segment: mean_i R[i, order[i]].
+    """Return the mean score on each segment's own setting right after that segment: mean_i R[i, order[i]].
 
     Raises:
-        ValueError: On a wrong shape, a score that is not finite, or an unknown setting in `order`.
+        ValueError: if the shape is wrong, a score is not finite, or `order` names an unknown setting.
 
     >>> learning_accuracy([[4.0, 0.0], [1.0, 6.0]], [0, 1])
     5.0
@@ -48,10 +48,10 @@ def learning_accuracy(matrix: ArrayLike, order: Sequence[int] | IntArray) -> flo
 
 
 def retained_accuracy(matrix: ArrayLike) -> float:
-    """Mean score over all settings after the last segment: mean_j R[-1, j].
+    """Return the mean score over all settings after the last segment: mean_j R[-1, j].
 
     Raises:
-        ValueError: If `matrix` is not (segments, settings) or a score is not finite.
+        ValueError: if `matrix` is not (segments, settings) or a score is not finite.
 
     >>> retained_accuracy([[4.0, 0.0], [1.0, 6.0]])
     3.5
@@ -60,10 +60,10 @@ def retained_accuracy(matrix: ArrayLike) -> float:
 
 
 def backward_transfer_interference(matrix: ArrayLike, order: Sequence[int] | IntArray) -> float:
-    """Retained minus learning accuracy; negative where later training harmed what was learned.
+    """Return retained minus learning accuracy; negative where later training harmed what was learned.
 
     Raises:
-        ValueError: As `learning_accuracy`.
+        ValueError: as `learning_accuracy`.
 
     >>> backward_transfer_interference([[4.0, 0.0], [1.0, 6.0]], [0, 1])
     -1.5
@@ -72,10 +72,10 @@ def backward_transfer_interference(matrix: ArrayLike, order: Sequence[int] | Int
 
 
 def forgetting(matrix: ArrayLike) -> FloatArray:
-    """Best score at any segment's end minus the last, never negative, of shape (settings,): max_i R[i, j] - R[-1, j].
+    """Return the best score at any segment's end minus the last, never negative: max_i R[i, j] - R[-1, j], (settings,).
 
     Raises:
-        ValueError: If `matrix` is not (segments, settings) or a score is not finite.
+        ValueError: if `matrix` is not (segments, settings) or a score is not finite.
 
     >>> forgetting([[4.0, 0.0], [1.0, 6.0]]).tolist()
     [3.0, 0.0]
@@ -85,10 +85,10 @@ def forgetting(matrix: ArrayLike) -> FloatArray:
 
 
 def forgetting_mean(matrix: ArrayLike) -> float:
-    """Mean over settings of `forgetting`.
+    """Return the mean over settings of `forgetting`.
 
     Raises:
-        ValueError: As `forgetting`.
+        ValueError: as `forgetting`.
 
     >>> forgetting_mean([[4.0, 0.0], [1.0, 6.0]])
     1.5
@@ -97,7 +97,7 @@ def forgetting_mean(matrix: ArrayLike) -> float:
 
 
 def zero_shot_forward_transfer(matrix: ArrayLike, random_scores: ArrayLike, order: Sequence[int] | IntArray) -> float:
-    """Mean gain over random play on settings not yet trained on: mean of R[i, j] - random_scores[j].
+    """Return the mean gain over random play on settings not yet trained on: mean of R[i, j] - random_scores[j].
 
     The mean is over all pairs of a segment i and a setting j that no segment up to i has trained on; for the paper's
     schedule these are the pairs i < j.
@@ -108,10 +108,10 @@ def zero_shot_forward_transfer(matrix: ArrayLike, random_scores: ArrayLike, orde
         order: Setting trained on in each segment, of shape (segments,).
 
     Returns:
-        The mean, NaN when there is no such pair.
+        The mean, NaN when there is no pair.
 
     Raises:
-        ValueError: On a wrong shape, a score that is not finite, or an unknown setting in `order`.
+        ValueError: if a shape is wrong, a score is not finite, or `order` names an unknown setting.
 
     >>> zero_shot_forward_transfer([[4.0, 3.0], [1.0, 6.0]], [1.0, 1.0], [0, 1])
     2.0
@@ -129,17 +129,17 @@ def zero_shot_forward_transfer(matrix: ArrayLike, random_scores: ArrayLike, orde
 
 
 def area_under_curve(frames: ArrayLike, scores: ArrayLike) -> float:
-    """Mean over time and settings of the evaluation curves: trapezoid area divided by the frames spanned.
+    """Return the mean over time and settings of the evaluation curves: trapezoid area divided by the frames spanned.
 
     Args:
         frames: Frames of the evaluations, strictly increasing, of shape (n,).
         scores: Scores, of shape (n, settings).
 
     Returns:
-        The mean in points; for a single evaluation its plain mean.
+        The mean in points; for a single evaluation the mean of its scores.
 
     Raises:
-        ValueError: On a wrong shape, frames that do not increase, or a value that is not finite.
+        ValueError: if a shape is wrong, frames do not increase, or a value is not finite.
 
     >>> area_under_curve([0, 10, 30], [[0.0], [4.0], [4.0]])  # (10 * 2 + 20 * 4) / 30
     3.3333333333333335

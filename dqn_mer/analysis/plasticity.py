@@ -1,4 +1,4 @@
-"""Signs of a network's losing its ability to learn: units that are never active, and features that are alike."""
+"""Signs that a network loses its ability to learn: units that are never active, and features that are alike."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def dormant_share(layers: Sequence[Tensor], threshold: float = DORMANT_THRESHOLD
 
 
 def effective_rank(features: Tensor, tolerance: float = RANK_TOLERANCE) -> int:
-    """Return how many singular values of ``features`` hold ``1 - tolerance`` of their sum: srank (arXiv 2010.14498).
+    """Return the number of singular values that hold ``1 - tolerance`` of their sum: srank (arXiv 2010.14498).
 
     Args:
         features: ``(n, features)``; the rank is at most the smaller of the two.

@@ -31,7 +31,7 @@ EXHIBITS: dict[str, Callable[[Comparison], Exhibit | None]] = {
     "interference": interference_curves,
     "interference_matrices": interference_matrices,
 }
-"""What `compare` shows of every comparison, in this order, by the name of its files."""
+"""Figures that `compare` draws of every comparison, in this order, by the name of their files."""
 ALWAYS = {"report.md", "metrics.csv", "runs.csv"}
 """Files that the report of every comparison has."""
 DPI = 110
@@ -203,7 +203,7 @@ def _csv(rows: Sequence[Mapping[str, Any]]) -> bytes:
 
 
 def _picture(figure: Figure, kind: str) -> bytes:
-    """Return the figure as a file that is the same byte for byte when it is made again."""
+    """Return the figure as a file, which is byte-identical when it is made again."""
     content = io.BytesIO()
     metadata = {"Date": None} if kind == "svg" else {"Software": None}
     with matplotlib.rc_context({"svg.hashsalt": "dqn-mer", "svg.fonttype": "none"}), warnings.catch_warnings():

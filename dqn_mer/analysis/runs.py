@@ -53,7 +53,7 @@ class Run:
 
     @property
     def order(self) -> tuple[int, ...]:
-        """The setting trained on in each segment that the run reached."""
+        """Index of the setting trained on in each segment that the run reached."""
         return self.schedule.order[: len(self.matrix)]
 
 
@@ -109,10 +109,11 @@ def load_run(path: Path | str) -> Run:
 def saved_config(described: Mapping[str, Any]) -> dict[str, Any]:
     """Return the configuration in a ``config.json``: values by field, each allowed, with defaults for those missing.
 
-    That they fit each other is not asked, since the defaults of what an agent does not read have changed.
+    Whether the values fit each other is not checked, since the defaults of what an agent does not read have changed.
 
     Raises:
-        ValueError: naming the field, if a value is not allowed; or, like a KeyError or TypeError, if there is none.
+        ValueError: if a value is not allowed; the message names the field. Without a configuration it may also be a
+            KeyError or TypeError.
     """
     config = {**Config().to_json(), **described["config"]}
     if config["observation"] == STREAM_OBSERVATION:

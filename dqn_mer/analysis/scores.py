@@ -26,7 +26,7 @@ def read_evaluations(path: Path, settings: int) -> tuple[IntArray, FloatArray]:
     """Read frames, int64 of shape (n,), and mean scores, float64 of shape (n, settings), from evaluations.csv.
 
     Raises:
-        ValueError: If there is no evaluation, or one that does not hold each setting once.
+        ValueError: if there is no evaluation, or one that does not hold each setting once.
     """
     frames, scores = _evaluations(path, settings, TABLE_BYTES)
     if not len(frames):
@@ -79,7 +79,7 @@ def score_matrix(frames: ArrayLike, scores: ArrayLike, segment_ends: Sequence[in
         R, float64 of shape (segments, settings).
 
     Raises:
-        ValueError: If the shapes do not fit, or a segment holds no evaluation.
+        ValueError: if the shapes do not fit, or a segment holds no evaluation.
 
     >>> score_matrix([5, 10, 20], [[1.0], [2.0], [3.0]], [10, 20]).tolist()
     [[2.0], [3.0]]
@@ -100,7 +100,7 @@ def write_matrix(path: Path, matrix: ArrayLike, setting_names: Sequence[str], se
     """Write R as CSV, atomically: one row for each segment, one column for each setting.
 
     Raises:
-        ValueError: If the names do not fit the matrix.
+        ValueError: if the names do not fit the matrix.
     """
     scores = _named_matrix(matrix, setting_names, segment_names)
     rows = ([name, *row] for name, row in zip(segment_names, scores.tolist(), strict=True))
@@ -124,7 +124,7 @@ def summary_table(
         metrics: Metric name -> value, such as `continual_summary` gives; lists are shown as their values.
 
     Raises:
-        ValueError: If the names or `order` do not fit the matrix.
+        ValueError: if the names or `order` do not fit the matrix.
     """
     scores = _named_matrix(matrix, setting_names, segment_names)
     if len(order) != len(scores):

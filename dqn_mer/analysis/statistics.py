@@ -31,7 +31,7 @@ class Estimate(NamedTuple):
 
 
 def interquartile_mean(scores: ArrayLike, axis: int = 0) -> FloatArray:
-    """Mean of the middle half along `axis`: a quarter of the runs, rounded down, is left out at each end.
+    """Return the mean of the middle half along `axis`: a quarter of the runs, rounded down, is left out at each end.
 
     NaN where any of the runs is.
 
@@ -43,10 +43,10 @@ def interquartile_mean(scores: ArrayLike, axis: int = 0) -> FloatArray:
 
 
 def interquartile_estimate(scores: ArrayLike) -> Estimate:
-    """Interquartile mean over runs with its interval, from scores of shape (runs, ...); runs are resampled whole.
+    """Return the interquartile mean over runs with its interval, for scores of shape (runs, ...), resampled by run.
 
     Raises:
-        ValueError: If there is no run.
+        ValueError: if there is no run.
     """
     values = np.asarray(scores, dtype=np.float64)
     if values.ndim == 0 or len(values) == 0:
@@ -55,13 +55,13 @@ def interquartile_estimate(scores: ArrayLike) -> Estimate:
 
 
 def probability_of_improvement(pairs: Sequence[tuple[ArrayLike, ArrayLike]]) -> Estimate:
-    """Probability that a run of X scores above a run of Y, ties counting half, averaged over games, with its interval.
+    """Return the mean over games of the probability that a run of X scores above one of Y, with its interval.
 
     Args:
-        pairs: For each game the scores of X, of shape (n,), and of Y, of shape (m,); each is a stratum.
+        pairs: Scores of X, of shape (n,), and of Y, of shape (m,), for each game; each is a stratum. Ties count half.
 
     Raises:
-        ValueError: If there is no game, or a game without runs.
+        ValueError: if there is no game, or a game without runs.
 
     >>> float(probability_of_improvement([([3.0, 1.0], [0.0, 1.0])]).value)
     0.875
@@ -88,7 +88,7 @@ def _interval(strata: Sequence[FloatArray], statistic: Callable[..., FloatArray]
         return nothing, nothing
     unknown = np.any([np.isnan(scores).any(axis=0) for scores in strata], axis=0)
     strata = [np.where(unknown, 0.0, scores) for scores in strata]  # which has an interval; it is taken away below
-    found = stats.bootstrap(
+    interval = stats.bootstrap(
         strata,
         statistic,
         axis=0,
@@ -98,11 +98,11 @@ def _interval(strata: Sequence[FloatArray], statistic: Callable[..., FloatArray]
         method="percentile",
         random_state=np.random.default_rng(0),  # the keyword that every SciPy from 1.11 on takes
     ).confidence_interval
-    return np.where(unknown, np.nan, found.low), np.where(unknown, np.nan, found.high)
+    return np.where(unknown, np.nan, interval.low), np.where(unknown, np.nan, interval.high)
 
 
 def mean_interval(scores: ArrayLike, confidence: float = 0.95, seed: int = 0) -> tuple[float, float, float]:
-    """Mean of the scores with its percentile bootstrap interval.
+    """Return the mean of the scores with its percentile bootstrap interval.
 
     Args:
         scores: Scores, of shape (n,), n >= 1.
@@ -113,7 +113,7 @@ def mean_interval(scores: ArrayLike, confidence: float = 0.95, seed: int = 0) ->
         (mean, low, high); all three are equal for one score or for equal scores.
 
     Raises:
-        ValueError: If there are no scores, one is not finite, or `confidence` is outside (0, 1).
+        ValueError: if there are no scores, one is not finite, or `confidence` is outside (0, 1).
     """
     values = np.asarray(scores, dtype=np.float64)
     if values.ndim != 1 or values.size == 0 or not np.isfinite(values).all():

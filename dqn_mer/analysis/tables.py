@@ -29,7 +29,7 @@ def read_table(run_dir: Path, name: str) -> Any:
         cell is empty), or text.
 
     Raises:
-        ValueError: If there is no such table, or it is damaged.
+        ValueError: if the table is unknown, missing or damaged.
     """
     if name not in TABLES:
         raise ValueError(f"name={name!r}: must be one of {', '.join(TABLES)}")

@@ -50,7 +50,7 @@ class CompareOptions:
 
 
 def compare(options: CompareOptions, console: Console | None = None) -> tuple[Comparison, ...]:
-    """Compare as ``options`` say: write the report, print the tables and what to beware of; return what was compared.
+    """Write a report as ``options`` say, print its tables and remarks, and return the comparisons.
 
     Raises:
         ValueError: if the runs cannot be compared, or the folder cannot be written to.
@@ -114,7 +114,7 @@ def _drop_old_files(out: Path, files: Collection[Path]) -> None:
 def _with_unseen(
     comparisons: tuple[Comparison, ...], values: Sequence[float], console: Console
 ) -> tuple[Comparison, ...]:
-    """Let every saved agent play the settings with these values, on the episodes of its own evaluations."""
+    """Let every saved agent play the settings with these values, on the episodes of its evaluations."""
     if len(comparisons) > 1:
         games = " and ".join(comparison.game for comparison in comparisons)
         raise ValueError(f"unseen={','.join(f'{value:g}' for value in values)}: must be for one game; runs are {games}")

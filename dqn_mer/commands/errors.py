@@ -1,4 +1,4 @@
-"""Exit codes, and the one line that invalid input is reported in."""
+"""Exit codes, and the one-line report of invalid input."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ T = TypeVar("T")
 
 
 def complain(complaint: str) -> int:
-    """Print a complaint in one line on standard error; returns exit code 2."""
+    """Print a complaint in one line on standard error and return exit code 2."""
     print("error: " + message(complaint), file=sys.stderr)
     return 2
 

@@ -70,7 +70,7 @@ class Keyboard:
         controls: Controls of the game.
 
     Raises:
-        ValueError: if pygame has no such key.
+        ValueError: if pygame does not know a key.
     """
 
     def __init__(self, actions: Sequence[str], controls: Controls) -> None:
@@ -89,7 +89,7 @@ class Keyboard:
         self._pressed: list[str] = []
 
     def take(self, event: pygame.event.Event) -> bool:
-        """Take in an event of the window; returns whether a key that means an action was pressed."""
+        """Take in an event of the window; return whether a key that means an action was pressed."""
         if event.type not in (self._down, self._up) or event.key not in self.meaning:
             return False
         name = self.meaning[event.key]
@@ -127,7 +127,7 @@ class Match:
     keyboard: Keyboard
 
     def play(self, seed: int) -> tuple[float, float | None]:
-        """Play an episode on a seed and return the scores, the agent's by playing on to its own end.
+        """Play an episode on a seed and return both scores; the agent plays on to the end of its game.
 
         Raises:
             Closed: if the window was closed before the person's game was over.
@@ -148,7 +148,7 @@ class Match:
         return self.mine.score, None if self.theirs is None else self.theirs.score
 
     def show_end(self) -> None:
-        """Show how it ended until a key is pressed; raises `Closed`."""
+        """Show the final score until a key is pressed; raises `Closed`."""
         self.mine.facts["now"] = "press a key to continue"
         for _ in range(DEAF_FRAMES):
             self._show()
@@ -184,7 +184,7 @@ def play(options: PlayOptions, console: Console | None = None) -> list[tuple[flo
     """
     mine, theirs = _set_up(options)
     controls = game_class(options.game).controls
-    assert controls is not None  # PlayOptions took no such game
+    assert controls is not None  # PlayOptions refuses a game without
     mine.facts["keys"], keyboard = controls.help, Keyboard(mine.action_names, controls)
     scores = []
     with processor(1), open_window(printable(f"{options.game}: {mine.setting}")) as window, contextlib.suppress(Closed):

@@ -90,7 +90,7 @@ class SweepOptions:
 
 
 def sweep(options: SweepOptions, train_flags: Sequence[str], console: Console | None = None) -> int:
-    """Run every combination that is not finished; returns the exit code: 0, or 1 if a run failed.
+    """Run every combination that is not finished and return the exit code: 0, or 1 if a run failed.
 
     Raises:
         ValueError: if a run would not accept its flags.
@@ -125,7 +125,7 @@ def plan(options: SweepOptions, train_flags: Sequence[str]) -> list[Job]:
 
     @cache
     def parsed(game: str, agent: str) -> tuple[Config, int]:
-        """Return what all seeds share, and the frames that it takes."""
+        """Return the configuration that all seeds share, and the frames that it takes."""
         config = parse_config(["--game", game, "--agent", agent, "--seed", str(seeds[0]), *train_flags])
         task = game_task(config)
         choose_device(config.device, sees_images(config.observation))
@@ -175,7 +175,7 @@ def _check_same(run_dir: Path, config: Config) -> None:
 
 
 def _engine(options: SweepOptions) -> Any:
-    """Return the function from jobs to outcomes that runs so many at a time, through joblib."""
+    """Return the function from jobs to outcomes that runs several at a time, through joblib."""
     import joblib
 
     if options.engine == "ray":
@@ -191,17 +191,17 @@ def _engine(options: SweepOptions) -> Any:
         calls = (joblib.delayed(run_job)(job) for job in jobs)
         with joblib.parallel_config(backend=backend):
             try:
-                found: list[Outcome] = joblib.Parallel(options.jobs, batch_size=1, pre_dispatch=options.jobs)(calls)
+                outcomes: list[Outcome] = joblib.Parallel(options.jobs, batch_size=1, pre_dispatch=options.jobs)(calls)
             except BaseException:
                 stop_jobs()
                 raise
-        return found
+        return outcomes
 
     return run_all
 
 
 def _report(outcomes: Sequence[Outcome], out: Path, console: Console) -> int:
-    """Say how the runs ended, the failed ones last; returns the exit code."""
+    """Print how the runs ended, the failed ones last; return the exit code."""
 
     def line(text: str, style: str = "") -> None:
         say(console, text, style)

@@ -1,6 +1,6 @@
 """One run of a sweep: the ordinary trainer in a separate process, on any machine that sees the folder.
 
-The process inherits the lock on its log, and so holds it even if the sweep is killed. Windows has no such lock.
+The process inherits the lock on its log, and so holds it even if the sweep is killed. Windows has no lock of this kind.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ class Job:
         run_dir: Absolute path of the run folder.
         flags: All flags for `train`.
         frames: Frames of training.
-        threads: CPU threads that it gets.
+        threads: CPU threads of the run.
     """
 
     name: str
@@ -46,12 +46,12 @@ class Job:
 
     @property
     def log(self) -> Path:
-        """Everything that the run prints."""
+        """Path of the log, which holds everything that the run prints."""
         return self.run_dir.with_name(self.run_dir.name + ".log")
 
     @property
     def finished(self) -> bool:
-        """Whether it has come to its end."""
+        """Whether the run is finished."""
         try:
             return RunReader(self.run_dir).has(SUMMARY)
         except DamagedError:
@@ -84,7 +84,7 @@ def check_system() -> None:
 
 
 def run_job(job: Job) -> Outcome:
-    """Bring a run to its end, whatever there is of it; its failure is an outcome, not an exception."""
+    """Bring a run to its end from whatever state it is in; a failure is an outcome, not an exception."""
     try:
         return _run_alone(job)
     except (OSError, DamagedError) as error:
@@ -94,7 +94,7 @@ def run_job(job: Job) -> Outcome:
 
 
 def _run_alone(job: Job) -> Outcome:
-    """Bring a run to its end as the only one that does."""
+    """Bring a run to its end while holding the lock on its log."""
     import fcntl  # here, because Windows has none
 
     if job.finished:
@@ -138,7 +138,7 @@ def log_tail(path: Path, size: int = 2_000) -> list[str]:
 
 
 def _train_words(job: Job) -> list[str]:
-    """Return the flags that start the run or resume it; what cannot be resumed is kept under a new name."""
+    """Return the flags that start or resume the run; a run that cannot be resumed is kept under a new name."""
     from dqn_mer.storage.snapshots import find_state  # imports all that trains, which the display has no use for
 
     try:
@@ -153,7 +153,7 @@ def _train_words(job: Job) -> list[str]:
 
 
 def _train(words: list[str], threads: int, output: int) -> int:
-    """Train in a separate process session, which a Ctrl-C for the sweep does not reach; returns its exit code."""
+    """Train in a separate process session, which a Ctrl-C for the sweep does not reach; return its exit code."""
     if _stopping.is_set():
         return -signal.SIGTERM
     environment = {**os.environ, "OMP_NUM_THREADS": str(threads), "NUMBA_NUM_THREADS": str(threads)}
@@ -170,7 +170,7 @@ def _train(words: list[str], threads: int, output: int) -> int:
         if _stopping.is_set():  # since the check above
             process.terminate()
         return process.wait()
-    except BaseException:  # in a thread of its own nothing interrupts; as the only job, Ctrl-C does
+    except BaseException:  # in a separate thread nothing interrupts; as the only job, Ctrl-C does
         process.terminate()
         process.wait()
         raise

@@ -28,7 +28,7 @@ def frames_done(job: Job) -> int:
 
 
 class SweepDisplay(AbstractContextManager["SweepDisplay"]):
-    """Shows how far the sweep is: a bar for all and one for each run in progress; off a terminal, a line for each end.
+    """Shows how far the sweep is: a bar for all and one for each run in progress; off a terminal, a line at each end.
 
     Args:
         jobs: All jobs of the sweep.
@@ -72,7 +72,7 @@ class SweepDisplay(AbstractContextManager["SweepDisplay"]):
         self._progress.stop()
 
     def count(self, outcomes: Sequence[Outcome]) -> None:
-        """Count runs as ended that could not even write so into their logs."""
+        """Count runs as ended that could not even write their end into their logs."""
         self._failed = {outcome.name: outcome.exit_code for outcome in outcomes if outcome.exit_code}
 
     def _watch(self) -> None:

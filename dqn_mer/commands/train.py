@@ -24,8 +24,8 @@ def main(arguments: Sequence[str]) -> int:
     """Train as the flags say, or resume a stopped run.
 
     Returns:
-        The exit code: 0; 2 after a mistake in the flags; 1 after an error that stopped the run; 128 + the number of the
-        signal that did.
+        The exit code: 0; 2 after invalid input; 1 after an error that stopped the run; 128 + the number of the signal
+        that did.
     """
     try:
         trainer = make_trainer(arguments)
@@ -35,7 +35,7 @@ def main(arguments: Sequence[str]) -> int:
     except RunStopped as stopped:
         print(one_line(stopped))
         return stopped.exit_code
-    try:  # errors from here on are no mistakes of the user's, and keep their traceback
+    try:  # errors from here on are not the user's mistakes, and keep their traceback
         with trainer:
             result = trainer.run(command_line())
     except RunStopped as stopped:
@@ -49,10 +49,10 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def make_trainer(arguments: Sequence[str]) -> Trainer:
-    """Return what trains as the flags say, or resumes a stopped run.
+    """Return the trainer that trains as the flags say, or resumes a stopped run.
 
-    The flags are parsed first, and a line says what is done, so that --help, mistakes and that line come at once:
-    training takes seconds to import.
+    The flags are parsed and the action is announced before PyTorch is imported, which takes seconds, so that --help and
+    mistakes are reported at once.
     """
     resume = peek(arguments, "resume") is not None or arguments[-1:] == ["--resume"]
     parsed = parse(ResumeOptions, arguments, prog="python train.py") if resume else parse_config(arguments)
@@ -69,7 +69,7 @@ def make_trainer(arguments: Sequence[str]) -> Trainer:
 
 
 def _described(options: Config | ResumeOptions) -> str:
-    """Return what is about to be done, in a few words."""
+    """Return the line that announces what is about to be done."""
     if isinstance(options, ResumeOptions):
         return f"resuming {options.resume}"
     return f"{options.agent} on {options.game}, {options.observation} observations, seed {options.seed}"

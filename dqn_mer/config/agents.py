@@ -1,4 +1,4 @@
-"""The agents that there are, and how one is added from outside. Loads no PyTorch, and no agent before it is built.
+"""The table of agents, and how one is added from outside. Loads no PyTorch, and no agent before it is built.
 
 An agent is a memory, a replay step and, if it has any, a dataclass of options. A built-in agent is one call of
 `register_agent` in this file. Its options, if any, are a group of `Config`, each with a flag; those of an agent from
@@ -55,26 +55,27 @@ def register_agent(
     learns: bool = True,
     summary: str = "",
 ) -> None:
-    """Add an agent, which all commands and functions then know by its name.
+    """Add an agent, so that all commands and functions know it by its name.
 
     An installed package registers its agents when they are asked for: its entry point of the group ``dqn_mer.agents``
     has the agent's name and leads to a function without arguments that calls this one. In the processes that ``sweep``
     starts, an agent is known by its entry point alone.
 
     Args:
-        name: Value of ``--agent``: letters, digits, ``.``, ``_`` and ``-``. Registered again, the last one counts.
+        name: Value of ``--agent``: letters, digits, ``.``, ``_`` and ``-``. If it is registered again, the last one
+            counts.
         memory: Function from `dqn_mer.agents.makers.Parts` to the `Memory` that is drawn from, such as
-            `dqn_mer.agents.makers.reservoir`; or where it is, as ``module:function``, imported when it is used.
+            `dqn_mer.agents.makers.reservoir`; or its location as ``module:function``, imported when it is used.
         replay: Function from the parts to the `ReplayUpdate`, given in the same ways.
         options: Frozen dataclass of whole numbers, numbers and switches, with defaults and, where wanted, ranges as in
             ``Annotated[int, Range(1, 9, whole=True)]``. They are given by ``--agent-options NAME=VALUE,...``, a switch
             as 0 or 1. A group of `Config`, such as `MERParameters`, keeps its own flags.
         defaults: Fields of `Config` for which this agent has other defaults.
-        learns: False for an agent that never takes an update.
-        summary: What it does, in a few words, for the help.
+        learns: False for an agent that never makes an update.
+        summary: Description in a few words, for the help.
 
     Raises:
-        ValueError: in one line, if the name or the options are not allowed.
+        ValueError: if the name or the options are not allowed.
     """
     if not isinstance(name, str) or not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}", name):
         raise bad_value("name", name, "letters, digits, '.', '_' and '-', at most 100")
@@ -94,7 +95,7 @@ def known_agent(name: object) -> AgentKind | None:
     """Return an agent that is registered, or that an installed package registers now; None if there is none.
 
     Raises:
-        ValueError: in one line, if a package's entry point of that name fails.
+        ValueError: if a package's entry point of that name fails.
     """
     if isinstance(name, str) and name not in _AGENTS:
         for entry in metadata.entry_points(group=ENTRY_POINTS, name=name):
@@ -103,7 +104,7 @@ def known_agent(name: object) -> AgentKind | None:
 
 
 def find_agent(name: object) -> AgentKind:
-    """Return an agent as `known_agent` does; raises ValueError, in one line, if there is none too."""
+    """Return an agent as `known_agent` does; raises ValueError, in one line, if there is none."""
     kind = known_agent(name)
     if kind is None:
         raise bad_value("agent", name, f"one of {', '.join(_AGENTS)}, or an agent that a package of yours registers")
@@ -114,8 +115,8 @@ def check_installed(field: str, name: str) -> None:
     """Raise ValueError unless other processes know an agent too.
 
     Args:
-        field: What the agent was named by.
-        name: Of an agent that is known here.
+        field: Name of the field that named the agent.
+        name: Name of an agent that is known here.
     """
     if name not in AGENTS and not metadata.entry_points(group=ENTRY_POINTS, name=name):
         allowed = f"an agent of an installed package, with an entry point of the group {ENTRY_POINTS}"
@@ -131,7 +132,7 @@ def options_of(config: AgentFields) -> Any:
     """Return the options of a configuration's agent: the configuration itself, or an instance of the agent's dataclass.
 
     Raises:
-        ValueError: in one line, if the agent is unknown or an option is not allowed.
+        ValueError: if the agent is unknown or an option is not allowed.
     """
     kind = find_agent(config.agent)
     if kind.options is not None and not isinstance(config, kind.options):
@@ -144,7 +145,7 @@ def options_of(config: AgentFields) -> Any:
 
 
 def all_options(config: AgentFields) -> dict[str, float]:
-    """Return `Config.agent_options` with those that were not given; as they are if the agent is not known here."""
+    """Return `Config.agent_options` completed with defaults; unchanged if the agent is not known here."""
     if known_agent(config.agent) is None:
         return dict(config.agent_options)
     options = options_of(config)
@@ -193,7 +194,7 @@ def _load(entry: metadata.EntryPoint) -> None:
     """Let a package register its agent, which is code that the user installed."""
     try:
         entry.load()()
-    except Exception as error:  # whatever the package does wrong
+    except Exception as error:  # whatever the package's code raises
         first = str(error).partition("\n")[0]
         why = f"fails: {type(error).__name__}: {first}"
     else:

@@ -71,7 +71,7 @@ def options_of_agents(kind: type) -> dict[str, tuple[str, ...]]:
     """Return, for each agent whose options are a group that a configuration inherits, the fields of that group.
 
     Args:
-        kind: `Config`.
+        kind: Class `Config` itself.
     """
     groups = {agent.name: agent.options for agent in agents() if agent.options is not None}
     return {name: own_fields(group) for name, group in groups.items() if issubclass(kind, group)}

@@ -20,15 +20,15 @@ def parse_config(arguments: Sequence[str]) -> Config:
     """Read the training flags; the defaults are those that suit the chosen preset, game, observation and agent.
 
     Raises:
-        UsageError: for a flag that is unknown or cannot be read.
-        ValueError: for a value that is not allowed.
+        UsageError: if a flag is unknown or cannot be read.
+        ValueError: if a value is not allowed.
     """
     extra = Extra(_notes, RESUMING, ("--resume", "--version", "--help"))
     return parse(Config, arguments, prog="python train.py", make=default_config, extra=extra)
 
 
 def _notes(config: Config) -> dict[str, str]:
-    """Return what the help says besides the texts of the fields: what there is to choose from, and for whom it is."""
+    """Return what the help says besides the texts of the fields: the choices, and the agents that read an option."""
     notes = {"agent": "; ".join(": ".join(filter(None, (kind.name, kind.summary))) for kind in agents()) + "."}
     for agent, names in options_of_agents(Config).items():
         notes |= {name: f"For {agent} alone." for name in names}
@@ -36,7 +36,7 @@ def _notes(config: Config) -> dict[str, str]:
 
 
 def _parameters(game: str) -> str:
-    """Return what can be varied in a game, for the help."""
+    """Return the parameters of a game that can be varied, for the help."""
     from continual_ple.games.catalogue import game_class
 
     table = [
@@ -46,7 +46,7 @@ def _parameters(game: str) -> str:
 
 
 def peek(arguments: Sequence[str], name: str) -> str | None:
-    """Return the value given for a flag, without judging it."""
+    """Return the value given for a flag, without checking it."""
     value = None
     for position, word in enumerate(arguments):
         flag, equals, rest = word.partition("=")

@@ -55,7 +55,7 @@ class Config(
         """Check every value, and complete ``agent_options`` with the agent's defaults.
 
         Raises:
-            ValueError: in one line, naming the field, its value and what is allowed.
+            ValueError: if a value is not allowed; the message names the field, its value and what is allowed.
         """
         check_fields(self)
         check_combinations(self)
@@ -66,7 +66,7 @@ class Config(
         return {f.name: _plain(getattr(self, f.name)) for f in dataclasses.fields(self)}
 
     def hyperparameters(self) -> dict[str, Any]:
-        """Return what may change the result, by field name: all but how the run is made, kept and evaluated."""
+        """Return the options that may change the result, by field name: all but `RunFields` and `EvaluationFields`."""
         left_out = {f.name for kind in (RunFields, EvaluationFields) for f in dataclasses.fields(kind)}
         return {name: value for name, value in self.to_json().items() if name not in left_out}
 
@@ -75,7 +75,7 @@ class Config(
         """Return the configuration that `to_json` described; a field that is missing has its default.
 
         Raises:
-            ValueError: naming the field, if one is unknown or not allowed.
+            ValueError: if a field is unknown or not allowed; the message names it.
         """
         if not isinstance(values, Mapping):
             raise bad_value("config", values, "an object")
@@ -108,8 +108,8 @@ ALLOWED = allowed_values(Config)
 RANGES = {name: allowed.range for name, allowed in ALLOWED.items() if allowed.range is not None}
 CHOICES = {name: allowed.choices for name, allowed in ALLOWED.items() if allowed.choices}
 INCIDENTAL = frozenset({"preset", *(f.name for f in dataclasses.fields(RunFields))})
-"""Fields by which two runs may differ and yet be the same: how a run is made, and the preset, of which all that counts
-is in the other fields."""
+"""Fields by which two runs may differ and yet be the same: how a run is made, and the preset, whose effects are in the
+other fields."""
 
 
 def _plain(value: Any) -> Any:

@@ -21,14 +21,15 @@ TUNED: dict[tuple[str, str], dict[str, Any]] = {
     ("flappy_bird", "state"): {**STATE, **FLAPPY},
     ("flappy_bird", "pixels"): FLAPPY,
 }
-"""By game and observation. Only dqn and dqn-mer were tuned; the others replay mini-batches and take dqn's values."""
+"""Tuned defaults by game and observation. Only dqn and dqn-mer were tuned; the others replay mini-batches and take
+dqn's values."""
 
 TUNED_FOR_AGENTS: dict[tuple[str, str], dict[str, Any]] = {
     ("flappy_bird", "dqn-mer"): {"learning_rate": 2e-4},
     ("catcher", "efficient-mer"): {"learning_rate": 2e-4},
     ("flappy_bird", "efficient-mer"): {"learning_rate": 6e-4},
 }
-"""What one agent has instead; efficient-mer twice dqn's learning rate, because it keeps half of what it learns."""
+"""Tuned defaults of one agent; efficient-mer has twice dqn's learning rate, because it keeps half of what it learns."""
 
 PRESETS: dict[str, dict[str, Any]] = {
     "paper": {
@@ -61,11 +62,11 @@ def default_config(preset: str = "tuned", **choices: Any) -> Config:
 
     Args:
         preset: ``tuned``, or a name in `PRESETS`.
-        choices: any fields of `Config`; they win over the preset, and the preset over the tuned defaults. A period of
-            the target network takes the place of one in the other unit.
+        choices: Fields of `Config`; they win over the preset, and the preset over the tuned defaults. A period of the
+            target network replaces one in the other unit.
 
     Raises:
-        ValueError: in one line, for an unknown preset, an unknown field or a bad value.
+        ValueError: if a preset or a field is unknown, or a value is not allowed.
 
     >>> default_config(observation="state").hidden_sizes
     (128, 128)
@@ -82,7 +83,7 @@ def default_config(preset: str = "tuned", **choices: Any) -> Config:
     if chosen.get("schedule") is not None:
         chosen["schedule"] = Path(chosen["schedule"])
         if "frames_per_setting" not in choices:
-            chosen.pop("frames_per_setting", None)  # the file says it
+            chosen.pop("frames_per_setting", None)  # the file gives it
     game, observation = (
         str({**agent.defaults, **chosen}.get(name, getattr(Config, name))) for name in ("game", "observation")
     )
@@ -91,13 +92,13 @@ def default_config(preset: str = "tuned", **choices: Any) -> Config:
 
 
 def _tuned(game: str, observation: str) -> Mapping[str, Any]:
-    """Return what was tuned; an observation takes the values of `pixels` or `state`, whichever it is like."""
+    """Return the tuned values; an observation takes those of `pixels` or `state`, whichever it resembles."""
     like = "pixels" if sees_images(observation) else "state"
     return TUNED.get((game, like), STATE if like == "state" and game in GAMES else {})
 
 
 def _other_target_period(choices: Mapping[str, Any], *lower: Mapping[str, Any]) -> dict[str, None]:
-    """Return what takes away the target period that another one replaces: a choice, or else a preset's or tuned one."""
+    """Return None for the target period that another one replaces: a choice, or else a preset's or tuned one."""
     chosen = {name: choices[name] for name in TARGET_PERIODS if name in choices}
     for layer in (chosen, *({name: each[name] for name in each if name not in chosen} for each in lower)):
         given = [name for name in TARGET_PERIODS if layer.get(name) is not None]

@@ -44,11 +44,11 @@ class Allowed:
 
     Attributes:
         kind: ``bool``, ``int``, ``float``, ``str``, ``Path``, ``tuple`` or ``Mapping``.
-        item: of what kind the items of a tuple or the values of a mapping are; else ``kind`` again.
-        choices: the only texts allowed, or those known if it is open; empty if any is.
-        open: whether texts that are not known are allowed too.
-        range: of a number, of each item of a tuple or of each value of a mapping.
-        optional: whether None is allowed.
+        item: Kind of the items of a tuple or of the values of a mapping; else ``kind`` again.
+        choices: All texts allowed, or those known if the field is open; empty if any text is allowed.
+        open: Whether texts that are not known are allowed too.
+        range: Range of a number, of each item of a tuple or of each value of a mapping.
+        optional: Whether None is allowed.
     """
 
     kind: Any
@@ -59,7 +59,7 @@ class Allowed:
     open: bool = False
 
     def describe(self) -> str:
-        """Say what is allowed."""
+        """Return in words what is allowed."""
         if self.choices:
             return f"one of {', '.join((*self.choices, *(['none'] if self.optional else [])))}"
         each = self.range.describe() if self.range else KINDS[self.item]
@@ -87,7 +87,7 @@ class Allowed:
                 raise bad_value(name + key, item, KINDS[float])
 
     def from_json(self, value: object) -> Any:
-        """Return a value as the field holds it, from how JSON holds it; what is not allowed stays as it is."""
+        """Return a JSON value as the field holds it; a value that is not allowed stays as it is."""
         if self.kind is Path and isinstance(value, str):
             return Path(value)
         return tuple(value) if self.kind is tuple and isinstance(value, list) else value
@@ -99,7 +99,7 @@ KINDS: dict[Any, str] = {
 
 
 def bad_value(name: str, value: object, allowed: str) -> ValueError:
-    """Return the complaint, in one line, that a field's value is not what is allowed."""
+    """Return the error, with a one-line message, that a field's value is not allowed."""
     return ValueError(f"{name}={shown(value)}: must be {allowed}")
 
 
@@ -131,7 +131,7 @@ def check_fields(instance: Any) -> None:
     """Check every field of a dataclass against its annotation.
 
     Raises:
-        ValueError: in one line, naming the field, its value and what is allowed.
+        ValueError: if a value is not allowed; the message names the field, its value and what is allowed.
     """
     for name, allowed in allowed_values(type(instance)).items():
         allowed.check(name, getattr(instance, name))
@@ -159,7 +159,7 @@ def _allowed(hint: Any) -> Allowed:
 
 
 def _items(value: object) -> Iterable[tuple[str, object]]:
-    """Yield what a range is about, each with what its name adds to the field's."""
+    """Yield each value that a range applies to, with the suffix of its name."""
     if isinstance(value, Mapping):
         return [(f".{key}", item) for key, item in value.items()]
     return [("", item) for item in (value if isinstance(value, tuple) else (value,))]
@@ -170,5 +170,5 @@ def _finite(value: object) -> bool:
 
 
 def _writable(text: str) -> bool:
-    """Whether text can stand in every file of a run; a file's name may be bytes that are no text."""
+    """Return whether text can stand in every file of a run; a file's name may be bytes that are no text."""
     return "\0" not in text and text.encode(errors="ignore").decode() == text

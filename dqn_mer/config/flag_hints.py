@@ -56,15 +56,15 @@ HAS_NONE: dict[str, str] = {
     "capture-video": "`python -m dqn_mer watch RUN --out FOLDER` records a saved agent",
     "save-model": "agents are always saved, in the checkpoints of the run folder",
 }  # fmt: skip
-"""Flags of theirs for which there is none here, and what to do."""
+"""Flags of those libraries without a counterpart here, with what to do instead."""
 
 
 def unknown_hint(words: Sequence[str], flags: Sequence[str]) -> str:
-    """Return the complaint, in one line, about words that are no flags, and what may have been meant.
+    """Return the complaint, in one line, about words that are no flags, with a suggestion.
 
     Args:
-        words: Those that were not understood.
-        flags: All that there are, such as ``--batch-size``.
+        words: Words that were not understood.
+        flags: All flags of the command, such as ``--batch-size``.
 
     >>> unknown_hint(["--gamma", "0.9"], ["--discount", "--game"])
     "flags: '--gamma' '0.9' not understood; did you mean --discount?"
@@ -91,7 +91,7 @@ def leftover_hint(
 
     Args:
         words: The whole command line.
-        unknown: Those of its words that were not understood.
+        unknown: Words of the command line that were not understood.
         fields: Field of each flag.
         allowed: What each field may hold.
 

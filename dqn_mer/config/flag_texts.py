@@ -71,7 +71,7 @@ class HelpFormatter(argparse.HelpFormatter):
 
 
 def hint(allowed: Allowed, default: object) -> str:
-    """Return what follows a flag's text: what it may be, and its default."""
+    """Return what follows a flag's text: the values allowed, and its default."""
     parts = []
     if allowed.choices:
         parts.append(f"one of {', '.join(allowed.choices)}{f', or {NONE}' * allowed.optional}")

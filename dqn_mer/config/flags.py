@@ -1,4 +1,4 @@
-"""Flags made from a dataclass: one for each field, grouped as its bases are, with its default and what it may be."""
+"""Flags made from a dataclass: one for each field, grouped by its bases, with its default and the values allowed."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Extra(NamedTuple):
     """What the help of a command says besides the texts of its fields.
 
     Attributes:
-        notes: From what would be made of the flags given, what follows the text of some fields.
+        notes: Function from what the flags would make to further text behind that of some fields.
         epilog: A paragraph below the flags.
         related: Further flags that a misspelt one may mean.
     """
@@ -45,14 +45,14 @@ def parse(
     Args:
         kind: The dataclass.
         arguments: Words of the command line.
-        prog: How the command is called.
-        make: Makes the dataclass of the values given, and so chooses the defaults; by default those of the fields.
-        extra: What the help says besides.
+        prog: Name of the command in its help.
+        make: Makes the dataclass from the given values, and so chooses the defaults; by default those of the fields.
+        extra: Further text of the help.
 
     Raises:
-        UsageError: In one line, if a flag is unknown or cannot be read, or one is missing.
-        ValueError: If the dataclass's own checks refuse a value.
-        SystemExit: After the help or the version was printed.
+        UsageError: if a flag is unknown or cannot be read, or one is missing.
+        ValueError: if the dataclass's checks refuse a value.
+        SystemExit: if the help or the version was asked for and printed.
     """
     parsed, unknown = parse_known(kind, arguments, prog, make, extra)
     if unknown:
@@ -102,7 +102,7 @@ def _given(kind: type[Any], words: Sequence[str], parser: argparse.ArgumentParse
 
 
 def _suitable_defaults(kind: type[T], words: Sequence[str], make: Callable[..., T]) -> tuple[T, dict[str, Any]]:
-    """Return what is made of the flags given, and the default of each field where the other flags are as given."""
+    """Return the dataclass that the given flags make, and the default of each field beside the other given flags."""
     try:
         given, _ = _given(kind, [word for word in words if word not in HELP], _parser(kind, "", {}, {}, False))
         likely = make(**given)
@@ -119,7 +119,7 @@ def _suitable_defaults(kind: type[T], words: Sequence[str], make: Callable[..., 
 def _parser(
     kind: type[Any], prog: str, defaults: Mapping[str, Any], notes: Mapping[str, str], help_wanted: bool
 ) -> argparse.ArgumentParser:
-    """Return the parser; texts are read from the source only where they are wanted."""
+    """Return the parser; texts are read from the source only if the help is wanted."""
     parser = argparse.ArgumentParser(
         prog, description=inspect.getdoc(kind), formatter_class=HelpFormatter,
         argument_default=argparse.SUPPRESS, allow_abbrev=False, exit_on_error=False, usage="%(prog)s [flags]",
@@ -141,7 +141,7 @@ def _parser(
 
 
 def _heading(base: type[Any]) -> tuple[str, str]:
-    """Return the name of a group of flags, and the first line of what its class says of itself."""
+    """Return the name of a group of flags, and the first line of its class's docstring."""
     words = re.sub(r"(?<=[a-z])(?=[A-Z])", "-", re.sub("(Fields|Parameters)$", "", base.__name__))
     return words.lower(), (inspect.getdoc(base) or "").partition("\n")[0]
 

@@ -1,4 +1,4 @@
-"""The options of a run, in groups: each part owns the group of its numbers, and is handed it.
+"""The options of a run, in groups: each part owns the group of its numbers, and is given it.
 
 A new option is one field here: its default, its range and the text of its help. `Config` inherits the groups, so that
 it is a group wherever a part asks for one. The names of groups that parts read end in ``Parameters``; those that only
@@ -19,7 +19,7 @@ from dqn_mer.ranges import COUNT, COUNT_OR_0, RATE, SAVE_MINUTES, Range
 
 
 class Checked:
-    """Checks the values of a group that is made alone; a `Config` checks all of its own, and how they combine."""
+    """Checks the values of a group that is made alone; a `Config` checks its own values, and how they combine."""
 
     def __post_init__(self) -> None:
         """Check every value; raises ValueError naming the field."""
@@ -69,7 +69,7 @@ class ScheduleFields:
     cycles: Annotated[int, Range(1, 1_000, whole=True)] = 1
     """Times to go through the settings."""
     interleave_frames: Annotated[int, COUNT_OR_0] = 0
-    """Let all settings take turns all through training, so many frames each (0: off): the ceiling."""
+    """Let all settings take turns all through training, this many frames each (0: off): the ceiling."""
     schedule: Path | None = None
     """JSON file with a schedule of settings, instead of the flags above except `frames`."""
 
@@ -193,7 +193,7 @@ class RunFields:
     cuda_graph: bool = False
     """dqn-mer on CUDA: record the inner loop as a CUDA graph (never run so far; no effect elsewhere)."""
     threads: Annotated[int, Range(0, 1_024, whole=True)] = 1
-    """CPU threads of PyTorch (0: all cores); more than one mostly wait for each other."""
+    """CPU threads of PyTorch (0: all cores). More than one rarely helps."""
     eval_worker: bool = True
     """Evaluate in a separate process beside training, on a CPU; off: in line, on the training device."""
     log_every: Annotated[int, COUNT] = 250

@@ -8,7 +8,7 @@ def read_seeds(text: str) -> list[int]:
     """Return the seeds that a text names, each once, in its order.
 
     Raises:
-        ValueError: in one line, if it is not made of numbers and ranges.
+        ValueError: if the text is not made of numbers and ranges.
 
     >>> read_seeds("0-2,7,1")
     [0, 1, 2, 7]

@@ -44,11 +44,11 @@ def game_task(config: Config, schedule: Schedule | None = None) -> Task:
     """Return the task that a configuration describes.
 
     Args:
-        config: with the game.
-        schedule: to use instead of the one that ``config`` describes, such as a saved one.
+        config: Configuration with the game.
+        schedule: Schedule that replaces the one that ``config`` describes, such as a saved one.
 
     Raises:
-        ValueError: in one line, for a bad schedule or game parameter.
+        ValueError: if the schedule or a game parameter is not allowed.
         ImportError: if the ``ple`` backend is asked for and missing.
     """
     game, observation = game_class(config.game), observation_class(config.observation)
@@ -79,7 +79,7 @@ def game_task(config: Config, schedule: Schedule | None = None) -> Task:
 
 
 def _make_known(game: type[Game], observation: type[Observation]) -> None:
-    """Register what a task needs, in another process: that of an evaluation worker has registered nothing.
+    """Register a task's classes in another process: that of an evaluation worker has registered nothing.
 
     A function, so that what is sent there refers to the registries and holds no copies of them.
     """
@@ -91,7 +91,7 @@ def random_odds(config: Config) -> NDArray[np.float64]:
     """Return the probability of each action in random play of the game of a configuration, ``(actions,)``.
 
     Raises:
-        ValueError: if the game takes them from an option that there is not.
+        ValueError: if the game takes them from an option that does not exist.
     """
     game = game_class(config.game)
     odds, count = game.random_odds, len(game.actions)

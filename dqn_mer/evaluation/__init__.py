@@ -1,1 +1,1 @@
-"""A saved or learning agent at play."""
+"""Play of a saved or learning agent."""

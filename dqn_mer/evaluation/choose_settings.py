@@ -12,10 +12,10 @@ def choose_settings(words: str, task: Task, trained_on_last: str) -> list[Settin
     """Return the settings that ``--settings`` names.
 
     Args:
-        words: ``all``, ``easier``, or names of settings or values of the varied parameter, with commas. Where the
-            run's settings give several parameters, a value stands for that one of the setting trained on last.
+        words: Either ``all``, ``easier``, or names of settings or values of the varied parameter, with commas. Where
+            the run's settings give several parameters, a value replaces the varied one of the setting trained on last.
         task: Task that the run was trained on.
-        trained_on_last: Name of the setting that was on at the end.
+        trained_on_last: Name of the setting in force at the end of training.
 
     Raises:
         ValueError: if a word is neither a name nor an allowed value, or nothing is easier.

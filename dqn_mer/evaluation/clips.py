@@ -73,7 +73,7 @@ class Clip:
 
 
 def play_greedily(env: Overlay, seed: int) -> Iterator[Picture]:
-    """Play an episode by the overlay's own Q values; yields its picture after the reset and for each frame.
+    """Play an episode by the overlay's Q values; yield its picture after the reset and for each frame.
 
     Where frames are skipped, the picture after a step stands for all frames of the step.
     """
@@ -85,7 +85,7 @@ def play_greedily(env: Overlay, seed: int) -> Iterator[Picture]:
 
 
 def record(env: Overlay, seed: int) -> Clip:
-    """Record an episode played by the overlay's own Q values."""
+    """Record an episode played by the overlay's Q values."""
     pictures = Film(play_greedily(env, seed))
     return Clip(env.setting, pictures, env.screen_width, env.score, env.truncated)
 

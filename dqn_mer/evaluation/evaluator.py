@@ -17,12 +17,12 @@ from continual_ple.settings import Setting
 from dqn_mer.analysis.metrics import EvaluationRow
 
 Policy = Callable[[NDArray[Any]], NDArray[np.int64]]
-"""From observations ``(n, ...)`` to actions ``(n,)``."""
+"""Function from observations ``(n, ...)`` to actions ``(n,)``."""
 
 
 @dataclass(frozen=True)
 class SettingResult:
-    """What the episodes on one setting gave, one entry an episode.
+    """Results of the episodes on one setting, one entry per episode.
 
     Attributes:
         scores: The game's own points (``info["score"]``), or the return where an environment has none.
@@ -87,7 +87,7 @@ def episode_seeds(seed: int, episodes: int) -> list[int]:
 
 
 def episode_score(info: Mapping[str, Any], returned: float) -> float:
-    """Return the game's own points, ``info["score"]``, or the return where an environment gives no such number.
+    """Return the game's own points, ``info["score"]``, or the return where an environment gives none.
 
     >>> episode_score({"score": 7}, 2.5), episode_score({}, 2.5), episode_score({"score": "7:5"}, 2.5)
     (7.0, 2.5, 2.5)
@@ -103,7 +103,7 @@ MOST_AT_ONCE = 512
 
 
 class Evaluator:
-    """Plays the same episodes on every setting each time it is asked, hundreds of them in lockstep.
+    """Plays the same episodes on every setting at each call, hundreds of them in lockstep.
 
     Episode k starts from the same seed on every setting and in every evaluation, so that differences between
     settings and between evaluations are the policy's.
@@ -136,7 +136,7 @@ class Evaluator:
         return [SettingResult(i, self.settings[i], *part) for i, part in enumerate(parts)]
 
     def _play(self, policy: Policy, seeds: Sequence[int]) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any]]:
-        """Play the episodes of these seeds, on every setting: scores, returns, lengths, each (settings, seeds)."""
+        """Play the episodes of these seeds on every setting; return scores, returns and lengths, (settings, seeds)."""
         envs = [env for row in self.envs for env in row[: len(seeds)]]
         first = [env.reset(seed=seeds[index % len(seeds)]) for index, env in enumerate(envs)]
         observations = np.stack([observation for observation, _ in first])

@@ -1,4 +1,4 @@
-"""Evaluation in the process that asks for it, and what is evaluated: a plan that any process can follow."""
+"""Evaluation in the calling process, and its plan, which any process can follow."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ Finished = list[tuple[int, list[EvaluationRow]]]
 
 
 class EvaluationPlan(NamedTuple):
-    """What is evaluated, so that any process can do it.
+    """Plan of an evaluation that any process can follow.
 
     Attributes:
         task: Task whose settings are played.
@@ -37,7 +37,7 @@ class EvaluationPlan(NamedTuple):
 
 
 class InlineEvaluation:
-    """Evaluates when it is asked, in this process, on a separate network."""
+    """Evaluates at each call, in this process, on a separate network."""
 
     def __init__(self, plan: EvaluationPlan, device: torch.device) -> None:
         model = network_from_spec(plan.network).to(device)
@@ -54,7 +54,7 @@ class InlineEvaluation:
     def submit(self, frame: int, weights: Tensor) -> None:
         """Evaluate ``weights``, the vector of a `FlatWeights`, as those at ``frame``."""
         self.weights.load(weights)
-        with processor(1):  # as the worker, so that scores do not depend on which of the two it is
+        with processor(1):  # as in the worker, so that scores do not depend on which of the two it is
             self._finished.append((frame, [result.row() for result in self.evaluator.run(self.policy)]))
 
     def finished(self, wait: bool = False) -> Finished:

@@ -1,4 +1,4 @@
-"""A saved agent's play as it is drawn with its Q values, and the window that shows it."""
+"""A saved agent's play drawn with its Q values, and the window that shows it."""
 
 from __future__ import annotations
 

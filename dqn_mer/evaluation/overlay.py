@@ -18,13 +18,13 @@ from dqn_mer.evaluation.evaluator import episode_score
 Picture = NDArray[np.uint8]
 """RGB, ``(height, width, 3)``."""
 Values = Callable[[NDArray[Any]], NDArray[np.float32]]
-"""From an observation to its Q values, ``(actions,)``."""
+"""Function from an observation to its Q values, ``(actions,)``."""
 
 PANEL_WIDTH = 208
 SCREEN_HEIGHT = 512  # px: small screens are enlarged by a whole factor to about this
 MARGIN, BAR_HEIGHT = 14, 8
 BACKGROUND, GREY, WHITE = "#14181d", "#9aa4af", "#ffffff"
-CHOSEN, OTHER = "#E69F00", "#0072B2"  # Okabe and Ito's, told apart by all common kinds of colour blindness
+CHOSEN, OTHER = "#E69F00", "#0072B2"  # Okabe and Ito's, distinct under all common kinds of colour blindness
 
 
 class Bar(NamedTuple):

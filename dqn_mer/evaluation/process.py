@@ -45,12 +45,12 @@ def weights_of(data: bytes) -> Tensor:
 def serve(connection: Connection, pickled: bytes) -> None:
     """Evaluate what comes through a connection until it ends.
 
-    The first answer is None once all is ready, or the `Cause` why it cannot be. Each later one is a list of rows for
-    the weights that came, or the traceback of an error as text.
+    The first reply is None once everything is ready, or the `Cause` why it cannot be. Each later one is a list of rows
+    for the weights received, or the traceback of an error as text.
 
     Args:
-        connection: To the process that trains.
-        pickled: An `EvaluationPlan`.
+        connection: Connection to the process that trains.
+        pickled: Pickled `EvaluationPlan`.
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # where it could not be blocked from the start
     threading.Thread(target=_end_with_parent, daemon=True).start()

@@ -81,7 +81,7 @@ class SavedAgent:
         checkpoint: The loaded checkpoint.
         config: Configuration of its run.
         task: Task of its run, with the schedule of that run.
-        frame: Frames it was trained for.
+        frame: Frames that the agent was trained for.
         trained_on_last: Name of the setting trained on last.
     """
 
@@ -119,7 +119,7 @@ def load_agent(options: AgentFields, task: Task | None = None) -> SavedAgent:
     except (ArithmeticError, KeyError, TypeError, ValueError) as error:
         raise CheckpointError(f"{checkpoint.path}: bad description: {error}") from None
     if backend != config.backend and config.game in GAMES:
-        # Upstream rounds as the installed pygame does, whatever the run did.
+        # Upstream rounds as the installed pygame does, however the run rounded.
         config = dataclasses.replace(config, backend=backend, rounding="nearest")
         task = game_task(config, schedule)
     if task is None:

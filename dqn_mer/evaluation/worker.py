@@ -1,8 +1,8 @@
 """Evaluation beside training: in a separate process on another core, or in line where there can be none.
 
 Weights go in, rows come out under the frame they belong to, in order. Training never waits for a result unless
-`MAX_WAITING` evaluations are behind. The worker (`dqn_mer.evaluation.process`) has its own environments and network and
-one thread; nothing it does reaches training, and it ends with its parent, however that ends.
+`MAX_WAITING` evaluations are behind. The worker (`dqn_mer.evaluation.process`) has separate environments, a separate
+network and one thread; nothing it does reaches training, and it ends with its parent, however that ends.
 """
 
 from __future__ import annotations
@@ -53,8 +53,8 @@ def complain(line: str) -> None:
 class WorkerEvaluation:
     """Evaluates in a separate process, always on a CPU.
 
-    A worker that dies is replaced, and its evaluation done again. Where no worker can start, or none can make the
-    environments, all is evaluated in this process instead, with the same results, and one line says why.
+    A worker that dies is replaced, and its evaluation repeated. Where no worker can start, or none can make the
+    environments, everything is evaluated in this process instead, with the same results, and one line reports why.
 
     Args:
         plan: What to evaluate; a worker needs a task that cloudpickle can pickle.
@@ -101,7 +101,8 @@ class WorkerEvaluation:
         """Return, once each, the evaluations that are done.
 
         Args:
-            wait: Wait for all evaluations that were submitted; otherwise only while more than `MAX_WAITING` wait.
+            wait: Whether to wait for all evaluations that were submitted; otherwise only while more than `MAX_WAITING`
+                wait.
 
         Raises:
             EvaluationError: if an evaluation failed, or workers keep dying over it.
@@ -120,7 +121,7 @@ class WorkerEvaluation:
         return list(self._waiting)
 
     def _receive(self) -> None:
-        """Take in the worker's next answer: that it is ready, that it cannot be, or rows."""
+        """Take in the worker's next message: that it is ready, that it cannot be, or rows."""
         try:
             answer = self._connection.recv()
         except (EOFError, OSError):
@@ -144,7 +145,7 @@ class WorkerEvaluation:
         if self._busy or not self._waiting or not self._ready:
             return
         self._busy = True
-        with suppress(OSError):  # the end of the connection is noticed when its answer is read
+        with suppress(OSError):  # the end of the connection is noticed when its message is read
             self._connection.send_bytes(self._waiting[0][1])
 
     def _replace(self) -> None:
@@ -212,7 +213,7 @@ def _pickled(plan: EvaluationPlan) -> bytes:
 
 @contextmanager
 def _blocked_ctrl_c() -> Iterator[None]:
-    """Hold Ctrl-C back, for good in a process that is started meanwhile: it reaches both, and the parent decides."""
+    """Hold Ctrl-C back, permanently in a process that is started meanwhile: it reaches both, and the parent decides."""
     if not hasattr(signal, "pthread_sigmask"):  # Windows
         yield
         return

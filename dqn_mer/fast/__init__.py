@@ -1,1 +1,1 @@
-"""The same arithmetic as autograd's, written out for a CPU. Without this folder everything still works."""
+"""Autograd's arithmetic written out for a CPU. Without this folder everything still works."""

@@ -1,8 +1,8 @@
 """The steps of `torch.optim.Adam`, on its own state, example by example (`kernels.adam`).
 
-The gradient of a dense layer from one example is an outer product, zero in every row whose input is zero. Such a row
-still moves, by its momentum, but nothing reads it before its input is active again: its steps are put off until
-then, or until the batch ends, and taken at once.
+The gradient of a dense layer from one example is an outer product, zero in every row whose input is zero. That row
+still moves, by its momentum, but nothing reads it before its input is active again: its steps are put off until then,
+or until the batch ends, and taken at once.
 """
 
 from __future__ import annotations
@@ -26,17 +26,17 @@ MAX_EPSILON_DRIFT = 0.02
 
 
 class ExplicitAdam:
-    """Takes Adam's steps, except for the weights of the `AdamDense` layers, which take their own.
+    """Takes Adam's steps, except those of the `AdamDense` layers, which each layer takes itself.
 
     Args:
-        optimizer: for which `has_adam_form` holds, over ``weights.vector``.
-        weights: that it steps.
+        optimizer: Optimizer for which `has_adam_form` holds, over ``weights.vector``.
+        weights: Weights that the optimizer steps.
 
     Attributes:
-        count: steps taken in this batch.
-        sizes: learning rate over the first moment's bias correction, of each step of the batch.
-        scales: inverse root of the second moment's bias correction, of each step of the batch.
-        constants: β1, 1 - β1, β2, 1 - β2 and ε, in the dtype of the weights.
+        count: Steps taken in this batch.
+        sizes: Learning rate over the first moment's bias correction, of each step of the batch.
+        scales: Inverse root of the second moment's bias correction, of each step of the batch.
+        constants: Values of β1, 1 - β1, β2, 1 - β2 and ε, in the dtype of the weights.
     """
 
     def __init__(self, optimizer: Optimizer, weights: FlatWeights) -> None:
@@ -61,7 +61,7 @@ class ExplicitAdam:
         steps = float(state["step"]) + 1 + np.arange(examples)
         beta1, beta2 = group["betas"]
         scales = 1 / np.sqrt(1 - beta2**steps)
-        # What is set against √v of before the batch: ε over what became of √v by each step.
+        # The ε that is set against √v from before the batch: ε over what became of √v by each step.
         drift = scales[0] / scales[-1] * beta2 ** (-examples / 2) - 1
         self.drifts = bool(drift > MAX_EPSILON_DRIFT)
         self.sizes, self.scales = (
@@ -93,10 +93,10 @@ class AdamDense:
     next are one pass over the rows that either needs.
 
     Args:
-        layer: that learns.
-        span: of its weights in the vector.
-        relu: whether a ReLU follows.
-        adam: counts the steps.
+        layer: Layer that learns.
+        span: Span of the layer's weights in the vector.
+        relu: Whether a ReLU follows.
+        adam: Steps of the other weights; it counts the steps of the batch.
     """
 
     def __init__(self, layer: nn.Linear, span: slice, relu: bool, adam: ExplicitAdam) -> None:
@@ -107,8 +107,8 @@ class AdamDense:
         self.adam = adam
         self.before = np.empty_like(self.matrix)
         self.done = np.zeros(len(self.matrix), np.int64)  # steps of the batch that each row has taken
-        # Of the last example, for its step, which is taken in the next one's pass: copies, since the arrays that the
-        # layer is handed are overwritten by then.
+        # From the last example, for its step, which is taken in the next one's pass. Copies, since the arrays that the
+        # layer is given are overwritten by then.
         self.inputs = np.zeros(layer.in_features, self.bias.dtype)
         self.gradient = np.zeros_like(self.bias)
         self.outputs = np.zeros_like(self.bias)

@@ -32,12 +32,12 @@ class Convolution:
     """A convolution with a ReLU behind it, on channels-last maps, as one matrix product over its patches.
 
     Args:
-        layer: without padding, dilation or groups; weights channels-last, as `FlatWeights` lays them out.
-        in_shape: height and width of the maps below.
+        layer: Convolution without padding, dilation or groups; weights channels-last, as `FlatWeights` lays them out.
+        in_shape: Height and width of the maps below.
 
     Attributes:
         outputs: ``(height, width, channels)``, written by `forward`.
-        gradient: of the outputs, same shape; to be filled before `backward`.
+        gradient: Gradient of the outputs, same shape; to be filled before `backward`.
     """
 
     def __init__(self, layer: nn.Conv2d, in_shape: tuple[int, int]) -> None:
@@ -79,7 +79,7 @@ class ConvolutionStack:
     Args:
         layers: `torch.nn.Conv2d` layers, each followed by a ReLU.
         input_shape: ``(channels, height, width)`` of the pixels.
-        table: what each pixel value becomes, ``(256,)``: `ScalePixels.table`.
+        table: Float value of each pixel value, ``(256,)``: `ScalePixels.table`.
     """
 
     def __init__(self, layers: Sequence[nn.Conv2d], input_shape: tuple[int, int, int], table: Array = SCALED) -> None:

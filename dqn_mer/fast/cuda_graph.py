@@ -22,12 +22,12 @@ WARM_UPS = 3
 class GraphLearner:
     """The general inner loop, recorded once for each length of batch and then replayed on new examples.
 
-    The examples are laid into buffers in the order of learning; everything after that is the same sequence of kernels
+    The examples are copied into buffers in the order of learning; everything after that is the same sequence of kernels
     each time. The learning rate is recorded with them, so a boosted newest example takes the general loop.
 
     Args:
-        general: the loop to record, whose optimizer can be captured.
-        capture: record a graph; otherwise the loop just runs on the buffers.
+        general: Loop to record, whose optimizer can be captured.
+        capture: Whether to record a graph; otherwise the loop just runs on the buffers.
     """
 
     def __init__(self, general: AutogradLearner, capture: bool) -> None:
@@ -52,7 +52,7 @@ class GraphLearner:
         replay()
 
     def _record(self, buffers: Examples, reptile_rate: float) -> Callable[[], None]:
-        """Return what learns from the ``buffers``, leaving weights and optimizer as they were."""
+        """Return the function that learns from the ``buffers``, leaving weights and optimizer as they were."""
         order = np.arange(len(buffers[0]))
 
         def run() -> None:

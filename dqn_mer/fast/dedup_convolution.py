@@ -28,18 +28,18 @@ from dqn_mer.fast.kernels.patches import SCALED, add_bias_relu, relu_backward
 
 
 class Buffer:
-    """An array that is kept from batch to batch, and grows.
+    """An array that is kept from batch to batch, and grows as needed.
 
     Args:
-        shape: of a row.
-        dtype: of the array.
+        shape: Shape of a row.
+        dtype: NumPy dtype of the array.
     """
 
     def __init__(self, shape: tuple[int, ...], dtype: np.dtype[np.generic]) -> None:
         self.rows: Array = np.empty((0, *shape), dtype)
 
     def first(self, count: int) -> Array:
-        """Return the first ``count`` rows, with whatever is in them."""
+        """Return the first ``count`` rows, with undefined content."""
         if len(self.rows) < count:
             self.rows = np.empty((count + count // 4, *self.rows.shape[1:]), self.rows.dtype)
         return self.rows[:count]
@@ -49,11 +49,11 @@ class DistinctConvolution:
     """A convolution with a ReLU behind it, on maps of numbered rows.
 
     Args:
-        layer: without padding, dilation or groups; weights channels-last, as `FlatWeights` lays them out.
+        layer: Convolution without padding, dilation or groups; weights channels-last, as `FlatWeights` lays them out.
 
     Attributes:
-        outputs: of the distinct patches, ``(distinct, channels)``, written by `forward`.
-        gradient: of the outputs, same shape; to be filled before `backward`.
+        outputs: Outputs for the distinct patches, ``(distinct, channels)``, written by `forward`.
+        gradient: Gradient of the outputs, same shape; to be filled before `backward`.
     """
 
     def __init__(self, layer: nn.Conv2d) -> None:
@@ -73,13 +73,13 @@ class DistinctConvolution:
         """Fill `outputs`.
 
         Args:
-            numbers: of the rows below, at each place of their maps, ``(n, height, width)``.
-            cut: ``cut(places, patches)`` copies the patches at these places.
+            numbers: Number of the row below at each place of the maps, ``(n, height, width)``.
+            cut: Function ``cut(places, patches)`` that copies the patches at these places.
 
         Returns:
             The number of the row of `outputs` at each place of the maps above, ``(n, height, width)``.
         """
-        found, self.places = find_distinct(numbers, self.kernel, self.stride, self.factors)
+        patch_numbers, self.places = find_distinct(numbers, self.kernel, self.stride, self.factors)
         self.numbers = numbers
         self.patches, self.outputs, self.gradient = (
             part.first(len(self.places)) for part in (self._patches, self._outputs, self._gradient)
@@ -87,7 +87,7 @@ class DistinctConvolution:
         cut(self.places, self.patches)
         torch.mm(_as_rows(self.patches), self.matrix.t(), out=torch.from_numpy(self.outputs))
         add_bias_relu(self.outputs[np.newaxis], self.bias)
-        return found
+        return patch_numbers
 
     def backward(self, rate: float | None, below: Array | None) -> None:
         """Take the step for `gradient`; fill ``below``, the gradient of the rows below."""
@@ -107,13 +107,13 @@ class DistinctStack:
 
     Args:
         layers: `torch.nn.Conv2d` layers, each followed by a ReLU; the first with at most `MAX_CHANNELS` channels.
-        table: what each pixel value becomes, ``(256,)``: `ScalePixels.table`.
+        table: Float value of each pixel value, ``(256,)``: `ScalePixels.table`.
     """
 
     def __init__(self, layers: Sequence[nn.Conv2d], table: Array = SCALED) -> None:
         self.layers = [DistinctConvolution(layer) for layer in layers]
         self.table = table.astype(self.layers[0].bias.dtype)
-        self.numbers = self.found = np.empty((0, 0, 0), np.int32)
+        self.numbers = self.patch_numbers = np.empty((0, 0, 0), np.int32)
         columns = zip(*((d.kernel, d.stride, d.factors, d.matrix.numpy(), d.bias) for d in self.layers), strict=True)
         self.kernels, self.strides, self.factors, self.matrices, self.biases = columns
 
@@ -121,11 +121,11 @@ class DistinctStack:
         """Return the share of distinct patches among those that the first layer cuts from ``pixels``, in (0, 1]."""
         numbers = np.empty((len(pixels), *pixels.shape[2:]), np.int32)
         number_pixels(pixels, numbers)
-        found, places = find_distinct(numbers, self.kernels[0], self.strides[0], self.factors[0])
-        return len(places) / found.size
+        patch_numbers, places = find_distinct(numbers, self.kernels[0], self.strides[0], self.factors[0])
+        return len(places) / patch_numbers.size
 
     def features(self, pixels: Array) -> Array:
-        """Return what `forward` does, and keep nothing for `backward`."""
+        """Return what `forward` returns, but keep nothing for `backward`."""
         maps = features(pixels, self.table, self.kernels, self.strides, self.factors, self.matrices, self.biases)
         return maps.reshape(len(maps), -1)
 
@@ -139,18 +139,18 @@ class DistinctStack:
         if self.numbers.shape != shape:
             self.numbers = np.empty(shape, np.int32)
         number_pixels(pixels, self.numbers)
-        self.found = self.layers[0].forward(self.numbers, partial(cut_pixels, pixels, self.table))
+        self.patch_numbers = self.layers[0].forward(self.numbers, partial(cut_pixels, pixels, self.table))
         for lower, layer in zip(self.layers, self.layers[1:], strict=False):
-            self.found = layer.forward(self.found, partial(cut_rows, lower.outputs, self.found))
+            self.patch_numbers = layer.forward(self.patch_numbers, partial(cut_rows, lower.outputs, self.patch_numbers))
         top = self.layers[-1].outputs
-        maps = np.empty((len(pixels), top.shape[1], *self.found.shape[1:]), top.dtype)
-        spread(top, self.found, maps)
+        maps = np.empty((len(pixels), top.shape[1], *self.patch_numbers.shape[1:]), top.dtype)
+        spread(top, self.patch_numbers, maps)
         return maps.reshape(len(maps), -1)
 
     def backward(self, gradient: Array, rate: float | None) -> None:
         """Take the step for d loss / d features of the last forward pass."""
         top = self.layers[-1].gradient
-        gather(gradient.reshape(len(gradient), top.shape[1], *self.found.shape[1:]), self.found, top)
+        gather(gradient.reshape(len(gradient), top.shape[1], *self.patch_numbers.shape[1:]), self.patch_numbers, top)
         for layer, lower in zip(self.layers[:0:-1], self.layers[-2::-1], strict=True):
             layer.backward(rate, lower.gradient)
         self.layers[0].backward(rate, None)

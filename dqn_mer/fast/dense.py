@@ -30,10 +30,10 @@ def step_product(matrix: Tensor, matrix_gradient: Tensor, gradient: Tensor, inpu
 
     Args:
         matrix: ``(outputs, inputs)``.
-        matrix_gradient: same shape.
-        gradient: d loss / d outputs, ``(n, outputs)``.
+        matrix_gradient: Gradient of the matrix, same shape.
+        gradient: Gradient d loss / d outputs, ``(n, outputs)``.
         inputs: ``(n, inputs)``.
-        rate: learning rate, or None.
+        rate: Learning rate, or None.
     """
     if rate is None:
         torch.mm(gradient.t(), inputs, out=matrix_gradient)
@@ -44,7 +44,7 @@ def step_product(matrix: Tensor, matrix_gradient: Tensor, gradient: Tensor, inpu
 class Dense(Protocol):
     """A fully connected layer, with or without a ReLU behind it.
 
-    What a layer is handed and what it returns may be a buffer that the next example overwrites: it holds from the
+    An array that a layer is given or returns may be a buffer that the next example overwrites: it holds from the
     forward pass of an example to the end of its backward pass. A layer copies what it needs for longer.
     """
 
@@ -57,7 +57,7 @@ class Dense(Protocol):
     def backward(self, gradient: Array, rate: float | None, pass_on: bool) -> Array:
         """Take the step for d loss / d outputs; return d loss / d inputs if it is to be passed on.
 
-        Where an input is zero its gradient may be left out: it came from a ReLU, which stops it.
+        Where an input is zero its gradient may be left out: the input came from a ReLU, which stops the gradient.
         """
 
     def finish(self, reptile_rate: float) -> None:
@@ -75,7 +75,7 @@ class DirectDense:
         self.outputs = np.zeros_like(self.bias)
 
     def begin(self, examples: int) -> None:
-        """Nothing to prepare."""
+        """Do nothing: there is nothing to prepare."""
 
     def forward(self, inputs: Array) -> Array:
         """Return the outputs of one example."""
@@ -94,7 +94,7 @@ class DirectDense:
         return dense_step(self.matrix, self.inputs, gradient, rate)
 
     def finish(self, reptile_rate: float) -> None:
-        """Nothing was put off."""
+        """Do nothing: no step was put off."""
 
 
 class LargeDense:
@@ -103,8 +103,8 @@ class LargeDense:
     Its weights lie input by input in memory (see `FlatWeights`), so that inputs of zero can be passed over.
 
     Args:
-        layer: to read, and to write the gradient of.
-        relu: whether a ReLU follows.
+        layer: Layer to read, and to write the gradient of.
+        relu: Whether a ReLU follows.
     """
 
     def __init__(self, layer: nn.Linear, relu: bool) -> None:
@@ -114,7 +114,7 @@ class LargeDense:
         self.inputs = self.outputs = self.bias
 
     def begin(self, examples: int) -> None:
-        """Nothing to prepare."""
+        """Do nothing: there is nothing to prepare."""
 
     def forward(self, inputs: Array) -> Array:
         """Return the outputs of one example."""
@@ -135,7 +135,7 @@ class LargeDense:
         return product_of_active(self.matrix, gradient, self.inputs) if pass_on else gradient
 
     def finish(self, reptile_rate: float) -> None:
-        """Nothing was put off."""
+        """Do nothing: no step was put off."""
 
 
 class LazyDense:

@@ -22,7 +22,7 @@ class DenseLoopLearner:
     """The inner loop of a ReLU MLP without a large layer, with `CrossEntropy` as its loss.
 
     Args:
-        weights: Of the model that learns.
+        weights: Weights of the model that learns.
         optimizer: Plain SGD over ``weights.vector``.
     """
 
@@ -37,7 +37,7 @@ class DenseLoopLearner:
         """Take one SGD step on each example of ``batch`` in turn, then one Reptile step.
 
         Raises:
-            IndexError: if a label is not a class; then the weights are of no use.
+            IndexError: if a label is not a class; the weights are then unusable.
         """
         inputs, labels = (part.numpy() for part in examples)
         kind = self.vector.dtype
@@ -77,7 +77,7 @@ def _step_only(matrix: Array, inputs: Array, gradient: Array, rate: Any) -> None
 
 @compiled
 def _step_and_pass_on(matrix: Array, values: Array, gradient: Array, rate: Any) -> Array:
-    """Take the SGD step of a layer; returns the gradient below the ReLU that ``values`` came from."""
+    """Take the SGD step of a layer; return the gradient below the ReLU that ``values`` came from."""
     below = np.zeros(matrix.shape[1], matrix.dtype)
     dense_step_kernel(matrix, values, gradient, rate, below)
     for unit in range(below.shape[0]):
@@ -90,11 +90,11 @@ def _step_and_pass_on(matrix: Array, values: Array, gradient: Array, rate: Any) 
 def _learn(
     vector: Array, sizes: NDArray[np.int64], inputs: Array, labels: Array, batch: Array, rates: Array, reptile_rate: Any
 ) -> int:
-    """Learn ``batch`` with ``rates``, one for each of its examples; returns the row of a bad label, or -1."""
+    """Learn ``batch`` with ``rates``, one for each of its examples; return the row of a bad label, or -1."""
     before = vector.copy()
     layers = sizes.shape[0] - 1
-    starts = np.zeros(layers + 1, np.int64)  # of each layer's weights in the vector
-    places = np.zeros(layers + 1, np.int64)  # of each layer's outputs
+    starts = np.zeros(layers + 1, np.int64)  # start of each layer's weights in the vector
+    places = np.zeros(layers + 1, np.int64)  # start of each layer's outputs
     for layer in range(layers):
         starts[layer + 1] = starts[layer] + sizes[layer + 1] * (sizes[layer] + 1)
         places[layer + 1] = places[layer] + sizes[layer + 1]

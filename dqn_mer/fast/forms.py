@@ -1,4 +1,4 @@
-"""What a network, a loss and an optimizer are made of: whether their arithmetic is written out in this folder."""
+"""Forms of networks, losses and optimizers whose arithmetic is written out in this folder."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def layers_of(model: nn.Module) -> Layers:
 
 
 def has_explicit_form(model: nn.Module) -> bool:
-    """Whether ``model`` is ``[ScalePixels, (Conv2d, ReLU)+, Flatten,] (Linear, ReLU)*, Linear`` and nothing else.
+    """Return whether a model is ``[ScalePixels, (Conv2d, ReLU)+, Flatten,] (Linear, ReLU)*, Linear`` and nothing else.
 
     Convolutions must have no padding, dilation or groups, and all layers biases. Frozen or shared weights are
     left to autograd.
@@ -73,21 +73,21 @@ def _is_plain(layer: nn.Module) -> bool:
 
 
 def has_patch_form(model: nn.Module) -> bool:
-    """Whether equal patches of the pixels that a model takes can be found: one with an explicit form, of few channels.
+    """Return whether equal patches of a model's pixels can be found: it has an explicit form and few channels.
 
-    A model without convolutions has no patches, and the form too.
+    A model without convolutions has no patches, and has the form too.
     """
     convolutions = layers_of(model).convolutions
     return not convolutions or convolutions[0].in_channels <= MAX_CHANNELS
 
 
 def is_plain_sgd(optimizer: Optimizer) -> bool:
-    """Whether a step of ``optimizer`` is ``θ -= learning_rate * gradient`` and nothing else."""
+    """Return whether a step of ``optimizer`` is ``θ -= learning_rate * gradient`` and nothing else."""
     return _is_only(optimizer, torch.optim.SGD, ("momentum", "weight_decay", "nesterov", "maximize"))
 
 
 def has_adam_form(optimizer: Optimizer) -> bool:
-    """Whether a step of ``optimizer`` is that of Kingma and Ba, 2015, and nothing else."""
+    """Return whether a step of ``optimizer`` is that of Kingma and Ba, 2015, and nothing else."""
     return _is_only(optimizer, torch.optim.Adam, ("weight_decay", "amsgrad", "maximize"))
 
 

@@ -24,10 +24,10 @@ class ExplicitMiniBatchUpdate(MiniBatchUpdate):
     """Ordinary experience replay with both passes written out; with plain SGD every layer steps its own weights.
 
     Args:
-        weights: of a model for which `has_explicit_form` and `has_patch_form` hold.
-        loss: per-example loss.
-        optimizer: over ``weights.vector``.
-        batch_size: examples to draw from memory; the newest is one more.
+        weights: Weights of a model for which `has_explicit_form` and `has_patch_form` hold.
+        loss: Per-example loss.
+        optimizer: Optimizer over ``weights.vector``.
+        batch_size: Examples to draw from memory; the newest is one more.
     """
 
     def __init__(self, weights: FlatWeights, loss: Loss, optimizer: Optimizer, batch_size: int) -> None:
@@ -54,7 +54,7 @@ class BatchNetwork:
     """Forward pass, backward pass and SGD step of a model for whole batches.
 
     Args:
-        weights: of a model for which `has_explicit_form` and `has_patch_form` hold.
+        weights: Weights of a model for which `has_explicit_form` and `has_patch_form` hold.
     """
 
     def __init__(self, weights: FlatWeights) -> None:
@@ -64,12 +64,12 @@ class BatchNetwork:
         self.dense = [BatchDense(layer, relu=layer is not linear[-1]) for layer in linear]
 
     def takes(self, inputs: Tensor) -> bool:
-        """Whether ``inputs`` are of the kind that the written-out passes know: pixels must be bytes."""
+        """Return whether ``inputs`` are of the kind that the written-out passes know: pixels must be bytes."""
         return self.convolutions is None or inputs.dtype == torch.uint8
 
     @torch.no_grad()
     def values(self, inputs: Tensor) -> Tensor:
-        """Return the outputs ``(n, outputs)`` of ``inputs`` ``(n, ...)``; what `backward` needs stays as it is."""
+        """Return the outputs ``(n, outputs)`` of ``inputs`` ``(n, ...)``; what `backward` needs is left as it is."""
         if not self.takes(inputs):
             return torch.as_tensor(self.model(inputs))
         outputs = inputs
@@ -81,7 +81,7 @@ class BatchNetwork:
 
     @torch.no_grad()
     def forward(self, inputs: Tensor) -> Tensor:
-        """Return the outputs ``(n, outputs)`` of ``inputs`` ``(n, ...)``, of a kind that `takes` them."""
+        """Return the outputs ``(n, outputs)`` of ``inputs`` ``(n, ...)``, of a kind that `takes` allows."""
         outputs = inputs
         if self.convolutions is not None:
             outputs = torch.from_numpy(self.convolutions.forward(inputs.contiguous().numpy()))

@@ -60,7 +60,7 @@ class ExplicitLearner:
         self.adam = adam
         self.plain_sgd = is_plain_sgd(optimizer)
         linear = layers_of(weights.model).linear
-        # The parts of the weight vector whose steps are taken at once, and so need a Reptile step of their own.
+        # The parts of the weight vector whose steps are taken at once, and so need a separate Reptile step.
         self.direct = weights.spans_without(
             [
                 weights.span_of(layer.weight)

@@ -12,7 +12,7 @@ from threadpoolctl import threadpool_limits
 
 
 def usable_cores() -> int:
-    """Return the cores that this process may use, which a cluster or a container may have limited."""
+    """Return the number of cores that this process may use, which a cluster or a container may have limited."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
@@ -35,17 +35,17 @@ def processor(threads: int) -> Iterator[None]:
 
 
 def set_up_thread(threads: int, flush_denormal: bool) -> None:
-    """Set how this thread computes; neither holds for any other thread.
+    """Set how this thread computes; no other thread is affected.
 
-    In a new thread PyTorch's products of matrices use as many threads as there are cores, or as OMP_NUM_THREADS says,
-    whatever the number is in the one that started it; and another number rounds otherwise.
+    In a new thread PyTorch's matrix products use as many threads as there are cores, or as OMP_NUM_THREADS says,
+    whatever their number is in the thread that started it; and another number rounds otherwise.
     """
     torch.set_flush_denormal(flush_denormal)
     torch.set_num_threads(threads)
 
 
 def denormals_are_zero() -> bool:
-    """Whether this thread treats denormal numbers as zero."""
+    """Return whether this thread treats denormal numbers as zero."""
     return bool(np.array([1e-40], np.float32)[0] * np.float32(1) == 0)
 
 
@@ -55,7 +55,7 @@ def choose_device(name: str, images: bool) -> torch.device:
     One example of a small MLP takes a CPU less time than a GPU takes to start on it.
 
     Raises:
-        ValueError: if the device is not there.
+        ValueError: if the device is missing.
     """
     present = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
     if name == "auto":

@@ -1,4 +1,4 @@
-"""Q-networks that a user's function builds, checked for what the agents need of any network."""
+"""Q-networks that a user's function builds, checked for what the agents need from any network."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 MakeNetwork = Callable[[tuple[int, ...], int], Any]
-"""From the shape of an observation and the number of actions to a `torch.nn.Module`."""
+"""Function from the shape of an observation and the number of actions to a `torch.nn.Module`."""
 EXAMPLES = 3
 
 

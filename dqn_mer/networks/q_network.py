@@ -23,7 +23,7 @@ class ScalePixels(nn.Module):
         scaling: ``unit`` gives ``x / 255``, in [0, 1]; ``centred`` gives ``x / 255 - 0.5``, in [-0.5, 0.5].
 
     Raises:
-        ValueError: if there is no such scaling.
+        ValueError: if the scaling is unknown.
     """
 
     def __init__(self, scaling: str = "unit") -> None:
@@ -39,13 +39,13 @@ class ScalePixels(nn.Module):
         return scaled - 0.5 if self.scaling == "centred" else scaled
 
     def table(self) -> NDArray[Any]:
-        """Return what each of the 256 pixel values becomes, ``(256,)``."""
+        """Return the float value of each of the 256 pixel values, ``(256,)``."""
         values: NDArray[Any] = self(torch.arange(256, dtype=torch.uint8)).numpy()
         return values
 
 
 def pixel_table(model: nn.Module) -> NDArray[Any]:
-    """Return what a network makes of each pixel value, ``(256,)``; of one that takes no pixels, what others do."""
+    """Return a network's float value of each pixel value, ``(256,)``; of one without pixels, the default table."""
     first = next(model.children())
     return (first if isinstance(first, ScalePixels) else ScalePixels()).table()
 
@@ -61,8 +61,8 @@ def build_network(
 ) -> nn.Sequential:
     """Build a Q-network: Mnih et al.'s convolutions for images, a ReLU MLP for vectors.
 
-    The initial weights are PyTorch's defaults, drawn from a stream of their own, so that the global
-    generator is left as it was.
+    The initial weights are PyTorch's defaults, drawn from a separate stream, so that the global generator is left as it
+    was.
 
     Args:
         observation_shape: ``(channels, height, width)`` of pixels, uint8 or float32 in [0, 1], or ``(features,)`` of
@@ -70,17 +70,17 @@ def build_network(
         num_actions: Number of outputs, at least 1.
         hidden_sizes: Widths of the dense layers before the output.
         seed: Seed of the initial weights.
-        layer_norm: Normalise what goes into every ReLU, over all units of its layer; convolutions get a gain and a
-            bias per channel (Lyle et al., 2024, arXiv 2402.18762). The other initial weights stay the same.
-        random_odds: Build `RandomQNetwork` with these odds instead.
+        layer_norm: Whether to normalise what goes into every ReLU, over all units of its layer; convolutions get a gain
+            and a bias per channel (Lyle et al., 2024, arXiv 2402.18762). The other initial weights stay the same.
+        random_odds: Probability of each action, to build `RandomQNetwork` instead; None for a network that learns.
         input_scaling: Scaling of pixels, as `ScalePixels` takes it; vectors are never scaled.
 
     Returns:
         A network from ``(batch, *observation_shape)`` to Q-values ``(batch, num_actions)``.
 
     Raises:
-        ValueError: if the shape is neither, or too small for the convolutions (36 pixels a side), or there is no such
-            scaling.
+        ValueError: if the shape is neither, or too small for the convolutions (36 pixels a side), or the scaling is
+            unknown.
 
     >>> build_network((4,), 2, (8,), seed=0)(torch.zeros(3, 4)).shape
     torch.Size([3, 2])
@@ -128,7 +128,7 @@ def network_spec(
     random_odds: Sequence[float] | None = None,
     input_scaling: str = "unit",
 ) -> dict[str, Any]:
-    """Describe a network in JSON, so that a checkpoint can build its own; the arguments are `build_network`'s."""
+    """Describe a network in JSON, so that a checkpoint can rebuild it; the arguments are `build_network`'s."""
     return {
         "observation_shape": list(observation_shape),
         "num_actions": num_actions,

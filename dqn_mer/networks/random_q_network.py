@@ -32,7 +32,7 @@ class RandomQNetwork(nn.Module):
         self.odds = nn.Parameter(torch.tensor(odds))
 
     def forward(self, observations: Tensor) -> Tensor:
-        """Return Q-values ``(n, actions)`` for ``observations`` ``(n, ...)``, which are not looked at."""
+        """Return Q-values ``(n, actions)`` for ``observations`` ``(n, ...)``, whose content is ignored."""
         rng = np.random.default_rng((self.seed, int(self.calls.detach())))
         with torch.no_grad():
             self.calls.copy_((self.calls + 1) % 2**24)  # as far as float32 counts

@@ -79,7 +79,7 @@ class FlatWeights:
     def interpolate_from(self, before: Tensor, rate: float) -> None:
         """Set the weights to ``before + rate * (weights - before)``: the Reptile step.
 
-        Exact at both ends: rate 0 restores ``before`` and rate 1 keeps the weights, bit for bit.
+        Exact at both ends: rate 0 restores ``before`` and rate 1 keeps the weights, both bit-identical.
         """
         self.vector.copy_(torch.lerp(before, self.vector.detach(), rate))
 
@@ -96,7 +96,7 @@ def _flattened(weight: Tensor) -> Tensor:
 
 
 def is_large(shape: torch.Size) -> bool:
-    """Whether a weight of this shape is a large dense layer's: laid out input by input, and stepped apart."""
+    """Return whether a weight of this shape is a large dense layer's: laid out input by input, and stepped apart."""
     return len(shape) == 2 and shape.numel() >= LARGE_WEIGHTS
 
 

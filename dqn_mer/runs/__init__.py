@@ -1,1 +1,1 @@
-"""What every run is made of, of an agent or on a supervised stream: its folder, its events, and how it stops."""
+"""Parts of every run, of an agent or on a supervised stream: its folder, its events, and how it stops."""

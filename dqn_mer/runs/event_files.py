@@ -33,7 +33,7 @@ class EventFile:
 
     Args:
         run_dir: The run folder.
-        purge_step: For a resumed run, the step from which on a watching TensorBoard forgets what it has read.
+        purge_step: Step from which on a watching TensorBoard forgets what it has read, for a resumed run.
     """
 
     def __init__(self, run_dir: Path, purge_step: int | None = None) -> None:

@@ -1,4 +1,4 @@
-"""The folder of a run: where it is, and what explains it."""
+"""The folder of a run: its path, and the files that explain it."""
 
 from __future__ import annotations
 
@@ -105,8 +105,8 @@ def describe_run(configuration: Mapping[str, Any], schedule: Any, arguments: Seq
     """Return everything that explains a run, as JSON: configuration, schedule, command, versions, commit, machine.
 
     Args:
-        configuration: ``config``, and whatever else belongs to it.
-        schedule: What is learned when.
+        configuration: Value of ``config``, and whatever else belongs to it.
+        schedule: Description of what is learned when.
         arguments: Command that asked for the run.
     """
     return {
@@ -134,12 +134,12 @@ def versions() -> dict[str, str]:
     """Return the version of each package that results depend on; of Numba only where it can be imported."""
     from dqn_mer.fast.kernels.dense import COMPILED  # here, because it takes time and a finished run needs none of it
 
-    found = {}
+    package_versions = {}
     for name in PACKAGES:
         if name == "numba" and not COMPILED:
             continue
         try:
-            found[name] = metadata.version(name)
+            package_versions[name] = metadata.version(name)
         except metadata.PackageNotFoundError:
             continue
-    return found
+    return package_versions

@@ -27,7 +27,7 @@ class LogFiles:
     Args:
         run_dir: Run folder, made if missing; it is also TensorBoard's log folder.
         headings: Names of the columns behind `FRAME`, by table.
-        saved: None for a new run, else what `get_state` gave: everything logged after it is dropped.
+        saved: None for a new run, else what `get_state` returned: everything logged after it is dropped.
         last_frame: Last frame that was logged by then.
         check: Called with the size of each table before the first is cut; raises if what is kept is not good enough.
 

@@ -22,8 +22,8 @@ def git_commit() -> str | None:
 
 
 def _git(folder: Path, *words: str) -> str | None:
-    """Return what git answers in a folder, None if it cannot or has nothing to say."""
-    # In a hook of another repository these lead there, whatever the folder.
+    """Return the output of git in a folder, None if it fails or prints nothing."""
+    # In a hook of another repository these variables point to it, whatever the folder.
     elsewhere = ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE")
     environment = {name: value for name, value in os.environ.items() if name not in elsewhere}
     try:

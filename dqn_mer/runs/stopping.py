@@ -1,4 +1,4 @@
-"""How a run ends early: asked to by a signal, or by an error, always with a line that says how to resume."""
+"""How a run ends early, by a signal or an error, always with a line that says how to resume."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class RunStopped(Exception):
     """A run ended before its last frame.
 
     Attributes:
-        exit_code: For the shell: 128 + the number of a signal, 1 after an error.
+        exit_code: Exit code for the shell: 128 + the number of a signal, 1 after an error.
     """
 
     def __init__(self, message: str, exit_code: int) -> None:
@@ -29,7 +29,7 @@ class RunStopped(Exception):
 
 
 def listen(handler: Callable[[int, FrameType | None], Any]) -> Mapping[signal.Signals, Any]:
-    """Let a function handle the signals that ask this process to stop, and return the handlers that were there.
+    """Let a function handle the signals that ask this process to stop, and return the previous handlers.
 
     SIGHUP and SIGUSR1 are taken only where they would end the process without a word: under ``nohup`` SIGHUP is ignored
     and stays so, and a script's own handler keeps its signal. Outside the main thread Python allows no handlers.
@@ -57,12 +57,12 @@ class StopRequest(AbstractContextManager["StopRequest"]):
         self._before: Mapping[signal.Signals, Any] = {}
 
     def __enter__(self) -> StopRequest:
-        """Listen."""
+        """Install the handlers."""
         self._before = listen(self._note)
         return self
 
     def __exit__(self, *error: object) -> None:
-        """Put the handlers back that were there."""
+        """Restore the previous handlers."""
         for one, before in self._before.items():
             signal.signal(one, before)
         self._before = {}
@@ -101,12 +101,12 @@ def until_stopped() -> Iterator[None]:
 
 
 def how_to_resume(run_dir: Path, own: bool = False) -> str:
-    """Return in words what resumes a run: a command, or Python if its task is the user's ``own``."""
+    """Return in words how to resume a run: by a command, or in Python if its task is the user's ``own``."""
     if own:
         return f"resume from Python with: resume_on(task, {str(run_dir)!r})"
     return f"resume with: python train.py --resume {shlex.quote(str(run_dir))}"
 
 
 def is_out_of_memory(error: Exception) -> bool:
-    """Return whether an error is NumPy's or PyTorch's way of saying so."""
+    """Return whether an error is NumPy's or PyTorch's report that memory ran out."""
     return isinstance(error, MemoryError) or (isinstance(error, RuntimeError) and "memory" in str(error))

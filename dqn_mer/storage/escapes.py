@@ -1,7 +1,7 @@
-"""Text from files and file names, made harmless where it leaves the program: one function for each way out.
+"""Text from files and file names, made harmless before it leaves the program: one function for each way out.
 
-Whatever a run folder of a stranger says, a terminal obeys no control character in it, a page of Markdown shows it as
-text, a spreadsheet computes no formula of it, and a figure sets no mathematics from it.
+Whatever a stranger's run folder contains, a terminal obeys no control character in it, a page of Markdown shows it as
+text, a spreadsheet computes no formula from it, and a figure sets no mathematics from it.
 """
 
 from __future__ import annotations

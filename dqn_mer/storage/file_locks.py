@@ -1,4 +1,4 @@
-"""Whether a folder's file system has file locks, found out without leaving anything in the folder."""
+"""Whether a folder's file system has file locks, tested without leaving anything in the folder."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ import tempfile
 from pathlib import Path
 
 NO_LOCKS = frozenset({errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOTSUP})
-"""What `flock` answers on a file system without locks, as some network file systems are mounted."""
+"""Errors of `flock` on a file system without locks, as some network file systems are mounted."""
 
 
 def check_locks(named: str, folder: Path) -> None:
     """Raise an error unless files in a folder can be locked.
 
     Args:
-        named: How the message calls what was asked for, such as ``log_dir='runs'``.
+        named: Description of the folder in the message, such as ``log_dir='runs'``.
         folder: An existing folder that may be written to.
 
     Raises:

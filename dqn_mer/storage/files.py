@@ -1,4 +1,4 @@
-"""Files that a kill, a full disk or a flipped bit cannot spoil unseen."""
+"""Files that a kill, a full disk or a flipped bit cannot damage unnoticed."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ Writer = Callable[[Path], None]
 
 
 class DamagedError(ValueError):
-    """A file is not what was written; the message is one line that names it."""
+    """A file differs from what was written; the message is one line that names it."""
 
 
 @contextmanager
 def naming(path: Path) -> Iterator[None]:
-    """Let an OSError say which file it was about; one of writing does not by itself."""
+    """Let an OSError name the file it was about; one of writing does not by itself."""
     try:
         yield
     except OSError as error:
@@ -34,7 +34,7 @@ def naming(path: Path) -> Iterator[None]:
 
 
 def check_plain(descriptor: int, path: Path, least_bytes: int = 0, most_bytes: int | None = None) -> None:
-    """Raise DamagedError unless an open file is a plain one of such a size."""
+    """Raise DamagedError unless an open file is a plain one of a size between these limits."""
     status = os.fstat(descriptor)
     if not stat.S_ISREG(status.st_mode):
         raise DamagedError(f"{path}: must be a plain file, is {kind_of(status.st_mode)}")
@@ -45,7 +45,7 @@ def check_plain(descriptor: int, path: Path, least_bytes: int = 0, most_bytes: i
 
 
 def kind_of(mode: int) -> str:
-    """Return what there is in the place of a file, for a message, from its mode.
+    """Return what stands in the place of a file, for a message, from its mode.
 
     >>> kind_of(os.stat(".").st_mode)
     'a folder'
@@ -68,7 +68,7 @@ def open_log(path: Path) -> BinaryIO:
 
     Raises:
         DamagedError: if it is a link, a pipe or a device.
-        OSError: that names the file, if it cannot be written.
+        OSError: if it cannot be written; the message names the file.
     """
     with naming(path):
         if path.is_symlink():
@@ -87,12 +87,12 @@ def write_folder(folder: Path, files: Mapping[str, bytes | Writer]) -> None:
     """Write a folder of files and their checksums, whole or not at all.
 
     Args:
-        folder: to make; must not exist.
-        files: name -> content, or what writes a file of the path that it is given.
+        folder: Folder to make; must not exist.
+        files: Content of each file by name, or a function that writes a file at the path that it is given.
 
     Raises:
         FileExistsError: if the folder exists.
-        OSError: that names the file, if it cannot be written; then nothing is left of it.
+        OSError: if a file cannot be written; the message names it, and nothing is left of the folder.
     """
     if os.path.lexists(folder):
         raise FileExistsError(f"{folder}: is there already")
@@ -117,7 +117,7 @@ def replace_file(path: Path, content: bytes) -> None:
     """Write a file in one step: a reader sees the old content or the new, never half of it.
 
     Raises:
-        OSError: that names the file, if it cannot be written; then it is as it was.
+        OSError: if the file cannot be written; the message names it, and the file is as it was.
     """
     scratch = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
@@ -129,10 +129,10 @@ def replace_file(path: Path, content: bytes) -> None:
 
 
 def write_new_file(path: Path, content: bytes) -> None:
-    """Write a file that is not there yet, whole or not at all.
+    """Write a file that does not exist yet, whole or not at all.
 
     Raises:
-        OSError: that names the file, if it is there by now or cannot be written.
+        OSError: if the file exists by now or cannot be written; the message names it.
     """
     with naming(path), path.open("xb") as file:
         try:
@@ -163,7 +163,7 @@ def digest(path: Path) -> str:
 
 
 def digest_of(file: BinaryIO) -> str:
-    """Return the SHA-256 of what is left to read of an open file."""
+    """Return the SHA-256 of the rest of an open file."""
     sha = hashlib.sha256()
     while chunk := file.read(CHUNK_BYTES):
         sha.update(chunk)
@@ -171,7 +171,7 @@ def digest_of(file: BinaryIO) -> str:
 
 
 def sync_folder(folder: Path) -> None:
-    """Let the names in a folder outlive a power cut; Windows has no such call and needs none."""
+    """Let the names in a folder outlive a power cut; Windows has no call for it and needs none."""
     if os.name == "posix":
         descriptor = os.open(folder, os.O_RDONLY)
         try:

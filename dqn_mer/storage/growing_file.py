@@ -1,4 +1,4 @@
-"""Files that grow while a run goes on, and are cut back to a saved size when it is resumed."""
+"""Files that grow during a run, and are cut back to a saved size when it is resumed."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ class GrowingFile:
     """A file that pieces are added to, each written at once: nothing is pending when a process ends or a disk is full.
 
     Args:
-        path: of the file.
-        keep_bytes: None for a new file; else one that is there is cut to this size, and continued from there.
+        path: Path of the file.
+        keep_bytes: None for a new file; else an existing one is cut to this size, and continued from there.
 
     Raises:
-        FileExistsError: if the file should be new, and is there.
-        DamagedError: if the file should be there, and is missing, shorter, or no plain file.
+        FileExistsError: if the file should be new, and exists.
+        DamagedError: if the file should exist, and is missing, shorter, or no plain file.
     """
 
     def __init__(self, path: Path, keep_bytes: int | None = None) -> None:

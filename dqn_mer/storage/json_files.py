@@ -40,7 +40,7 @@ def parse_json(data: bytes, path: Path) -> dict[str, Any]:
     """Return the JSON object in ``data``, which is from the file ``path``.
 
     Raises:
-        DamagedError: in one line that names the file, if it is no JSON object, or nested too deep.
+        DamagedError: if it is no JSON object, or nested too deep; the message names the file.
     """
     try:
         value = json.loads(data.decode(), parse_constant=_no_number)

@@ -1,4 +1,4 @@
-"""Standard output that may go away: a run does not end with the terminal or the pipe that it writes to."""
+"""Standard output that outlives its reader: a run does not end with the terminal or the pipe that it writes to."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from rich.console import Console
 
 
 class LastingStream:
-    """A text stream that takes what is written to it even when nobody can read it any more.
+    """A text stream that accepts text even when nobody can read it any more.
 
-    A closed terminal answers with EIO, a pipe without a reader with EPIPE. From the first error on, all text is
-    dropped, and the file descriptor leads to the null device, so that nothing pending fails when the process ends.
+    A closed terminal fails with EIO, a pipe without a reader with EPIPE. From the first error on, all text is dropped,
+    and the file descriptor leads to the null device, so that nothing pending fails when the process ends.
 
     Args:
         stream: The text stream to write to.
@@ -27,14 +27,14 @@ class LastingStream:
         self._gone = False
 
     def write(self, text: str) -> int:
-        """Write text, or drop it; returns its length."""
+        """Write text, or drop it; return its length."""
         if not self._gone:
             with self._giving_up():
                 self._stream.write(text)
         return len(text)
 
     def flush(self) -> None:
-        """Hand out what is pending, or drop it."""
+        """Flush what is pending, or drop it."""
         if not self._gone:
             with self._giving_up():
                 self._stream.flush()

@@ -21,7 +21,7 @@ def open_below(root: Path, name: str, wanted: Callable[[int], bool]) -> int:
     Args:
         root: Folder to start from, which may itself be a link.
         name: Name of the file or folder relative to it, with slashes; each part is checked.
-        wanted: Whether a mode is of the right kind: `stat.S_ISREG` or `stat.S_ISDIR`.
+        wanted: Function that returns whether a mode is of the right kind: `stat.S_ISREG` or `stat.S_ISDIR`.
 
     Returns:
         The descriptor, open for reading; -1 for a folder where the system opens none.

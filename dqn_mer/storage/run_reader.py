@@ -52,14 +52,14 @@ class RunReader:
     Names are relative to the folder, with slashes; each part is checked.
 
     Args:
-        path: of the run folder.
-        inside: name of a folder inside it, to be read instead.
+        path: Path of the run folder.
+        inside: Name of a folder inside it, to be read instead.
 
     Attributes:
-        folder: that is read.
+        folder: Folder that is read.
 
     Raises:
-        DamagedError: from every method, in one line that names the file, if something is not as a run leaves it.
+        DamagedError: if something is not as a run leaves it, in any method; the message names the file.
     """
 
     def __init__(self, path: Path, inside: str = "") -> None:
@@ -163,14 +163,14 @@ class RunReader:
                 names = self._names(name)
             except (FileNotFoundError, NotADirectoryError):
                 return []
-            found = sorted((one for one in names if _FRAME.fullmatch(one)), key=lambda one: (int(one[6:]), one))
-        for one in found:
+            folders = sorted((one for one in names if _FRAME.fullmatch(one)), key=lambda one: (int(one[6:]), one))
+        for one in folders:
             with self._reporting(f"{name}/{one}"):
                 self._names(f"{name}/{one}")
-        return [self.below(f"{name}/{one}") for one in found]
+        return [self.below(f"{name}/{one}") for one in folders]
 
     def check_writable(self) -> None:
-        """Check that all which a run writes to is its own: no links, pipes or devices, and none in its folders."""
+        """Check that everything a run writes to belongs to it: no links, pipes or devices, and none in its folders."""
         for name in RUN_FILES:
             self.has(name)
         if self.has(LOCK) and os.lstat(self.folder / LOCK).st_nlink > 1:  # which taking it empties

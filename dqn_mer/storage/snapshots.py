@@ -1,4 +1,4 @@
-"""The whole state of a run on the disk: saved while it runs, found again when it has stopped.
+"""Snapshots: the whole state of a run on the disk, saved while it runs and loaded to resume it.
 
 `resume/frame-N/` holds the state after N frames: ``state.json``, ``arrays.safetensors`` and their checksums. Loading
 runs no code and reads no array before its type and shape are known to fit.
@@ -56,7 +56,7 @@ class ArrayInFile:
     shape: tuple[int, ...]
 
     def load(self) -> NDArray[Any]:
-        """Read it."""
+        """Read the array."""
         array: NDArray[Any] = self.file.get_tensor(self.name)
         return array
 
@@ -67,7 +67,7 @@ class FoundState:
 
     Attributes:
         folder: Folder that holds the snapshot.
-        header: What the snapshot says about its run.
+        header: Description of the run in the snapshot.
         state: State of the run; arrays are `ArrayInFile`.
         passed_over: Newer snapshots that are damaged, each with a line that says how.
     """
@@ -93,9 +93,9 @@ def write_state(folder: Path, header: State, state: State) -> None:
 
 
 def save_state(run_dir: Path, frame: int, header: State, state: State) -> Path:
-    """Save the state after ``frame`` frames, then remove those before the last two; returns its folder."""
+    """Save the state after ``frame`` frames, then remove those before the last two; return its folder."""
     folder = run_dir / FOLDER / f"frame-{frame:09d}"
-    if not folder.exists():  # else the run went on from it, and has not moved since
+    if not folder.exists():  # else the run was resumed from it, and has not moved since
         write_state(folder, header, state)
     for old in RunReader(run_dir).frames(FOLDER)[:-KEPT]:
         shutil.rmtree(old.folder)
@@ -108,10 +108,10 @@ def drop_states(run_dir: Path) -> None:
 
 
 def find_state(run_dir: Path) -> FoundState | None:
-    """Return the newest state that is whole, or None if the run was stopped before its first.
+    """Return the newest state that is complete, or None if the run was stopped before its first.
 
     Raises:
-        StateError: if there are states, but no whole one.
+        StateError: if there are states, but no complete one.
         DamagedError: if a link, or anything else that is no folder, stands in the place of one.
     """
     damaged: list[str] = []
@@ -156,7 +156,7 @@ def _read_state(reader: RunReader, passed_over: tuple[str, ...]) -> FoundState:
     state = _with_arrays(header.pop("state"), arrays)
     if arrays:
         raise StateError(f"{reader.folder / ARRAYS}: {shown(min(arrays))}: not an array that {DESCRIPTION} names")
-    reader.check_sums({DESCRIPTION: STATE_BYTES, ARRAYS: TENSORS_BYTES})  # last, because it reads all that there is
+    reader.check_sums({DESCRIPTION: STATE_BYTES, ARRAYS: TENSORS_BYTES})  # last, because it reads everything
     return FoundState(reader.folder, header, state, passed_over)
 
 
@@ -168,8 +168,8 @@ def _save_arrays(arrays: dict[str, NDArray[Any]], path: Path) -> None:
 
 
 def _errno_in(message: str) -> int:
-    found = re.search(r"os error (\d+)|code: (\d+)", message)
-    return int(found[1] or found[2]) if found else 5
+    match = re.search(r"os error (\d+)|code: (\d+)", message)
+    return int(match[1] or match[2]) if match else 5
 
 
 def _stored_arrays(reader: RunReader) -> dict[str, ArrayInFile]:

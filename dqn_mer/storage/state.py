@@ -1,4 +1,4 @@
-"""Saved state: what every part of a run hands out and takes back, so that a stopped run is resumed bit for bit.
+"""Saved state: every part of a run can save and restore its own, so that a resumed run is bit-identical.
 
 A part has ``get_state() -> State``, JSON values and arrays nested in dicts, and ``set_state(saved)``, which reads them
 back through a `SavedState`: field by field, each with its kind and range, so that a damaged or hostile file ends in one
@@ -33,14 +33,14 @@ class StoredArray(Protocol):
 
     @property
     def dtype(self) -> np.dtype[Any]:
-        """Its type."""
+        """NumPy dtype of the array."""
 
     @property
     def shape(self) -> tuple[int, ...]:
-        """Its shape."""
+        """Shape of the array."""
 
     def load(self) -> NDArray[Any]:
-        """Read it."""
+        """Read the array."""
 
 
 class SavedState:
@@ -71,15 +71,15 @@ class SavedState:
             raise StateError(f"{self.path}.{min(self._left)}: unknown field")
 
     def __contains__(self, name: str) -> bool:
-        """Whether a field of that name is left to read."""
+        """Return whether a field of that name is left to read."""
         return name in self._left
 
     def __iter__(self) -> Iterator[str]:
-        """Return the names of the fields that are left to read."""
+        """Iterate over the names of the fields that are left to read."""
         return iter(list(self._left))
 
     def value(self, name: str, kind: type | tuple[type, ...], what: str) -> Any:
-        """Return a field if it is of ``kind``, said as ``what``."""
+        """Return a field if it is of ``kind``, which messages call ``what``."""
         if name not in self._left:
             raise StateError(f"{self.path}.{name}: missing")
         value = self._left.pop(name)
@@ -116,9 +116,9 @@ class SavedState:
         """Return an array of this type and shape, finite if it is of floats."""
         kept = self.value(name, object, "an array")
         kept = kept.cpu().numpy() if isinstance(kept, Tensor) else kept
-        found = (getattr(kept, "dtype", None), getattr(kept, "shape", None))
-        if found != (np.dtype(dtype), shape):
-            given = f"{found[0]} of shape {found[1]}" if found[1] is not None else "no array"
+        form = (getattr(kept, "dtype", None), getattr(kept, "shape", None))
+        if form != (np.dtype(dtype), shape):
+            given = f"{form[0]} of shape {form[1]}" if form[1] is not None else "no array"
             raise StateError(f"{self.path}.{name}: must be {np.dtype(dtype)} of shape {shape}, is {given}")
         array: NDArray[Any] = kept if isinstance(kept, np.ndarray) else kept.load()
         if array.dtype.kind == "f" and not np.isfinite(array).all():
@@ -126,7 +126,7 @@ class SavedState:
         return array
 
     def generator(self, name: str, rng: np.random.Generator) -> None:
-        """Put ``rng`` into the state that its ``bit_generator.state`` was saved in."""
+        """Restore ``rng`` from its saved ``bit_generator.state``."""
         try:
             rng.bit_generator.state = self.value(name, dict, "the state of a generator")
         except (KeyError, TypeError, ValueError, OverflowError):
@@ -160,7 +160,8 @@ OPTIMIZER_TENSORS: dict[type[Optimizer], tuple[str, ...]] = {
     torch.optim.AdamW: ("step", "exp_avg", "exp_avg_sq"),
     torch.optim.RMSprop: ("step", "square_avg", "grad_avg"),
 }
-"""What each optimizer keeps, once it took a step, in the forms that `dqn_mer.agents.build.make_optimizer` makes."""
+"""Tensors that each optimizer keeps, once it took a step, in the forms that `dqn_mer.agents.build.make_optimizer`
+makes."""
 
 
 def optimizer_state(optimizer: Optimizer, vector: Tensor) -> State:
@@ -175,7 +176,7 @@ def _kept_by(optimizer: Optimizer) -> tuple[str, ...]:
 
 
 def set_optimizer_state(optimizer: Optimizer, vector: Tensor, saved: SavedState) -> None:
-    """Bring back what `optimizer_state` gave; of an optimizer that took no step there is nothing."""
+    """Restore what `optimizer_state` returned; nothing for an optimizer that took no step."""
     names = _kept_by(optimizer)
     with saved:
         if not any(name in saved for name in names):

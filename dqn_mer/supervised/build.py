@@ -23,10 +23,10 @@ def build_learner(
     """Build the learner that ``spec`` names.
 
     Args:
-        spec: Of the run.
-        stream: That it will learn, for the form of its examples and the number of tasks.
-        weights: Of the model that learns.
-        generators: Of the reservoir, of the draws from memory, and of the order within a batch.
+        spec: Specification of the run.
+        stream: Stream to learn, for the form of its examples and the number of tasks.
+        weights: Weights of the model that learns.
+        generators: Random generators of the reservoir, of the draws from memory, and of the order within a batch.
     """
     rates = spec.rates
     reservoir, draws, ordering = generators
@@ -47,7 +47,7 @@ def build_learner(
 
 
 def mer_parameters(learner: str, rates: Rates) -> MERParameters:
-    """Return the form of MER that a learner's name means.
+    """Return the form of MER that a learner's name stands for.
 
     >>> mer_parameters("mer-7", Rates(0.03, 50, across_batch_rate=0.03, current_example_boost=5.0)).num_draws
     50

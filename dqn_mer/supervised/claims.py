@@ -1,4 +1,4 @@
-"""The authors' claims about MER and its baselines, each held against runs of one's own."""
+"""The authors' claims about MER and its baselines, each compared with the user's runs."""
 
 from __future__ import annotations
 
@@ -15,21 +15,21 @@ ORDER = ("er", "gem", "ewc", "online")
 """Learners in the order in which the paper finds them to retain less."""
 
 Cell = tuple[str, str, int]
-"""Stream, learner and memory size; 0 for a learner without such a memory."""
+"""Stream, learner and memory size; 0 for a learner without a memory of this kind."""
 Scores = Mapping[Cell, Mapping[int, float]]
 """Retained accuracy in percent, by cell and by seed."""
 
 
 class Claim(NamedTuple):
-    """A claim with what the runs say of it.
+    """A claim with the result of the runs.
 
     Attributes:
-        claim: In words.
+        claim: The claim in words.
         where: Stream and memory size.
         difference: Mean over seeds, in points, that should be above 0.
         low: Lower end of its 95% bootstrap interval over seeds; equal to the mean for a single seed.
-        high: Upper end.
-        seeds: Seeds that it is the mean of.
+        high: Upper end of the interval.
+        seeds: Number of seeds that it is the mean over.
     """
 
     claim: str
@@ -41,7 +41,7 @@ class Claim(NamedTuple):
 
     @property
     def verdict(self) -> str:
-        """Whether the claim held, on these seeds.
+        """Verdict on the claim, on these seeds.
 
         >>> Claim("MER > ER", "rotations", 2.0, -0.5, 4.0, 5).verdict
         'undecided'
@@ -52,7 +52,7 @@ class Claim(NamedTuple):
 
 
 def claims(scores: Scores) -> list[Claim]:
-    """Return every claim that the runs say something of: differences are taken seed by seed."""
+    """Return every claim that the runs can test: differences are taken seed by seed."""
     return [claim for claim in _all_claims(scores) if claim.seeds]
 
 

@@ -20,15 +20,15 @@ def supervised(options: SupervisedOptions, command: Sequence[str] = (), console:
     """Bring every run to its end, and print the table; finished runs are skipped, and stopped ones resumed.
 
     Args:
-        options: Which runs.
-        command: The words that asked for them, for the record.
-        console: Where progress goes; standard output by default.
+        options: Options that name the runs.
+        command: Words of the command line that asked for them, for the record.
+        console: Console that progress is shown on; standard output by default.
 
     Returns:
         The exit code: 0; 1 if a run failed; 128 + the number of the signal that stopped them.
 
     Raises:
-        ValueError: if a run cannot be made; nothing is written then.
+        ValueError: if a run cannot be made; nothing is then written.
     """
     shown = console or Console()
     specs = plan(options)
@@ -46,7 +46,7 @@ def run_all(specs: Sequence[RunSpec], command: Sequence[str], console: Console) 
     """Bring runs on the same data to their end, and print a line for each; after a signal the last ones are missing.
 
     Raises:
-        ValueError: if a run cannot be made; nothing is written then.
+        ValueError: if a run cannot be made; nothing is then written.
     """
     options = specs[0].options
     data, _ = load_cached(options.data)
@@ -105,7 +105,7 @@ def _in_turn(specs: Sequence[RunSpec], command: Sequence[str], console: Console)
 
 
 def _no_show(spec: RunSpec, place: int, total: int) -> None:
-    """Show nothing: another process does."""
+    """Show nothing: another process shows the progress."""
 
 
 def _in_processes(specs: Sequence[RunSpec], command: Sequence[str], console: Console) -> Iterator[Outcome]:
@@ -124,7 +124,7 @@ def _in_processes(specs: Sequence[RunSpec], command: Sequence[str], console: Con
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
             for process in multiprocessing.active_children():
-                process.terminate()  # which saves the run that it is at
+                process.terminate()  # which saves the run in progress
             raise
 
 

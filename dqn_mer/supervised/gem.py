@@ -28,9 +28,9 @@ def project(gradient: Tensor, past: Tensor, margin: float = 0.0) -> Tensor:
     Gram matrix, so that its size is the number of tasks and not that of the weights.
 
     Args:
-        gradient: Of the newest example, ``(weights,)``.
-        past: Of each past task, ``(tasks, weights)``.
-        margin: At least 0.
+        gradient: Gradient of the newest example, ``(weights,)``.
+        past: Gradient of each past task, ``(tasks, weights)``.
+        margin: Lower bound of v, at least 0.
 
     Returns:
         ``(weights,)``.
@@ -51,10 +51,10 @@ def project(gradient: Tensor, past: Tensor, margin: float = 0.0) -> Tensor:
 
 
 class TaskMemories:
-    """The last examples of each task, as many for each.
+    """The last examples of each task, equally many for each.
 
     Args:
-        per_task: Examples kept of a task, at least 1.
+        per_task: Examples kept for each task, at least 1.
         like: An example, for the shape and dtype of each column.
 
     Attributes:
@@ -79,7 +79,7 @@ class TaskMemories:
         self.counts[task] += 1
 
     def of(self, task: int) -> tuple[Tensor, ...]:
-        """Return the examples kept of a task, each column with a row for each."""
+        """Return the examples kept of a task, each column with one row per example."""
         used = min(self.counts[task], self.per_task)
         return tuple(torch.from_numpy(column[:used]) for column in self.columns[task])
 
@@ -113,9 +113,9 @@ class GEMLearner:
     """SGD on the newest example, with a gradient that raises the loss of no past task, to first order.
 
     Args:
-        weights: Of the model that learns.
+        weights: Weights of the model that learns.
         learning_rate: α, the SGD step size.
-        margin: The authors' memory strength γ, at least 0.
+        margin: Memory strength γ of the authors, at least 0.
         memories: The last examples of each task.
     """
 
@@ -148,7 +148,7 @@ class GEMLearner:
         return project(newest, gradients, self.margin)
 
     def stored(self) -> int:
-        """Return how many examples of all tasks are kept."""
+        """Return the number of examples that are kept, of all tasks."""
         return len(self.memories)
 
     def get_state(self) -> State:
@@ -166,9 +166,9 @@ class AGEMLearner(GEMLearner):
     """GEM with a single constraint: the mean loss on a random batch of the past tasks' examples.
 
     Args:
-        weights: Of the model that learns.
+        weights: Weights of the model that learns.
         learning_rate: α, the SGD step size.
-        batch_size: Examples of that batch, drawn with replacement, at least 1.
+        batch_size: Size of that batch, drawn with replacement, at least 1.
         memories: The last examples of each task.
         rng: Random generator of the draws.
     """

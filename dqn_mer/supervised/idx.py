@@ -21,8 +21,8 @@ def read_idx(path: Path, axes: int) -> NDArray[np.uint8]:
     The header's sizes are checked before anything of that size is made, and no more is unpacked than they say.
 
     Args:
-        path: Of the file.
-        axes: That the array must have: 3 for images, 1 for labels.
+        path: Path of the file.
+        axes: Number of axes that the array must have: 3 for images, 1 for labels.
 
     Returns:
         ``(items, ...)`` uint8.
@@ -60,7 +60,7 @@ def _sizes(path: Path, header: bytes, axes: int) -> tuple[int, ...]:
 
 
 def _read(file: Any, count: int) -> bytes:
-    """Return at most ``count`` bytes; memory grows with what is there and not with what is claimed."""
+    """Return at most ``count`` bytes; memory grows with what is read and not with what is claimed."""
     pieces, left = [], count
     while left and (piece := file.read(min(left, 2**20))):
         pieces.append(piece)

@@ -16,29 +16,29 @@ FORMATS = ("PNG", "JPEG")
 LARGEST_SIDE = 4_096
 LARGEST_IMAGES = 200_000
 TEST_SHARE = 0.1
-"""Of each class, rounded up: 2 of Omniglot's 20."""
+"""Share of each class that is for tests, rounded up: 2 of Omniglot's 20."""
 
 Groups = tuple[tuple[str, tuple[int, ...]], ...]
 """Each group's name and classes."""
 
 
 def has_images(folder: Path) -> bool:
-    """Whether a folder holds an image as GROUP/CLASS/IMAGE."""
+    """Return whether a folder holds an image as GROUP/CLASS/IMAGE."""
     return next((path for path in folder.glob("*/*/*") if path.suffix.lower() in SUFFIXES), None) is not None
 
 
 def read_image_folder(
     folder: Path,
 ) -> tuple[NDArray[np.uint8], NDArray[np.int64], NDArray[np.bool_], Groups]:
-    """Read all images, as grey, reduced to 28×28 by area, and with high ink: dark drawings on light paper are inverted.
+    """Read all images as grey, reduced to 28×28 by area, and with high ink: dark drawings on light paper are inverted.
 
     Returns:
         Pixels ``(n, 28, 28)``, labels ``(n,)``, which images are for tests ``(n,)`` (the last tenth of each class, by
         name), and the groups.
 
     Raises:
-        ValueError: in one line that names the file or folder, if one is damaged, a class has fewer than two images, or
-            there are too many.
+        ValueError: if a file or folder is damaged, a class has fewer than two images, or there are too many; the
+            message names it.
     """
     pixels: list[NDArray[np.uint8]] = []
     labels: list[int] = []

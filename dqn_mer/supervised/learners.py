@@ -29,7 +29,7 @@ class StreamLearner(Protocol):
     """Learns a stream, one example at a time.
 
     Attributes:
-        weights: Of the model that learns.
+        weights: Weights of the model that learns.
     """
 
     weights: FlatWeights
@@ -43,7 +43,7 @@ class StreamLearner(Protocol):
         """
 
     def stored(self) -> int:
-        """Return how many examples are kept in memory."""
+        """Return the number of examples that are kept in memory."""
 
     def get_state(self) -> State:
         """Return everything that changes with the stream, the weights included."""
@@ -56,7 +56,7 @@ class OnlineLearner:
     """One SGD step on each example, and no memory.
 
     Args:
-        weights: Of the model that learns.
+        weights: Weights of the model that learns.
         learning_rate: α, the SGD step size.
     """
 
@@ -70,7 +70,7 @@ class OnlineLearner:
         self.inner.learn(as_rows(example), ONE, 1.0, 1.0)
 
     def stored(self) -> int:
-        """Return 0."""
+        """Return 0: no example is kept."""
         return 0
 
     def get_state(self) -> State:
@@ -89,7 +89,7 @@ class ReplayLearner:
     While the reservoir holds fewer examples than a batch takes, a batch takes as many draws as it holds.
 
     Args:
-        weights: Of the model that learns.
+        weights: Weights of the model that learns.
         update: `MiniBatchUpdate` for experience replay, `MERUpdate` for MER, on the same weights.
         memory: The reservoir.
         rng: Random generator of the draws.
@@ -112,7 +112,7 @@ class ReplayLearner:
         self.memory.add(example)
 
     def stored(self) -> int:
-        """Return how many examples the reservoir holds."""
+        """Return the number of examples that the reservoir holds."""
         return len(self.memory)
 
     def get_state(self) -> State:
@@ -152,9 +152,9 @@ def make_mer(
     """Return MER in the form that ``parameters`` say.
 
     Args:
-        weights: Of the model that learns.
+        weights: Weights of the model that learns.
         learning_rate: α, the SGD step size of the inner loop.
-        parameters: Which algorithm, with which sizes and rates.
+        parameters: Algorithm, sizes and rates.
         memory: The reservoir.
         rng: Random generator of the draws.
         ordering: Random generator of the order within a batch.

@@ -44,12 +44,12 @@ HEADINGS = {
 class RunLogs(AbstractContextManager["RunLogs"]):
     """Logs a run; every row is written whole and at once, so that a killed run has them all.
 
-    In every method ``place`` is how many examples of the stream are learned.
+    In every method ``place`` is the number of examples of the stream that are learned.
 
     Args:
         run_dir: The run folder.
         tasks: Names of all tasks.
-        saved: None for a new run, else what `get_state` gave; everything logged after it is dropped.
+        saved: None for a new run, else what `get_state` returned; everything logged after it is dropped.
 
     Raises:
         FileExistsError: if the folder holds logs and ``saved`` is None.

@@ -25,8 +25,8 @@ class StreamMeter:
     """Measures gradients on training examples of the tasks met so far, evenly drawn.
 
     Args:
-        stream: That is learned.
-        seed: Of the choice of examples, which depends on nothing else but the place in the stream.
+        stream: Stream that is learned.
+        seed: Seed of the choice of examples, which otherwise depends only on the place in the stream.
     """
 
     def __init__(self, stream: Stream, seed: np.random.SeedSequence) -> None:

@@ -1,4 +1,4 @@
-"""The flags of ``python -m dqn_mer supervised``, and what they say of each run."""
+"""The flags of ``python -m dqn_mer supervised``, and the runs that they specify."""
 
 from __future__ import annotations
 
@@ -116,12 +116,12 @@ class SupervisedOptions(RunFields, RateFields, StreamFields):
 
     @property
     def learners(self) -> tuple[str, ...]:
-        """The learners to run, each once."""
+        """Learners to run, each once."""
         return tuple(dict.fromkeys(self.learner or (QUICK_LEARNERS if self.preset == "quick" else LEARNERS)))
 
     @property
     def memories(self) -> tuple[int, ...]:
-        """The memory sizes to run, each once."""
+        """Memory sizes to run, each once."""
         return tuple(dict.fromkeys(self.memory or ((200,) if self.preset == "quick" else MEMORIES)))
 
 
@@ -132,12 +132,12 @@ class RunSpec:
     Attributes:
         stream: Kind of the stream.
         learner: Name of the learner.
-        memory: Examples that it may keep.
-        seed: Of everything random.
+        memory: Number of examples that the learner may keep.
+        seed: Seed of everything random.
         rates: Hyper-parameters.
-        rates_source: Where they are from.
-        tasks: Of the stream; None for all groups of classes.
-        examples: Of each task; None for as many as the smallest group has.
+        rates_source: Source of the hyper-parameters, in words.
+        tasks: Number of tasks of the stream; None for all groups of classes.
+        examples: Number of examples of each task; None for as many as the smallest group has.
         options: Everything else.
     """
 
@@ -153,20 +153,20 @@ class RunSpec:
 
     @property
     def name(self) -> str:
-        """The path of its folder below the folder of all runs."""
+        """Path of the run's folder below the folder of all runs."""
         return f"{self.stream}/{self.learner}/memory-{self.memory}/seed-{self.seed}"
 
     @property
     def run_dir(self) -> Path:
-        """Its folder."""
+        """Path of the run's folder."""
         return self.options.out / self.name
 
     def to_json(self, data: str, digest: str) -> dict[str, Any]:
         """Return the values as JSON types by field name, under the names that an RL run's config.json has.
 
         Args:
-            data: What the images are, in words.
-            digest: Of the images.
+            data: Description of the images, in words.
+            digest: SHA-256 of the images.
         """
         o = self.options
         return {

@@ -23,13 +23,13 @@ Part = tuple[NDArray[np.uint8], NDArray[np.int64]]
 
 
 def read_digits(package: Path) -> tuple[Part, Part]:
-    """Read the digits; of each class the first 400 are to learn from, and the last 100 to be tested on.
+    """Read the digits; the first 400 of each class are to learn from, and the last 100 to be tested on.
 
     Args:
         package: Folder of the installed package.
 
     Raises:
-        ValueError: if the file is missing or another than the expected one; the message names it.
+        ValueError: if the file is missing or not the expected one; the message names it.
     """
     path = package / FILE
     try:
@@ -48,7 +48,7 @@ def read_digits(package: Path) -> tuple[Part, Part]:
 
 
 def _table(text: bytes) -> NDArray[np.int64]:
-    """Return the rows of pixels and a label, ``(5000, 785)``; ValueError if they are others."""
+    """Return the rows of pixels and a label, ``(5000, 785)``; raises ValueError if they are others."""
     table: NDArray[np.int64] = np.loadtxt(io.BytesIO(text), np.int64, delimiter=",", ndmin=2)
     if table.shape != (CLASSES * EXAMPLES_PER_CLASS, SIDE * SIDE + 1):
         raise ValueError(f"must hold {CLASSES * EXAMPLES_PER_CLASS:,} rows of {SIDE * SIDE} pixels and a label")

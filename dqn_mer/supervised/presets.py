@@ -25,7 +25,7 @@ class Rates:
         num_batches: Batches for each example of the stream.
         within_batch_rate: β, the Reptile rate after each batch.
         across_batch_rate: γ, the Reptile rate after all batches of an example.
-        current_example_boost: s, multiple of the learning rate on the newest example.
+        current_example_boost: Multiple s of the learning rate on the newest example.
         strength: EWC's weight of the penalty, or GEM's margin.
     """
 
@@ -110,14 +110,14 @@ PUBLISHED: dict[tuple[str, str, int], Rates] = {
         for case, (a, g, size, s) in _MER_7.items()
     },
 }
-"""By learner, stream and memory size."""
+"""Published rates by learner, stream and memory size."""
 
 AGEM_BATCH = 25
 """Examples of A-GEM's reference batch. The authors did not run A-GEM: it takes GEM's learning rate."""
 
 
 def published_rates(learner: str, stream: str, memory: int) -> tuple[Rates, str]:
-    """Return the rates of a learner, and where they are from.
+    """Return the rates of a learner, and their source in words.
 
     A combination that the authors did not run takes the rates of the nearest one that they did: of the memory size
     nearest by ratio, and of Rotations for a stream of classes.

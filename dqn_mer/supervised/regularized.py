@@ -17,10 +17,10 @@ class EWCLearner(OnlineLearner):
     """SGD on the example's loss plus ``strength * Σ F (θ - θ_task)²`` over all earlier tasks.
 
     When the task changes, F of the task that ended is the square of the gradient of the mean loss on its first
-    examples, and θ_task are the weights then. With strength 0 this is `OnlineLearner`, bit for bit.
+    examples, and θ_task are the weights then. With strength 0 this is bit-identical to `OnlineLearner`.
 
     Args:
-        weights: Of the model that learns.
+        weights: Weights of the model that learns.
         learning_rate: α, the SGD step size.
         strength: Weight of the penalty, at least 0.
         memories_per_task: First examples of a task that F is measured on, at least 1.
@@ -68,7 +68,7 @@ class EWCLearner(OnlineLearner):
         return 2 * self.strength * (self.fisher * self.weights.vector.detach() - self.anchor)
 
     def stored(self) -> int:
-        """Return how many examples of the current task are kept."""
+        """Return the number of examples of the current task that are kept."""
         return len(self.kept)
 
     def get_state(self) -> State:

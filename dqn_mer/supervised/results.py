@@ -20,16 +20,16 @@ METRICS = {
     "backward_transfer_interference": "BTI",
 }
 WITHOUT_MEMORY = ("online", "ewc")
-"""Learners that the size of the memory says nothing to."""
+"""Learners that ignore the size of the memory."""
 
 
 class Result(NamedTuple):
     """The runs of one learner with one memory size on one stream.
 
     Attributes:
-        learner: Its name.
-        memory: Examples that it may keep; 0 for a learner without such a memory.
-        seeds: How many runs.
+        learner: Name of the learner.
+        memory: Number of examples that it may keep; 0 for a learner without a memory of this kind.
+        seeds: Number of runs.
         estimates: Interquartile means over seeds with 95% intervals, by metric, in percent.
     """
 

@@ -32,11 +32,11 @@ class StreamRun(AbstractContextManager["StreamRun"]):
     """Everything of a run that changes with its examples: `begin` or `resume` it, then call `advance` for each example.
 
     Args:
-        spec: Of the run.
-        stream: To learn.
+        spec: Specification of the run.
+        stream: Stream to learn.
 
     Attributes:
-        place: Examples learned.
+        place: Number of examples learned.
         untrained: Accuracy on each task before the first example, in percent.
     """
 
@@ -66,7 +66,7 @@ class StreamRun(AbstractContextManager["StreamRun"]):
         self.untrained = self._evaluate()
 
     def resume(self, run_dir: Path, saved: SavedState) -> None:
-        """Continue from what `get_state` gave; the logs are cut back to that point only if all of it fits.
+        """Resume from what `get_state` returned; the logs are cut back to that point only if all of it fits.
 
         Raises:
             StateError: if the state does not fit.
@@ -101,10 +101,10 @@ class StreamRun(AbstractContextManager["StreamRun"]):
         """Learn one more example, and test and measure if that is due.
 
         Args:
-            examples_per_s: Speed, for the logs.
+            examples_per_s: Speed in examples per second, for the logs.
 
         Raises:
-            NotFiniteError: if learning has diverged, when it is tested.
+            NotFiniteError: if learning has diverged at a test.
         """
         example, task = self.stream.example(self.place)
         self.learner.observe(example, task)
@@ -121,7 +121,7 @@ class StreamRun(AbstractContextManager["StreamRun"]):
             self.logs.interference(self.place, rows)
 
     def _evaluate(self) -> list[float]:
-        """Test on all tasks; returns the accuracies."""
+        """Test on all tasks and return the accuracies in percent."""
         rows = evaluate_all(self._forward, self.stream)
         self.logs.evaluation(self.place, rows)
         self._now = [row.score_mean for row in rows]
@@ -142,7 +142,7 @@ class StreamRun(AbstractContextManager["StreamRun"]):
         return values
 
     def summarise(self, run_dir: Path, wall_s: float) -> dict[str, Any]:
-        """Write matrix.csv of a finished run; returns what belongs into summary.json."""
+        """Write matrix.csv of a finished run and return the content of summary.json."""
         names = [task.name for task in self.stream.tasks]
         places, scores = read_evaluations(run_dir / EVALUATIONS, len(names))
         ends = [self.stream.examples_per_task * (index + 1) for index in range(len(names))]

@@ -23,11 +23,11 @@ Transform = Callable[[NDArray[np.uint8]], NDArray[np.uint8]]
 
 @dataclass(frozen=True)
 class Task:
-    """What is learned in one stretch of a stream.
+    """One stretch of a stream.
 
     Attributes:
-        name: Short and unique in its stream, such as ``00-angle=4.3``.
-        value: Of the parameter in which the tasks differ.
+        name: Name that is short and unique in its stream, such as ``00-angle=4.3``.
+        value: Value of the parameter in which the tasks differ.
         train: Images to learn from, in the order in which they come.
         test: Images to be tested on.
     """
@@ -44,9 +44,9 @@ class Stream:
 
     Attributes:
         kind: One of `dqn_mer.supervised.presets.STREAMS`.
-        parameter: In which the tasks differ.
-        tasks: In order.
-        classes: Of all tasks together: outputs that a model needs.
+        parameter: Name of the parameter in which the tasks differ.
+        tasks: Tasks in order.
+        classes: Number of classes of all tasks together: outputs that a model needs.
     """
 
     kind: str
@@ -56,17 +56,17 @@ class Stream:
 
     @property
     def examples_per_task(self) -> int:
-        """Examples of each task."""
+        """Number of examples of each task."""
         return len(self.tasks[0].train)
 
     @property
     def total_examples(self) -> int:
-        """Examples of the whole stream."""
+        """Number of examples of the whole stream."""
         return self.examples_per_task * len(self.tasks)
 
     @property
     def inputs(self) -> int:
-        """Pixels of an image."""
+        """Number of pixels of an image."""
         return int(np.prod(self.tasks[0].train.pixels.shape[1:]))
 
     def example(self, place: int) -> tuple[Example, int]:
@@ -91,13 +91,14 @@ def as_inputs(pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
 
 @dataclass(frozen=True)
 class StreamSizes:
-    """How much a stream holds.
+    """Sizes of a stream.
 
     Attributes:
-        tasks: Tasks; None for all groups of a stream of classes.
-        examples: Examples of each task to learn; None for as many as the smallest group has, of a stream of classes.
-        tests: Examples of each task to be tested on, at most.
-        classes_per_task: Of a stream of classes without groups.
+        tasks: Number of tasks; None for all groups of a stream of classes.
+        examples: Number of examples of each task to learn; None, for a stream of classes, for as many as the smallest
+            group has.
+        tests: Number of examples of each task to be tested on, at most.
+        classes_per_task: Number of classes of each task in a stream of classes without groups.
     """
 
     tasks: int | None
@@ -111,7 +112,7 @@ def make_stream(kind: str, data: DataSet, sizes: StreamSizes, seed: int) -> Stre
 
     - ``rotations``: each task turns all images by another angle; the angles rise from 0 to 180 degrees, one drawn
       uniformly from each of as many equal parts as there are tasks.
-    - ``permutations`` and ``many-permutations``: each task permutes the pixels of all images in its own way.
+    - ``permutations`` and ``many-permutations``: each task permutes the pixels of all images differently.
     - ``classes``: each task has other classes: a group of them (Omniglot's alphabets) or the next few.
 
     Raises:
@@ -146,7 +147,7 @@ def make_stream(kind: str, data: DataSet, sizes: StreamSizes, seed: int) -> Stre
 
 
 def _rotation(angle: float) -> Transform:
-    """Return what turns images counter-clockwise by an angle in degrees, to the nearest pixel, as the authors' data."""
+    """Return a function that turns images counter-clockwise by degrees, to the nearest pixel, like the authors'."""
 
     def turned(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
         return np.stack([np.asarray(Image.fromarray(image).rotate(angle)) for image in pixels])

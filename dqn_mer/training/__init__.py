@@ -4,7 +4,7 @@ from typing import Any
 
 
 def __getattr__(name: str) -> Any:
-    """Return what version 0.1.0 documented here."""
+    """Return a name that version 0.1.0 documented here."""
     if name not in ("train", "train_on"):
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     from dqn_mer._former_names import former_train_on

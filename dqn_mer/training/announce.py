@@ -1,4 +1,4 @@
-"""What a run says before its first frame: the memory that it needs, and what it cannot do here."""
+"""What a run reports before its first frame: the memory that it needs, and what it cannot do here."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from dqn_mer.training.state_trial import why_not_saved
 
 
 def announce(console: Console, loop: TrainingLoop, own: bool) -> bool:
-    """Say what a run needs and cannot do.
+    """Report what a run needs and cannot do.
 
     Args:
-        console: Where it is said.
-        loop: The run, before its first frame.
-        own: Whether the environment is the user's, of which it is not known that its state can be saved: it is tried.
+        console: Console that it is reported on.
+        loop: Loop of the run, before its first frame.
+        own: Whether the environment is the user's. Whether its state can be saved is then unknown, and is tried.
 
     Returns:
         False if the environment's state turned out to be one that cannot be saved.

@@ -44,16 +44,16 @@ class TrainingLoop(AbstractContextManager["TrainingLoop"]):
     A step is one frame, or up to ``config.frame_skip`` frames; all counts and periods are in frames.
 
     Args:
-        task: what to learn.
-        config: of the run.
+        task: Task to learn.
+        config: Configuration of the run.
 
     Attributes:
-        frame: frames done.
-        frames: at which the run ends.
-        random_scores: mean score of random play on each setting: the floor, and the base of forward transfer.
+        frame: Frames done.
+        frames: Frame at which the run ends.
+        random_scores: Mean score of random play on each setting: the floor, and the base of forward transfer.
 
     Raises:
-        ValueError: in one line, if the run cannot be made.
+        ValueError: if the run cannot be made.
     """
 
     def __init__(self, task: Task, config: Config) -> None:
@@ -98,7 +98,7 @@ class TrainingLoop(AbstractContextManager["TrainingLoop"]):
         return note
 
     def resume(self, run_dir: Path, saved: SavedState) -> None:
-        """Take up a run where `get_state` was called; only when all fits are the logs cut back to that point.
+        """Resume a run from where `get_state` was called; the logs are cut back to that point only if all of it fits.
 
         Raises:
             StateError: if the state does not fit.
@@ -145,13 +145,13 @@ class TrainingLoop(AbstractContextManager["TrainingLoop"]):
         }
 
     def step(self) -> dict[str, Any]:
-        """Play one step: act, learn, log and evaluate; returns its ``info``.
+        """Play one step: act, learn, log and evaluate; return its ``info``.
 
-        What is due at a frame inside the step is evaluated with the weights of before the step's update, which are the
-        agent's at that frame, and is logged after the step.
+        An evaluation that is due at a frame inside the step uses the weights from before the step's update, which are
+        the agent's at that frame, and is logged after the step.
 
         Raises:
-            NotFiniteError: if learning has diverged, when it is logged or evaluated.
+            NotFiniteError: if learning has diverged at a log row or an evaluation.
         """
         before, config = self.frame, self.config
         action = self.exploration.random_action(before)

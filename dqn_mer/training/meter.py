@@ -1,7 +1,7 @@
-"""The transfer-interference meter: what MER is about, measured on the memory of a learning agent.
+"""The transfer-interference meter: the agreement of gradients that MER aims at, measured on an agent's memory.
 
-It draws from a separate stream of random numbers and writes to no weight, gradient or moment, so that training is the
-same bit for bit with and without it.
+It draws from a separate stream of random numbers and writes to no weight, gradient or moment, so that training is
+bit-identical with and without it.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ class Measurement:
 
 
 class Meter:
-    """Measures the gradients of examples in memory, and the hidden units that they meet.
+    """Measures the gradients of examples in memory, and the hidden units that they activate.
 
     In the middle between two copies into the target network, unless it is to measure more often than there are copies.
     Right after a copy all targets have moved, mostly the same way, and gradients agree because of that: in a run on
@@ -75,7 +75,7 @@ class Meter:
         return (start + period - 1) // self.every_frames > max(start - 1, 0) // self.every_frames
 
     def sample(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """Draw about `EXAMPLES` slots of the memory, as many from each setting as it holds enough of, at least a pair.
+        """Draw about `EXAMPLES` slots of the memory: equally many from each setting with enough, at least a pair.
 
         Returns:
             The slots, no one twice, and the index of each one's setting, both ``(n,)``.

@@ -35,12 +35,12 @@ class ProgressDisplay:
         Args:
             total_frames: Frame at which the run ends.
             start_frame: Frame at which this process begins: 0, or that of the checkpoint of a resumed run.
-            console: Where to draw; standard output when None.
+            console: Console to draw on; standard output when None.
             plain_every_frames: Frames between two lines where the console is no terminal.
             clock: Time in seconds; replaced in tests.
 
         Raises:
-            ValueError: If a frame count is out of range.
+            ValueError: if a frame count is out of range.
         """
         if not 0 <= start_frame <= total_frames:
             raise ValueError(f"start_frame must be between 0 and total_frames = {total_frames}, got {start_frame}")
@@ -83,7 +83,7 @@ class ProgressDisplay:
         self._progress.start()
 
     def update(self, frame: int, setting: str, score: float | None, epsilon: float) -> None:
-        """Tell the state of the run; cheap enough for every frame.
+        """Report the state of the run to the display; cheap enough for every frame.
 
         Args:
             frame: Frames done.

@@ -1,4 +1,4 @@
-"""What a run logs while it trains: numbers from the agent and its episodes, under the tags of `tags`."""
+"""The numbers that a run logs while it trains, from the agent and its episodes, under the tags of `tags`."""
 
 from __future__ import annotations
 
@@ -94,12 +94,12 @@ def memory_numbers(task: Task, agent: DQNAgent) -> dict[str, float]:
 
 
 def update_numbers(task: Task, agent: DQNAgent) -> dict[str, float]:
-    """Return how much the agent has learned."""
+    """Return the amount that the agent has learned: updates and copies into the target network."""
     return {"updates/count": agent.updates, "updates/target_syncs": agent.target_syncs}
 
 
 SOURCES: tuple[Callable[[Task, DQNAgent], dict[str, float]], ...] = (memory_numbers, update_numbers)
-"""What every row of metrics.csv says of the agent, by tags of `tags.LOGGED`."""
+"""Numbers of the agent in every row of metrics.csv, by tags of `tags.LOGGED`."""
 
 
 class Recorder:
@@ -121,7 +121,7 @@ class Recorder:
         self.clock = RateClock()
 
     def resume(self, frame: int, episodes: RecentEpisodes) -> None:
-        """Go on at ``frame`` with episodes that are not logged yet."""
+        """Resume at ``frame`` with episodes that are not logged yet."""
         self.episodes = episodes
         self.clock.rate(frame)
 
@@ -151,7 +151,7 @@ def log_frame_strips(task: Task, tracker: Tracker, seed: int) -> str | None:
     """Show a strip of frames under random play for each setting.
 
     Returns:
-        Why not, in one line, if the environment cannot be drawn.
+        The reason, in one line, if the environment cannot be drawn; else None.
     """
     reason = why_not_drawn(task) if task.is_own else None
     if reason is not None:

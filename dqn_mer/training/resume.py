@@ -23,7 +23,7 @@ from dqn_mer.storage.snapshots import FOLDER, find_state
 from dqn_mer.storage.state import SavedState, State, StateError
 
 PIXEL_FEATURES = 64 * 7 * 7
-"""What the convolutions hand on of 84 x 84 pixels."""
+"""Features that the convolutions make of 84 x 84 pixels."""
 
 
 @dataclass(frozen=True)
@@ -57,8 +57,8 @@ def open_run(options: ResumeOptions, task: Task | None = None) -> Stopped:
         task: Task of the run; needed only for tasks of your own.
 
     Raises:
-        ValueError: if the folder is no run's, another process trains in it, no state is whole, or the task
-            is missing or another one.
+        ValueError: if the folder is no run's, another process trains in it, no state is complete, or the task is
+            missing or another one.
         RunStopped: if the run is finished.
     """
     run_dir = options.resume
@@ -78,31 +78,31 @@ def open_run(options: ResumeOptions, task: Task | None = None) -> Stopped:
 
 def _stopped_run(options: ResumeOptions, lock: BaseFileLock, task: Task | None) -> Stopped:
     run_dir = options.resume
-    found = find_state(run_dir)
-    described = found.header if found else _description(run_dir)
+    snapshot = find_state(run_dir)
+    described = snapshot.header if snapshot else _description(run_dir)
     try:
         config = Config.from_json(described["config"])
         schedule = Schedule.from_json(described["schedule"])
-        threads = described["threads"] if found else 0
+        threads = described["threads"] if snapshot else 0
         if type(threads) is not int or not 0 <= threads <= 1_024:
             raise ValueError(f"threads={shown(threads)}: must be a whole number from 0 to 1,024")
     except (ArithmeticError, AttributeError, KeyError, TypeError, ValueError) as error:
-        source = found.folder if found else run_dir / CONFIG
+        source = snapshot.folder if snapshot else run_dir / CONFIG
         raise StateError(f"{source}: bad description: {one_line(error)}") from None
     _check_task(run_dir, config, schedule, task)
-    if found is not None and (task is None or task.network is None):
-        _check_network(config, found.state, PIXEL_FEATURES if task is None and config.observation == "pixels" else 1)
+    if snapshot is not None and (task is None or task.network is None):
+        _check_network(config, snapshot.state, PIXEL_FEATURES if task is None and config.observation == "pixels" else 1)
     given = {name: getattr(options, name) for name in ("save_every", "save_minutes")}
     config = replace(config, **{name: value for name, value in given.items() if value is not None})
-    if found is None:
+    if snapshot is None:
         return Stopped(run_dir, lock, config, schedule, 0, None, ("no state was saved yet: starting from frame 0",))
-    notes = [f"passed over: {line}" for line in found.passed_over]
-    notes += [f"resuming from {found.folder}", *_changed_versions(described.get("versions"))]
-    return Stopped(run_dir, lock, config, schedule, threads, SavedState(found.state), tuple(notes))
+    notes = [f"passed over: {line}" for line in snapshot.passed_over]
+    notes += [f"resuming from {snapshot.folder}", *_changed_versions(described.get("versions"))]
+    return Stopped(run_dir, lock, config, schedule, threads, SavedState(snapshot.state), tuple(notes))
 
 
 def _check_task(run_dir: Path, config: Config, schedule: Schedule, task: Task | None) -> None:
-    """Raise ValueError unless a run's agent and task are known: a game of ours, or the one that is handed in."""
+    """Raise ValueError unless a run's agent and task are known: a game of ours, or the task that is given."""
     if known_agent(config.agent) is None:
         raise ValueError(f"{run_dir}: agent {config.agent} is not registered here; install its package, or register it")
     if task is None:
@@ -116,9 +116,9 @@ def _check_network(config: Config, state: State, features: int) -> None:
     """Raise StateError if the network would be larger than the one that was saved, before it is built.
 
     Args:
-        config: of the run.
-        state: that was saved.
-        features: the fewest that its first dense layer can take in.
+        config: Configuration of the run.
+        state: State that was saved.
+        features: Fewest inputs of its first dense layer.
     """
     weights = state
     for name in ("course", "agent", "online"):
@@ -142,7 +142,7 @@ def _description(run_dir: Path) -> dict[str, Any]:
 
 
 def _changed_versions(before: object) -> list[str]:
-    """Return a line if other libraries would compute, whose results may differ in the last digits."""
+    """Return a line if other library versions would compute, whose results may differ in the last digits."""
     now = versions()
     if not isinstance(before, dict) or before == now:
         return []

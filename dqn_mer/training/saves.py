@@ -1,4 +1,4 @@
-"""The saved states of a run: when one is due, what is in it, and what is said of the last one."""
+"""The saved states of a run: when one is due, its content, and the report on the last one."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ class Saves:
 
     Args:
         run_dir: Folder of the run.
-        loop: The run in progress.
+        loop: Loop of the run in progress.
         config: Configuration of the run.
         threads: PyTorch threads of the run, for the record: others round otherwise.
         resumable: Whether the state of the environment can be saved; if not, nothing is.
         own: Whether the task is the user's, so that it takes Python to resume.
-        started_s: When this process began with the run, by `time.perf_counter`.
+        started_s: Time at which this process began with the run, by `time.perf_counter`.
     """
 
     def __init__(
@@ -44,7 +44,7 @@ class Saves:
         self.wall_before_s = 0.0
 
     def resume(self, saved: SavedState) -> None:
-        """Take up a saved state; the run folder is changed only if all of it fits."""
+        """Restore a saved state; the run folder is changed only if all of it fits."""
         with saved:
             self.wall_before_s = saved.number("wall_s", 0)
             loop = saved.part("course")
@@ -71,7 +71,7 @@ class Saves:
         self.frame, self.saved_s = self.loop.frame, time.perf_counter()
 
     def set_diverged_aside(self, error: NotFiniteError) -> str:
-        """Save the state for inspection, apart from the good ones; returns the line for the user."""
+        """Save the state for inspection, apart from the good ones; return the line for the user."""
         frame = self.loop.frame
         line = f"frame {frame:,}: {error} is not finite: learning has diverged (a smaller learning_rate may help)"
         folder = self.run_dir / "diverged" / f"frame-{frame:09d}"
@@ -83,11 +83,11 @@ class Saves:
         return f"{line}; saved for inspection in {folder}; the last good state is that of frame {self.frame}"
 
     def how_to_resume(self) -> str:
-        """Return in words what resumes the run from a state that was saved just now."""
+        """Return in words how to resume the run from a state that was saved just now."""
         return how_to_resume(self.run_dir, self.own) if self.resumable else "nothing was saved"
 
     def last(self) -> str:
-        """Return in words what the last state is, and what resumes the run from it."""
+        """Return in words what the last state is, and how to resume the run from it."""
         if self.frame is None:
             return "nothing was saved" if not self.resumable else "nothing was saved yet"
         return f"saved at frame {self.frame:,}; fix the problem, then {how_to_resume(self.run_dir, self.own)}"

@@ -60,7 +60,7 @@ def _equal(played: list[tuple[Any, ...]], again: list[tuple[Any, ...]]) -> bool:
 
 
 def _through_a_file(state: dict[str, Any]) -> Any:
-    """Return a state as it is read again after it was saved."""
+    """Return a state after it was saved to a file and read again."""
     with TemporaryDirectory() as folder:
         save_state(Path(folder), 0, {}, {"env": state})
         kept = find_state(Path(folder))

@@ -1,4 +1,4 @@
-"""What a finished run leaves beside its logs: the matrix, the metrics, the picture and the table."""
+"""Results of a finished run besides its logs: the matrix, the metrics, the picture and the table."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def summarise(
         wall_s: Time the run took, in seconds.
 
     Returns:
-        What belongs into summary.json, and the table for the terminal.
+        The content of summary.json, and the table for the terminal.
 
     Raises:
         DamagedError: if its evaluations.csv has been changed meanwhile.

@@ -44,7 +44,7 @@ SHOWN: dict[str, str] = {
     "frames/<setting>": "Image: a strip of game frames under this setting.",
     "clips/<setting>": "Image: an animation of the agent's play under this setting, if `watch --tensorboard` added it.",
 }
-"""What only TensorBoard shows, with its meaning; <metric> stands for a name."""
+"""Tags that only TensorBoard shows, with their meanings; <metric> stands for a name."""
 # Regular expressions, which TensorBoard matches from a tag's first character. They hold no setting names, so that runs
 # of different games under one log folder share these charts instead of doubling them.
 CHARTS = {

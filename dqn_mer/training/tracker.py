@@ -45,14 +45,14 @@ class Tracker(AbstractContextManager["Tracker"]):
         Args:
             run_dir: The run folder, made if missing; it is also TensorBoard's log folder.
             setting_names: Names of all settings, in order.
-            parameter_name: The game parameter that the settings change.
+            parameter_name: Name of the game parameter that the settings change.
             columns: Tags of metrics.csv, normally `metric_columns(...)`; the two of the setting are added if missing.
-            saved: None for a new run, else what `get_state` gave: all that was logged after it is dropped.
+            saved: None for a new run, else what `get_state` returned: everything logged after it is dropped.
 
         Raises:
-            FileExistsError: If the folder holds logs and `saved` is None.
-            DamagedError: If the logs of a saved run are not there.
-            ValueError: If a name or column is doubled or not allowed.
+            FileExistsError: if the folder holds logs and `saved` is None.
+            DamagedError: if the logs of a saved run are missing.
+            ValueError: if a name or column is doubled or not allowed.
         """
         _check_names(setting_names, parameter_name)
         self._value_tag = f"setting/{parameter_name}"
@@ -91,7 +91,7 @@ class Tracker(AbstractContextManager["Tracker"]):
         """Write one row of scalars (tag -> value), with the setting in force; missing values leave empty cells.
 
         Raises:
-            KeyError: If a tag is not one of the columns, where it would vanish from the CSV.
+            KeyError: if a tag is not one of the columns, where it would vanish from the CSV.
         """
         for tag in values:
             if tag not in self._tags:
@@ -101,10 +101,10 @@ class Tracker(AbstractContextManager["Tracker"]):
         self._files.add_points(frame, row)
 
     def log_setting(self, frame: int, index: int, value: float) -> None:
-        """Tell the setting in force from `frame` on, at start, resume and change; it fills each later `log` row.
+        """Log the setting in force from `frame` on, at start, resume and change; it fills each later `log` row.
 
         Raises:
-            ValueError: If `index` is not a setting's.
+            ValueError: if `index` is not that of a setting.
         """
         if not 0 <= index < len(self._setting_names):
             raise ValueError(f"setting index must be from 0 to {len(self._setting_names) - 1}, got {index}")
@@ -117,7 +117,7 @@ class Tracker(AbstractContextManager["Tracker"]):
         """Write an evaluation of all settings, one row each.
 
         Raises:
-            ValueError: If the rows are not one for each setting in order.
+            ValueError: if the rows are not one for each setting in order.
         """
         if [(row.setting_index, row.setting) for row in rows] != list(enumerate(self._setting_names)):
             raise ValueError(f"an evaluation needs a row for each setting in order, got {[r.setting for r in rows]}")
@@ -141,8 +141,8 @@ class Tracker(AbstractContextManager["Tracker"]):
         """Show RGB `frames`, uint8 of shape (n, height, width, 3), side by side under the tag `frames/<setting>`.
 
         Raises:
-            KeyError: If `tag` is another one.
-            ValueError: If `frames` has another shape or type, or is empty.
+            KeyError: if `tag` is another one.
+            ValueError: if `frames` has another shape or type, or is empty.
         """
         if tag.removeprefix("frames/") not in self._setting_names:
             raise KeyError(f"unknown tag {tag!r}: not frames/<setting>")

@@ -39,12 +39,12 @@ from dqn_mer.training.tracker import drop_tracked
 
 @dataclass(frozen=True)
 class RunResult:
-    """What a finished run leaves.
+    """Result of a finished run.
 
     Attributes:
-        run_dir: its folder.
-        summary: the content of ``summary.json``.
-        agent: the trained agent.
+        run_dir: Folder of the run.
+        summary: Content of ``summary.json``.
+        agent: Trained agent.
     """
 
     run_dir: Path
@@ -59,14 +59,14 @@ def train(
 
     Args:
         config: Configuration of the run.
-        task: What is learned, if that is none of the games; what ``config`` says of a game is then only recorded.
-        arguments: Command that asked for it, for the record.
-        console: Where progress is shown; by default standard output, whose reader may go away.
+        task: Task to learn, if that is none of the games; the options of a game in ``config`` are then only recorded.
+        arguments: Words of the command that asked for the run, for the record.
+        console: Console that progress is shown on; by default standard output, whose reader may disappear.
 
     Raises:
-        ValueError: In one line, before anything is written, if the configuration cannot be run here, or says something
-            of the schedule, which is the task's.
-        RunStopped: If the run ended early; its message says how to resume it.
+        ValueError: if the configuration cannot be run here, or describes a schedule, which is the task's; nothing is
+            then written.
+        RunStopped: if the run ended early; its message says how to resume it.
     """
     if task is None:
         task = game_task(config)
@@ -87,14 +87,14 @@ def resume_on(
     """Resume a stopped run of any `Task`, to the same end as if it had never been stopped.
 
     Args:
-        task: the run's, made the same way again.
-        run_dir: the run's folder.
-        save_every: frames between saves; as before by default.
-        save_minutes: minutes between saves; as before by default.
-        console: where progress goes; standard output by default.
+        task: Task of the run, made the same way again.
+        run_dir: Folder of the run.
+        save_every: Frames between saves; as before by default.
+        save_minutes: Minutes between saves; as before by default.
+        console: Console that progress is shown on; standard output by default.
 
     Raises:
-        ValueError: in one line, if the folder or the task does not fit.
+        ValueError: if the folder or the task does not fit.
         RunStopped: if the run is finished, or stopped again.
     """
     stopped = open_run(ResumeOptions(Path(run_dir), save_every, save_minutes), task)
@@ -106,13 +106,13 @@ class Trainer(AbstractContextManager["Trainer"]):
     """One run: builds every part and then its folder, and plays the frames in order.
 
     Args:
-        task: what to learn.
-        config: of the run.
-        console: where progress goes.
-        stopped: the run to resume, from `dqn_mer.training.resume.open_run`; None for a new one.
+        task: Task to learn.
+        config: Configuration of the run.
+        console: Console that progress is shown on.
+        stopped: Run to resume, from `dqn_mer.training.resume.open_run`; None for a new one.
 
     Raises:
-        ValueError: in one line, if the run cannot be made; then nothing was written.
+        ValueError: if the run cannot be made; nothing is then written.
     """
 
     def __init__(self, task: Task, config: Config, console: Console, stopped: Stopped | None = None) -> None:
@@ -143,7 +143,7 @@ class Trainer(AbstractContextManager["Trainer"]):
         self.lock.release()
 
     def run(self, arguments: Sequence[str] = ()) -> RunResult:
-        """Train from the first frame, or the one that was saved, to the last; returns what the run leaves.
+        """Train from the first frame, or the one that was saved, to the last; return the result.
 
         Raises:
             RunStopped: if a signal or an error ended it early.
@@ -196,7 +196,7 @@ class Trainer(AbstractContextManager["Trainer"]):
             say_line(self.console, note)
 
     def _resume(self, stopped: Stopped) -> None:
-        """Take up the saved state; the run folder is changed only if all of it fits."""
+        """Restore the saved state; the run folder is changed only if all of it fits."""
         for note in stopped.notes:
             say(self.console, note)
         if stopped.state is None:
@@ -222,7 +222,7 @@ def _make_loop(task: Task, config: Config) -> TrainingLoop:
     """Return the loop of a run.
 
     Raises:
-        ValueError: in one line, if it cannot be made, for lack of memory too.
+        ValueError: if it cannot be made, for lack of memory too.
     """
     try:
         return TrainingLoop(task, config)

@@ -66,11 +66,11 @@ class ArcadeEnv(gymnasium.Env[npt.NDArray[Any], np.int64]):
             rounding: How positions become whole pixels, `nearest` (today's pygame) or `truncate` (the paper's time).
                 None is `nearest`, or what the installed pygame does with the upstream package.
             fixed_looks: Whether to keep background and colours the same in all episodes.
-            **parameters: Values of the game's parameters to change, as in its `parameter_table`.
+            **parameters: Values of the game's parameters that differ from the default, as in its `parameter_table`.
 
         Raises:
-            ValueError: A value is not allowed; the message is one line.
-            ImportError: `backend="ple"` and the package is missing.
+            ValueError: if a value is not allowed.
+            ImportError: if `backend="ple"` and the package is missing.
         """
         kind = game_class(game)
         self.game_name, self.action_meanings, self.score_name = kind.name, kind.actions, kind.score_name
@@ -109,7 +109,7 @@ class ArcadeEnv(gymnasium.Env[npt.NDArray[Any], np.int64]):
         """Change parameters of the game from the next reset on; those not named stay as they are.
 
         Raises:
-            ValueError: A name is unknown or a value not allowed; then nothing changes.
+            ValueError: if a name is unknown or a value not allowed; then nothing changes.
         """
         given = self._given | parameters
         checked = make_game(
@@ -140,8 +140,8 @@ class ArcadeEnv(gymnasium.Env[npt.NDArray[Any], np.int64]):
         """Play one frame (1/30 s).
 
         Raises:
-            ValueError: There is no such action.
-            ResetNeeded: No episode is running.
+            ValueError: if the action is unknown.
+            ResetNeeded: if no episode is running.
         """
         if not self._playing:
             raise ResetNeeded("no episode is running: call reset() before step()")
@@ -158,7 +158,7 @@ class ArcadeEnv(gymnasium.Env[npt.NDArray[Any], np.int64]):
 
     def _looks_generator(self) -> np.random.Generator:
         if self._looks_random is None:
-            # A child of its own: what an episode looks like never shifts how it plays.
+            # A separate child: what an episode looks like never shifts how it plays.
             self._looks_random = self.np_random.spawn(1)[0]
         return self._looks_random
 
@@ -166,7 +166,7 @@ class ArcadeEnv(gymnasium.Env[npt.NDArray[Any], np.int64]):
         """Return the screen as RGB (height, width, 3) uint8, or show it in the window.
 
         Raises:
-            ResetNeeded: There is nothing to show yet.
+            ResetNeeded: if there is nothing to show yet.
         """
         if self.render_mode is None:
             gymnasium.logger.warn(
@@ -191,7 +191,7 @@ class ArcadeEnv(gymnasium.Env[npt.NDArray[Any], np.int64]):
             self._window = None
 
     def get_state(self) -> dict[str, Any]:
-        """Return all that is needed to resume exactly from here: JSON values and one array."""
+        """Return everything that is needed to resume exactly from here: JSON values and one array."""
         return {
             "given": dict(self._given),
             "in_force": self.parameters,
@@ -207,7 +207,8 @@ class ArcadeEnv(gymnasium.Env[npt.NDArray[Any], np.int64]):
         """Resume from what `get_state` of an environment made with the same arguments returned.
 
         Raises:
-            ValueError: It cannot be that; or another of `AttributeError`, `IndexError`, `KeyError`, `TypeError`.
+            ValueError: if the state cannot be one of this environment; or another of `AttributeError`, `IndexError`,
+                `KeyError`, `TypeError`.
         """
         self._given, self._changed = dict(state["given"]), bool(state["changed"])
         self._make(state["in_force"])

@@ -15,7 +15,7 @@ Subclasses may keep more, and so are not meant.
 
 
 def get_state(env: gymnasium.Env[Any, Any]) -> dict[str, Any]:
-    """Return all that is needed to resume an episode exactly: JSON values and one array of floats."""
+    """Return everything that is needed to resume an episode exactly: JSON values and one array of floats."""
     inner = cast(Any, env)
     return {
         "state": np.array(inner.state),
@@ -28,7 +28,7 @@ def set_state(env: gymnasium.Env[Any, Any], state: Mapping[str, Any]) -> None:
     """Resume from what `get_state` of an environment of the same class returned.
 
     Raises:
-        ValueError: It cannot be that; or another of `KeyError` and `TypeError`.
+        ValueError: if the state cannot be one of this environment; or another of `KeyError` and `TypeError`.
     """
     inner, values, beyond = cast(Any, env), np.array(state["state"]), state["beyond"]
     if values.shape != (FIELDS[type(env)],) or values.dtype.kind != "f" or not np.isfinite(values).all():

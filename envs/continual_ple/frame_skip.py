@@ -38,7 +38,7 @@ class FrameSkip(gymnasium.Wrapper[Any, Any, Any, Any], RecordConstructorArgs):
             end_frame: Frames in all at which the last step ends; None for no end.
 
         Raises:
-            ValueError: `frame_skip` is below 1.
+            ValueError: if `frame_skip` is below 1.
         """
         RecordConstructorArgs.__init__(self, frame_skip=frame_skip, end_frame=end_frame)
         gymnasium.Wrapper.__init__(self, env)
@@ -57,7 +57,7 @@ class FrameSkip(gymnasium.Wrapper[Any, Any, Any, Any], RecordConstructorArgs):
         return observation, info
 
     def step(self, action: Any) -> tuple[Any, float, bool, bool, dict[str, Any]]:
-        """Play up to `frame_skip` frames, and say in `info` how many they were, as `FRAMES_PLAYED`."""
+        """Play up to `frame_skip` frames and report their number in `info`, as `FRAMES_PLAYED`."""
         left = self.frame_skip if self.end_frame is None else min(self.frame_skip, self.end_frame - self.played)
         total, frames = 0.0, 0
         while True:
@@ -79,7 +79,7 @@ class FrameSkip(gymnasium.Wrapper[Any, Any, Any, Any], RecordConstructorArgs):
         """Resume from what `get_state` returned.
 
         Raises:
-            ValueError: It cannot be that.
+            ValueError: if the state cannot be one of this wrapper.
         """
         played, stack = int(state["played"]), state.get("stack")
         if played < 0 or (self.end_frame is not None and played > self.end_frame):

@@ -11,7 +11,7 @@ def check_schedule(schedule: Schedule, game: str) -> Schedule:
     """Return `schedule` if a game can be played under all of its settings.
 
     Raises:
-        ValueError: A setting has an unknown parameter or a value out of range; the message names the setting.
+        ValueError: if a setting has an unknown parameter or a value out of range; the message names the setting.
     """
     for setting in schedule.settings:
         try:
@@ -34,13 +34,13 @@ def schedule_from_values(
     Args:
         game: Name of the game.
         values: Value in each segment.
-        parameter: Which parameter changes; None means the game's own.
+        parameter: Name of the parameter that changes; None means the game's own.
         frames_per_setting: Length of a segment in environment frames.
         cycles: How often to go through `values`.
         interleave_frames: Length of a stretch in environment frames if all settings are interleaved, else 0.
 
     Raises:
-        ValueError: A value is not allowed.
+        ValueError: if a value is not allowed.
 
     >>> schedule = schedule_from_values("flappy_bird", [100, 75, 100])
     >>> [setting.name for setting in schedule.settings], schedule.order
@@ -59,6 +59,6 @@ def default_schedule(game: str, frames_per_setting: int = FRAMES_PER_SETTING) ->
     """Return a game's own settings from easy to hard, which are the paper's six for our games.
 
     Raises:
-        ValueError: There is no such game, or `frames_per_setting` is not a whole number above 0.
+        ValueError: if the game is unknown, or `frames_per_setting` is not a whole number above 0.
     """
     return schedule_from_values(game, game_class(game).default_values, frames_per_setting=frames_per_setting)

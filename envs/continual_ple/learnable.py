@@ -43,12 +43,12 @@ class Learnable(gymnasium.Wrapper[Any, Any, Any, Any]):
         """Wrap an environment.
 
         Args:
-            env: The environment.
+            env: Environment to wrap.
             own_shape: Whether observations keep the environment's own shape, of any number of axes, for a network that
                 was built for it. They are uint8 or scaled to [0, 1] all the same.
 
         Raises:
-            UnlearnableError: Its spaces are of another kind, or an image has no finite bounds.
+            UnlearnableError: if its spaces are of another kind, or an image has no finite bounds.
         """
         super().__init__(env)
         space, actions = env.observation_space, env.action_space
@@ -86,7 +86,7 @@ class Learnable(gymnasium.Wrapper[Any, Any, Any, Any]):
         """Play one frame with an action from 0.
 
         Raises:
-            UnlearnableError: The observation does not fit its Box, or a number is not finite.
+            UnlearnableError: if the observation does not fit its Box, or a number is not finite.
         """
         observation, reward, terminated, truncated, info = self.env.step(self._first_action + int(action))
         return self._see(observation), _plain_reward(reward), bool(terminated), bool(truncated), info

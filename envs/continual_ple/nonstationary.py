@@ -14,7 +14,7 @@ def apply_parameters(env: gymnasium.Env[Any, Any], parameters: Mapping[str, floa
     """Give an unwrapped environment new parameters: by its `configure(**parameters)` if it has one, else as attributes.
 
     Raises:
-        AttributeError: It has neither; nothing is changed.
+        AttributeError: if it has neither; nothing is changed.
     """
     configure = getattr(env, "configure", None)
     if configure is not None:
@@ -33,11 +33,11 @@ class NonStationary(gymnasium.Wrapper[Any, Any, Any, Any]):
     Every step is one frame. The step that completes a stretch (a segment, unless the schedule is interleaved) ends its
     episode with `truncated`, and the next reset applies the next stretch's setting, so that each episode is played
     under one setting. After the last segment nothing changes any more, unless interleaved. Observations are untouched:
-    the agent is told nothing. `info` says `setting` (name), `setting_index` (in `schedule.settings`) and `segment` of
-    the episode that the observation belongs to.
+    the agent is not told which setting is on. `info` holds `setting` (name), `setting_index` (in
+    `schedule.settings`) and `segment` of the episode that the observation belongs to.
 
     Attributes:
-        schedule: The schedule.
+        schedule: Settings in time.
         frames: Environment frames played so far.
     """
 
@@ -46,8 +46,8 @@ class NonStationary(gymnasium.Wrapper[Any, Any, Any, Any]):
 
         Args:
             env: Any environment.
-            schedule: Its settings in time.
-            apply: How to give the unwrapped environment a setting's parameters; it is called just before a reset.
+            schedule: Settings in time.
+            apply: Gives the unwrapped environment a setting's parameters; called just before a reset.
         """
         super().__init__(env)
         self.schedule = schedule
@@ -90,10 +90,10 @@ class NonStationary(gymnasium.Wrapper[Any, Any, Any, Any]):
     def set_state(self, state: Mapping[str, Any]) -> None:
         """Resume from what `get_state` returned, in an environment that has the setting of that time.
 
-        The environment is brought to it by its own `set_state`; one that has none gets the setting applied here.
+        The environment restores its setting by its own `set_state`; one that has none gets the setting applied here.
 
         Raises:
-            ValueError: The schedule has no such place.
+            ValueError: if the place is not one of the schedule.
         """
         frames, stretch = int(state["frames"]), state["stretch"]
         if frames < 0 or (stretch is not None and not 0 <= stretch <= self.schedule.stretch_at(frames)):

@@ -58,7 +58,7 @@ class Observation(ABC):
         """Return what is seen now, as a new array."""
 
     def get_state(self) -> Array:
-        """Return as one array what is kept of earlier frames; it is empty where nothing is."""
+        """Return as one array what is kept of earlier frames; empty if nothing is."""
         return np.array([], np.uint8)
 
     def set_state(self, state: Array) -> None:  # noqa: B027 - nothing to do without a memory
@@ -66,7 +66,7 @@ class Observation(ABC):
 
 
 class FrameStack(Observation):
-    """Keeps something of the last frames; at a reset it is that of the first frame, repeated.
+    """Keeps part of each of the last frames; at a reset, that of the first frame, repeated.
 
     Attributes:
         frames: What is kept, oldest first.
@@ -126,8 +126,8 @@ class ScaledState(Observation):
     """PLE's non-visual state scaled to [−1, 1] and clipped, (columns,) float32; it holds the velocity.
 
     Attributes:
-        scale: What each column is multiplied by.
-        shift: What is added then.
+        scale: Factor of each column.
+        shift: Offset of each column, added after scaling.
     """
 
     name = "state"
@@ -148,7 +148,7 @@ class ScaledState(Observation):
 
 
 def check_observation(kind: object) -> None:
-    """Raise ValueError, in one line, unless `kind` is a whole observation."""
+    """Raise ValueError, in one line, unless `kind` is a complete observation."""
     if not (isinstance(kind, type) and issubclass(kind, Observation)):
         raise ValueError(f"observation={shown(kind)}: must be a subclass of continual_ple.Observation")
     if inspect.isabstract(kind):
@@ -178,7 +178,7 @@ OBSERVATIONS.register(ScaledState)
 
 
 def register_observation(kind: type[Observation]) -> type[Observation]:
-    """Add an observation, whose name is then known to all that takes one; it may be used as a decorator.
+    """Add an observation, so that every command and function knows its name; may be used as a decorator.
 
     Args:
         kind: The observation's class.
@@ -187,7 +187,7 @@ def register_observation(kind: type[Observation]) -> type[Observation]:
         The same class.
 
     Raises:
-        ValueError: It is no whole observation, or another one has its name; the message is one line.
+        ValueError: if it is no complete observation, or another one has its name.
     """
     return OBSERVATIONS.register(kind)
 
@@ -196,11 +196,11 @@ def observation_class(name: str) -> type[Observation]:
     """Return the class of an observation.
 
     Raises:
-        ValueError: There is none of this name, or it is installed and cannot be used.
+        ValueError: if there is none of this name, or it is installed and cannot be used.
     """
     return OBSERVATIONS[one_of("observation", name, OBSERVATIONS)]
 
 
 def sees_images(name: str) -> bool:
-    """Whether the observation of this name is of images; one that is not known here is not."""
+    """Return whether the observation of this name is of images; one that is not known here is not."""
     return name in OBSERVATIONS and OBSERVATIONS[name].is_image

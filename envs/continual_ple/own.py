@@ -1,4 +1,4 @@
-"""Environments of a user's own: made from an id or a callable, tried once, and wrapped so that any agent can learn."""
+"""Environments of the user: made from an id or a callable, tried once, and wrapped so that any agent can learn."""
 
 import functools
 import inspect
@@ -14,10 +14,10 @@ from continual_ple.nonstationary import Apply
 from continual_ple.settings import Setting
 
 OwnMake = str | Callable[..., gymnasium.Env[Any, Any]]
-"""An id that is registered in Gymnasium, or what makes a new environment at each call."""
+"""An id that is registered in Gymnasium, or a callable that makes a new environment at each call."""
 
 MakeNetwork = Callable[[tuple[int, ...], int], Any]
-"""From the shape of an observation and the number of actions to a `torch.nn.Module`."""
+"""Function from the shape of an observation and the number of actions to a `torch.nn.Module`."""
 
 MAX_NAME = 60  # characters, of a folder's name that holds more than this
 UNNAMED = "own-environment"
@@ -30,7 +30,7 @@ class MakeEnv(Protocol):
     def __call__(
         self, setting: Setting, frame_limit: int | None = None, render_mode: str | None = None
     ) -> gymnasium.Env[Any, Any]:
-        """Make it, with episodes truncated after `frame_limit` frames, if given, or sooner."""
+        """Make an environment, with episodes truncated after `frame_limit` frames, if given, or sooner."""
 
 
 class MakeLearnable:
@@ -47,7 +47,7 @@ class MakeLearnable:
     def __call__(
         self, setting: Setting, frame_limit: int | None = None, render_mode: str | None = None
     ) -> gymnasium.Env[Any, Any]:
-        """Make it, as a `MakeEnv` does."""
+        """Make an environment, as a `MakeEnv` does."""
         return Learnable(self.make(setting, frame_limit=frame_limit, render_mode=render_mode), self.own_shape)
 
 
@@ -57,7 +57,7 @@ class OwnEnvironment:
     Args:
         make: An id, or a callable that takes `options`, and `render_mode` if it can draw.
         apply: Gives the unwrapped environment a setting's parameters.
-        options: Keyword arguments of each call.
+        options: Keyword arguments of every call.
     """
 
     def __init__(self, make: OwnMake, apply: Apply, options: Mapping[str, Any]) -> None:
@@ -68,7 +68,7 @@ class OwnEnvironment:
     def __call__(
         self, setting: Setting, frame_limit: int | None = None, render_mode: str | None = None
     ) -> gymnasium.Env[Any, Any]:
-        """Make an environment; its own limit of frames holds beside `frame_limit`, so that the smaller one decides."""
+        """Make an environment; its built-in frame limit also holds, so that the smaller of the two decides."""
         env = self._make(render_mode)
         if frame_limit is not None:
             env = TimeLimit(env, frame_limit)
@@ -110,10 +110,10 @@ class OwnEnvironment:
 
 
 def try_out(make_env: MakeEnv, apply: Apply, settings: Sequence[Setting]) -> int:
-    """Play one frame, give every setting once, and return the number of actions.
+    """Play one frame, apply every setting once, and return the number of actions.
 
     Raises:
-        UnlearnableError: What is played cannot be learned, or the same environment is made twice.
+        UnlearnableError: if the environment cannot be learned from, or the same one is made twice.
     """
     env, other = make_env(settings[0]), make_env(settings[0])
     assert isinstance(env.action_space, gymnasium.spaces.Discrete)  # of a Learnable
@@ -146,7 +146,7 @@ def own_name(make: OwnMake) -> str:
 
 
 def _takes(make: Callable[..., Any], name: str, required: bool = False) -> bool:
-    """Whether a callable has a keyword argument, or takes any; if ``required``, whether it has no default."""
+    """Return whether a callable has a keyword argument, or takes any; if ``required``, whether it has no default."""
     try:
         parameters = inspect.signature(make).parameters
     except (TypeError, ValueError):  # of a builtin

@@ -35,7 +35,7 @@ def make_stream(
         **options: Arguments of `ArcadeEnv`.
 
     Raises:
-        ValueError: A value is not allowed.
+        ValueError: if a value is not allowed.
     """
     env = ArcadeEnv(game, **options)
     schedule = schedule_from_values(

@@ -10,12 +10,12 @@ from typing import ClassVar, Protocol, TypeVar
 from continual_ple.games.parameters import shown
 
 NAME = re.compile(r"[a-z][a-z0-9]*(_[a-z][a-z0-9]*)*", re.ASCII)
-"""What a name looks like; with each word's first letter as a capital, two names stay two."""
+"""Form of a name; with each word's first letter as a capital, two names stay two."""
 MAX_NAME = 40  # characters
 
 
 class Named(Protocol):
-    """What has a name as a class."""
+    """A class with a name."""
 
     name: ClassVar[str]
 
@@ -36,7 +36,7 @@ class Registry(Mapping[str, type[T]]):
         Args:
             field: What a name is called in messages, such as ``game``.
             group: Group of the entry points.
-            check: Raises ValueError, in one line, for what is no class of this kind.
+            check: Raises ValueError, in one line, for anything that is no class of this kind.
             added: Called with the name of each new class.
         """
         self.field, self.group = field, group
@@ -47,7 +47,7 @@ class Registry(Mapping[str, type[T]]):
         """Add a class, and return it.
 
         Raises:
-            ValueError: It cannot be one of this kind, or another class has its name; the message is one line.
+            ValueError: if it cannot be one of this kind, or another class has its name.
         """
         self._check(kind)
         if not _is_name(kind.name):
@@ -61,7 +61,7 @@ class Registry(Mapping[str, type[T]]):
         return kind
 
     def make_known(self, kind: type[T]) -> None:
-        """Add a class unless its name is known: in another process, to which an object that uses it was sent."""
+        """Add a class unless its name is known, in another process to which an object that uses it was sent."""
         if kind.name not in self:
             self.register(kind)
 
@@ -77,8 +77,8 @@ class Registry(Mapping[str, type[T]]):
         """Return a class, loading it if it is an installed one.
 
         Raises:
-            KeyError: There is none of this name.
-            ValueError: It is installed and cannot be used; the message is one line.
+            KeyError: if there is none of this name.
+            ValueError: if it is installed and cannot be used.
         """
         if name not in self._classes:
             self._load(_installed(self.group, tuple(sys.path))[name])
@@ -98,7 +98,7 @@ class Registry(Mapping[str, type[T]]):
             ) from error
 
     def __contains__(self, name: object) -> bool:
-        """Whether there is a class of this name, without loading it."""
+        """Return whether there is a class of this name, without loading it."""
         return isinstance(name, str) and (name in self._classes or name in _installed(self.group, tuple(sys.path)))
 
     def __iter__(self) -> Iterator[str]:

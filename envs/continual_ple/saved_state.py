@@ -1,4 +1,4 @@
-"""The state of an environment with all its wrappers, handed out and taken back, so that play is resumed bit for bit."""
+"""The state of an environment with all its wrappers, saved and restored so that resumed play is bit-identical."""
 
 import time
 from collections.abc import Mapping
@@ -29,7 +29,7 @@ STOCK_FIELDS: dict[type[Layer], dict[str, type]] = {
     wrappers.ResizeObservation: {},
     RecordEpisodeStatistics: {"episode_count": int, "episode_returns": float, "episode_lengths": int},
 }
-"""What Gymnasium's own wrappers, which have no `get_state`, keep between steps."""
+"""Attributes that Gymnasium's wrappers, which have no `get_state`, keep between steps."""
 QUEUES = ("return_queue", "length_queue", "time_queue")
 
 
@@ -39,7 +39,7 @@ def layers(env: Layer) -> list[Layer]:
 
 
 def has_state(env: Layer) -> bool:
-    """Whether every layer can hand out its state."""
+    """Return whether every layer can hand out its state."""
     return not without_state(env)
 
 
@@ -55,7 +55,7 @@ def frame_limit(env: Layer) -> int | None:
 
 
 def get_state(env: Layer) -> dict[str, Any]:
-    """Return the state of all layers, by place and class, once there was a reset: JSON values and arrays."""
+    """Return the state of all layers, by place and class, after a first reset: JSON values and arrays."""
     return {name: _layer_state(layer) for name, layer in _named(env).items()}
 
 
@@ -63,7 +63,7 @@ def set_state(env: Layer, state: Mapping[str, Any]) -> None:
     """Resume from what `get_state` of an environment made the same way gave. The running episode's clock starts anew.
 
     Raises:
-        ValueError: The state is another environment's, or not one that `get_state` can have given.
+        ValueError: if the state is another environment's, or not one that `get_state` can have given.
     """
     named = _named(env)
     if not isinstance(state, Mapping) or set(state) != set(named):
@@ -81,7 +81,7 @@ def _named(env: Layer) -> dict[str, Layer]:
 
 
 def _own(layer: Layer) -> bool:
-    """Whether a layer defines both `get_state` and `set_state`, or is an environment whose state is known here.
+    """Return whether a layer defines both `get_state` and `set_state`, or is an environment whose state is known here.
 
     A method of a wrapper may be that of what it wraps, and one of the two alone means something else in other projects.
     """
@@ -118,15 +118,15 @@ def _set_layer_state(layer: Layer, state: Mapping[str, Any]) -> None:
         layer.checked_reset = layer.checked_step = layer.checked_data_reuse = True
 
 
-def _check_equal(found: Any, given: Any) -> None:
+def _check_equal(current: Any, given: Any) -> None:
     """Raise ValueError unless what was set comes back: a state of the wrong kind would fail later, in play."""
-    if isinstance(found, Mapping):
-        if not isinstance(given, Mapping) or set(found) != set(given):
-            raise ValueError(f"fields must be {', '.join(found)}")
-        for name in found:
-            _check_equal(found[name], given[name])
-    elif hasattr(found, "shape"):
-        if getattr(given, "dtype", None) != found.dtype or given.shape != found.shape or (given != found).any():
-            raise ValueError(f"an array must be {found.dtype} of shape {found.shape}")
-    elif found != given or (isinstance(found, int | float) and type(found) is not type(given)):
+    if isinstance(current, Mapping):
+        if not isinstance(given, Mapping) or set(current) != set(given):
+            raise ValueError(f"fields must be {', '.join(current)}")
+        for name in current:
+            _check_equal(current[name], given[name])
+    elif hasattr(current, "shape"):
+        if getattr(given, "dtype", None) != current.dtype or given.shape != current.shape or (given != current).any():
+            raise ValueError(f"an array must be {current.dtype} of shape {current.shape}")
+    elif current != given or (isinstance(current, int | float) and type(current) is not type(given)):
         raise ValueError(f"{shown(given)} is not possible")

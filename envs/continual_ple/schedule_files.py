@@ -19,11 +19,11 @@ def _no_constant(text: str) -> float:
 
 def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     """Return an object of JSON, in which Python would let the last of two values win."""
-    found = dict(pairs)
-    if len(found) < len(pairs):
+    entries = dict(pairs)
+    if len(entries) < len(pairs):
         names = [name for name, _ in pairs]
         raise ValueError(f"{shown(next(name for name in names if names.count(name) > 1))} is given twice")
-    return found
+    return entries
 
 
 def _read(path: Path) -> bytes:
@@ -42,7 +42,8 @@ def load_schedule(path: str | Path, game: str) -> Schedule:
     """Read a schedule from a JSON file with the layout of `Schedule.to_json`.
 
     Raises:
-        ValueError: The file cannot be read or its contents are not a schedule for the game; the message names the file.
+        ValueError: if the file cannot be read or its contents are not a schedule for the game; the message names the
+            file.
     """
     try:
         data = _read(Path(path))

@@ -68,7 +68,7 @@ class Schedule:
 
     Attributes:
         settings: The distinct settings, in order of first appearance: from easy to hard in the default schedules.
-        order: For each segment, the index of its setting in `settings`.
+        order: Index in `settings` of each segment's setting.
         frames_per_setting: Length of a segment in environment frames.
         interleave_frames: Length of a stretch in environment frames if all settings are interleaved, else 0.
     """
@@ -122,7 +122,7 @@ class Schedule:
         """Return the segment in which environment frame `frame` (counted from 0) is played.
 
         Raises:
-            ValueError: `frame` is negative.
+            ValueError: if `frame` is negative.
         """
         if frame < 0:
             raise ValueError(f"frame={frame!r}: must not be negative")
@@ -132,7 +132,7 @@ class Schedule:
         """Return the stretch in which environment frame `frame` (counted from 0) is played.
 
         Raises:
-            ValueError: `frame` is negative.
+            ValueError: if `frame` is negative.
         """
         segment = self.segment_at(frame)
         return frame // self.interleave_frames if self.interleave_frames else segment
@@ -152,7 +152,7 @@ class Schedule:
         """Return the settings listed before the named one, which are the easier ones in a schedule that gets harder.
 
         Raises:
-            ValueError: There is no such setting.
+            ValueError: if the setting is unknown.
         """
         names = [setting.name for setting in self.settings]
         if name not in names:
@@ -173,7 +173,7 @@ class Schedule:
         """Return the schedule that `to_json` gave; `order` may be missing and is then each setting once.
 
         Raises:
-            ValueError: A field is missing, unknown or has a value that is not allowed.
+            ValueError: if a field is missing, unknown or has a value that is not allowed.
         """
         data = _fields("schedule", value, required=FILE_KEYS[:2], optional=FILE_KEYS[2:])
         listed = _list("settings", data["settings"])
@@ -216,7 +216,7 @@ def schedule_of_values(
     """Return a schedule of values of one parameter of any environment, as `schedule_from_values` does for a game.
 
     Raises:
-        ValueError: A value is not allowed.
+        ValueError: if a value is not allowed.
     """
     _length("settings", values, MAX_SEGMENTS)
     _whole("cycles", cycles, 1, MAX_SEGMENTS // len(values))

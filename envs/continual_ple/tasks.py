@@ -42,16 +42,16 @@ class Task:
     """An environment whose setting changes.
 
     Attributes:
-        make_env: makes an environment under a setting.
-        schedule: which setting is on when.
-        parameter: name of the parameter that the settings vary, for charts.
-        action_probabilities: of a random action, ``(actions,)``, summing to 1.
-        apply: gives the unwrapped environment a setting's parameters, just before a reset.
-        check: raises ValueError for parameters that are not allowed; ``dict`` allows all.
-        frame_skip: frames for which the agent holds an action; a run takes that of its configuration.
-        name: of the task, for folders and titles.
-        network: builds the Q-network (see `own_task`); None for the one that suits the observations.
-        fresh: whether ``make_env`` makes what an agent can learn from as it is: each observation a new array of float32
+        make_env: Makes an environment under a setting.
+        schedule: Settings in time.
+        parameter: Name of the parameter that the settings vary, for charts.
+        action_probabilities: Probability of each action in random play, ``(actions,)``, summing to 1.
+        apply: Gives the unwrapped environment a setting's parameters, just before a reset.
+        check: Raises ValueError for parameters that are not allowed; ``dict`` allows all.
+        frame_skip: Frames for which the agent holds an action; a run takes that of its configuration.
+        name: Name of the task, for folders and titles.
+        network: Builds the Q-network (see `own_task`); None for the one that suits the observations.
+        fresh: Whether ``make_env`` makes what an agent can learn from as it is: each observation a new array of float32
             or of uint8 pixels, actions from 0, rewards of one number. Otherwise every environment is made a
             `continual_ple.learnable.Learnable`, which copies observations (2 µs for 84x84x4 pixels).
     """
@@ -68,21 +68,21 @@ class Task:
     fresh: bool = False
 
     def __post_init__(self) -> None:
-        """Let every environment be made so that an agent can learn from it."""
+        """Wrap ``make_env``, where needed, so that an agent can learn from its environments."""
         if not self.fresh:
             object.__setattr__(self, "make_env", MakeLearnable(self.make_env, own_shape=self.network is not None))
             object.__setattr__(self, "fresh", True)
 
     @property
     def is_own(self) -> bool:
-        """Whether this is no game of ours, so that only Python code can make it."""
+        """Whether this is not one of our games, so that only Python code can make it."""
         return self.name not in GAMES
 
     def training_env(self, end_frame: int | None = None) -> gymnasium.Env[Any, Any]:
         """Return the non-stationary environment, with episode statistics that also see the borders.
 
         Args:
-            end_frame: frame beyond which no step goes, where frames are skipped; None for no end.
+            end_frame: Frame beyond which no step goes, where frames are skipped; None for no end.
         """
         first = self.schedule.settings[self.schedule.order[0]]
         env = RecordEpisodeStatistics(
@@ -109,33 +109,34 @@ def own_task(
     network: MakeNetwork | None = None,
     **options: Any,
 ) -> Task:
-    """Return the task of an environment of the user's own, one of whose parameters changes.
+    """Return the task of a user's environment, one of whose parameters changes.
 
     The environment needs Box observations and Discrete actions. What the agent sees of it, and which network learns
     from that, is described in `continual_ple.learnable.Learnable`: vectors and small or unbounded arrays go through
     the dense layers, images of at least 36 pixels a side through the convolutions. One frame is played here to try it.
 
     Args:
-        env: an id that is registered in Gymnasium, or a callable that makes a new environment at each call, with its
+        env: Id that is registered in Gymnasium, or a callable that makes a new environment at each call, with its
             wrappers. It may take ``render_mode``.
-        parameter: what changes.
-        values: its values in training order; a value may return.
-        frames_per_setting: length of training on each value.
-        cycles: how often to go through the values.
-        interleave_frames: length of a turn if all settings take turns all through training; 0 for one by one.
-        apply: gives the unwrapped environment a setting's parameters; by default through its ``configure()`` if it has
+        parameter: Name of the parameter that changes.
+        values: Values of the parameter in training order; a value may return.
+        frames_per_setting: Length of training on each value.
+        cycles: Number of times to go through the values.
+        interleave_frames: Length of a turn in frames if all settings take turns all through training; 0 for one after
+            the other.
+        apply: Gives the unwrapped environment a setting's parameters; by default through its ``configure()`` if it has
             one, else as attributes.
-        network: builds the Q-network instead, from the shape of an observation, which is then the environment's own,
+        network: Builds the Q-network instead, from the shape of an observation, which is then the environment's own,
             and the number of actions. It is a `torch.nn.Module` from ``(n, *shape)`` float32 to ``(n, actions)``
             float32, without dropout or batch normalisation. Images of uint8 reach it divided by 255, other arrays of
             two or more axes scaled to [0, 1] by the bounds of their Box. Its gradients come from autograd, which is
-            slower than our own networks are; ``hidden_sizes`` and ``layer_norm`` have no effect. To load a checkpoint,
-            hand in the task again.
-        options: keyword arguments of `gymnasium.make`, or of the callable.
+            slower than the built-in networks; ``hidden_sizes`` and ``layer_norm`` have no effect. To load a checkpoint,
+            pass the task again.
+        options: Keyword arguments of `gymnasium.make`, or of the callable.
 
     Raises:
-        ValueError: in one line, for a bad schedule, or an environment that cannot be learned from.
-        AttributeError: if the parameter cannot be given.
+        ValueError: if the schedule is not valid, or the environment cannot be learned from.
+        AttributeError: if the environment cannot be given the parameter.
     """
     schedule = schedule_of_values(parameter, values, frames_per_setting, cycles, interleave_frames)
     name = own_name(env)

@@ -35,7 +35,7 @@ class Window:
 
     @staticmethod
     def closes(event: pygame.event.Event) -> bool:
-        """Whether an event asks to close the window: its cross, or ESC."""
+        """Return whether an event asks to close the window: its cross, or ESC."""
         return event.type == pygame.QUIT or (event.type == pygame.KEYDOWN and event.key == pygame.K_ESCAPE)
 
     def close(self) -> None:

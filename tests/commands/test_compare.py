@@ -197,15 +197,15 @@ def test_unfair_comparisons_are_pointed_out(runs: Path, capsys: pytest.CaptureFi
         "Runs differ in learning_rate: dqn: 0.0003; dqn-mer: 0.0002",
     )
     assert main(["compare", str(runs), "--out", str(runs.parent / "report")]) == 0
-    told = capsys.readouterr().out
-    assert "left out: " + str(runs / "dqn-mer" / "seed-0") + ": not finished" in told
-    assert all(f"beware: {remark}" in told for remark in remarks)
+    output = capsys.readouterr().out
+    assert "left out: " + str(runs / "dqn-mer" / "seed-0") + ": not finished" in output
+    assert all(f"beware: {remark}" in output for remark in remarks)
 
 
 def test_options_that_an_agent_does_not_read_are_no_difference(runs: Path) -> None:
     path = runs / "dqn" / "seed-0" / "config.json"
-    told = json.loads(path.read_text())
-    path.write_text(json.dumps({**told, "config": {**told["config"], "across_batch_rate": 0.9}}))
+    description = json.loads(path.read_text())
+    path.write_text(json.dumps({**description, "config": {**description["config"], "across_batch_rate": 0.9}}))
     assert not [remark for remark in compared(runs).remarks if "across_batch_rate" in remark]
     write_run(runs / "other", [[0.0, 0.0]] * 3, agent="dqn-mer", seed=3, across_batch_rate=0.5)
     (remark,) = (remark for remark in compared(runs).remarks if "across_batch_rate" in remark)
@@ -280,9 +280,9 @@ def test_unseen_settings_are_played_by_the_saved_agents(tmp_path: Path) -> None:
     ).split()
     assert main(["train", *tiny, "--run-dir", str(tmp_path / "runs" / "a")]) == 0
     write_run(tmp_path / "runs" / "b", [[0.0, 0.0]] * 3, frames=(0, 60, 120), seed=1)
-    told = json.loads((tmp_path / "runs" / "a" / "config.json").read_text())
+    description = json.loads((tmp_path / "runs" / "a" / "config.json").read_text())
     path = tmp_path / "runs" / "b" / "config.json"
-    path.write_text(json.dumps({**told, "config": {**told["config"], "seed": 1}}))
+    path.write_text(json.dumps({**description, "config": {**description["config"], "seed": 1}}))
     options = CompareOptions((tmp_path / "runs",), tmp_path / "report", unseen=(150.0, 70.0))
     (comparison,) = compare(options, Console(file=io.StringIO()))
     assert comparison.remarks[-1] == f"No saved agent, so no scores on unseen settings: {tmp_path / 'runs' / 'b'}."
@@ -296,9 +296,9 @@ def test_interleaved_runs_are_compared_as_the_ceiling(runs: Path, tmp_path: Path
     for seed in range(3):
         run = write_run(runs / f"ceiling-{seed}", [[0.0, 0.0], [8.0, 8.0], [9.0, 9.0]], agent="dqn-mer", seed=seed)
         for name in ("config", "schedule"):
-            told = json.loads((run / "config.json").read_text())
-            told[name]["interleave_frames"] = 5
-            (run / "config.json").write_text(json.dumps(told))
+            description = json.loads((run / "config.json").read_text())
+            description[name]["interleave_frames"] = 5
+            (run / "config.json").write_text(json.dumps(description))
     command = ["compare", str(runs), "--by", "agent,interleave_frames", "--out", str(tmp_path / "report")]
     assert main(command) == 0
     page = (tmp_path / "report" / "flappy_bird" / "report.md").read_text()

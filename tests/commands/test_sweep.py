@@ -131,15 +131,15 @@ def test_mistakes_take_one_line_and_start_nothing(
 @pytest.mark.usefixtures("stand_in")
 def test_a_failed_run_stops_no_other_and_finished_ones_are_skipped(tmp_path: Path) -> None:
     out = tmp_path / "sweep"
-    code, told = swept(out, agents=("dqn",), seeds="12-14", jobs=2)
+    code, output = swept(out, agents=("dqn",), seeds="12-14", jobs=2)
     log = out / "catcher" / "dqn" / "seed-13.log"
     assert code == 1
-    assert "3 runs: 2 trained, 0 were finished before, 1 failed" in told
-    assert f"failed: catcher/dqn/seed-13: exit code 1, log {log}\n  no luck\n" in told
-    assert "[3/3]" in told and "catcher/dqn/seed-13: failed with exit code 1" in told
+    assert "3 runs: 2 trained, 0 were finished before, 1 failed" in output
+    assert f"failed: catcher/dqn/seed-13: exit code 1, log {log}\n  no luck\n" in output
+    assert "[3/3]" in output and "catcher/dqn/seed-13: failed with exit code 1" in output
     first = (out / "catcher" / "dqn" / "seed-12.log").read_bytes()
-    code, told = swept(out, agents=("dqn",), seeds="12-14", jobs=2)
-    assert code == 1 and "3 runs: 0 trained, 2 were finished before, 1 failed" in told
+    code, output = swept(out, agents=("dqn",), seeds="12-14", jobs=2)
+    assert code == 1 and "3 runs: 0 trained, 2 were finished before, 1 failed" in output
     assert (out / "catcher" / "dqn" / "seed-12.log").read_bytes() == first
     assert log.read_text().count("no luck") == 2  # the log of the first try is kept
 
@@ -149,13 +149,13 @@ def test_a_run_that_cannot_start_stops_no_other(tmp_path: Path, monkeypatch: pyt
     out = tmp_path / "sweep"
     log = out / "catcher" / "dqn" / "seed-13.log"
     log.mkdir(parents=True)
-    code, told = swept(out, agents=("dqn",), seeds="12-14", jobs=2)
-    assert code == 1 and "3 runs: 2 trained, 0 were finished before, 1 failed" in told
-    assert f"failed: catcher/dqn/seed-13: exit code 1, log {log}\n  [Errno 21] Is a directory: '{log}'\n" in told
-    assert "[3/3]" in told and "catcher/dqn/seed-13: failed with exit code 1" in told
+    code, output = swept(out, agents=("dqn",), seeds="12-14", jobs=2)
+    assert code == 1 and "3 runs: 2 trained, 0 were finished before, 1 failed" in output
+    assert f"failed: catcher/dqn/seed-13: exit code 1, log {log}\n  [Errno 21] Is a directory: '{log}'\n" in output
+    assert "[3/3]" in output and "catcher/dqn/seed-13: failed with exit code 1" in output
     monkeypatch.setattr(sweep_job, "TRAINER", ["/no/such/program"])
-    code, told = swept(out, agents=("dqn",), seeds="15")
-    assert code == 1 and "[1/1] catcher/dqn/seed-15: failed with exit code 1" in told
+    code, output = swept(out, agents=("dqn",), seeds="15")
+    assert code == 1 and "[1/1] catcher/dqn/seed-15: failed with exit code 1" in output
     assert "No such file or directory: '/no/such/program'" in log.with_name("seed-15.log").read_text()
 
 
@@ -163,9 +163,9 @@ def test_a_run_that_cannot_start_stops_no_other(tmp_path: Path, monkeypatch: pyt
 def test_a_sweep_after_a_stopped_one_runs(tmp_path: Path) -> None:
     sweep_job.stop_jobs()
     out = tmp_path / "my sweep"
-    code, told = swept(out, agents=("dqn",), seeds="0")
-    assert code == 0 and "1 runs: 1 trained" in told
-    assert f"compare '{out}' --out '{out}-report'\n" in told  # as a shell takes it
+    code, output = swept(out, agents=("dqn",), seeds="0")
+    assert code == 0 and "1 runs: 1 trained" in output
+    assert f"compare '{out}' --out '{out}-report'\n" in output  # as a shell takes it
 
 
 def test_windows_is_told_in_one_line(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:

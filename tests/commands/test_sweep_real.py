@@ -38,16 +38,16 @@ def test_sweep_stop_go_on_and_compare_as_a_user_would(tmp_path: Path) -> None:
         assert sweeping.poll() is None
         time.sleep(0.05)
     sweeping.send_signal(signal.SIGTERM)
-    told, _ = sweeping.communicate()
-    assert sweeping.returncode == 143, told
-    assert "stopped; the same command goes on" in told and "Traceback" not in told
+    output, _ = sweeping.communicate()
+    assert sweeping.returncode == 143, output
+    assert "stopped; the same command goes on" in output and "Traceback" not in output
     for log in out.rglob("*.log"):  # nothing trains any more
         with log.open("ab") as file:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     sweeping = start(*words)
-    told, _ = sweeping.communicate()
-    assert sweeping.returncode == 0, told
-    assert "failed" in told and " 0 failed" in told
+    output, _ = sweeping.communicate()
+    assert sweeping.returncode == 0, output
+    assert "failed" in output and " 0 failed" in output
     assert len(list(out.rglob("seed-0/summary.json"))) == 4
     assert main(["compare", str(out), "--out", str(tmp_path / "report")]) == 0
     assert sorted(path.name for path in (tmp_path / "report").iterdir()) == ["catcher", "flappy_bird"]
@@ -71,7 +71,7 @@ def test_ray_runs_the_same_jobs(tmp_path: Path) -> None:
     sweeping = start(
         "--agents", "dqn", "--seeds", "0-1", "--jobs", "2", "--engine", "ray", "--out", str(tmp_path), *TINY
     )
-    told, _ = sweeping.communicate()
-    assert sweeping.returncode == 0, told
-    assert "2 runs: 2 trained, 0 were finished before, 0 failed" in told
+    output, _ = sweeping.communicate()
+    assert sweeping.returncode == 0, output
+    assert "2 runs: 2 trained, 0 were finished before, 0 failed" in output
     assert len(list(tmp_path.rglob("seed-*/summary.json"))) == 2

@@ -26,13 +26,13 @@ QUIET = Console(quiet=True)
 
 
 def test_clips_show_the_episodes_that_evaluation_scores(flappy_run: Path, tmp_path: Path) -> None:
-    told = Console(record=True, width=200, file=io.StringIO())
-    watch(WatchOptions(flappy_run, episodes=2, out=tmp_path / "clips", format="gif", frame_limit=60), told)
+    console = Console(record=True, width=200, file=io.StringIO())
+    watch(WatchOptions(flappy_run, episodes=2, out=tmp_path / "clips", format="gif", frame_limit=60), console)
     options = EvaluateOptions(flappy_run, episodes=2, frame_limit=60)
     played = evaluate_checkpoint(options, QUIET)["settings"]
     names = [f"{row['setting']}-episode-{episode}.gif" for row in played for episode in range(2)]
     assert sorted(path.name for path in (tmp_path / "clips").iterdir()) == sorted([*names, "contact_sheet.png"])
-    lines = told.export_text().splitlines()
+    lines = console.export_text().splitlines()
     scores = [score for row in played for score in row["scores"]]
     assert [float(line.split("score ")[1].split(" in")[0]) for line in lines] == scores
     frames = [int(line.split(" in ")[1].split(" frames")[0]) for line in lines]

@@ -84,17 +84,17 @@ def test_composes_with_stock_wrappers(limit_outside: bool) -> None:
         env = RecordEpisodeStatistics(TimeLimit(NonStationary(env, schedule), 10))
     else:
         env = NonStationary(RecordEpisodeStatistics(TimeLimit(env, 10)), schedule)
-    ends, told = [], []
+    ends, episode_lengths = [], []
     env.reset()
     for frame in range(1, 51):
         _, _, terminated, truncated, info = env.step(0)
         if terminated or truncated:
             ends.append(frame)
-            told.append(info.get("episode", {}).get("l"))
+            episode_lengths.append(info.get("episode", {}).get("l"))
             env.reset()
     assert ends == [10, 20, 25, 35, 45]
     # Inside, the statistics do not see the episode that the border cuts, so they belong outside.
-    assert told == ([10, 10, 5, 10, 10] if limit_outside else [10, 10, None, 10, 10])
+    assert episode_lengths == ([10, 10, 5, 10, 10] if limit_outside else [10, 10, None, 10, 10])
 
 
 def test_other_environments_by_attribute() -> None:

@@ -28,8 +28,8 @@ def test_every_id_is_a_well_behaved_environment(env_id: str) -> None:
 def test_the_id_alone_is_enough_where_it_names_the_package(tmp_path: Path) -> None:
     (tmp_path / "envs.py").write_text("raise AssertionError('a module of the user')")  # nearly every project has one
     code = "import gymnasium; print(gymnasium.make('continual_ple:ContinualPLE/Catcher-state-v0').spec.id)"
-    found = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=True)
-    assert found.stdout.strip() == "ContinualPLE/Catcher-state-v0"
+    process = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=True)
+    assert process.stdout.strip() == "ContinualPLE/Catcher-state-v0"
 
 
 def test_training_leaves_a_users_module_envs_alone(tmp_path: Path) -> None:
@@ -43,11 +43,11 @@ def test_training_leaves_a_users_module_envs_alone(tmp_path: Path) -> None:
 def test_the_stream_changes_the_setting_and_says_so_in_info() -> None:
     env = gymnasium.make("ContinualPLE/FlappyBird-stream-state-v0", settings=[100, 80], frames_per_setting=5)
     env.reset(seed=0)
-    told = []
+    settings = []
     for _ in range(10):
         _, _, terminated, truncated, info = env.step(1)
-        told.append((info["setting"], truncated))
+        settings.append((info["setting"], truncated))
         if terminated or truncated:
             env.reset()
-    assert told[4] == ("0-pipe_gap=100", True) and told[5] == ("1-pipe_gap=80", False)
+    assert settings[4] == ("0-pipe_gap=100", True) and settings[5] == ("1-pipe_gap=80", False)
     env.close()

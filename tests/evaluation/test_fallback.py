@@ -52,7 +52,7 @@ SCRIPT = """
 
 
 @pytest.fixture
-def told(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+def complaints(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     lines: list[str] = []
     monkeypatch.setattr(WorkerEvaluation.__init__, "__defaults__", (lines.append,))
     return lines
@@ -77,16 +77,16 @@ def same_results(folder: Path, other: Path) -> bool:
     return digests[0] == digests[1] and rows_of(folder / "evaluations.csv") == rows_of(other / "evaluations.csv")
 
 
-def test_an_environment_that_only_this_process_knows(registered: str, tmp_path: Path, told: list[str]) -> None:
+def test_an_environment_that_only_this_process_knows(registered: str, tmp_path: Path, complaints: list[str]) -> None:
     task = own_task(registered, "length", [0.5, 1.0], 60)
     run(task, tmp_path / "worker")
-    assert told == [f"{PREFIX}UnlearnableError: Environment `OnlyHere` doesn't exist."]
+    assert complaints == [f"{PREFIX}UnlearnableError: Environment `OnlyHere` doesn't exist."]
     run(task, tmp_path / "inline", eval_worker=False)
     assert same_results(tmp_path / "worker", tmp_path / "inline")
-    assert len(told) == 1
+    assert len(complaints) == 1
 
 
-def test_a_daemon_may_have_no_children(tmp_path: Path, told: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_daemon_may_have_no_children(tmp_path: Path, complaints: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
     """As a worker of a Pool is one."""
     monkeypatch.setitem(multiprocessing.current_process()._config, "daemon", True)
     worker = WorkerEvaluation(make_plan())
@@ -98,10 +98,10 @@ def test_a_daemon_may_have_no_children(tmp_path: Path, told: list[str], monkeypa
     assert worker.finished() == inline.finished() and worker.finished(wait=True) == []
     worker.close()
     inline.close()
-    assert told == [f"{PREFIX}daemonic processes are not allowed to have children"]
+    assert complaints == [f"{PREFIX}daemonic processes are not allowed to have children"]
 
 
-def test_a_task_that_cannot_be_pickled(told: list[str]) -> None:
+def test_a_task_that_cannot_be_pickled(complaints: list[str]) -> None:
     plan, lock = make_plan(), threading.Lock()
     make_env = plan.task.make_env
 
@@ -114,10 +114,10 @@ def test_a_task_that_cannot_be_pickled(told: list[str]) -> None:
     worker.submit(1, weights(1))
     assert [frame for frame, _ in worker.finished()] == [1]
     worker.close()
-    assert told == [f"{PREFIX}TypeError: cannot pickle '_thread.lock' object"]
+    assert complaints == [f"{PREFIX}TypeError: cannot pickle '_thread.lock' object"]
 
 
-def test_processes_that_cannot_be_had(told: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_processes_that_cannot_be_had(complaints: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(process: object) -> None:
         raise BlockingIOError(11, "Resource temporarily unavailable")
 
@@ -126,15 +126,15 @@ def test_processes_that_cannot_be_had(told: list[str], monkeypatch: pytest.Monke
     worker.submit(1, weights(1))
     assert len(worker.finished()) == 1
     worker.close()
-    assert told == [f"{PREFIX}[Errno 11] Resource temporarily unavailable"]
+    assert complaints == [f"{PREFIX}[Errno 11] Resource temporarily unavailable"]
 
 
-def test_a_start_method_that_no_new_process_knows(told: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_start_method_that_no_new_process_knows(complaints: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
     """As in the workers of joblib."""
     monkeypatch.setattr(multiprocessing, "get_start_method", lambda allow_none: "loky")
     worker = WorkerEvaluation(make_plan())
     worker.close()
-    assert told == [f"{PREFIX}the start method of this process is 'loky', which multiprocessing does not know"]
+    assert complaints == [f"{PREFIX}the start method of this process is 'loky', which multiprocessing does not know"]
 
 
 def broken(setting: Any, frame_limit: int | None = None, render_mode: str | None = None) -> Any:
@@ -143,7 +143,7 @@ def broken(setting: Any, frame_limit: int | None = None, render_mode: str | None
     return gymnasium.make("CartPole-v1", max_episode_steps=frame_limit)
 
 
-def test_a_worker_that_ends_before_it_is_ready_is_not_replaced(told: list[str]) -> None:
+def test_a_worker_that_ends_before_it_is_ready_is_not_replaced(complaints: list[str]) -> None:
     task = own_task("CartPole-v1", "length", [0.5], 60)
     object.__setattr__(task, "make_env", broken)
     worker = WorkerEvaluation(EvaluationPlan(task, network_spec((4,), 2, (8,)), 1, 20, seed=3))
@@ -151,7 +151,7 @@ def test_a_worker_that_ends_before_it_is_ready_is_not_replaced(told: list[str]) 
     worker.submit(1, torch.zeros(shape))
     assert [frame for frame, _ in worker.finished(wait=True)] == [1]
     worker.close()
-    assert told == [f"{PREFIX}the worker ended with exit code 3 before it was ready"]
+    assert complaints == [f"{PREFIX}the worker ended with exit code 3 before it was ready"]
 
 
 def worker_network() -> Iterator[torch.nn.Parameter]:

@@ -26,9 +26,9 @@ def numbered(
 ) -> tuple[NDArray[np.int64], NDArray[np.int32], NDArray[np.int32]]:
     """Return places and numbers of the distinct patches, and all patches, ``(n, down, across, kernel y, kernel x)``."""
     patches = sliding_window_view(maps, kernel, axis=(1, 2))[:, :: stride[0], :: stride[1]]
-    found, places = distinct.find_distinct(maps, kernel, stride, factors or distinct.hash_factors(kernel))
-    assert found.shape == patches.shape[:3]
-    return places, found, patches
+    patch_numbers, places = distinct.find_distinct(maps, kernel, stride, factors or distinct.hash_factors(kernel))
+    assert patch_numbers.shape == patches.shape[:3]
+    return places, patch_numbers, patches
 
 
 @pytest.mark.parametrize(("kernel", "stride"), KERNELS)
@@ -40,12 +40,12 @@ def test_equal_patches_have_one_number(
     zeros = np.zeros(kernel[0], np.int32), np.zeros(kernel[1], np.int32)
     maps = random_maps(0, values)
     maps[2] = maps[0]
-    places, found, patches = numbered(maps, kernel, stride, zeros if all_keys_collide else None)
-    assert len(places) == len(np.unique(patches.reshape(found.size, -1), axis=0)) == found.max() + 1
-    for place in np.ndindex(found.shape):
-        example, top, left = places[found[place]]
+    places, patch_numbers, patches = numbered(maps, kernel, stride, zeros if all_keys_collide else None)
+    assert len(places) == len(np.unique(patches.reshape(patch_numbers.size, -1), axis=0)) == patch_numbers.max() + 1
+    for place in np.ndindex(patch_numbers.shape):
+        example, top, left = places[patch_numbers[place]]
         np.testing.assert_array_equal(maps[example, top : top + kernel[0], left : left + kernel[1]], patches[place])
-    _, first = np.unique(found, return_index=True)
+    _, first = np.unique(patch_numbers, return_index=True)
     assert (np.diff(first) > 0).all()  # numbered in the order of their first places
 
 
@@ -61,10 +61,10 @@ def test_pixels_are_numbered_by_all_their_channels() -> None:
 def test_patches_are_cut_and_added_back(kernel: tuple[int, int], stride: tuple[int, int], dtype: type) -> None:
     rng = np.random.default_rng(1)
     numbers, rows = random_maps(1, 7), rng.standard_normal((7, 5)).astype(dtype)
-    places, found, patches = numbered(numbers, kernel, stride)
+    places, patch_numbers, patches = numbered(numbers, kernel, stride)
     cut = np.full((len(places), *kernel, 5), np.nan, dtype)
     dedup.cut_rows(rows, numbers, places, cut)
-    np.testing.assert_array_equal(cut[found], rows[patches])
+    np.testing.assert_array_equal(cut[patch_numbers], rows[patches])
     added, (slow, terms) = np.full_like(rows, np.nan), np.zeros((2, *rows.shape))
     dedup.add_to_rows(cut, numbers, places, added)
     for patch, (example, top, left) in enumerate(places):

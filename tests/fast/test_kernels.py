@@ -31,19 +31,19 @@ def in_float64(*arrays: Random) -> Iterator[Random]:
     return (array.astype(np.float64) for array in arrays)
 
 
-def check_product(found: Random, left: Random, right: Random) -> None:
+def check_product(result: Random, left: Random, right: Random) -> None:
     """Check ``left @ right``."""
     one, two = in_float64(left, right)
-    check_sums(found, one @ two, np.abs(one) @ np.abs(two), left.shape[-1])
+    check_sums(result, one @ two, np.abs(one) @ np.abs(two), left.shape[-1])
 
 
 @pytest.mark.parametrize("count", [1, 4, 40, 43])
 def test_products_of_a_large_layer(dtype: type, count: int) -> None:
     matrix, gradient = normal(dtype, count, 7), normal(dtype, 7)
     inputs = np.maximum(normal(dtype, count), 0)
-    found = dense.product(matrix, inputs)
-    assert found.dtype == dtype
-    check_product(found, inputs, matrix)
+    result = dense.product(matrix, inputs)
+    assert result.dtype == dtype
+    check_product(result, inputs, matrix)
     below = dense.product_of_active(matrix, gradient, inputs)
     assert below.dtype == dtype and not below[inputs == 0].any()
     check_product(below[inputs > 0], matrix[inputs > 0], gradient)

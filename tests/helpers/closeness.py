@@ -30,38 +30,38 @@ def unit_roundoff(dtype: Any) -> float:
     return float(np.finfo(dtype).eps) / 2
 
 
-def check_same(found: Tensor, expected: Tensor) -> None:
+def check_same(result: Tensor, expected: Tensor) -> None:
     """Check two float64 vectors that one algorithm gave in two ways, such as the movements of all weights."""
-    assert found.dtype == expected.dtype == torch.float64
+    assert result.dtype == expected.dtype == torch.float64
     assert torch.isfinite(expected).all() and expected.norm() > 0
-    assert (found - expected).norm() <= EXACT * expected.norm()
+    assert (result - expected).norm() <= EXACT * expected.norm()
 
 
-def check_sums(found: Array, exact: Array, terms: Array, count: int) -> None:
+def check_sums(result: Array, exact: Array, terms: Array, count: int) -> None:
     """Check sums entry by entry.
 
     Args:
-        found: to check.
+        result: to check.
         exact: the same in float64.
         terms: sums of the absolute values of the terms, in float64.
         count: terms of a sum, at most; each may be a product, and a sum that was rounded to a smaller type is one more.
     """
-    assert found.shape == exact.shape == terms.shape and exact.dtype == terms.dtype == np.float64
-    error = np.abs(found.astype(np.float64) - exact)
-    bound = (count + 2) * (unit_roundoff(found.dtype) + unit_roundoff(np.float64)) * terms
+    assert result.shape == exact.shape == terms.shape and exact.dtype == terms.dtype == np.float64
+    error = np.abs(result.astype(np.float64) - exact)
+    bound = (count + 2) * (unit_roundoff(result.dtype) + unit_roundoff(np.float64)) * terms
     assert (error <= bound).all(), f"{(error - bound).max()} above the bound"
 
 
-def check_as_near(found: Tensor, others: Sequence[Tensor], exact: Tensor, terms: int, kept: float = 0.0) -> None:
+def check_as_near(result: Tensor, others: Sequence[Tensor], exact: Tensor, terms: int, kept: float = 0.0) -> None:
     """Check that a float32 result is no farther from the float64 one than autograd's own float32 results are.
 
     Args:
-        found: to check.
+        result: to check.
         others: what autograd gives, once or from weights moved by their last bit.
         exact: the same in float64.
         terms: of the longest sum; in another order of additions it is off by √n u more, typically.
         kept: norm of the numbers that moved by it, which are rounded by up to u when they are kept.
     """
-    error, *usual = (float((result.double() - exact).norm()) for result in (found, *others))
+    error, *usual = (float((value.double() - exact).norm()) for value in (result, *others))
     assert exact.dtype == torch.float64 and exact.norm() > 0
     assert error <= 4 * (max(usual) + unit_roundoff(np.float32) * (terms**0.5 * float(exact.norm()) + kept))

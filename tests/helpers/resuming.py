@@ -86,10 +86,10 @@ def digest(state: State) -> str:
     plain = without_arrays(state, "", arrays)
     statistics = next(layer for name, layer in plain["env"].items() if "RecordEpisodeStatistics" in name)
     del statistics["time_queue"]
-    found = hashlib.sha256(json.dumps(plain, sort_keys=True).encode())
+    hasher = hashlib.sha256(json.dumps(plain, sort_keys=True).encode())
     for name in sorted(arrays):
-        found.update(name.encode() + arrays[name].tobytes())
-    return found.hexdigest()
+        hasher.update(name.encode() + arrays[name].tobytes())
+    return hasher.hexdigest()
 
 
 def start(*words: str, **options: Any) -> subprocess.Popen[str]:

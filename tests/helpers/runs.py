@@ -26,8 +26,8 @@ def write_run(
     schedule = schedule_from_values(config.game, config.settings or VALUES, frames_per_setting=BORDER)
     names = [setting.name for setting in schedule.settings]
     folder.mkdir(parents=True)
-    told = {"config": config.to_json(), "schedule": schedule.to_json(), "git_commit": "abc"}
-    (folder / "config.json").write_text(json.dumps(told))
+    description = {"config": config.to_json(), "schedule": schedule.to_json(), "git_commit": "abc"}
+    (folder / "config.json").write_text(json.dumps(description))
     (folder / "summary.json").write_text(json.dumps({"random_scores": dict(zip(names, random_scores, strict=True))}))
     with (folder / "evaluations.csv").open("w", newline="") as file:
         rows = [(frame, j, row[j]) for frame, row in zip(frames, scores, strict=True) for j in range(len(names))]

@@ -77,11 +77,11 @@ def command_lines(draw: st.DrawFn, fields: dict[str, Allowed]) -> list[str]:
 
 def contents(folder: Path) -> dict[str, bytes | str]:
     """Return everything below a folder: the bytes of files, and where links lead."""
-    found = {}
+    kinds = {}
     for path in folder.rglob("*"):
         kind = str(path.readlink()) if path.is_symlink() else path.read_bytes() if path.is_file() else "folder"
-        found[str(path.relative_to(folder))] = kind
-    return found
+        kinds[str(path.relative_to(folder))] = kind
+    return kinds
 
 
 def command(words: Sequence[str]) -> tuple[int, str]:

@@ -35,17 +35,17 @@ def test_a_damaged_state_is_passed_over(
 ) -> None:
     run = Path(shutil.copytree(stopped_run, tmp_path / "run"))
     damage(run / "resume" / "frame-000000151" / name, how)
-    found = find_state(run)
-    assert found is not None and found.folder.name == "frame-000000120"
-    assert len(found.passed_over) == 1 and "frame-000000151" in found.passed_over[0]
+    snapshot = find_state(run)
+    assert snapshot is not None and snapshot.folder.name == "frame-000000120"
+    assert len(snapshot.passed_over) == 1 and "frame-000000151" in snapshot.passed_over[0]
     if how == "flipped":
         check_same(run, whole)
         assert "passed over: " in capsys.readouterr().out
     damage(run / "resume" / "frame-000000120" / name, how) if how != "flipped" else None
     if how != "flipped":
         assert train_command(["--resume", str(run)]) == 2
-        told = capsys.readouterr().err
-        assert told.count("\n") == 1 and "no whole state left" in told
+        complaint = capsys.readouterr().err
+        assert complaint.count("\n") == 1 and "no whole state left" in complaint
         assert (run / "resume" / "frame-000000151").exists()
 
 
@@ -76,11 +76,11 @@ def test_learning_that_diverges_stops_the_run(
     run = tmp_path / "run"
     at_frame(100, diverge)
     assert train_command(flags(run_dir=run)) == 1
-    told = capsys.readouterr().err
-    assert told.count("\n") == 1 and "frame 120: a weight of the network is not finite" in told
+    complaint = capsys.readouterr().err
+    assert complaint.count("\n") == 1 and "frame 120: a weight of the network is not finite" in complaint
     assert (
         f"saved for inspection in {run / 'diverged' / 'frame-000000120'}; the last good state is that of frame 60"
-        in told
+        in complaint
     )
     assert (run / "diverged" / "frame-000000120" / "arrays.safetensors").is_file()
     shutil.rmtree(run / "diverged")
@@ -116,9 +116,9 @@ def test_a_full_disk_is_one_line_and_costs_nothing(
         choices = {"log_every": 30, "save_every": 60} if not what else {"log_every": 31, "save_every": 60}
         run = disk / "run"
         assert train_command(flags(**choices, run_dir=run)) == 1
-        told = capsys.readouterr().err
-        assert told.count("\n") == 1 and "No space left on device" in told and f"--resume {run}" in told
-        assert what in told and str(run) in told
+        complaint = capsys.readouterr().err
+        assert complaint.count("\n") == 1 and "No space left on device" in complaint and f"--resume {run}" in complaint
+        assert what in complaint and str(run) in complaint
         assert not list(run.rglob("*.tmp"))
         (disk / "filler").unlink()
         if what:
@@ -149,8 +149,8 @@ def test_a_folder_that_cannot_be_written_any_more(
         assert train_command(flags(run_dir=run)) == 1
     finally:
         unlock()
-    told = capsys.readouterr().err
-    assert told.count("\n") == 1 and f"{run / 'resume'}" in told and "saved at frame 60" in told
+    complaint = capsys.readouterr().err
+    assert complaint.count("\n") == 1 and f"{run / 'resume'}" in complaint and "saved at frame 60" in complaint
     check_same(run, whole)
 
 
@@ -162,8 +162,8 @@ def test_more_than_the_memory_there_is(choices: dict[str, Any], tmp_path: Path) 
     def limit() -> None:
         resource.setrlimit(resource.RLIMIT_AS, (3 * 2**30,) * 2)
 
-    code, told = outcome(start(*flags(**choices, run_dir=tmp_path / "run"), preexec_fn=limit))
-    assert (code, told.count("\n")) == (2, 1) and "need more memory than there is" in told
+    code, complaint = outcome(start(*flags(**choices, run_dir=tmp_path / "run"), preexec_fn=limit))
+    assert (code, complaint.count("\n")) == (2, 1) and "need more memory than there is" in complaint
     assert not (tmp_path / "run").exists()
 
 

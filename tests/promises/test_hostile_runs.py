@@ -117,11 +117,11 @@ def contents_of(folder: Path) -> dict[str, Any]:
     sizes = {path: path.stat().st_size for path in large if not path.is_symlink()}
     for path in sizes:
         os.truncate(path, 0)
-    found: dict[str, Any] = contents(folder)
+    listing: dict[str, Any] = contents(folder)
     for path, size in sizes.items():
         os.truncate(path, size)
-        found[str(path.relative_to(folder))] = size
-    return found
+        listing[str(path.relative_to(folder))] = size
+    return listing
 
 
 def try_instead(kind: str, name: str, command: str, place: Place) -> int:

@@ -138,8 +138,8 @@ def test_a_stranger_gets_one_line(
     (folder / SUMS).write_text("".join(sums))
     logs = {path: path.read_bytes() for path in run.iterdir() if path.is_file()}
     assert train_command(["--resume", str(run)]) == 2
-    told = capsys.readouterr().err
-    assert told.startswith("error: ") and told.count("\n") == 1 and len(told) < 1_000, told
+    complaint = capsys.readouterr().err
+    assert complaint.startswith("error: ") and complaint.count("\n") == 1 and len(complaint) < 1_000, complaint
     assert {path: path.read_bytes() for path in run.iterdir() if path.is_file()} == logs
     assert folder.exists()
 

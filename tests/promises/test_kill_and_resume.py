@@ -31,9 +31,9 @@ def states(run_dir: Path) -> set[str]:
 
 def killed_and_resumed(run_dir: Path, log: Path, kills: int, **choices: Any) -> list[str]:
     """Train, with SIGKILLs on the way; returns how far the run was at each."""
-    chance, told = random.Random(kills), []
+    chance, lines = random.Random(kills), []
     words = flags(**choices, run_dir=run_dir)
-    while len(told) < kills:
+    while len(lines) < kills:
         before = states(run_dir)
         run = train_in_a_fork(words, log)
         if chance.random() < 0.8:  # else while it is being built, or plays for the first time
@@ -43,13 +43,13 @@ def killed_and_resumed(run_dir: Path, log: Path, kills: int, **choices: Any) -> 
         run.kill()
         run.join()
         if run.exitcode == 0:
-            return told  # it was faster than the kill
+            return lines  # it was faster than the kill
         assert run.exitcode == -signal.SIGKILL, log.read_text()
-        told.append(f"killed; states on the disk: {', '.join(sorted(states(run_dir))) or 'none'}")
+        lines.append(f"killed; states on the disk: {', '.join(sorted(states(run_dir))) or 'none'}")
         if (run_dir / "config.json").exists():
             words = ["--resume", str(run_dir)]
     train_in_a_fork(words, log).join()
-    return told
+    return lines
 
 
 def check(tmp_path: Path, kills: int, **choices: Any) -> list[str]:
@@ -57,14 +57,14 @@ def check(tmp_path: Path, kills: int, **choices: Any) -> list[str]:
     names = ("whole", "killed")
     logs = [tmp_path / f"{name}.log" for name in names]
     train_in_a_fork(flags(**choices, run_dir=tmp_path / "whole"), logs[0]).join()
-    told = killed_and_resumed(tmp_path / "killed", logs[1], kills, **choices)
+    lines = killed_and_resumed(tmp_path / "killed", logs[1], kills, **choices)
     results = [result_of(log) for log in logs]
     assert results[0].startswith("0 ") and results[0] == results[1], [log.read_text() for log in logs]
     whole, killed = (what_is_left(tmp_path / name) for name in names)
     for name in whole:
         assert killed[name] == whole[name], name
-    told += [f"killed {len(told)} times, identical: state {results[1].split()[1]}"]
-    return [*told, f"and {len(whole['metrics'])} rows and {sum(map(len, whole['curves'].values()))} points"]
+    lines += [f"killed {len(lines)} times, identical: state {results[1].split()[1]}"]
+    return [*lines, f"and {len(whole['metrics'])} rows and {sum(map(len, whole['curves'].values()))} points"]
 
 
 def test_three_kills(tmp_path: Path) -> None:
@@ -76,6 +76,6 @@ def test_three_kills(tmp_path: Path) -> None:
 @pytest.mark.parametrize("sizes", [STATE, PIXELS], ids=["state", "pixels"])
 @pytest.mark.parametrize("game", ["catcher", "flappy_bird"])
 def test_twenty_kills(game: str, sizes: dict[str, Any], eval_worker: bool, tmp_path: Path) -> None:
-    told = check(tmp_path, 20, **sizes, game=game, eval_worker=eval_worker)
-    print(*told, sep="\n")
-    assert "killed 20 times" in told[-2]
+    lines = check(tmp_path, 20, **sizes, game=game, eval_worker=eval_worker)
+    print(*lines, sep="\n")
+    assert "killed 20 times" in lines[-2]

@@ -128,9 +128,9 @@ def test_a_long_flight_stays_exact(frames: int) -> None:
         assert reward == exact.score - passed - 5 * lost
         y, velocity, *pipes = env.unwrapped.game.state().tolist()
         assert (y, velocity) == (exact.y, exact.velocity)
-        for (distance, top), found in zip(exact.ahead(), (pipes[:3], pipes[3:]), strict=True):
-            assert abs(Fraction(found[0]) - distance) <= allowed
-            assert found[1:] == [top, top + GAP]
+        for (distance, top), pair in zip(exact.ahead(), (pipes[:3], pipes[3:]), strict=True):
+            assert abs(Fraction(pair[0]) - distance) <= allowed
+            assert pair[1:] == [top, top + GAP]
         if lost:
             break
     assert frames - 200 < frame < frames - 1

@@ -28,10 +28,10 @@ def scores(**means: float) -> dict[tuple[str, str, int], dict[int, float]]:
 
 
 def test_differences_are_taken_seed_by_seed() -> None:
-    found = {claim.claim: claim for claim in claims(scores(mer_7_200=70.0, er_200=65.0, gem_200=66.0))}
-    assert found["mer-7 > er"].verdict == "held" and found["mer-7 > er"].difference == pytest.approx(5.0)
-    assert found["er > gem"].verdict == "not held"
-    assert set(found) == {"mer-7 > er", "er > gem"}  # nothing is said of what was not run
+    by_name = {claim.claim: claim for claim in claims(scores(mer_7_200=70.0, er_200=65.0, gem_200=66.0))}
+    assert by_name["mer-7 > er"].verdict == "held" and by_name["mer-7 > er"].difference == pytest.approx(5.0)
+    assert by_name["er > gem"].verdict == "not held"
+    assert set(by_name) == {"mer-7 > er", "er > gem"}  # nothing is said of what was not run
 
 
 def test_a_difference_that_may_be_chance_is_undecided() -> None:
@@ -44,14 +44,14 @@ def test_a_difference_that_may_be_chance_is_undecided() -> None:
 
 
 def test_leads_are_compared_between_memory_sizes() -> None:
-    found = claims(scores(mer_7_500=70.0, er_500=68.0, mer_7_200=66.0, er_200=60.0))
-    (lead,) = [claim for claim in found if "larger with memory 200 than with 500" in claim.claim]
+    results = claims(scores(mer_7_500=70.0, er_500=68.0, mer_7_200=66.0, er_200=60.0))
+    (lead,) = [claim for claim in results if "larger with memory 200 than with 500" in claim.claim]
     assert lead.difference == pytest.approx(4.0) and lead.verdict == "held"
 
 
 def test_learners_without_a_memory_are_compared_at_every_size_with_those_that_have_one() -> None:
-    found = claims(scores(gem_500=60.0, gem_200=50.0, ewc_0=40.0, online_0=20.0))
-    assert [(c.claim, c.where) for c in found] == [
+    results = claims(scores(gem_500=60.0, gem_200=50.0, ewc_0=40.0, online_0=20.0))
+    assert [(c.claim, c.where) for c in results] == [
         ("gem > ewc", "rotations, memory 500"),
         ("ewc > online", "rotations, memory 500"),
         ("gem > ewc", "rotations, memory 200"),

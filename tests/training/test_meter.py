@@ -73,11 +73,11 @@ def test_a_gradient_of_zero_has_no_direction() -> None:
 
 def test_pair_means_leave_out_each_example_with_itself() -> None:
     values = np.array([[99.0, 1.0, 2.0, 3.0], [1.0, 99.0, 4.0, 5.0], [2.0, 4.0, 99.0, 6.0], [3.0, 5.0, 6.0, 99.0]])
-    found = pair_means(values, [2, 0, 2, 2], 3)
-    np.testing.assert_array_equal(found.pairs, [[0, 0, 3], [0, 0, 0], [3, 0, 3]])
+    means = pair_means(values, [2, 0, 2, 2], 3)
+    np.testing.assert_array_equal(means.pairs, [[0, 0, 3], [0, 0, 0], [3, 0, 3]])
     between, within = (1 + 4 + 5) / 3, (2 + 3 + 6) / 3
-    np.testing.assert_allclose(found.means, [[np.nan, np.nan, between], [np.nan] * 3, [between, np.nan, within]])
-    assert (found.within(), found.between()) == pytest.approx((within, between))
+    np.testing.assert_allclose(means.means, [[np.nan, np.nan, between], [np.nan] * 3, [between, np.nan, within]])
+    assert (means.within(), means.between()) == pytest.approx((within, between))
     assert np.isnan(pair_means(values, [1, 1, 1, 1], 3).between())
 
 
@@ -104,10 +104,10 @@ def test_effective_rank_of_features_made_for_it() -> None:
 
 def test_activations_are_those_of_every_relu() -> None:
     model, (inputs, *_) = problem((2, 36, 40), True, 3)
-    found = activations(model, inputs)
-    assert [tuple(layer.shape[:2]) for layer in found] == [(3, 32), (3, 64), (3, 64), (3, 16), (3, 12)]
-    assert torch.equal(model[-1](found[-1]), model(inputs))
-    assert all((layer >= 0).all() for layer in found)
+    layers = activations(model, inputs)
+    assert [tuple(layer.shape[:2]) for layer in layers] == [(3, 32), (3, 64), (3, 64), (3, 16), (3, 12)]
+    assert torch.equal(model[-1](layers[-1]), model(inputs))
+    assert all((layer >= 0).all() for layer in layers)
 
 
 def played(frames: int, **choices: Any) -> Meter:

@@ -55,8 +55,8 @@ def test_a_signal_saves_and_says_how_to_resume(
     handlers = [signal.getsignal(one) for one in LISTENED]
     assert train_command(flags(run_dir=tmp_path / "run")) == code
     assert [signal.getsignal(one) for one in LISTENED] == handlers
-    told = f"stopped by {name} at frame 98; resume with: python train.py --resume {tmp_path / 'run'}\n"
-    assert capsys.readouterr().err == told
+    line = f"stopped by {name} at frame 98; resume with: python train.py --resume {tmp_path / 'run'}\n"
+    assert capsys.readouterr().err == line
     check_same(tmp_path / "run", whole)
 
 
@@ -175,11 +175,11 @@ def test_two_processes_cannot_have_one_run(tmp_path: Path) -> None:
     try:
         while not (run / "resume" / "frame-000000000").exists() and first.poll() is None:
             time.sleep(0.05)
-        code, told = outcome(start("--resume", str(run)))
+        code, complaint = outcome(start("--resume", str(run)))
     finally:
         first.terminate()
         first_code, first_told = outcome(first)
-    assert (code, told) == (2, f"error: {run}: another process is training in this folder\n")
+    assert (code, complaint) == (2, f"error: {run}: another process is training in this folder\n")
     assert first_code == 143, first_told
 
 
@@ -198,8 +198,8 @@ def test_mistakes_take_one_line_and_change_nothing(
 ) -> None:
     before = {path: path.stat().st_mtime_ns for path in stopped_run.rglob("*")}
     assert train_command(words.replace("RUN", str(stopped_run)).split()) == 2
-    told = capsys.readouterr().err
-    assert told.count("\n") == 1 and expected in told
+    complaint = capsys.readouterr().err
+    assert complaint.count("\n") == 1 and expected in complaint
     assert {path: path.stat().st_mtime_ns for path in stopped_run.rglob("*")} == before
 
 

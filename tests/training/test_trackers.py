@@ -35,13 +35,13 @@ def test_a_tracker_that_wraps_the_librarys_writer_sees_every_event(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Weights & Biases puts a subclass in its place after our import; others wrap its methods."""
-    told: list[Any] = []
+    events: list[Any] = []
     library = event_file_writer.EventFileWriter
     add_event = library.add_event
 
     class Wrapping(library):
         def __init__(self, logdir: str, *args: Any, **kwargs: Any) -> None:
-            told.append(logdir)
+            events.append(logdir)
             super().__init__(logdir, *args, **kwargs)
 
     class Twice(Wrapping):
@@ -49,11 +49,11 @@ def test_a_tracker_that_wraps_the_librarys_writer_sees_every_event(
             super().__init__(logdir, *args, **kwargs)
 
     def noted(writer: Any, event: Any) -> None:
-        told.append([value.tag for value in event.summary.value])
+        events.append([value.tag for value in event.summary.value])
         add_event(writer, event)
 
     for kind in (library, Wrapping, Twice):
-        told.clear()
+        events.clear()
         run_dir = tmp_path / kind.__name__
         with monkeypatch.context() as patch:
             patch.setattr(event_file_writer, "EventFileWriter", kind)
@@ -61,8 +61,8 @@ def test_a_tracker_that_wraps_the_librarys_writer_sees_every_event(
             with make_tracker(run_dir) as tracker:
                 tracker.log(100, {"train/loss": 1.0})
                 tracker.log_evaluation(100, evaluation(2.0))
-        assert told[: kind is not library] == [str(run_dir)][: kind is not library]
-        assert ["train/loss"] in told and ["eval_score/mean"] in told
+        assert events[: kind is not library] == [str(run_dir)][: kind is not library]
+        assert ["train/loss"] in events and ["eval_score/mean"] in events
         assert len(list(run_dir.glob("events*"))) == 1  # the library has made no file of its own
         assert points(load(run_dir), "train/loss") == [(100, 1.0)]
 

@@ -1,4 +1,4 @@
-"""Adam's steps on weights of one example after another, compiled by Numba."""
+"""Adam's steps on weights, one example after another, compiled by Numba."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def step(weights: Array, first: Array, second: Array, gradient: Array, size: Any
 
 @compiled
 def _coasting(steps: tuple[Any, ...]) -> Array:
-    """Return, for each number of steps done, the one step that all from there to now amount to without a gradient.
+    """Return, for each number of steps done, the single step that equals all from there to now without a gradient.
 
     Then m and v only decay, and the steps sum to Σ c_j m / (√v + ε_j) with c_j = size_j β1ⁿ / (β2^(n/2) scale_j) and
     ε_j = ε / (β2^(n/2) scale_j) after n of them. The ε_j hardly differ: with their mean, weighted by c_j, the error is
@@ -63,15 +63,16 @@ def advance(
     One function, and plain loops over slices: calls for each row took as long as half of the steps.
 
     Args:
-        rows: the weights, Adam's first moments and its second, and what a row's weights are copied to before its first
+        rows: Weights, Adam's first and second moments, and an array that a row's weights are copied to before its first
             step of the batch; all ``(inputs, outputs)``.
-        done: steps of the batch that each row has taken, ``(inputs,)``.
-        last_example: inputs at the last step, whose rows have that one to take and no other, ``(inputs,)``, and the
-            gradient d loss / d outputs at that step, ``(outputs,)``.
-        steps: how many so far, their sizes and scales, Adam's constants, whether ε drifts.
-        inputs: of the next example.
-        outputs: to be added to.
-        finish: bring all rows up to date.
+        done: Steps of the batch that each row has taken, ``(inputs,)``.
+        last_example: Inputs at the last step, ``(inputs,)``, whose rows still have that step and no other to take, and
+            the gradient
+            d loss / d outputs at that step, ``(outputs,)``.
+        steps: Number of steps so far, their sizes and scales, Adam's constants, and whether ε drifts.
+        inputs: Inputs of the next example.
+        outputs: Array that the product is added to.
+        finish: Whether to bring all rows up to date.
     """
     (matrix, first, second, before), (last_inputs, gradient) = rows, last_example
     count, sizes, scales, (beta1, rest1, beta2, rest2, epsilon), drifts = steps

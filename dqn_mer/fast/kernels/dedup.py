@@ -1,9 +1,9 @@
 """Kernels for convolutions that compute every distinct patch of a batch once, compiled by Numba.
 
 A game's screens show the same patches again and again. Of those that the Nature network's three layers cut out of 17
-examples of random play, 6%, 14% and 32% are distinct in Catcher, 37%, 76% and 94% in Flappy Bird. What comes of equal
-patches is equal, and their gradients add up. So maps are kept as a table of distinct rows of channels and the number of
-the row at each place, and patches are equal if their numbers are.
+examples of random play, 6%, 14% and 32% are distinct in Catcher, 37%, 76% and 94% in Flappy Bird. Equal patches have
+equal outputs, and their gradients are summed. So maps are kept as a table of distinct rows of channels and the number
+of the row at each place, and patches are equal if their numbers are.
 """
 
 from __future__ import annotations
@@ -104,16 +104,16 @@ def features(
     matrices: tuple[Array, ...],
     biases: tuple[Array, ...],
 ) -> Array:
-    """Return what convolutions with a ReLU behind each make of pixels, all in one call that other threads run beside.
+    """Return the output of convolutions, each with a ReLU behind it; one call that other threads can run beside.
 
     Args:
         pixels: ``(n, channels, height, width)`` uint8.
-        table: what each byte counts for, ``(256,)``.
-        kernels: height and width of each layer's patches.
-        strides: of each layer.
-        factors: `hash_factors` of each layer's kernel.
-        matrices: weights of each layer, ``(channels, patch)``, in the order in which `cut_rows` lays out a patch.
-        biases: of each layer, ``(channels,)``.
+        table: Float value of each byte, ``(256,)``.
+        kernels: Height and width of each layer's patches.
+        strides: Stride of each layer, down and across.
+        factors: Random factors of each layer's kernel, as `hash_factors` returns them.
+        matrices: Weights of each layer, ``(channels, patch)``, in the order in which `cut_rows` lays out a patch.
+        biases: Biases of each layer, ``(channels,)``.
 
     Returns:
         ``(n, channels, height, width)``.
@@ -123,7 +123,7 @@ def features(
     rows = np.empty((0, pixels.shape[1]), table.dtype)
     for layer in range(len(kernels)):
         kernel = kernels[layer]
-        found, places = find_distinct(numbers, kernel, strides[layer], factors[layer])
+        numbers_above, places = find_distinct(numbers, kernel, strides[layer], factors[layer])
         patches = np.empty((len(places), kernel[0], kernel[1], rows.shape[1]), table.dtype)
         if layer == 0:
             cut_pixels(pixels, table, places, patches)
@@ -131,7 +131,7 @@ def features(
             cut_rows(rows, numbers, places, patches)
         rows = np.dot(patches.reshape(len(places), -1), matrices[layer].T)
         add_bias_relu(rows.reshape((1, *rows.shape)), biases[layer])
-        numbers = found
+        numbers = numbers_above
     maps = np.empty((numbers.shape[0], rows.shape[1], numbers.shape[1], numbers.shape[2]), table.dtype)
     spread(rows, numbers, maps)
     return maps

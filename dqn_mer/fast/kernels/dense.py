@@ -1,8 +1,8 @@
 """Inner loops of one example that no library call covers, compiled by Numba.
 
-A large dense layer is bound by the memory that its weights come from. Its inputs are the outputs of a ReLU, and
-half or more of them are zero: neither the forward nor the backward pass needs their weights. BLAS reads them all
-the same. Where Numba cannot be imported, nothing is written out and autograd does everything.
+A large dense layer is bound by the memory that its weights come from. Its inputs are the outputs of a ReLU, and half or
+more of them are zero: neither the forward nor the backward pass needs their weights. BLAS reads them all the same.
+Where Numba cannot be imported, nothing is written out and autograd does everything.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ Function = TypeVar("Function", bound=Callable[..., Any])
 def import_compiler() -> tuple[Any, str]:
     """Return Numba's ``njit`` and ``""``; where Numba cannot be imported, None and the reason in one line.
 
-    A package that is there may fail too: on a NumPy that it does not know (ImportError, or SystemError and
-    AttributeError in older versions), or where the library of llvmlite cannot be loaded (OSError).
+    An installed package may fail too: on a NumPy that it does not know (ImportError, or SystemError and AttributeError
+    in older versions), or where the library of llvmlite cannot be loaded (OSError).
     """
     try:
         from numba import njit
@@ -41,8 +41,8 @@ def compiled(function: Function, nogil: bool = False) -> Function:
     """Have Numba compile ``function`` at its first call; without Numba it stays as it is, and nothing calls it.
 
     Args:
-        function: to compile.
-        nogil: whether other threads may run Python during it.
+        function: Function to compile.
+        nogil: Whether other threads may run Python during it.
     """
     if not COMPILED:
         return function

@@ -23,10 +23,10 @@ def find_distinct(
     """Number the distinct patches of maps, in the order of their first places.
 
     Args:
-        numbers: of each place's row, ``(n, height, width)`` int32.
-        kernel: height and width of a patch.
-        stride: between patches.
-        factors: `hash_factors` of the kernel.
+        numbers: Number of the row at each place, ``(n, height, width)`` int32.
+        kernel: Height and width of a patch.
+        stride: Places between patches, down and across.
+        factors: Random factors of the kernel, as `hash_factors` returns them.
 
     Returns:
         Number of each patch, ``(n, patches down, patches across)`` int32, and the first place of each distinct patch,
@@ -34,20 +34,20 @@ def find_distinct(
 
     >>> factors = np.array([3], np.int32), np.array([2, 5], np.int32)
     >>> numbers = np.array([[[5, 5, 5, 7, 7]]], np.int32)
-    >>> found, places = find_distinct(numbers, (1, 2), (1, 1), factors)
-    >>> found.tolist(), places.tolist()
+    >>> patches, places = find_distinct(numbers, (1, 2), (1, 1), factors)
+    >>> patches.tolist(), places.tolist()
     ([[[0, 0, 1, 2]]], [[0, 0, 0], [0, 0, 2], [0, 0, 3]])
     """
     down = (numbers.shape[1] - kernel[0]) // stride[0] + 1
     across = (numbers.shape[2] - kernel[1]) // stride[1] + 1
-    found = np.empty((numbers.shape[0], down, across), np.int32)
-    _hash(numbers, factors[0], factors[1], stride[0], stride[1], found)
-    places, keys = np.empty((found.size, 3), np.int64), np.empty(found.size, np.int32)
+    patches = np.empty((numbers.shape[0], down, across), np.int32)
+    _hash(numbers, factors[0], factors[1], stride[0], stride[1], patches)
+    places, keys = np.empty((patches.size, 3), np.int64), np.empty(patches.size, np.int32)
     room = 1
-    while room < 2 * found.size:
+    while room < 2 * patches.size:
         room *= 2
-    count = _number(numbers, kernel, stride, found, np.full(room, -1, np.int32), keys, places)
-    return found, places[:count]
+    count = _number(numbers, kernel, stride, patches, np.full(room, -1, np.int32), keys, places)
+    return patches, places[:count]
 
 
 @compiled
@@ -76,27 +76,28 @@ def _number(
     numbers: Array,
     kernel: tuple[int, int],
     stride: tuple[int, int],
-    found: Array,
+    patches: Array,
     slots: Array,
     keys: Array,
     places: Array,
 ) -> int:
-    """Put the patch's number in place of each key in ``found``; return how many distinct patches there are.
+    """Replace each key in ``patches`` by the number of its patch; return the number of distinct patches.
 
     Args:
-        numbers: of the rows.
-        kernel: height and width of a patch.
-        stride: between patches.
-        found: keys of the patches; overwritten.
-        slots: a hash table of their numbers, all -1, with room for twice as many; its length a power of two.
-        keys: of the distinct patches; overwritten.
-        places: of the distinct patches; overwritten.
+        numbers: Number of the row at each place of the maps.
+        kernel: Height and width of a patch.
+        stride: Places between patches, down and across.
+        patches: Keys of the patches; overwritten.
+        slots: Hash table of their numbers, all -1, with room for at least twice the number of patches; its length is a
+            power of two.
+        keys: Keys of the distinct patches; overwritten.
+        places: Places of the distinct patches; overwritten.
     """
     mask, count = slots.shape[0] - 1, 0
-    for example in range(found.shape[0]):
-        for y in range(found.shape[1]):
-            for x in range(found.shape[2]):
-                key, top, left = found[example, y, x], y * stride[0], x * stride[1]
+    for example in range(patches.shape[0]):
+        for y in range(patches.shape[1]):
+            for x in range(patches.shape[2]):
+                key, top, left = patches[example, y, x], y * stride[0], x * stride[1]
                 slot = (key ^ (key >> 16)) & mask
                 while slots[slot] >= 0:
                     known = slots[slot]
@@ -109,7 +110,7 @@ def _number(
                     slots[slot], keys[count] = count, key
                     places[count, 0], places[count, 1], places[count, 2] = example, top, left
                     count += 1
-                found[example, y, x] = slots[slot]
+                patches[example, y, x] = slots[slot]
     return count
 
 
@@ -117,7 +118,7 @@ def _number(
 def _equal(
     maps: Array, top: int, left: int, others: Array, other_top: int, other_left: int, kernel: tuple[int, int]
 ) -> bool:
-    """Whether two patches are equal."""
+    """Return whether two patches are equal."""
     same = True
     for y in range(kernel[0]):
         line, other = maps[top + y], others[other_top + y]

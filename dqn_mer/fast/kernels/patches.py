@@ -1,4 +1,4 @@
-"""What a convolution does to patches and maps, compiled by Numba."""
+"""Kernels of a convolution that work on patches and maps, compiled by Numba."""
 
 from __future__ import annotations
 
@@ -7,16 +7,16 @@ import numpy as np
 from dqn_mer.fast.kernels.dense import Array, compiled
 
 SCALED = np.arange(256, dtype=np.float32) / np.float32(255)
-"""What `ScalePixels` makes of each pixel, unless it is set to centre them."""
+"""Float value that `ScalePixels` gives each pixel value, unless it centres them."""
 
 
 def scale_pixels(pixels: Array, maps: Array, table: Array = SCALED) -> None:
-    """Set ``maps`` ``(height, width, channels)`` to what `ScalePixels` makes of ``pixels``.
+    """Set ``maps`` ``(height, width, channels)`` to ``pixels`` as `ScalePixels` scales them.
 
     Args:
-        pixels: ``(channels, height, width)``, bytes from 0 to 255, or of another dtype and scaled already.
-        maps: overwritten.
-        table: what each byte becomes, ``(256,)``; its first value is what is added to pixels that are scaled already.
+        pixels: Pixels ``(channels, height, width)``, bytes from 0 to 255, or of another dtype and scaled already.
+        maps: Maps to fill; overwritten.
+        table: Float value of each byte, ``(256,)``; its first value is added to pixels that are scaled already.
     """
     if pixels.dtype != np.uint8:
         np.copyto(maps, pixels.transpose(1, 2, 0) + table[0])
@@ -28,9 +28,9 @@ def cut_patches(maps: Array, patches: Array, stride: tuple[int, int]) -> None:
     """Copy every patch of ``maps`` ``(height, width, channels)`` into ``patches``.
 
     Args:
-        maps: contiguous.
+        maps: Contiguous maps.
         patches: ``(y, x, kernel y, kernel x, channels)``, contiguous; overwritten.
-        stride: between patches.
+        stride: Places between patches, down and across.
     """
     height, width, kernel_y, kernel_x, channels = patches.shape
     rows = patches.reshape(height, width, kernel_y, kernel_x * channels)  # contiguous in the maps as well
@@ -41,9 +41,9 @@ def scatter_patches(patches: Array, below: Array, stride: tuple[int, int]) -> No
     """Add every patch of ``patches`` ``(y, x, kernel y, kernel x, channels)`` to the place of ``below`` it covers.
 
     Args:
-        patches: gradients of the patches.
+        patches: Gradients of the patches.
         below: ``(height, width, channels)``; overwritten.
-        stride: between patches.
+        stride: Places between patches, down and across.
     """
     height, width, kernel_y, kernel_x, channels = patches.shape
     rows = patches.reshape(height, width, kernel_y, kernel_x * channels)

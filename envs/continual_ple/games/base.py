@@ -87,21 +87,21 @@ class Controls:
 class Game(ABC):
     """A game that advances one frame (1/30 s) per step.
 
-    A subclass says here all that others need to know of it: it is added by `continual_ple.register_game`, or as an
-    installed entry point of the group ``continual_ple.games``.
+    A subclass declares here everything that the rest of the package needs to know about it. It is added by
+    `continual_ple.register_game`, or as an installed entry point of the group ``continual_ple.games``.
 
     Parameters are fixed for the life of the object: to change them, make another game. A game remembers the draws it
     was reset with, because play keeps drawing (where the next pellet falls).
 
     Attributes:
         name: Name on the command line, such as ``flappy_bird``; the ids in Gymnasium, such as
-            ``ContinualPLE/FlappyBird-v0``, are made of it.
+            ``ContinualPLE/FlappyBird-v0``, are made from it.
         score_name: What `score` counts.
         actions: Names of the actions, in order.
         state_names: PLE's names of the columns of `state()`.
         parameter_table: The parameters that may be changed.
-        varied_parameter: The parameter that changes in training, unless a run says another.
-        default_values: Its values in training order, from easy to hard.
+        varied_parameter: The parameter that changes in training, unless a run names another.
+        default_values: Values of that parameter in training order, from easy to hard.
         random_odds: Probability of each action in random play; empty if all have the same; or the name of the run's
             option that holds the first action's, of which the others share the rest.
         controls: How a person plays it; None if nobody can.
@@ -132,10 +132,10 @@ class Game(ABC):
 
         Args:
             rounding: How positions become whole pixels, `nearest` or `truncate`.
-            **parameters: Values of `parameter_table` to change.
+            **parameters: Values of `parameter_table` that differ from the default.
 
         Raises:
-            ValueError: A value is not allowed.
+            ValueError: if a value is not allowed.
         """
         self._whole = ROUNDINGS[one_of("rounding", rounding, ROUNDINGS)]
         self.parameters = self.check_parameters(parameters)
@@ -145,7 +145,7 @@ class Game(ABC):
         """Return all parameters with the `given` ones changed.
 
         Raises:
-            ValueError: A name is unknown, or a value is out of range or does not fit the others.
+            ValueError: if a name is unknown, or a value is out of range or does not fit the others.
         """
         return resolve_parameters(cls.name, cls.parameter_table, given)
 

@@ -1,4 +1,4 @@
-"""The games there are, and how to make one on either backend."""
+"""The catalogue of the games, and how to make one on either backend."""
 
 from collections.abc import Mapping
 from typing import Literal
@@ -20,7 +20,7 @@ GAMES.register(FlappyBird)
 
 
 def register_game(kind: type[Game]) -> type[Game]:
-    """Add a game: its environments are registered in Gymnasium, and its name is known to all that takes one.
+    """Add a game: its environments are registered in Gymnasium, and every command and function knows its name.
 
     It may be used as a decorator. A package that is installed offers a game as an entry point instead.
 
@@ -31,7 +31,7 @@ def register_game(kind: type[Game]) -> type[Game]:
         The same class.
 
     Raises:
-        ValueError: It is no whole game, or another one has its name; the message is one line.
+        ValueError: if it is no complete game, or another one has its name.
     """
     return GAMES.register(kind)
 
@@ -40,7 +40,7 @@ def game_class(name: str) -> type[Game]:
     """Return the native class of a game: its actions, its table of parameters and their checks hold for every backend.
 
     Raises:
-        ValueError: There is no such game, or it is installed and cannot be used.
+        ValueError: if the game is unknown, or it is installed and cannot be used.
     """
     return GAMES[one_of("game", name, GAMES)]
 
@@ -52,14 +52,14 @@ def make_game(
 
     Args:
         name: Name of a game.
-        parameters: Values to change, by name.
+        parameters: Values that differ from the default, by name.
         backend: `native`, or `ple` for the upstream package where it is installed.
         rounding: How positions become whole pixels, `nearest` or `truncate`; None is `nearest`, or what the installed
             pygame does with the upstream package.
 
     Raises:
-        ValueError: A value is not allowed, or the backend cannot do it.
-        ImportError: `backend="ple"` and the package is missing.
+        ValueError: if a value is not allowed, or the backend does not support it.
+        ImportError: if `backend="ple"` and the package is missing.
     """
     native = game_class(name)
     if one_of("backend", backend, BACKENDS) == "native":

@@ -68,7 +68,7 @@ class Catcher(Game):
         """Return all parameters with the `given` ones changed.
 
         Raises:
-            ValueError: A name is unknown, a value is out of range, or the screen is too narrow for its height.
+            ValueError: if a name is unknown, a value is out of range, or the screen is too narrow for its height.
         """
         values = super().check_parameters(given)
         size = _share(int(values["height"]), 0.06)

@@ -1,4 +1,4 @@
-"""What a class must be to be a game; found out when it is added, not frames later."""
+"""What a class must be to be a game; checked when it is added, not frames later."""
 
 import inspect
 import math
@@ -15,7 +15,7 @@ NEEDED = {
 
 
 def check_game(kind: object) -> None:
-    """Raise ValueError, in one line that names the attribute, unless `kind` is a whole game."""
+    """Raise ValueError, in one line that names the attribute, unless `kind` is a complete game."""
     if not (isinstance(kind, type) and issubclass(kind, Game)):
         raise ValueError(f"game={shown(kind)}: must be a subclass of continual_ple.Game")
     if inspect.isabstract(kind):

@@ -12,7 +12,7 @@ from continual_ple.games.flappy_art import BIRD_X, FLOOR_Y, HEIGHT, PIPE_WIDTH, 
 
 
 class Scene(NamedTuple):
-    """What is to be seen, in whole pixels.
+    """What is visible on the screen, in whole pixels.
 
     Attributes:
         look: Sky and colours.
@@ -88,7 +88,7 @@ def compose(scene: Scene, box: Box, grey: bool) -> Image:
     """Return what a part of the screen shows: sky, pipes, ground and bird, each over the last.
 
     Args:
-        scene: What is to be seen.
+        scene: What is visible.
         box: Part of the screen.
         grey: Whether to draw grey (height, width) rather than RGB (height, width, 3). The sprites have no
             half-transparent pixels, so drawing in grey is the same as making the coloured picture grey.

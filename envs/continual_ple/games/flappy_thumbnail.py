@@ -145,7 +145,7 @@ def _bird(size: int, look: Look, top: int, wing: int) -> Image:
 
 
 def _is_usual(scene: Scene, reduction: Reduction) -> bool:
-    """Whether the screen is made of parts that come again: always in play, at the size of observations."""
+    """Return whether the screen is made of parts that come again: always in play, at the size of observations."""
     lefts = sorted(left for left, _ in scene.pipes)
     return (
         reduction.regular

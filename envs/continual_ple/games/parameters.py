@@ -22,7 +22,7 @@ def one_of(field: str, value: object, allowed: Iterable[str]) -> str:
     """Return `value` if it is one of `allowed`.
 
     Raises:
-        ValueError: It is not; the message names the field, the value and what is allowed.
+        ValueError: if it is not; the message names the field, the value and what is allowed.
     """
     names = list(allowed)
     if not isinstance(value, str) or value not in names:
@@ -40,7 +40,7 @@ class Parameter:
         default: Value in upstream PLE; with `per`, its value for each pixel of the screen's width or height.
         low: Smallest value allowed.
         high: Largest value allowed.
-        help: What it is, in one line.
+        help: Meaning of the parameter, in one line.
         whole: Whether only whole numbers make sense.
         per: `"width"` or `"height"` if the default grows with the screen.
     """
@@ -58,7 +58,7 @@ class Parameter:
         """Return `value` as a plain number (`int` where only whole numbers make sense).
 
         Raises:
-            ValueError: It is not a number within the range.
+            ValueError: if it is not a number within the range.
         """
         kind = "a whole number" if self.whole else "a number"
         problem = f"{self.name}={shown(value)}: must be {kind} from {self.low:g} to {self.high:g} ({self.unit})"
@@ -75,14 +75,14 @@ def resolve_parameters(game: str, table: Sequence[Parameter], given: Mapping[str
 
     Args:
         game: Name of the game, for messages.
-        table: Its parameters; those that defaults depend on come first.
+        table: Parameters of the game; those that defaults depend on come first.
         given: Values by parameter name.
 
     Returns:
         A value for each parameter, in the order of the table.
 
     Raises:
-        ValueError: A name is unknown or a value is out of range.
+        ValueError: if a name is unknown or a value is out of range.
     """
     names = [parameter.name for parameter in table]
     for name in given:

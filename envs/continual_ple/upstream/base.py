@@ -1,6 +1,6 @@
 """What the games of the upstream `ple` package share behind our interface: the only file that imports `ple`.
 
-Upstream plays in one window with one event queue for the whole process. Here each game has a surface of its own, its
+Upstream plays in one window with one event queue for the whole process. Here each game has a separate surface, its
 player is driven directly, and its random numbers come from our draws, so that any number can be alive with no display.
 """
 
@@ -31,7 +31,7 @@ def load_upstream(module: str) -> Any:
     """Import a module of `ple`.
 
     Raises:
-        ImportError: It is missing.
+        ImportError: if the package or the module is missing.
     """
     try:
         # Upstream prints that it has no Doom, and its age shows in warnings that a user can do nothing about.
@@ -49,8 +49,8 @@ class UpstreamGame(Game):
         """Make a game.
 
         Raises:
-            ValueError: A value is not allowed, or upstream cannot do it.
-            ImportError: The upstream package is missing or has no art.
+            ValueError: if a value is not allowed, or upstream does not support it.
+            ImportError: if the upstream package is missing or has no art.
         """
         super().__init__(rounding=rounding or installed_rounding(), **parameters)
         if rounding not in (None, installed_rounding()):
@@ -85,7 +85,7 @@ class UpstreamGame(Game):
 
     @abstractmethod
     def _set_state(self, state: Mapping[str, Any]) -> None:
-        """Put upstream's game, just begun, into that state."""
+        """Put upstream's game, just started, into that state."""
 
     @abstractmethod
     def _show(self) -> None:

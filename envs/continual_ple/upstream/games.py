@@ -121,8 +121,8 @@ def make_game(name: str, parameters: Mapping[str, object], rounding: str | None)
     """Make one of upstream's games.
 
     Raises:
-        ValueError: A value is not allowed, or upstream cannot do it.
-        ImportError: The upstream package is missing or has no art.
+        ValueError: if a value is not allowed, or upstream does not support it.
+        ImportError: if the upstream package is missing or has no art.
     """
     if name not in UPSTREAM_GAMES:
         raise ValueError(f"backend='ple': has only {', '.join(UPSTREAM_GAMES)}; must be native for {name}")
