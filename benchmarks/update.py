@@ -14,7 +14,7 @@ import numpy as np
 import torch
 
 from benchmarks.harness import cores, interleave, read_options, report, spread
-from dqn_mer.agents.targets import HuberTDLoss
+from dqn_mer.agents.td_loss import HuberTDLoss
 from dqn_mer.config.defaults import default_config
 from dqn_mer.config.task import game_task
 from dqn_mer.fast.choose import make_learner

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from dqn_mer.agents.dqn import DQNAgent
     from dqn_mer.agents.memory import FifoMemory, ReservoirMemory, Transition
     from dqn_mer.analysis.runs import load_run
-    from dqn_mer.config.agents import register_agent
+    from dqn_mer.config.agent_registry import register_agent
     from dqn_mer.config.config import Config
     from dqn_mer.config.defaults import default_config
     from dqn_mer.cross_entropy import CrossEntropy
@@ -25,12 +25,14 @@ if TYPE_CHECKING:
     from dqn_mer.networks.weights import FlatWeights
     from dqn_mer.public import compare, evaluate, load_agent
     from dqn_mer.reptile_every import ReptileEvery
+    from dqn_mer.supervised.memory import ExampleMemory
     from dqn_mer.training.trainer import resume_on, train
 
 __all__ = [
     "Config",
     "CrossEntropy",
     "DQNAgent",
+    "ExampleMemory",
     "FifoMemory",
     "FlatWeights",
     "MERParameters",
@@ -54,6 +56,7 @@ _HOMES = {
     "Config": "dqn_mer.config.config",
     "CrossEntropy": "dqn_mer.cross_entropy",
     "DQNAgent": "dqn_mer.agents.dqn",
+    "ExampleMemory": "dqn_mer.supervised.memory",
     "FifoMemory": "dqn_mer.agents.memory",
     "FlatWeights": "dqn_mer.networks.weights",
     "MERParameters": "dqn_mer.mer_parameters",
@@ -68,7 +71,7 @@ _HOMES = {
     "load_agent": "dqn_mer.public",
     "load_run": "dqn_mer.analysis.runs",
     "make_learner": "dqn_mer.fast.choose",
-    "register_agent": "dqn_mer.config.agents",
+    "register_agent": "dqn_mer.config.agent_registry",
     "resume_on": "dqn_mer.training.trainer",
     "train": "dqn_mer.training.trainer",
 }

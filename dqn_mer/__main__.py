@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from importlib import import_module
 
 from dqn_mer.commands.errors import complain
-from dqn_mer.config.flag_texts import version
+from dqn_mer.config.help_texts import version
 from dqn_mer.storage.lasting_output import lasting_output
 
 COMMANDS = {

@@ -6,12 +6,8 @@ The same lines train any Gymnasium environment with Box observations and Discret
 from collections.abc import Mapping
 from typing import Any
 
-from continual_ple.tasks import Task, own_task
-from dqn_mer.config.config import Config
-from dqn_mer.config.defaults import default_config
-from dqn_mer.evaluation.saved_agent import EvaluateOptions, evaluate_checkpoint
-from dqn_mer.runs.folder import command_line
-from dqn_mer.training.trainer import train
+from continual_ple import Task, own_task
+from dqn_mer import Config, default_config, evaluate, train
 
 
 def set_length(env: Any, parameters: Mapping[str, float]) -> None:
@@ -40,6 +36,6 @@ def pole_config(**choices: Any) -> Config:
 
 
 if __name__ == "__main__":
-    run = train(pole_config(), pole_task(), command_line())
-    # Also under a length that it never saw.
-    evaluate_checkpoint(EvaluateOptions(run.run_dir, settings="0.5,2"), task=pole_task())
+    run = train(pole_config(), pole_task())
+    for row in evaluate(run.run_dir, pole_task(), settings="0.5,2")["settings"]:  # 2: a length that it never saw
+        print(f"{row['setting']}: {row['score_mean']:.1f}")

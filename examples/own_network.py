@@ -7,10 +7,8 @@ import gymnasium
 from gymnasium.wrappers import FrameStackObservation, TransformReward
 from torch import nn
 
-from continual_ple.tasks import Task, own_task
-from dqn_mer.config.defaults import default_config
-from dqn_mer.runs.folder import command_line
-from dqn_mer.training.trainer import train
+from continual_ple import Task, own_task
+from dqn_mer import default_config, train
 
 
 def make_car(render_mode: str | None = None) -> gymnasium.Env:
@@ -39,4 +37,4 @@ def car_task(frames_per_setting: int = 5_000) -> Task:
 
 
 if __name__ == "__main__":  # evaluation runs in a separate process, which reads this file again
-    train(default_config(observation="state", agent="dqn-mer", batch_size=8), car_task(), command_line())
+    train(default_config(observation="state", agent="dqn-mer", batch_size=8), car_task())

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from dqn_mer.agents.targets import HuberTDLoss
+from dqn_mer.agents.td_loss import HuberTDLoss
 from dqn_mer.fast import adam
 from dqn_mer.fast.dedup_convolution import DistinctStack
 from dqn_mer.fast.sequential import ExplicitLearner

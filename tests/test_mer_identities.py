@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from dqn_mer.agents.targets import HuberTDLoss
+from dqn_mer.agents.td_loss import HuberTDLoss
 from dqn_mer.fast.choose import make_learner
 from dqn_mer.mer import MERUpdate, arrange_batches
 from dqn_mer.mer_parameters import MERParameters

@@ -9,6 +9,7 @@ import shlex
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 
@@ -88,10 +89,12 @@ def test_the_code_for_own_environments_runs() -> None:
 def test_the_code_for_other_models_runs_and_learns() -> None:
     torch.manual_seed(0)
     model = torch.nn.Sequential(torch.nn.Linear(4, 8), torch.nn.Tanh(), torch.nn.Linear(8, 3))
-    names = {"model": model, "inputs": torch.randn(101, 4), "labels": torch.randint(0, 3, (101,))}
+    rng = np.random.default_rng(0)
+    names = {"model": model, "stream": [(rng.random(4, np.float32), rng.integers(3)) for _ in range(7)]}
     before = [parameter.detach().clone() for parameter in model.parameters()]
     exec(blocks("python")[0], names)
     assert all(not torch.equal(old, new) for old, new in zip(before, model.parameters(), strict=True))
+    assert len(names["memory"]) == 7
 
 
 def test_a_stopped_run_goes_on_in_a_container() -> None:
@@ -135,6 +138,15 @@ def test_links_between_pages_lead_somewhere() -> None:
         for target in re.findall(r"\]\(([^)#\s]+)", page):
             if "://" not in target:
                 assert (folder / target).exists(), f"{name}: {target}"
+
+
+def test_files_that_are_named_exist() -> None:
+    rooms = (ROOT, *(ROOT / folder for folder in ("dqn_mer", "envs", "envs/continual_ple", "dqn_mer/fast", "docs")))
+    pages = {**PAGES, "CONTRIBUTING.md": (ROOT / "CONTRIBUTING.md").read_text()}
+    for page, text in pages.items():
+        for name in re.findall(r"`((?:[\w.-]+/)+[\w-]+\.(?:py|md|json|csv))`", text):
+            if not name.startswith(("games/", "checkpoints/")) and not name.isupper() and "NAME" not in name:
+                assert any((room / name).exists() for room in rooms), f"{page}: {name}"
 
 
 def test_the_readme_is_a_page_or_two() -> None:

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from continual_ple.observations import sees_images
 from dqn_mer.agents.dqn import DQNAgent
 from dqn_mer.agents.exploration import EpsilonSchedule, Exploration
-from dqn_mer.agents.makers import Parts
-from dqn_mer.config.agents import find_agent, make_part, options_of
+from dqn_mer.agents.makers import AgentContext
+from dqn_mer.config.agent_registry import find_agent, make_part, options_of
 from dqn_mer.config.config import Config
 from dqn_mer.config.seeds import Streams
 from dqn_mer.networks.device import choose_device
@@ -79,7 +79,7 @@ def build_agent(
         config.optimizer, online, config.learning_rate, config.weight_decay, config.momentum, config.nesterov
     )
     assert isinstance(env.observation_space, gymnasium.spaces.Box)  # describe_network took nothing else
-    parts = Parts(config, options, env.observation_space, online, optimizer, streams)
+    parts = AgentContext(config, options, env.observation_space, online, optimizer, streams)
     replay, memory = make_part(kind.replay, parts), make_part(kind.memory, parts)
     return DQNAgent(online, target, replay, memory, streams.sampling, _as_it_learns(config))
 

@@ -13,7 +13,7 @@ from dqn_mer.agents.draws import make_draws
 from dqn_mer.agents.learning_statistics import LearningStatistics, measured_update
 from dqn_mer.agents.memory import Memory, Transition, TransitionBatch
 from dqn_mer.agents.periods import passes
-from dqn_mer.agents.targets import HuberTDLoss, td_targets
+from dqn_mer.agents.td_loss import HuberTDLoss, td_targets
 from dqn_mer.config.groups import DQNParameters
 from dqn_mer.fast.choose import make_forward
 from dqn_mer.mer import Examples
@@ -50,9 +50,9 @@ class DQNAgent:
             every ``target_sync_frames``, or ``target_sync_episodes``.
         replay: Replay step, on the online weights.
         memory: Memory that is drawn from before each update. The newest transition is added after the update; if
-            ``settings.newest`` is off, it is added before the update and may be drawn like any other.
+            ``parameters.newest`` is off, it is added before the update and may be drawn like any other.
         rng: Random generator for drawing from memory.
-        settings: Discount, periods and which transitions are learned.
+        parameters: Discount, periods and which transitions are learned.
 
     Attributes:
         frames: Environment frames so far.
@@ -68,17 +68,17 @@ class DQNAgent:
         replay: ReplayUpdate,
         memory: Memory,
         rng: np.random.Generator,
-        settings: DQNParameters,
+        parameters: DQNParameters,
     ) -> None:
         self.online = online
         self.target = target
         self.replay = replay
         self.memory = memory
-        self.settings = settings
+        self.parameters = parameters
         self.loss = HuberTDLoss()
         self.device = online.vector.device
         self.online_q = make_forward(online)
-        self.draws = make_draws(memory, replay.num_draws, rng, target, settings.newest)
+        self.draws = make_draws(memory, replay.num_draws, rng, target, parameters.newest)
         self.frames = 0
         self.episodes = 0
         self.updates = 0
@@ -105,17 +105,17 @@ class DQNAgent:
         Returns:
             Statistics if they were asked for and an update was made, else None.
         """
-        settings, statistics = self.settings, None
+        parameters, statistics = self.parameters, None
         sync_due = self._count(frames, ended=transition.terminated or truncated)
-        if settings.clip_rewards:
+        if parameters.clip_rewards:
             transition = transition._replace(reward=min(max(transition.reward, -1.0), 1.0))
-        updates = settings.updates_per_frame if learns_at(settings, self.frames, frames) else 0
-        if not (updates and settings.newest):
+        updates = parameters.updates_per_frame if learns_at(parameters, self.frames, frames) else 0
+        if not (updates and parameters.newest):
             self.memory.add(transition, frames)
         for left in reversed(range(updates)):
             batch, next_q = self.draws.take(transition)
             examples = self.examples_of(batch, next_q)
-            if settings.newest and not left:
+            if parameters.newest and not left:
                 self.memory.add(transition, frames)  # no update reads the memory, but the next draws may be made now
             self.draws.prepare(sure=bool(left) or (not sync_due and self._next_step_learns()))
             if measure and statistics is None:
@@ -131,11 +131,11 @@ class DQNAgent:
 
     def _count(self, frames: int, ended: bool) -> bool:
         """Count a step; return whether a copy into the target network is due after it."""
-        settings, frames_before, episodes_before = self.settings, self.frames, self.episodes
+        parameters, frames_before, episodes_before = self.parameters, self.frames, self.episodes
         self.frames += frames
         self.episodes += ended
-        by_frames = passes(frames_before, self.frames, settings.target_sync_frames)
-        return by_frames or passes(episodes_before, self.episodes, settings.target_sync_episodes)
+        by_frames = passes(frames_before, self.frames, parameters.target_sync_frames)
+        return by_frames or passes(episodes_before, self.episodes, parameters.target_sync_episodes)
 
     def get_state(self) -> State:
         """Return everything that changes while the agent learns."""
@@ -163,7 +163,7 @@ class DQNAgent:
             self.frames = saved.whole("frames")
             # A state from before episodes were counted: nothing depended on them.
             self.episodes = saved.whole("episodes", high=self.frames) if "episodes" in saved else 0
-            self.updates = saved.whole("updates", high=self.frames * self.settings.updates_per_frame)
+            self.updates = saved.whole("updates", high=self.frames * self.parameters.updates_per_frame)
             self.target_syncs = saved.whole("target_syncs", high=self.frames)
             saved.generator("rng", self.draws.rng)
             self.replay.set_state(saved.part("replay"))
@@ -176,8 +176,8 @@ class DQNAgent:
 
     def _next_step_learns(self) -> bool:
         """Return whether it is certain that the next step makes an update, however many frames it takes."""
-        lengths = range(1, self.settings.frame_skip + 1)
-        return all(learns_at(self.settings, self.frames + frames, frames) for frames in lengths)
+        lengths = range(1, self.parameters.frame_skip + 1)
+        return all(learns_at(self.parameters, self.frames + frames, frames) for frames in lengths)
 
     @torch.no_grad()
     def examples_of(self, batch: TransitionBatch, next_q: Tensor | None = None) -> Examples:
@@ -197,8 +197,8 @@ class DQNAgent:
         next_observations = torch.from_numpy(batch.next_observations)
         if next_q is None:
             next_q = self.draws.target_q(next_observations.to(self.device))
-        selecting_q = self.online_q(next_observations.to(self.device)) if self.settings.double_q else None
-        return observations, actions, td_targets(rewards, terminated, next_q, self.settings.discount, selecting_q)
+        selecting_q = self.online_q(next_observations.to(self.device)) if self.parameters.double_q else None
+        return observations, actions, td_targets(rewards, terminated, next_q, self.parameters.discount, selecting_q)
 
 
 def learns_at(parameters: DQNParameters, frame: int, frames: int = 1) -> bool:

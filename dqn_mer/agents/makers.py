@@ -1,6 +1,6 @@
 """What the agents are made of: memories and replay steps, side by side; nothing else differs between agents.
 
-Each function makes one part of `Parts`. Which agent has which is in `dqn_mer.config.agents`.
+Each function makes one part from the `AgentContext`. Which agent has which is in `dqn_mer.config.agent_registry`.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from dqn_mer.agents.dqn import ReplayUpdate
 from dqn_mer.agents.efficient_mer import EfficientMERUpdate
 from dqn_mer.agents.hare_tortoise import HareTortoiseUpdate
 from dqn_mer.agents.memory import FifoMemory, Memory, ReservoirMemory
-from dqn_mer.agents.targets import HuberTDLoss
+from dqn_mer.agents.td_loss import HuberTDLoss
 from dqn_mer.config.config import Config
 from dqn_mer.config.seeds import Streams
 from dqn_mer.fast.choose import make_learner, make_mini_batch
@@ -22,7 +22,7 @@ from dqn_mer.mer import MERUpdate
 from dqn_mer.networks.weights import FlatWeights
 
 
-class Parts(NamedTuple):
+class AgentContext(NamedTuple):
     """What an agent's memory and replay step are made from.
 
     Attributes:
@@ -43,32 +43,32 @@ class Parts(NamedTuple):
     streams: Streams
 
 
-def fifo(parts: Parts) -> Memory:
+def fifo(parts: AgentContext) -> Memory:
     """Return a memory of the newest transitions."""
     return FifoMemory(parts.config.capacity, parts.space.shape, parts.space.dtype)
 
 
-def reservoir(parts: Parts) -> Memory:
+def reservoir(parts: AgentContext) -> Memory:
     """Return a memory in which every transition so far is as likely to be as any other."""
     return ReservoirMemory(parts.config.capacity, parts.space.shape, parts.space.dtype, parts.streams.reservoir)
 
 
-def mini_batch(parts: Parts) -> ReplayUpdate:
+def mini_batch(parts: AgentContext) -> ReplayUpdate:
     """Return ordinary replay: one step on the mean loss."""
     return make_mini_batch(parts.weights, HuberTDLoss(), parts.optimizer, parts.config.batch_size)
 
 
-def mer(parts: Parts) -> ReplayUpdate:
+def mer(parts: AgentContext) -> ReplayUpdate:
     """Return MER's replay step."""
     learner = make_learner(parts.weights, HuberTDLoss(), parts.optimizer, parts.config.cuda_graph)
     return MERUpdate(parts.weights, learner, parts.options, parts.streams.ordering)
 
 
-def efficient_mer(parts: Parts) -> ReplayUpdate:
+def efficient_mer(parts: AgentContext) -> ReplayUpdate:
     """Return ordinary replay with a Reptile step now and then."""
     return EfficientMERUpdate(parts.weights, mini_batch(parts), parts.options)
 
 
-def hare_tortoise(parts: Parts) -> ReplayUpdate:
+def hare_tortoise(parts: AgentContext) -> ReplayUpdate:
     """Return ordinary replay with weights reset to their slow average."""
     return HareTortoiseUpdate(parts.weights, mini_batch(parts), parts.options)

@@ -20,12 +20,12 @@ from dqn_mer.analysis.comparison import Comparison, Group
 from dqn_mer.analysis.drawing import Exhibit
 from dqn_mer.analysis.meter_figures import interference_curves, interference_matrices
 from dqn_mer.analysis.metric_table import METRICS, Metric
-from dqn_mer.analysis.score_figures import learning_curves, score_by_difficulty, score_matrices
+from dqn_mer.analysis.score_figures import compared_curves, score_by_difficulty, score_matrices
 from dqn_mer.analysis.statistics import Estimate, interquartile_estimate, probability_of_improvement
 from dqn_mer.storage.escapes import cell, csv_text, markdown_text
 
 EXHIBITS: dict[str, Callable[[Comparison], Exhibit | None]] = {
-    "curves": learning_curves,
+    "curves": compared_curves,
     "matrices": score_matrices,
     "difficulty": score_by_difficulty,
     "interference": interference_curves,

@@ -43,7 +43,7 @@ def setting_title(setting: Setting) -> str:
     return f"{name.replace('_', ' ')} {value:g}"
 
 
-def learning_curves(comparison: Comparison) -> Exhibit:
+def compared_curves(comparison: Comparison) -> Exhibit:
     """Draw the paper's Figure 3: evaluation score on each setting over training."""
     settings = comparison.schedule.settings
     times = comparison.frames / 1000

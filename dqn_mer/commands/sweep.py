@@ -24,7 +24,7 @@ from dqn_mer.analysis.runs import config_differences, saved_config
 from dqn_mer.commands.errors import complain
 from dqn_mer.commands.sweep_job import Job, Outcome, allow_jobs, check_system, run_job, stop_jobs
 from dqn_mer.commands.sweep_progress import SweepDisplay
-from dqn_mer.config.agents import AGENTS, check_installed, known_agent
+from dqn_mer.config.agent_registry import AGENTS, check_installed, known_agent
 from dqn_mer.config.config import Config
 from dqn_mer.config.fields import bad_value, check_fields
 from dqn_mer.config.flag_words import UsageError

@@ -37,7 +37,7 @@ def main(arguments: Sequence[str]) -> int:
         return stopped.exit_code
     try:  # errors from here on are not the user's mistakes, and keep their traceback
         with trainer:
-            result = trainer.run(command_line())
+            result = trainer.run()
     except RunStopped as stopped:
         print(message(stopped), file=sys.stderr)
         return stopped.exit_code

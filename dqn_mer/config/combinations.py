@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from continual_ple import GAMES, OBSERVATIONS
 from continual_ple.observations import sees_images
-from dqn_mer.config.agents import AgentKind, agents, known_agent
+from dqn_mer.config.agent_registry import AgentKind, agents, known_agent
 from dqn_mer.config.fields import bad_value, own_fields
 from dqn_mer.mer_parameters import MERParameters
 

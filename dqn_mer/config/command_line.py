@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from dqn_mer.config.agents import agents
+from dqn_mer.config.agent_registry import agents
 from dqn_mer.config.combinations import options_of_agents
 from dqn_mer.config.config import Config
 from dqn_mer.config.defaults import default_config

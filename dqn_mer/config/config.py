@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
-from dqn_mer.config.agents import AgentFields, all_options
+from dqn_mer.config.agent_registry import AgentFields, all_options
 from dqn_mer.config.combinations import check_combinations
 from dqn_mer.config.fields import allowed_values, bad_value, check_fields
 from dqn_mer.config.groups import (
@@ -18,6 +18,7 @@ from dqn_mer.config.groups import (
     ExplorationParameters,
     GameFields,
     HareTortoiseParameters,
+    MemoryFields,
     NetworkFields,
     OptimizerFields,
     RunFields,
@@ -39,6 +40,7 @@ class Config(
     EfficientMERParameters,
     MERParameters,
     OptimizerFields,
+    MemoryFields,
     AgentFields,
     ScheduleFields,
     GameFields,

@@ -9,7 +9,7 @@ from typing import Any
 
 from continual_ple import GAMES
 from continual_ple.observations import sees_images
-from dqn_mer.config.agents import find_agent
+from dqn_mer.config.agent_registry import find_agent
 from dqn_mer.config.combinations import TARGET_PERIODS
 from dqn_mer.config.config import CHOICES, Config
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, get_args, get_type_hints
 
 from dqn_mer.config.fields import Allowed, Flag, allowed_values, bad_value
-from dqn_mer.config.flag_texts import NONE
+from dqn_mer.config.help_texts import NONE
 
 NEGATIVE = re.compile(r"-(\d|\.\d|inf|nan)", re.IGNORECASE)
 """How a negative number begins, which argparse takes for a flag unless it is a plain one."""

@@ -12,8 +12,8 @@ from typing import Any, NamedTuple, TypeVar, cast, get_type_hints
 
 from dqn_mer.config.fields import Allowed, Flag, allowed_values, own_fields
 from dqn_mer.config.flag_hints import leftover_hint, unknown_hint
-from dqn_mer.config.flag_texts import METAVARS, HelpFormatter, field_texts, hint, version
 from dqn_mer.config.flag_words import UsageError, fields_of_flags, flag_note, flag_of, missing, normalised, reader
+from dqn_mer.config.help_texts import METAVARS, HelpFormatter, field_texts, hint, version
 
 T = TypeVar("T")
 NOT_GIVEN = object()

@@ -3,7 +3,7 @@
 A new option is one field here: its default, its range and the text of its help. `Config` inherits the groups, so that
 it is a group wherever a part asks for one. The names of groups that parts read end in ``Parameters``; those that only
 describe a run end in ``Fields``. MER's group is `dqn_mer.mer_parameters.MERParameters`; the choice of the agent stands
-with the agents, in `dqn_mer.config.agents`.
+with the agents, in `dqn_mer.config.agent_registry`.
 """
 
 from __future__ import annotations
@@ -72,6 +72,14 @@ class ScheduleFields:
     """Let all settings take turns all through training, this many frames each (0: off): the ceiling."""
     schedule: Path | None = None
     """JSON file with a schedule of settings, instead of the flags above except `frames`."""
+
+
+@dataclass(frozen=True)
+class MemoryFields:
+    """The memory that past transitions are drawn from."""
+
+    capacity: Annotated[int, Range(1, 100_000_000, whole=True)] = 50_000
+    """Transitions the memory keeps (the paper's M)."""
 
 
 @dataclass(frozen=True)

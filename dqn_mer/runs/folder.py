@@ -101,18 +101,20 @@ def lock_run(run_dir: Path) -> BaseFileLock:
     return lock
 
 
-def describe_run(configuration: Mapping[str, Any], schedule: Any, arguments: Sequence[str]) -> dict[str, Any]:
+def describe_run(
+    configuration: Mapping[str, Any], schedule: Any, arguments: Sequence[str] | None = None
+) -> dict[str, Any]:
     """Return everything that explains a run, as JSON: configuration, schedule, command, versions, commit, machine.
 
     Args:
         configuration: Value of ``config``, and whatever else belongs to it.
         schedule: Description of what is learned when.
-        arguments: Command that asked for the run.
+        arguments: Words of the command to record; by default those that started this process.
     """
     return {
         **configuration,
         "schedule": schedule,
-        "command": shlex.join(arguments),
+        "command": shlex.join(command_line() if arguments is None else arguments),
         "started": datetime.now().astimezone().isoformat(timespec="seconds"),
         "versions": {"python": platform.python_version(), **versions()},
         "git_commit": git_commit(),

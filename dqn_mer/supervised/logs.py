@@ -7,7 +7,7 @@ from contextlib import AbstractContextManager
 from dataclasses import astuple, fields
 from pathlib import Path
 
-from dqn_mer.analysis.interference import InterferenceRow
+from dqn_mer.analysis.gradient_agreement import InterferenceRow
 from dqn_mer.analysis.metrics import EvaluationRow
 from dqn_mer.runs.event_files import SUMMARIES
 from dqn_mer.runs.logs import LogFiles

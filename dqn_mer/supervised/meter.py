@@ -13,7 +13,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from dqn_mer.analysis.interference import InterferenceRow, cosines, gradient_dots, pair_means
+from dqn_mer.analysis.gradient_agreement import InterferenceRow, cosines, gradient_dots, pair_means
 from dqn_mer.cross_entropy import CrossEntropy
 from dqn_mer.supervised.streams import Stream, as_inputs
 

@@ -21,10 +21,10 @@ from dqn_mer.agents.periods import passes
 from dqn_mer.config.config import RANGES, Config
 from dqn_mer.config.fields import check_range
 from dqn_mer.config.seeds import spawn_streams
+from dqn_mer.evaluation.beside_training import WorkerEvaluation
 from dqn_mer.evaluation.checkpoint import save_checkpoint
 from dqn_mer.evaluation.evaluator import Evaluator, RandomPolicy
 from dqn_mer.evaluation.inline import EvaluationPlan, InlineEvaluation
-from dqn_mer.evaluation.worker import WorkerEvaluation
 from dqn_mer.networks.device import choose_device
 from dqn_mer.networks.q_network import spec_as_json
 from dqn_mer.storage.state import SavedState, State, StateError

@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 
 from continual_ple.settings import Schedule
 from dqn_mer.agents.dqn import DQNAgent
-from dqn_mer.analysis.interference import InterferenceRow, cosines, gradient_dots, pair_means
+from dqn_mer.analysis.gradient_agreement import InterferenceRow, cosines, gradient_dots, pair_means
 from dqn_mer.analysis.plasticity import activations, dormant_share, effective_rank
-from dqn_mer.config.agents import find_agent
+from dqn_mer.config.agent_registry import find_agent
 from dqn_mer.config.config import Config
 from dqn_mer.config.seeds import Streams
 from dqn_mer.storage.state import SavedState, State
@@ -68,7 +68,7 @@ class Meter:
     def _is_due_at(self, frame: int) -> bool:
         if not self.every_frames:
             return False
-        period = min(self.agent.settings.target_sync_frames or self.every_frames, self.every_frames)
+        period = min(self.agent.parameters.target_sync_frames or self.every_frames, self.every_frames)
         start = frame - period // 2
         if start < 0 or start % period:
             return False

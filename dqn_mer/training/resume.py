@@ -13,7 +13,7 @@ from filelock import BaseFileLock
 from continual_ple import GAMES
 from continual_ple.settings import Schedule
 from continual_ple.tasks import Task
-from dqn_mer.config.agents import find_agent, known_agent
+from dqn_mer.config.agent_registry import find_agent, known_agent
 from dqn_mer.config.config import Config, ResumeOptions
 from dqn_mer.runs.folder import lock_run, versions
 from dqn_mer.runs.stopping import RunStopped, how_to_resume

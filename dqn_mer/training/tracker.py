@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from dqn_mer.analysis.interference import InterferenceRow
+from dqn_mer.analysis.gradient_agreement import InterferenceRow
 from dqn_mer.analysis.metrics import EvaluationRow
 from dqn_mer.analysis.scores import check_evaluations
 from dqn_mer.runs.event_files import SUMMARIES

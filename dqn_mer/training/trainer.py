@@ -19,7 +19,7 @@ from dqn_mer.agents.dqn import DQNAgent
 from dqn_mer.config.combinations import check_no_schedule
 from dqn_mer.config.config import Config, ResumeOptions
 from dqn_mer.config.task import game_task, name_after
-from dqn_mer.evaluation.worker import leave_worker
+from dqn_mer.evaluation.beside_training import leave_worker
 from dqn_mer.networks.device import processor, usable_cores
 from dqn_mer.runs.folder import LOCK, check_run_folder, create_run_folder, describe_run, lock_run
 from dqn_mer.runs.stopping import RunStopped, StopRequest, is_out_of_memory
@@ -53,14 +53,14 @@ class RunResult:
 
 
 def train(
-    config: Config, task: Task | None = None, arguments: Sequence[str] = (), console: Console | None = None
+    config: Config, task: Task | None = None, arguments: Sequence[str] | None = None, console: Console | None = None
 ) -> RunResult:
     """Train as ``config`` says and leave a run folder that explains itself.
 
     Args:
         config: Configuration of the run.
         task: Task to learn, if that is none of the games; the options of a game in ``config`` are then only recorded.
-        arguments: Words of the command that asked for the run, for the record.
+        arguments: Words of the command to record; by default those that started this process.
         console: Console that progress is shown on; by default standard output, whose reader may disappear.
 
     Raises:
@@ -142,7 +142,7 @@ class Trainer(AbstractContextManager["Trainer"]):
         self.loop.__exit__()
         self.lock.release()
 
-    def run(self, arguments: Sequence[str] = ()) -> RunResult:
+    def run(self, arguments: Sequence[str] | None = None) -> RunResult:
         """Train from the first frame, or the one that was saved, to the last; return the result.
 
         Raises:
@@ -165,7 +165,7 @@ class Trainer(AbstractContextManager["Trainer"]):
                 raise
             raise RunStopped(f"frame {self.loop.frame:,}: out of memory; {self.saves.last()}", 1) from error
 
-    def _run(self, arguments: Sequence[str]) -> RunResult:
+    def _run(self, arguments: Sequence[str] | None) -> RunResult:
         loop, run_dir = self.loop, self.run_dir
         say(self.console, f"run folder: {run_dir}")
         with StopRequest() as request:
@@ -184,7 +184,7 @@ class Trainer(AbstractContextManager["Trainer"]):
         self.console.print(table)
         return RunResult(run_dir, summary, loop.agent)
 
-    def begin(self, arguments: Sequence[str]) -> None:
+    def begin(self, arguments: Sequence[str] | None) -> None:
         """Describe the run in its folder, and play up to the first frame."""
         if self.stopped is None:
             schedule = self.loop.task.schedule.to_json()

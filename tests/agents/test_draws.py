@@ -122,7 +122,7 @@ def test_examples_are_those_made_in_their_turn_however_often_and_rarely_there_ar
 ) -> None:
     agent, plain = (make_agent(dtype=torch.float64) for _ in range(2))
     for each in (agent, plain):
-        each.settings = dataclasses.replace(each.settings, **more)
+        each.parameters = dataclasses.replace(each.parameters, **more)
     assert type(agent.draws) is DrawsAhead
     in_turn(plain)
     ours, theirs = (examples_of(each, transitions()) for each in (agent, plain))

@@ -11,7 +11,7 @@ import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 import pytest
@@ -25,7 +25,7 @@ from dqn_mer.agents.memory import Transition
 from dqn_mer.analysis.comparison import compare_runs
 from dqn_mer.analysis.runs import config_differences, load_run
 from dqn_mer.commands.sweep import SweepOptions, plan
-from dqn_mer.config import agents
+from dqn_mer.config import agent_registry
 from dqn_mer.config.command_line import parse_config
 from dqn_mer.config.config import Config
 from dqn_mer.config.defaults import default_config
@@ -33,6 +33,7 @@ from dqn_mer.config.seeds import spawn_streams
 from dqn_mer.config.task import game_task
 from dqn_mer.mer import MERUpdate
 from dqn_mer.mer_parameters import MERParameters
+from dqn_mer.ranges import Range
 from dqn_mer.storage.state import SavedState
 from tests.helpers import outside_agent
 from tests.helpers.outside_agent import ShrinkOptions
@@ -45,14 +46,14 @@ ALL_OPTIONS = {"every_updates": 7, "share": 0.9, "noisy": 1}
 @pytest.fixture(autouse=True)
 def as_before(monkeypatch: pytest.MonkeyPatch) -> None:
     """Forget after each test what it registered."""
-    monkeypatch.setattr(agents, "_AGENTS", dict(agents._AGENTS))
+    monkeypatch.setattr(agent_registry, "_AGENTS", dict(agent_registry._AGENTS))
 
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """Return a finished run of an agent that is no longer registered."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(agents, "_AGENTS", dict(agents._AGENTS))
+        patch.setattr(agent_registry, "_AGENTS", dict(agent_registry._AGENTS))
         outside_agent.register()
         run_dir = tmp_path_factory.mktemp("outside") / "run"
         assert main(["train", *flags(run_dir=run_dir, **MINE)]) == 0
@@ -117,7 +118,7 @@ def test_defaults_of_an_agent_give_way_to_choices_and_presets() -> None:
     assert parse_config(["--agent", "shrinking", "--learning-rate", "0.5"]).learning_rate == 0.5
     assert default_config(agent="shrinking").agent_options == {**ALL_OPTIONS, "every_updates": 20}
     config = default_config(agent="shrinking", agent_options={"noisy": 0, "share": 1})
-    assert agents.options_of(config) == ShrinkOptions(20, 1.0, False)
+    assert agent_registry.options_of(config) == ShrinkOptions(20, 1.0, False)
     assert Config.from_json(json.loads(json.dumps(config.to_json()))) == config
     register_agent("odd", reservoir, mini_batch, defaults={"speed": 1})
     with pytest.raises(ValueError, match=r"^speed: unknown field"):
@@ -178,7 +179,7 @@ class Needy:
 
 @dataclass(frozen=True)
 class Outside:
-    a: agents.Annotated[int, agents.Range(3, 4, whole=True)] = 1
+    a: Annotated[int, Range(3, 4, whole=True)] = 1
 
 
 @pytest.mark.parametrize(
@@ -199,7 +200,7 @@ class Outside:
 def test_what_cannot_be_registered(name: str, options: Any, expected: str) -> None:
     with pytest.raises(ValueError, match=f"^{expected}"):
         register_agent(name, reservoir, mini_batch, options=options)
-    assert agents.known_agent("mine") is None
+    assert agent_registry.known_agent("mine") is None
 
 
 @pytest.mark.parametrize(
@@ -292,9 +293,9 @@ def test_the_agent_of_the_guide_works() -> None:
     assert torch.equal(weights[0], weights[1] * 0.999)
 
 
-@pytest.mark.parametrize("kind", agents.agents(), ids=lambda kind: kind.name)
-def test_built_in_agents_are_of_the_same_table(kind: agents.AgentKind) -> None:
+@pytest.mark.parametrize("kind", agent_registry.agents(), ids=lambda kind: kind.name)
+def test_built_in_agents_are_of_the_same_table(kind: agent_registry.AgentKind) -> None:
     config = default_config(agent=kind.name, observation="state", hidden_sizes=(8,))
-    assert agents.options_of(config) is config
+    assert agent_registry.options_of(config) is config
     made = build_agent(config, game_task(config).training_env(), spawn_streams(0))
     assert (type(made.memory).__name__ == "FifoMemory") is (kind.name in ("dqn", "random"))

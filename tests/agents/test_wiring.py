@@ -15,7 +15,7 @@ from dqn_mer.agents.dqn import DQNAgent
 from dqn_mer.agents.efficient_mer import EfficientMERUpdate
 from dqn_mer.agents.hare_tortoise import HareTortoiseUpdate
 from dqn_mer.agents.memory import FifoMemory, ReservoirMemory
-from dqn_mer.config.agents import AGENTS
+from dqn_mer.config.agent_registry import AGENTS
 from dqn_mer.config.defaults import default_config
 from dqn_mer.config.seeds import spawn_streams
 from dqn_mer.config.task import game_task
@@ -65,9 +65,9 @@ def test_parts_read_the_configuration_itself(agent: str) -> None:
     schedule = build_exploration(config, np.full(3, 1 / 3), streams).schedule
     assert getattr(made.replay, "parameters", config) is config
     if agent == "random":
-        assert made.settings == schedule.parameters == replace(config, freeze_after_frames=0, epsilon_end=1.0)
+        assert made.parameters == schedule.parameters == replace(config, freeze_after_frames=0, epsilon_end=1.0)
     else:
-        assert made.settings is schedule.parameters is config
+        assert made.parameters is schedule.parameters is config
     inner = getattr(made.replay, "inner", made.replay)
     assert isinstance(inner, MERUpdate if agent == "dqn-mer" else MiniBatchUpdate)
 

@@ -18,7 +18,7 @@ from dqn_mer.config.command_line import parse_config
 from dqn_mer.config.config import CHOICES, RANGES, Config
 from dqn_mer.config.defaults import default_config
 from dqn_mer.config.fields import own_fields
-from dqn_mer.config.flag_texts import written
+from dqn_mer.config.help_texts import written
 
 TRAIN = Path(__file__).parents[2] / "train.py"
 TINY = (

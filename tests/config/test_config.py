@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from continual_ple.games.catalogue import GAMES
-from dqn_mer.config.agents import AGENTS
+from dqn_mer.config.agent_registry import AGENTS
 from dqn_mer.config.combinations import options_of_agents
 from dqn_mer.config.config import ALLOWED, CHOICES, INCIDENTAL, RANGES, Config
 from dqn_mer.config.defaults import default_config

@@ -17,9 +17,9 @@ from dqn_mer.config.command_line import parse_config
 from dqn_mer.config.config import Config, ResumeOptions
 from dqn_mer.config.fields import Flag, check_fields
 from dqn_mer.config.flag_hints import HAS_NONE, OF_OTHERS
-from dqn_mer.config.flag_texts import field_texts, version
 from dqn_mer.config.flag_words import UsageError, flag_of
 from dqn_mer.config.flags import parse, parse_known
+from dqn_mer.config.help_texts import field_texts, version
 from dqn_mer.ranges import Range
 
 ROOT = Path(__file__).parents[2]

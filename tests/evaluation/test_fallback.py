@@ -20,9 +20,9 @@ from gymnasium.envs.classic_control import CartPoleEnv
 
 from continual_ple.tasks import Task, own_task
 from dqn_mer.config.defaults import default_config
-from dqn_mer.evaluation import worker
+from dqn_mer.evaluation import beside_training
+from dqn_mer.evaluation.beside_training import NAME, UNGUARDED, WorkerEvaluation
 from dqn_mer.evaluation.inline import EvaluationPlan, InlineEvaluation
-from dqn_mer.evaluation.worker import NAME, UNGUARDED, WorkerEvaluation
 from dqn_mer.networks.q_network import network_spec
 from dqn_mer.training.trainer import RunResult, train
 from tests.evaluation.test_worker import make_plan, weights
@@ -124,7 +124,7 @@ def test_processes_that_cannot_be_had(complaints: list[str], monkeypatch: pytest
     monkeypatch.setattr("multiprocessing.context.SpawnProcess.start", refuse)
     worker = WorkerEvaluation(make_plan())
     worker.submit(1, weights(1))
-    assert len(worker.finished()) == 1
+    assert len(beside_training.finished()) == 1
     worker.close()
     assert complaints == [f"{PREFIX}[Errno 11] Resource temporarily unavailable"]
 
@@ -163,11 +163,11 @@ def worker_network() -> Iterator[torch.nn.Parameter]:
 def test_a_worker_that_imports_a_script_does_not_train(monkeypatch: pytest.MonkeyPatch) -> None:
     """Else every unguarded script would train twice."""
     left: list[int] = []
-    monkeypatch.setattr(worker.os, "_exit", left.append)
-    worker.leave_worker()
+    monkeypatch.setattr(beside_training.os, "_exit", left.append)
+    beside_training.leave_worker()
     assert left == []
     monkeypatch.setattr(multiprocessing.current_process(), "name", NAME)
-    worker.leave_worker()
+    beside_training.leave_worker()
     assert left == [UNGUARDED]
 
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from continual_ple.settings import Schedule, Setting
 from continual_ple.tasks import Task
-from dqn_mer.agents.targets import HuberTDLoss
+from dqn_mer.agents.td_loss import HuberTDLoss
 from dqn_mer.fast.choose import make_explicit_learner
 from dqn_mer.mer import MERUpdate
 from dqn_mer.mer_parameters import MERParameters

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor, autograd, nn
 
-from dqn_mer.agents.targets import HuberTDLoss
+from dqn_mer.agents.td_loss import HuberTDLoss
 from dqn_mer.fast.choose import make_batch_network, make_forward, make_mini_batch
 from dqn_mer.fast.mini_batch import BatchNetwork, ExplicitMiniBatchUpdate
 from dqn_mer.mer import Examples

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 
-from dqn_mer.agents.targets import HuberTDLoss
+from dqn_mer.agents.td_loss import HuberTDLoss
 from dqn_mer.fast import adam
 from dqn_mer.fast.choose import make_explicit_learner
 from dqn_mer.fast.mini_batch import ExplicitMiniBatchUpdate

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from dqn_mer.agents.targets import HuberTDLoss
+from dqn_mer.agents.td_loss import HuberTDLoss
 from dqn_mer.fast.choose import make_learner
 from dqn_mer.fast.forms import has_explicit_form, is_plain_sgd
 from dqn_mer.fast.kernels.dense import COMPILED

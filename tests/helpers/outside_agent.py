@@ -7,7 +7,7 @@ from typing import Annotated
 
 from dqn_mer import register_agent
 from dqn_mer.agents.dqn import ReplayUpdate
-from dqn_mer.agents.makers import Parts, mini_batch, reservoir
+from dqn_mer.agents.makers import AgentContext, mini_batch, reservoir
 from dqn_mer.mer import Examples
 from dqn_mer.ranges import Range
 from dqn_mer.storage.state import SavedState, State
@@ -23,7 +23,7 @@ class ShrinkOptions:
 class Shrinking:
     """A replay step with a count and a generator, which a resumed run must find as they were."""
 
-    def __init__(self, parts: Parts, inner: ReplayUpdate) -> None:
+    def __init__(self, parts: AgentContext, inner: ReplayUpdate) -> None:
         self.parts, self.inner, self.updates = parts, inner, 0
         self.num_draws = inner.num_draws
 
@@ -46,7 +46,7 @@ class Shrinking:
             saved.generator("rng", self.parts.streams.ordering)
 
 
-def shrinking(parts: Parts) -> Shrinking:
+def shrinking(parts: AgentContext) -> Shrinking:
     return Shrinking(parts, mini_batch(parts))
 
 

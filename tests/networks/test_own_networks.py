@@ -13,8 +13,8 @@ import torch
 from gymnasium import spaces
 from torch import Tensor, autograd, nn
 
-from dqn_mer.agents.targets import HuberTDLoss
-from dqn_mer.analysis.interference import gradient_dots
+from dqn_mer.agents.td_loss import HuberTDLoss
+from dqn_mer.analysis.gradient_agreement import gradient_dots
 from dqn_mer.analysis.plasticity import activations
 from dqn_mer.commands.watch import WatchOptions, watch
 from dqn_mer.evaluation.checkpoint import CheckpointError, load_checkpoint

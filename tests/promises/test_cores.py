@@ -14,7 +14,7 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-from dqn_mer.evaluation.worker import EvaluationPlan, InlineEvaluation
+from dqn_mer.evaluation.beside_training import EvaluationPlan, InlineEvaluation
 from dqn_mer.networks.device import denormals_are_zero, processor, usable_cores
 from dqn_mer.networks.q_network import network_spec
 from tests.helpers.chain import LENGTH, chain_task

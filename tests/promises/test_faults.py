@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from dqn_mer.commands.train import main as train_command
-from dqn_mer.evaluation.worker import WorkerEvaluation
+from dqn_mer.evaluation.beside_training import WorkerEvaluation
 from dqn_mer.storage.snapshots import find_state
 from dqn_mer.training.loop import TrainingLoop
 from tests.helpers.resuming import At, check_same, flags, outcome, start, train_and_digest, what_is_left

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from dqn_mer.agents.targets import HuberTDLoss
+from dqn_mer.agents.td_loss import HuberTDLoss
 from dqn_mer.fast import choose
 from dqn_mer.fast.choose import make_forward, make_learner, make_mini_batch
 from dqn_mer.fast.kernels import dense

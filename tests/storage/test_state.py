@@ -14,7 +14,7 @@ import zstandard
 from dqn_mer.agents.build import build_agent, build_exploration
 from dqn_mer.agents.dqn import DQNAgent
 from dqn_mer.agents.memory import Memory, ReservoirMemory, Transition
-from dqn_mer.config.agents import AGENTS
+from dqn_mer.config.agent_registry import AGENTS
 from dqn_mer.config.config import Config
 from dqn_mer.config.seeds import spawn_streams
 from dqn_mer.storage.state import SavedState, State, StateError

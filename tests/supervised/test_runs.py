@@ -22,7 +22,7 @@ from dqn_mer.__main__ import main
 from dqn_mer.analysis.comparison import compare_runs
 from dqn_mer.analysis.runs import find_runs, load_run
 from dqn_mer.commands.compare import CompareOptions, compare
-from dqn_mer.config.flag_texts import written
+from dqn_mer.config.help_texts import written
 from dqn_mer.supervised import execute as execution
 from dqn_mer.supervised.command import supervised
 from dqn_mer.supervised.execute import execute, stream_of

@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from dqn_mer.commands.train import main as train_command
-from dqn_mer.config.agents import AGENTS
+from dqn_mer.config.agent_registry import AGENTS
 from dqn_mer.config.defaults import default_config
 from dqn_mer.fast.dedup_convolution import DistinctStack
 from dqn_mer.fast.mini_batch import ExplicitMiniBatchUpdate

@@ -13,8 +13,8 @@ from torch import Tensor, nn
 
 from dqn_mer.agents.build import build_agent
 from dqn_mer.agents.memory import Transition
-from dqn_mer.agents.targets import HuberTDLoss
-from dqn_mer.analysis.interference import cosines, gradient_dots, pair_means
+from dqn_mer.agents.td_loss import HuberTDLoss
+from dqn_mer.analysis.gradient_agreement import cosines, gradient_dots, pair_means
 from dqn_mer.analysis.plasticity import activations, dormant_share, effective_rank
 from dqn_mer.config.defaults import default_config
 from dqn_mer.config.seeds import Streams, spawn_streams

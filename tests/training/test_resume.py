@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 
 from dqn_mer.commands.train import main as train_command
-from dqn_mer.config.agents import AGENTS
-from dqn_mer.evaluation.worker import WorkerEvaluation
+from dqn_mer.config.agent_registry import AGENTS
+from dqn_mer.evaluation.beside_training import WorkerEvaluation
 from dqn_mer.training.loop import TrainingLoop
 from tests.helpers.resuming import At, check_same, flags, outcome, start, stop, train_and_digest, what_is_left
 

@@ -17,7 +17,7 @@ import pytest
 import torch
 from rich.console import Console
 
-from dqn_mer.config.agents import agents
+from dqn_mer.config.agent_registry import agents
 from dqn_mer.config.config import Config
 from dqn_mer.config.defaults import default_config
 from dqn_mer.evaluation.checkpoint import load_checkpoint, weights_digest

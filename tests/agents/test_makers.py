@@ -11,7 +11,7 @@ import torch
 
 from dqn_mer.agents.efficient_mer import EfficientMERUpdate
 from dqn_mer.agents.hare_tortoise import HareTortoiseUpdate
-from dqn_mer.agents.targets import HuberTDLoss
+from dqn_mer.agents.td_loss import HuberTDLoss
 from dqn_mer.config.groups import EfficientMERParameters, HareTortoiseParameters
 from dqn_mer.evaluation.checkpoint import load_checkpoint, save_checkpoint
 from dqn_mer.evaluation.evaluator import GreedyPolicy

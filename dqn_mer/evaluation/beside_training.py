@@ -1,8 +1,8 @@
 """Evaluation beside training: in a separate process on another core, or in line where there can be none.
 
 Weights go in, rows come out under the frame they belong to, in order. Training never waits for a result unless
-`MAX_WAITING` evaluations are behind. The worker (`dqn_mer.evaluation.process`) has separate environments, a separate
-network and one thread; nothing it does reaches training, and it ends with its parent, however that ends.
+`MAX_WAITING` evaluations are behind. The worker (`dqn_mer.evaluation.worker_process`) has separate environments, a
+separate network and one thread; nothing it does reaches training, and it ends with its parent, however that ends.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ import torch
 from torch import Tensor
 
 from dqn_mer.evaluation.inline import EvaluationPlan, Finished, InlineEvaluation
-from dqn_mer.evaluation.process import Cause, one_line, serve, weights_of
+from dqn_mer.evaluation.worker_process import Cause, one_line, serve, weights_of
 from dqn_mer.networks.device import processor
 from dqn_mer.storage.lasting_output import LastingStream
 

@@ -14,9 +14,9 @@ import torch
 
 from dqn_mer.config.defaults import default_config
 from dqn_mer.config.task import game_task
-from dqn_mer.evaluation import worker as worker_module
+from dqn_mer.evaluation import beside_training as worker_module
+from dqn_mer.evaluation.beside_training import EvaluationError, WorkerEvaluation
 from dqn_mer.evaluation.inline import EvaluationPlan, InlineEvaluation
-from dqn_mer.evaluation.worker import EvaluationError, WorkerEvaluation
 from dqn_mer.networks.q_network import build_network, network_spec
 from dqn_mer.networks.weights import FlatWeights
 from tests.training.test_trainer import TINY, quiet, rows_of, train

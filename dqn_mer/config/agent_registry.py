@@ -19,14 +19,13 @@ from continual_ple.games.parameters import shown
 from dqn_mer.config.fields import Allowed, Known, allowed_values, bad_value
 from dqn_mer.config.groups import EfficientMERParameters, HareTortoiseParameters
 from dqn_mer.mer_parameters import MERParameters
-from dqn_mer.ranges import Range
 
 ENTRY_POINTS = "dqn_mer.agents"
 """Entry points of installed packages: each has an agent's name, and is a function that registers the agent."""
 NUMBERS = (int, float, bool)
 
 Make = Callable[[Any], Any] | str
-"""Makes a part of an agent from `dqn_mer.agents.makers.Parts`; or where it is, as ``module:function``."""
+"""Makes a part of an agent from `dqn_mer.agents.makers.AgentContext`; or where it is, as ``module:function``."""
 
 
 @dataclass(frozen=True)
@@ -64,7 +63,7 @@ def register_agent(
     Args:
         name: Value of ``--agent``: letters, digits, ``.``, ``_`` and ``-``. If it is registered again, the last one
             counts.
-        memory: Function from `dqn_mer.agents.makers.Parts` to the `Memory` that is drawn from, such as
+        memory: Function from `dqn_mer.agents.makers.AgentContext` to the `Memory` that is drawn from, such as
             `dqn_mer.agents.makers.reservoir`; or its location as ``module:function``, imported when it is used.
         replay: Function from the parts to the `ReplayUpdate`, given in the same ways.
         options: Frozen dataclass of whole numbers, numbers and switches, with defaults and, where wanted, ranges as in
@@ -124,7 +123,7 @@ def check_installed(field: str, name: str) -> None:
 
 
 def make_part(make: Make, parts: Any) -> Any:
-    """Return what a maker makes of `dqn_mer.agents.makers.Parts`."""
+    """Return what a maker makes of `dqn_mer.agents.makers.AgentContext`."""
     return (resolve_name(make) if isinstance(make, str) else make)(parts)
 
 
@@ -226,11 +225,9 @@ AGENTS = tuple(_AGENTS)
 
 @dataclass(frozen=True)
 class AgentFields:
-    """The agent and its memory."""
+    """The agent."""
 
     agent: Annotated[str, Known(AGENTS)] = "dqn-mer"
     """What acts and learns, of these or of those that a package of yours registers."""
     agent_options: Mapping[str, float] = field(default_factory=dict)
     """Options of an agent that a package of yours registers, as NAME=VALUE,..."""
-    capacity: Annotated[int, Range(1, 100_000_000, whole=True)] = 50_000
-    """Transitions the memory keeps (the paper's M)."""
