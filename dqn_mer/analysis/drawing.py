@@ -14,13 +14,14 @@ from matplotlib.figure import Figure
 
 from continual_ple.settings import Setting
 from dqn_mer.analysis.comparison import Comparison, Group
-from dqn_mer.analysis.metrics import FloatArray
+from dqn_mer.analysis.metrics import FloatArray, IntArray
 from dqn_mer.analysis.statistics import Estimate
 from dqn_mer.storage.escapes import figure_text
 
 # Okabe and Ito's palette, in an order that alternates dark and light, so that it also works in grey.
 COLOURS = ("#0072B2", "#E69F00", "#000000", "#CC79A7", "#009E73", "#56B4E9", "#D55E00")
 DASHES: tuple[Any, ...] = ("-", (0, (5, 1.5)), (0, (1, 1)), (0, (6, 1.5, 1, 1.5)), (0, (3, 1, 1, 1, 1, 1)))
+TRAINED_COLOUR = "#E69F00"
 MARKERS = "osD^vPX*"
 MARKERS_PER_CURVE = 8
 MOST_NUMBERED_CELLS = 150
@@ -120,6 +121,25 @@ def draw_band(panel: Axes, group: Group, times: FloatArray, estimate: Estimate) 
     for edge in (estimate.low, estimate.high):
         panel.plot(times, edge, color=look["color"], linestyle=look["linestyle"], linewidth=0.5)
     panel.spines[["top", "right"]].set_visible(False)
+
+
+def mark_segments(
+    panel: Axes, end: float, setting: int, order: Sequence[int] | IntArray, length: int, **look: Any
+) -> None:
+    """Draw the borders of the segments, `length` frames each, up to frame `end`; shade those that train on `setting`.
+
+    `look` changes the shade: Matplotlib's arguments of a span.
+    """
+    shade = {"color": TRAINED_COLOUR, "alpha": 0.28, "lw": 0, "zorder": 0, **look}
+    for segment, trained in enumerate(order):
+        start = segment * length
+        if start >= end:
+            break
+        if segment:
+            panel.axvline(start / 1000, color="0.45", ls="--", lw=0.8, zorder=1)
+        if trained == setting:
+            stop = end if segment == len(order) - 1 else min(start + length, end)
+            panel.axvspan(start / 1000, stop / 1000, **shade)
 
 
 def legend_label(group: Group) -> str:

@@ -17,9 +17,9 @@ from dqn_mer.analysis.drawing import (
     estimate_columns,
     heat_maps,
     legend,
+    mark_segments,
     panel_grid,
 )
-from dqn_mer.analysis.learning_curves import mark_segments
 from dqn_mer.analysis.metrics import FloatArray, IntArray
 from dqn_mer.analysis.scores import LARGEST_SCORE
 from dqn_mer.analysis.statistics import interquartile_estimate

@@ -6,9 +6,11 @@ A new one is a function from a `Comparison` to an `Exhibit`, or to None where th
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+from matplotlib.axes import Axes
 
 from continual_ple.settings import Setting
 from dqn_mer.analysis.comparison import Comparison
@@ -20,15 +22,16 @@ from dqn_mer.analysis.drawing import (
     heat_maps,
     legend,
     legend_label,
+    mark_segments,
     panel_grid,
     style,
 )
-from dqn_mer.analysis.learning_curves import mark_segments
 from dqn_mer.analysis.statistics import Estimate, interquartile_estimate
 from dqn_mer.storage.escapes import figure_text
 
 TRAINED_BAR: dict[str, Any] = {"color": "0.35", "alpha": 1.0, "ymin": 0.965}  # above the bands, which it would tint
 SHIFT = 0.008
+MIN_PANEL_SHARE = 0.25  # a panel's axis reaches at least this share of the best score, so that noise looks small
 
 
 def setting_title(setting: Setting) -> str:
@@ -60,8 +63,7 @@ def compared_curves(comparison: Comparison) -> Exhibit:
         mark_segments(panel, float(comparison.frames[-1]), index, comparison.order, length, **TRAINED_BAR)
         panel.set_title(figure_text(setting_title(setting)), fontsize=10, loc="left")
         panel.set_xlim(0, times[-1])
-        low, high = panel.get_ylim()
-        panel.set_ylim(min(0.0, low + 0.04 * (high - low)), high + 0.06 * (high - low))
+    _fit_scores(panels)
     legend(figure, panels[0])
     figure.supxlabel("training frames (thousands)", fontsize=10)
     figure.supylabel("evaluation score (points an episode)", fontsize=10)
@@ -71,6 +73,15 @@ def compared_curves(comparison: Comparison) -> Exhibit:
         "Each panel has its own scale."
     )
     return Exhibit("Score on every setting over training", caption, figure, rows)
+
+
+def _fit_scores(panels: Sequence[Axes]) -> None:
+    """Let each panel's axis reach from 0, or the worst score below it, to a little above the best."""
+    limits = [panel.get_ylim() for panel in panels]
+    best = max(high for _, high in limits)
+    for panel, (low, high) in zip(panels, limits, strict=True):
+        top = max(high, MIN_PANEL_SHARE * best)
+        panel.set_ylim(min(0.0, low + 0.04 * (high - low)), top + 0.06 * (top - low))
 
 
 def score_matrices(comparison: Comparison) -> Exhibit:

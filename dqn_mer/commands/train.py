@@ -29,7 +29,6 @@ def main(arguments: Sequence[str]) -> int:
     """
     try:
         trainer = make_trainer(arguments)
-        from dqn_mer.runs.folder import command_line
     except (UsageError, ValueError, ImportError) as error:
         return complain(str(error))
     except RunStopped as stopped:

@@ -11,6 +11,7 @@ from rich.table import Table
 from continual_ple.tasks import Task
 from dqn_mer.analysis.learning_curves import save_learning_curves
 from dqn_mer.analysis.metric_table import continual_summary
+from dqn_mer.analysis.runs import Run
 from dqn_mer.analysis.scores import read_evaluations, score_matrix, summary_table, write_matrix
 from dqn_mer.config.config import Config
 from dqn_mer.evaluation.checkpoint import weights_digest
@@ -63,10 +64,8 @@ def summarise(
         "wall_s": round(wall_s, 1),
         "frames_per_s": round(agent.frames / wall_s, 1),
     }
-    title = f"{config.game.replace('_', ' ').title()}: evaluation score on each setting"
-    caption = f"{config.agent}, seed {config.seed}, {config.observation} observations"
+    save_learning_curves(Run(run_dir, config.to_json(), None, schedule, frames, scores, matrix, metrics))
     marked = [-1] * len(ends) if order is None else order
-    save_learning_curves(run_dir, names, marked, schedule.frames_per_setting, title, caption)
     labels = [name.replace(f"{parameter}=", "") for name in names]
     rows = [f"all, to {end:,}" for end in ends] if order is None else _pick(labels, order)
     table = summary_table(matrix, labels, rows, marked, metrics)

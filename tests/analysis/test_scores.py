@@ -1,4 +1,5 @@
 import csv
+import dataclasses
 import io
 import subprocess
 import sys
@@ -8,10 +9,16 @@ from pathlib import Path
 import matplotlib.image
 import numpy as np
 import pytest
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from rich.console import Console
 
+from continual_ple.settings import Schedule, Setting
 from dqn_mer.analysis import learning_curves, scores
+from dqn_mer.analysis.comparison import Comparison, Group
+from dqn_mer.analysis.runs import Run
+from dqn_mer.analysis.score_figures import compared_curves
+from dqn_mer.config.defaults import default_config
 
 NAMES = ["0-pipe_gap=100", "1-pipe_gap=95", "2-pipe_gap=90"]
 FRAMES = np.array([0, 50, 100, 150, 200, 250, 300])
@@ -27,50 +34,61 @@ def shaded(panel: object) -> list[tuple[float, float]]:
     return [(patch.get_x(), patch.get_x() + patch.get_width()) for patch in patches]
 
 
-def visible_panels(figure: Figure) -> list[object]:
+def visible_panels(figure: Figure) -> list[Axes]:
     return [panel for panel in figure.axes if panel.get_visible()]
 
 
+def alone(
+    values: object, order: Sequence[int] = (0, 1, 2), length: int = 100, frames: object = FRAMES, reached: int = 99
+) -> Run:
+    """Return a run with these evaluations, of shape (n, settings), that reached so many segments of its schedule."""
+    curves = np.asarray(values, dtype=np.float64)
+    settings = tuple(Setting(f"{i}-pipe_gap={100 - i}", {"pipe_gap": 100 - i}) for i in range(curves.shape[1]))
+    matrix = np.zeros((min(reached, len(order)), len(settings)))
+    config = default_config(game="flappy_bird").to_json()
+    schedule = Schedule(settings, tuple(order), length)
+    return Run(Path("run"), config, None, schedule, np.asarray(frames), curves, matrix, {})
+
+
+def drawn(run: Run) -> list[Axes]:
+    """Return the panels of a run's learning curves."""
+    group = Group("dqn-mer", (run,), 0)
+    figure = compared_curves(Comparison("flappy_bird", (group,), "dqn-mer", run.frames, ())).figure
+    figure.savefig(io.BytesIO(), dpi=30)
+    return visible_panels(figure)
+
+
 def test_learning_curves_mark_borders_and_trained_segments() -> None:
-    figure = learning_curves.learning_curves(FRAMES, SCORES, NAMES, [0, 1, 0], 100, "Flappy Bird", "dqn-mer, seed 1")
-    panels = visible_panels(figure)
-    assert [panel.get_title(loc="left") for panel in panels] == NAMES
+    panels = drawn(alone(SCORES[:, :2], [0, 1, 0]))
+    assert [panel.get_title(loc="left") for panel in panels] == ["pipe gap 100", "pipe gap 99"]
     assert all(dashed(panel) == pytest.approx([0.1, 0.2]) for panel in panels)
     assert np.allclose(shaded(panels[0]), [(0.0, 0.1), (0.2, 0.3)])
     assert np.allclose(shaded(panels[1]), [(0.1, 0.2)])
-    assert shaded(panels[2]) == []
-    curve = panels[1].lines[-1]
+    curve = next(line for line in panels[1].lines if line.get_label() == "dqn-mer (n=1)")
     assert np.allclose(curve.get_xdata(), FRAMES / 1000) and np.allclose(curve.get_ydata(), SCORES[:, 1])
-    assert figure.get_suptitle() == "Flappy Bird" and "dqn-mer, seed 1" in figure.get_supxlabel()
 
 
 def test_learning_curves_of_a_run_that_stopped_early() -> None:
-    figure = learning_curves.learning_curves([50, 130], SCORES[:2], NAMES, [0, 1, 2], 100, "")
-    panels = visible_panels(figure)
+    panels = drawn(alone(SCORES[:2], frames=[50, 130], reached=2))
     assert dashed(panels[0]) == pytest.approx([0.1])
     assert np.allclose(shaded(panels[1]), [(0.1, 0.13)]) and shaded(panels[2]) == []
 
 
-def test_the_last_segment_goes_on_to_the_end() -> None:
-    panels = visible_panels(learning_curves.learning_curves(FRAMES, SCORES, NAMES, [0, 2], 100, ""))
+def test_the_last_segment_lasts_to_the_end() -> None:
+    panels = drawn(alone(SCORES[:, :2], [0, 1]))
     assert dashed(panels[0]) == pytest.approx([0.1])
-    assert np.allclose(shaded(panels[0]), [(0.0, 0.1)]) and np.allclose(shaded(panels[2]), [(0.1, 0.3)])
+    assert np.allclose(shaded(panels[0]), [(0.0, 0.1)]) and np.allclose(shaded(panels[1]), [(0.1, 0.3)])
 
 
 @pytest.mark.parametrize("settings", [1, 2, 5, 6, 13])
 def test_learning_curves_draw_any_number_of_settings(settings: int) -> None:
-    scores = np.zeros((1, settings))
-    names = [str(setting) for setting in range(settings)]
-    figure = learning_curves.learning_curves([2000], scores, names, range(settings), 25_000, "flat", "one evaluation")
-    figure.savefig(io.BytesIO(), dpi=30)
-    assert len(visible_panels(figure)) == settings
+    assert len(drawn(alone(np.zeros((1, settings)), range(settings), 25_000, [2000]))) == settings
 
 
 def test_small_scores_look_small_and_negative_ones_show() -> None:
-    figure = learning_curves.learning_curves([1, 2], [[100.0, 1.0], [0.0, -2.0]], NAMES[:2], [0, 1], 1, "")
-    first, second = figure.axes
-    assert first.get_ylim() == pytest.approx((0, 108))
-    assert second.get_ylim() == pytest.approx((-2, 25 + 0.08 * 27))
+    first, second = drawn(alone([[100.0, 1.0], [0.0, -2.0]], [0, 1], 1, [1, 2]))
+    assert first.get_ylim()[0] <= 0 and 100 < first.get_ylim()[1] < 120
+    assert second.get_ylim()[0] <= -2 and 25 < second.get_ylim()[1] < 33
 
 
 def test_pyplot_is_never_touched() -> None:
@@ -88,7 +106,7 @@ def test_save_learning_curves(tmp_path: Path) -> None:
     write_evaluations(tmp_path, rows[::-1])
     frames, read = scores.read_evaluations(tmp_path / "evaluations.csv", 3)
     assert frames.tolist() == FRAMES.tolist() and np.array_equal(read, SCORES)
-    path = learning_curves.save_learning_curves(tmp_path, NAMES, [0, 1, 2], 100, "title", "caption")
+    path = learning_curves.save_learning_curves(dataclasses.replace(alone(SCORES), path=tmp_path))
     assert path == tmp_path / "learning_curves.png" and matplotlib.image.imread(path).shape[0] > 400
     assert sorted(file.name for file in tmp_path.iterdir()) == ["evaluations.csv", "learning_curves.png"]
 
@@ -153,12 +171,3 @@ def test_summary_table() -> None:
     assert "\x1b[1m1.0" in text and "\x1b[1m3.0" in text and "\x1b[1m2.5" not in text
     with pytest.raises(ValueError, match="order names 1 segments"):
         scores.summary_table([[1.0], [2.0]], ["a"], ["a", "b"], [0], {})
-
-
-@pytest.mark.parametrize(
-    ("scores", "frames_per_setting", "message"),
-    [(SCORES[:, :2], 100, "2 settings, but there are 3 names"), (SCORES, 0, "frames_per_setting must be at least 1")],
-)
-def test_bad_curves(scores: np.ndarray, frames_per_setting: int, message: str) -> None:
-    with pytest.raises(ValueError, match=message):
-        learning_curves.learning_curves(FRAMES, scores, NAMES, [0], frames_per_setting, "")

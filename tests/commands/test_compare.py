@@ -16,7 +16,7 @@ from dqn_mer.__main__ import main
 from dqn_mer.analysis.comparison import Comparison, compare_runs
 from dqn_mer.analysis.report import metric_estimates
 from dqn_mer.analysis.runs import Run, find_runs, load_run
-from dqn_mer.analysis.score_figures import learning_curves, score_by_difficulty, score_matrices
+from dqn_mer.analysis.score_figures import compared_curves, score_by_difficulty, score_matrices
 from dqn_mer.commands.compare import CompareOptions, compare
 from tests.helpers.runs import write_run
 
@@ -133,7 +133,7 @@ def test_a_game_that_is_no_longer_compared_leaves_the_report_and_what_else_is_th
 
 
 def test_curves_and_bands_are_what_is_drawn(runs: Path) -> None:
-    exhibit = learning_curves(compared(runs))
+    exhibit = compared_curves(compared(runs))
     first, second = exhibit.figure.axes
     assert first.get_title(loc="left") == "pipe gap 100"
     drawn = {line.get_label(): line for line in second.lines}
