@@ -152,6 +152,7 @@ def test_help_groups_the_flags_and_tells_range_and_default_of_each(columns: int)
         "game",
         "schedule",
         "agent",
+        "memory",
         "optimizer",
         "replay",
         "mer",

@@ -25,7 +25,7 @@ from dqn_mer.evaluation.beside_training import NAME, UNGUARDED, WorkerEvaluation
 from dqn_mer.evaluation.inline import EvaluationPlan, InlineEvaluation
 from dqn_mer.networks.q_network import network_spec
 from dqn_mer.training.trainer import RunResult, train
-from tests.evaluation.test_worker import make_plan, weights
+from tests.evaluation.test_beside_training import make_plan, weights
 from tests.training.test_trainer import quiet, rows_of
 
 ROOT = Path(__file__).parents[2]
