@@ -124,7 +124,7 @@ def test_processes_that_cannot_be_had(complaints: list[str], monkeypatch: pytest
     monkeypatch.setattr("multiprocessing.context.SpawnProcess.start", refuse)
     worker = WorkerEvaluation(make_plan())
     worker.submit(1, weights(1))
-    assert len(beside_training.finished()) == 1
+    assert len(worker.finished()) == 1
     worker.close()
     assert complaints == [f"{PREFIX}[Errno 11] Resource temporarily unavailable"]
 
