@@ -1,7 +1,8 @@
 """Run the tuning trials, equal in number for every agent, and collect them into ``trials.csv``.
 
 ``python results/tuning.py run --observation state --seeds 101 --out OUT`` runs what is missing, trial by trial over all
-agents, each on one thread, and resumes what was stopped; ``python results/tuning.py collect OUT`` writes the table.
+agents, each on one thread, and resumes what was stopped; with ``--seeds 102,103 --best 4`` only the four of each agent
+and game that were best on seed 101. ``python results/tuning.py collect OUT`` writes the table.
 """
 
 from __future__ import annotations
@@ -28,6 +29,8 @@ FRAMES = {
     ("flappy_bird", "state"): 60_000,
 }
 """Length of a trial, by game and observation."""
+
+FIRST_SEED = 101
 
 Values = dict[str, Any]
 
@@ -157,6 +160,21 @@ def trials(games: list[str], observation: str, seeds: list[int], out: Path) -> l
     return made
 
 
+def best(planned: list[tuple[Path, list[str]]], count: int) -> list[tuple[Path, list[str]]]:
+    """Return the planned trials of the best settings of each agent and game, by their mean score on the first seed.
+
+    Raises:
+        FileNotFoundError: if a trial of the first seed is not finished.
+    """
+    scores: dict[tuple[Path, str], dict[Path, float]] = {}
+    for folder, _ in planned:
+        first = folder.parent / f"seed-{FIRST_SEED}"
+        name = max((name for name in AGENTS if folder.parent.name.startswith(f"{name}-")), key=len)
+        scores.setdefault((folder.parents[1], name), {})[folder.parent] = figures(first)["mean_score"]
+    chosen = {parent for of_agent in scores.values() for parent in sorted(of_agent, key=lambda p: -of_agent[p])[:count]}
+    return [trial for trial in planned if trial[0].parent in chosen]
+
+
 def run_trial(trial: tuple[Path, list[str]]) -> None:
     """Run one trial, or resume it; a finished one is left alone."""
     folder, arguments = trial
@@ -213,6 +231,7 @@ def main() -> None:
     run.add_argument("--seeds", default="101")
     run.add_argument("--jobs", type=int, default=2)
     run.add_argument("--out", type=Path, required=True)
+    run.add_argument("--best", type=int, help="only so many of each agent and game, the best on the first seed")
     run.add_argument("--plan", action="store_true", help="print the commands instead")
     gather = commands.add_parser("collect", help="write the table")
     gather.add_argument("out", type=Path)
@@ -223,6 +242,8 @@ def main() -> None:
         return
     seeds = [int(seed) for seed in options.seeds.split(",")]
     planned = trials(options.games.split(","), options.observation, seeds, options.out)
+    if options.best is not None:
+        planned = best(planned, options.best)
     if options.plan:
         print(*(f"python train.py {shlex.join(arguments)}" for _, arguments in planned), sep="\n")
         return
