@@ -18,6 +18,7 @@ from matplotlib.figure import Figure
 
 from continual_ple import ENV_IDS
 from dqn_mer.analysis.comparison import Comparison
+from dqn_mer.analysis.metric_table import METRICS as METRIC_TABLE
 from dqn_mer.analysis.report import metric_estimates, shown
 from dqn_mer.commands.compare import CompareOptions, compare
 from dqn_mer.training.tags import tags_as_markdown
@@ -76,7 +77,8 @@ def follow_the_gap(env: gymnasium.Env[Any, Any]) -> int:
 def main() -> None:
     """Draw everything there is data for, and write summary.csv and the tables of README and docs."""
     draw_games()
-    heading = ["observation", "game", "agent", "seeds", *METRICS]
+    headings = {metric.name: metric.heading for metric in METRIC_TABLE}
+    heading = ["observation", "game", "agent", "seeds", *(headings[metric] for metric in METRICS)]
     rows: list[list[Any]] = []
     os.chdir(RESULTS.parent)  # so that reports name runs as seen from there
     for observation in ("state", "pixels"):

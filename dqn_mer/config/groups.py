@@ -45,7 +45,7 @@ class GameFields:
     observation: Annotated[str, Known(OBSERVATIONS)] = "pixels"
     """What the agent sees: 4 stacked frames of 84x84 grey pixels (the paper's), or the game's own numbers."""
     backend: Literal["native", "ple"] = "native"
-    """Our games, or the upstream `ple` package behind the same interface (see README)."""
+    """Our games, or the upstream `ple` package behind the same interface (see docs/environments.md)."""
     rounding: Literal["nearest", "truncate"] = "nearest"
     """How positions become whole pixels: as in today's pygame, or as in the pygame of the paper's time."""
     fixed_looks: bool = False
