@@ -23,9 +23,10 @@ if TYPE_CHECKING:
     from dqn_mer.mer_parameters import MERParameters
     from dqn_mer.mini_batch import MiniBatchUpdate
     from dqn_mer.networks.weights import FlatWeights
-    from dqn_mer.public import compare, evaluate, load_agent
+    from dqn_mer.public import benchmark, compare, evaluate, load_agent
     from dqn_mer.reptile_every import ReptileEvery
     from dqn_mer.supervised.memory import ExampleMemory
+    from dqn_mer.training.stream_run import StreamRun
     from dqn_mer.training.trainer import resume_on, train
 
 __all__ = [
@@ -40,7 +41,9 @@ __all__ = [
     "MiniBatchUpdate",
     "ReptileEvery",
     "ReservoirMemory",
+    "StreamRun",
     "Transition",
+    "benchmark",
     "compare",
     "default_config",
     "evaluate",
@@ -64,7 +67,9 @@ _HOMES = {
     "MiniBatchUpdate": "dqn_mer.mini_batch",
     "ReptileEvery": "dqn_mer.reptile_every",
     "ReservoirMemory": "dqn_mer.agents.memory",
+    "StreamRun": "dqn_mer.training.stream_run",
     "Transition": "dqn_mer.agents.memory",
+    "benchmark": "dqn_mer.public",
     "compare": "dqn_mer.public",
     "default_config": "dqn_mer.config.defaults",
     "evaluate": "dqn_mer.public",

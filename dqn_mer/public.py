@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,7 +12,12 @@ from rich.console import Console
 
 from continual_ple.tasks import Task
 from dqn_mer.commands import compare as compare_command
+from dqn_mer.config.defaults import default_config
+from dqn_mer.config.fields import check_range
+from dqn_mer.config.task import game_task
 from dqn_mer.evaluation import saved_agent
+from dqn_mer.evaluation.evaluator import AnyPolicy, Evaluator, as_policy
+from dqn_mer.ranges import Range
 
 if TYPE_CHECKING:
     from dqn_mer.analysis.comparison import Comparison
@@ -48,6 +55,36 @@ def evaluate(
     """
     chosen = saved_agent.EvaluateOptions(path=Path(path), **options)
     return saved_agent.evaluate_checkpoint(chosen, console or Console(quiet=True), task)
+
+
+def benchmark(
+    policy: AnyPolicy, task: Task | None = None, episodes: int = 20, seed: int = 1, **choices: Any
+) -> list[dict[str, Any]]:
+    """Play any policy on every setting of a schedule, on the episodes that ``evaluate`` plays.
+
+    Args:
+        policy: Function from observations ``(n, ...)`` to actions ``(n,)``, or an object with
+            ``predict(observations, deterministic)``, as the agents of Stable-Baselines3 have.
+        task: Task to play, if that is none of the games.
+        episodes: Episodes on each setting, at least 1.
+        seed: Seed of the episodes.
+        choices: Fields of `Config` that describe the game, the schedule and the frame limit of an episode.
+
+    Returns:
+        For each setting its name, parameters, scores, their mean and 95% interval, and mean return and length.
+
+    Raises:
+        ValueError: if a field is not allowed, or the policy is neither a function nor such an object.
+    """
+    play = as_policy(policy)
+    check_range("episodes", episodes, Range(1, 100_000, whole=True))
+    config = default_config(agent="random", **choices)
+    task = dataclasses.replace(task or game_task(config), frame_skip=config.frame_skip)
+    make_env = partial(task.agents_env, frame_limit=config.eval_frame_limit)
+    evaluator = Evaluator(make_env, task.schedule.settings, episodes, seed)
+    results = evaluator.run(play)
+    evaluator.close()
+    return [saved_agent.result_json(result, result.setting.parameters) for result in results]
 
 
 def compare(

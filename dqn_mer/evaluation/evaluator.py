@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 import gymnasium
 import numpy as np
@@ -67,6 +67,31 @@ class GreedyPolicy:
         """Return the greedy action for each observation."""
         actions: NDArray[np.int64] = self.values(observations).argmax(dim=1).cpu().numpy()
         return actions
+
+
+@runtime_checkable
+class Predictor(Protocol):
+    """An agent of Stable-Baselines3 or of a library that predicts as it does."""
+
+    def predict(self, observation: NDArray[Any], *, deterministic: bool) -> tuple[NDArray[Any], Any]:
+        """Return the actions ``(n,)`` for observations ``(n, ...)``, and what else the library returns."""
+
+
+AnyPolicy = Policy | Predictor
+
+
+def as_policy(policy: AnyPolicy | None) -> Policy:
+    """Return what chooses actions for observations ``(n, ...)``, greedily if it is an object with ``predict``.
+
+    Raises:
+        ValueError: if it is neither that nor a function.
+    """
+    if isinstance(policy, Predictor):
+        predictor = policy
+        return lambda observations: np.asarray(predictor.predict(observations, deterministic=True)[0], np.int64)
+    if not callable(policy):
+        raise ValueError(f"policy={policy!r}: must be a function of observations, or have a method predict")
+    return policy
 
 
 class RandomPolicy:

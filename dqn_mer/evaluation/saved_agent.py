@@ -180,7 +180,7 @@ def evaluate_checkpoint(
         "episodes": options.episodes,
         "seed": options.seed,
         "frame_limit": limit,
-        "settings": [_result_json(result, parameters) for result, parameters in zip(results, played, strict=True)],
+        "settings": [result_json(result, parameters) for result, parameters in zip(results, played, strict=True)],
     }
     (console or lasting_console()).print(_table(content))
     if options.json is not None:
@@ -196,11 +196,12 @@ def settings_to_play(options: AgentFields, agent: SavedAgent) -> list[Setting]:
     ]
 
 
-def _result_json(result: SettingResult, parameters: dict[str, float]) -> dict[str, Any]:
+def result_json(result: SettingResult, parameters: Mapping[str, float]) -> dict[str, Any]:
+    """Return the results of one setting as JSON values: scores with mean, 95% interval and best, return and length."""
     mean, low, high = mean_interval(result.scores)
     return {
         "setting": result.setting.name,
-        "parameters": parameters,
+        "parameters": dict(parameters),
         "score_mean": mean,
         "score_interval_95": [low, high],
         "score_best": float(result.scores.max()),

@@ -23,12 +23,12 @@ from dqn_mer.config.fields import check_range
 from dqn_mer.config.seeds import spawn_streams
 from dqn_mer.evaluation.beside_training import WorkerEvaluation
 from dqn_mer.evaluation.checkpoint import save_checkpoint
-from dqn_mer.evaluation.evaluator import Evaluator, RandomPolicy
 from dqn_mer.evaluation.inline import EvaluationPlan, InlineEvaluation
 from dqn_mer.networks.device import choose_device
 from dqn_mer.networks.q_network import spec_as_json
 from dqn_mer.storage.state import SavedState, State, StateError
 from dqn_mer.training.meter import build_meter
+from dqn_mer.training.random_play import score_random_play
 from dqn_mer.training.recorder import RecentEpisodes, Recorder, log_frame_strips
 from dqn_mer.training.tags import metric_columns
 from dqn_mer.training.tracker import Tracker
@@ -91,7 +91,7 @@ class TrainingLoop(AbstractContextManager["TrainingLoop"]):
         self._open_logs(run_dir, None)
         self.tracker.log_text(config_markdown)
         note = log_frame_strips(self.task, self.tracker, self.streams.evaluation)
-        self.random_scores = self._score_random_play()
+        self.random_scores = score_random_play(self.task, self.config, self.streams)
         self.observation, info = self.env.reset(seed=self.streams.environment)
         self.recorder.setting(0, info)
         self._evaluate(0)
@@ -226,18 +226,6 @@ class TrainingLoop(AbstractContextManager["TrainingLoop"]):
     def _log_evaluations(self, wait: bool = False) -> None:
         for frame, rows in self.evaluation.finished(wait):
             self.tracker.log_evaluation(frame, rows)
-
-    def _score_random_play(self) -> list[float]:
-        task, config = self.task, self.config
-        evaluator = Evaluator(
-            lambda setting: task.agents_env(setting, frame_limit=config.eval_frame_limit),
-            task.schedule.settings,
-            config.eval_episodes,
-            self.streams.evaluation,
-        )
-        results = evaluator.run(RandomPolicy(task.action_probabilities, self.streams.random_policy))
-        evaluator.close()
-        return [result.row().score_mean for result in results]
 
     def _save_agent(self, info: dict[str, Any]) -> None:
         description = {

@@ -25,7 +25,7 @@ if TYPE_CHECKING:  # an agent brings Numba, which a report of finished runs has 
 def summarise(
     run_dir: Path, config: Config, task: Task, agent: DQNAgent, random_scores: Sequence[float], wall_s: float
 ) -> tuple[dict[str, Any], Table]:
-    """Write matrix.csv and learning_curves.png of a finished run.
+    """Write matrix.csv and learning_curves.png of a finished run of one of our agents.
 
     Args:
         run_dir: Folder of the run, which holds its evaluations.csv.
@@ -41,9 +41,29 @@ def summarise(
     Raises:
         DamagedError: if its evaluations.csv has been changed meanwhile.
     """
+    summary, table = summarise_scores(run_dir, config, task, agent.frames, random_scores)
+    summary |= {
+        "frames": agent.frames,
+        "updates": agent.updates,
+        "target_syncs": agent.target_syncs,
+        "weights_sha256": weights_digest(agent.online.model),
+        **speed(agent.frames, wall_s),
+    }
+    return summary, table
+
+
+def speed(frames: int, wall_s: float) -> dict[str, float]:
+    """Return how long a run took, as summary.json says it."""
+    return {"wall_s": round(wall_s, 1), "frames_per_s": round(frames / wall_s, 1)}
+
+
+def summarise_scores(
+    run_dir: Path, config: Config, task: Task, frames_done: int, random_scores: Sequence[float]
+) -> tuple[dict[str, Any], Table]:
+    """Do the same for any run, as far as it follows from its evaluations; the arguments are those of `summarise`."""
     schedule, parameter = task.schedule, task.parameter
     names = [setting.name for setting in schedule.settings]
-    path, ends = run_dir / "evaluations.csv", schedule.ends(agent.frames)
+    path, ends = run_dir / "evaluations.csv", schedule.ends(frames_done)
     frames, scores = read_evaluations(path, len(names))
     try:
         matrix = score_matrix(frames, scores, ends)
@@ -57,12 +77,6 @@ def summarise(
         "random_scores": dict(zip(names, random_scores, strict=True)),
         "final_scores": dict(zip(names, matrix[-1].tolist(), strict=True)),
         "best_scores": dict(zip(names, scores.max(axis=0).tolist(), strict=True)),
-        "frames": agent.frames,
-        "updates": agent.updates,
-        "target_syncs": agent.target_syncs,
-        "weights_sha256": weights_digest(agent.online.model),
-        "wall_s": round(wall_s, 1),
-        "frames_per_s": round(agent.frames / wall_s, 1),
     }
     save_learning_curves(Run(run_dir, config.to_json(), None, schedule, frames, scores, matrix, metrics))
     marked = [-1] * len(ends) if order is None else order

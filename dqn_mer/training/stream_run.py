@@ -1,0 +1,154 @@
+"""A run of somebody else's agent on the changing stream, filed as the runs of our agents are."""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import gymnasium
+import numpy as np
+
+from continual_ple.frame_skip import FRAMES_PLAYED
+from continual_ple.tasks import Task
+from dqn_mer.agents.periods import passes
+from dqn_mer.config.agent_registry import known_agent
+from dqn_mer.config.config import RANGES
+from dqn_mer.config.defaults import default_config
+from dqn_mer.config.fields import check_range
+from dqn_mer.config.seeds import spawn_streams
+from dqn_mer.config.task import game_task, name_after
+from dqn_mer.evaluation.evaluator import AnyPolicy, as_policy
+from dqn_mer.runs.folder import create_run_folder, describe_run
+from dqn_mer.storage.json_files import write_json
+from dqn_mer.training.random_play import make_evaluator, score_random_play
+from dqn_mer.training.recorder import RateClock, RecentEpisodes
+from dqn_mer.training.summary import speed, summarise_scores
+from dqn_mer.training.tags import metric_columns
+from dqn_mer.training.tracker import Tracker
+
+
+class StreamRun(gymnasium.Wrapper[Any, Any, Any, Any]):
+    """The changing stream as a Gymnasium environment, which evaluates and records the agent that learns from it.
+
+    Any library can train on it. Its steps are counted; at the frames at which our agents are evaluated, it plays
+    `policy` greedily on every setting, on the same episodes, with what was learned before the step. The run folder is
+    that of our runs without checkpoints and snapshots: `compare` shows it beside them, but it cannot be resumed.
+
+    Args:
+        agent: Name of the agent in comparisons; not that of an agent of this package.
+        task: Task to learn, if that is none of the games.
+        options: Hyper-parameters of the agent to record, which are numbers.
+        choices: Fields of `Config` that describe the game, the schedule, the evaluations and the run folder.
+
+    Attributes:
+        policy: Greedy policy to evaluate, to be set before the first reset: a function from observations ``(n, ...)``
+            to actions ``(n,)``, or an object with ``predict(observations, deterministic)``, as Stable-Baselines3 has.
+        frames: Frames of the run. Further steps are played, but not recorded.
+        frame: Frames played so far.
+        run_dir: Folder of the run.
+
+    Raises:
+        ValueError: if the name is taken, or a field is not allowed.
+    """
+
+    def __init__(
+        self, agent: str, task: Task | None = None, options: Mapping[str, float] | None = None, **choices: Any
+    ) -> None:
+        if known_agent(agent) is not None:
+            raise ValueError(f"agent={agent!r}: is an agent of this package; must be another name")
+        config = default_config(agent="random", **choices)
+        config = dataclasses.replace(config, agent=agent, agent_options=dict(options or {}))
+        self.config = config if task is None else name_after(task, config)
+        task = game_task(config) if task is None else task
+        self.task = dataclasses.replace(task, frame_skip=config.frame_skip)
+        self.frames = config.frames if config.frames is not None else task.schedule.total_frames
+        check_range("frames", self.frames, RANGES["frames"])
+        super().__init__(self.task.training_env(self.frames))
+        self.policy: AnyPolicy | None = None
+        self.frame = 0
+        self.ends = set(task.schedule.ends(self.frames))
+        self.streams = spawn_streams(config.seed)
+        self.run_dir: Path | None = None
+        self._episodes, self._clock = RecentEpisodes(), RateClock()
+
+    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Any, dict[str, Any]]:
+        """Begin an episode; the first reset makes the run folder and evaluates the untrained agent.
+
+        Raises:
+            ValueError: if there is no `policy` yet, or the folder cannot be made.
+        """
+        first = self.run_dir is None
+        if first:
+            self._begin()
+            seed = self.streams.environment if seed is None else seed
+        observation, info = self.env.reset(seed=seed, options=options)
+        if first or info["setting_index"] != self._setting:
+            self._log_setting(self.frame + (not first), info)
+        return observation, info
+
+    def step(self, action: Any) -> tuple[Any, float, bool, bool, dict[str, Any]]:
+        """Play one step, and record what is due after it."""
+        observation, reward, terminated, truncated, info = self.env.step(int(np.asarray(action)))
+        if self.frame < self.frames:
+            before, self.frame = self.frame, self.frame + info.get(FRAMES_PLAYED, 1)
+            if terminated or truncated:
+                self._episodes.add(info)
+            self._record(before)
+        return observation, float(reward), bool(terminated), bool(truncated), info
+
+    def finish(self) -> dict[str, Any]:
+        """End the run: write matrix.csv, learning_curves.png and summary.json, whose content is returned.
+
+        Raises:
+            ValueError: if the run has not reached its last frame.
+        """
+        if self.run_dir is None or self.frame < self.frames:
+            raise ValueError(f"frame={self.frame:,}: must be {self.frames:,}, the last of the run")
+        summary, _ = summarise_scores(self.run_dir, self.config, self.task, self.frame, self.random_scores)
+        summary |= {"frames": self.frame, **speed(self.frame, time.perf_counter() - self._started_s)}
+        self.tracker.log_hparams(self.config.hyperparameters(), summary["metrics"])
+        self.tracker.close()
+        write_json(self.run_dir / "summary.json", summary)
+        return summary
+
+    def close(self) -> None:
+        """Close the environments and the logs."""
+        if self.run_dir is not None:
+            self.tracker.close()
+            self.evaluator.close()
+        super().close()
+
+    def _begin(self) -> None:
+        policy = as_policy(self.policy)
+        self.run_dir = create_run_folder(self.config)
+        write_json(
+            self.run_dir / "config.json",
+            describe_run({"config": self.config.to_json()}, self.task.schedule.to_json()),
+        )
+        names, parameter = [setting.name for setting in self.task.schedule.settings], self.task.parameter
+        self.tracker = Tracker(self.run_dir, names, parameter, metric_columns(names, parameter))
+        self._started_s = time.perf_counter()
+        self.random_scores = score_random_play(self.task, self.config, self.streams)
+        self.evaluator = make_evaluator(self.task, self.config, self.streams)
+        self._evaluate(0, policy)
+
+    def _record(self, before: int) -> None:
+        config = self.config
+        if passes(before, self.frame, config.log_every):
+            values = {**self._episodes.take(), "speed/frames_per_s": self._clock.rate(self.frame)}
+            self.tracker.log(self.frame, values)
+        if self.frame in self.ends or self.frame % config.eval_every == 0:
+            self._evaluate(self.frame, as_policy(self.policy))
+        elif passes(before, self.frame, config.eval_every):  # inside a step of several frames
+            self._evaluate(self.frame // config.eval_every * config.eval_every, as_policy(self.policy))
+
+    def _evaluate(self, frame: int, policy: Any) -> None:
+        self.tracker.log_evaluation(frame, [result.row() for result in self.evaluator.run(policy)])
+
+    def _log_setting(self, frame: int, info: Mapping[str, Any]) -> None:
+        self._setting = info["setting_index"]
+        parameters = self.task.schedule.settings[self._setting].parameters
+        self.tracker.log_setting(frame, self._setting, parameters.get(self.task.parameter, float("nan")))
