@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
-from typing import Annotated, Any, Literal, cast, get_args, get_type_hints
+from typing import Annotated, Literal, get_args, get_type_hints
 
 from rich.console import Console
 
@@ -22,7 +22,13 @@ from continual_ple import GAMES
 from continual_ple.observations import sees_images
 from dqn_mer.analysis.runs import config_differences, saved_config
 from dqn_mer.commands.errors import complain
-from dqn_mer.commands.sweep_job import Job, Outcome, allow_jobs, check_system, run_job, stop_jobs
+from dqn_mer.commands.sweep_engine import engine_of
+from dqn_mer.commands.sweep_job import (
+    Job,
+    Outcome,
+    check_system,
+    words_without_changes,
+)
 from dqn_mer.commands.sweep_progress import SweepDisplay
 from dqn_mer.config.agent_registry import AGENTS, check_installed, known_agent
 from dqn_mer.config.config import Config
@@ -69,6 +75,8 @@ class SweepOptions:
     """CPU threads of all jobs together (0: one each); each job gets an equal share, at least one."""
     engine: Literal["local", "ray"] = "local"
     """Where jobs run: on this machine, or on the Ray cluster that RAY_ADDRESS names (none: a new one here)."""
+    dry_run: bool = False
+    """Print the command of every run that is not finished, for a scheduler of yours, and run nothing."""
 
     def __post_init__(self) -> None:
         """Check the values; raises ValueError naming the field."""
@@ -99,7 +107,12 @@ def sweep(options: SweepOptions, train_flags: Sequence[str], console: Console | 
     check_system()
     shown = console or lasting_console()
     jobs = plan(options, train_flags)
-    run_all = _engine(options)
+    if options.dry_run:
+        for job in jobs:
+            if not job.finished:
+                say(shown, shlex.join(["python", "-m", "dqn_mer", "train", *words_without_changes(job)]))
+        return 0
+    run_all = engine_of(options.engine, options.jobs)
     with SweepDisplay(jobs, shown) as display:
         outcomes = run_all(jobs)
         display.count(outcomes)
@@ -172,32 +185,6 @@ def _check_same(run_dir: Path, config: Config) -> None:
         raise ValueError(
             f"{name}={wanted.get(name)!r}: {run_dir} was run with {shown(before.get(name))}; give another --out"
         )
-
-
-def _engine(options: SweepOptions) -> Any:
-    """Return the function from jobs to outcomes that runs several at a time, through joblib."""
-    import joblib
-
-    if options.engine == "ray":
-        try:
-            from ray.util import joblib as ray_jobs
-        except ImportError:
-            raise ImportError("engine='ray': needs Ray: pip install 'dqn-mer[ray]'") from None
-        cast(Any, ray_jobs).register_ray()  # Ray lacks types here
-    backend = "ray" if options.engine == "ray" else "threading"  # a thread only waits for its run's own process
-
-    def run_all(jobs: Sequence[Job]) -> list[Outcome]:
-        allow_jobs()
-        calls = (joblib.delayed(run_job)(job) for job in jobs)
-        with joblib.parallel_config(backend=backend):
-            try:
-                outcomes: list[Outcome] = joblib.Parallel(options.jobs, batch_size=1, pre_dispatch=options.jobs)(calls)
-            except BaseException:
-                stop_jobs()
-                raise
-        return outcomes
-
-    return run_all
 
 
 def _report(outcomes: Sequence[Outcome], out: Path, console: Console) -> int:

@@ -137,19 +137,23 @@ def log_tail(path: Path, size: int = 2_000) -> list[str]:
         return []
 
 
-def _train_words(job: Job) -> list[str]:
-    """Return the flags that start or resume the run; a run that cannot be resumed is kept under a new name."""
+def words_without_changes(job: Job) -> list[str]:
+    """Return the flags that resume the run, if there is a state to resume from, else those that start it."""
     from dqn_mer.storage.snapshots import find_state  # imports all that trains, which the display has no use for
 
-    try:
+    with suppress(DamagedError, StateError):  # all that was saved is damaged
         if find_state(job.run_dir) is not None:
             return ["--resume", str(job.run_dir)]
-    except (DamagedError, StateError):
-        pass  # all that was saved is damaged
-    if os.path.lexists(job.run_dir):
+    return list(job.flags)
+
+
+def _train_words(job: Job) -> list[str]:
+    """Return the flags that start or resume the run; a run that cannot be resumed is kept under a new name."""
+    words = words_without_changes(job)
+    if words == list(job.flags) and os.path.lexists(job.run_dir):
         names = (job.run_dir.with_name(f"{job.run_dir.name}.stopped-{number}") for number in range(1, 10_000))
         job.run_dir.rename(next(name for name in names if not os.path.lexists(name)))
-    return list(job.flags)
+    return words
 
 
 def _train(words: list[str], threads: int, output: int) -> int:

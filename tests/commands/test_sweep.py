@@ -6,6 +6,7 @@ import fcntl
 import io
 import json
 import os
+import shlex
 import signal
 import subprocess
 import sys
@@ -75,6 +76,24 @@ def test_plan_is_every_combination_with_its_own_flags(tmp_path: Path) -> None:
     assert (config.run_dir, config.threads, jobs[-1].frames) == (jobs[-1].run_dir, 3, 120)
     assert config.learning_rate == 2e-4  # the default that suits the game and the agent
     assert not list(tmp_path.iterdir())
+
+
+def test_a_dry_run_prints_the_commands_and_makes_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out = tmp_path / "a sweep"
+    words = ["sweep", "--agents", "dqn", "--seeds", "0-1", "--out", str(out), "--dry-run", *TINY]
+    assert main(words) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert [shlex.split(line)[:4] for line in lines] == [["python", "-m", "dqn_mer", "train"]] * 2
+    assert [parse_config(shlex.split(line)[4:]).run_dir for line in lines] == [
+        out / "catcher" / "dqn" / f"seed-{seed}" for seed in (0, 1)
+    ]
+    assert not list(tmp_path.iterdir())
+    for seed in (0, 1):
+        (out / "catcher" / "dqn" / f"seed-{seed}").mkdir(parents=True)
+    (out / "catcher" / "dqn" / "seed-0" / "summary.json").write_text("{}")
+    assert main(words) == 0  # one is finished, and of the other nothing was saved
+    (line,) = capsys.readouterr().out.splitlines()
+    assert "--seed 1" in line and len(list(out.glob("catcher/dqn/*"))) == 2
 
 
 def test_flags_are_parsed_once_for_all_seeds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
