@@ -1,8 +1,8 @@
 """Run the tuning trials, equal in number for every agent, and collect them into ``trials.csv``.
 
-``python results/tuning.py run --observation state --seeds 101 --out OUT`` runs what is missing, trial by trial over all
-agents, each on one thread, and resumes what was stopped; with ``--seeds 102,103 --best 4`` only the four of each agent
-and game that were best on seed 101. ``python results/tuning.py collect OUT`` writes the table.
+``python results/tuning.py run --observation state --seeds 101 --out OUT`` runs what the table lacks, trial by trial over
+all agents, each on one thread, and resumes what was stopped; with ``--seeds 102,103 --best 4`` only the four of each
+agent and game that were best on seed 101. ``python results/tuning.py collect OUT`` adds to the table what is finished.
 """
 
 from __future__ import annotations
@@ -33,6 +33,8 @@ FRAMES = {
 FIRST_SEED = 101
 
 Values = dict[str, Any]
+Trial = tuple[Path, list[str]]
+"""Folder and flags of one trial."""
 
 
 def replay_trials(observation: str) -> list[Values]:
@@ -144,7 +146,7 @@ def folder_name(name: str, values: dict[str, Any]) -> str:
     )
 
 
-def trials(games: list[str], observation: str, seeds: list[int], out: Path) -> list[tuple[Path, list[str]]]:
+def trials(games: list[str], observation: str, seeds: list[int], out: Path) -> list[Trial]:
     """Return each trial's folder and flags: seed by seed, the first of every agent and game before any second."""
     made = []
     for seed in seeds:
@@ -160,22 +162,36 @@ def trials(games: list[str], observation: str, seeds: list[int], out: Path) -> l
     return made
 
 
-def best(planned: list[tuple[Path, list[str]]], count: int) -> list[tuple[Path, list[str]]]:
+def command_of(arguments: list[str]) -> str:
+    """Return the command of a trial, as the table has it."""
+    return f"python -m dqn_mer train {shlex.join(arguments)}"
+
+
+def read_table(table: Path) -> dict[str, dict[str, str]]:
+    """Return the rows of the table so far, by command."""
+    if not table.exists():
+        return {}
+    with table.open(newline="") as file:
+        return {row["command"]: row for row in csv.DictReader(file)}
+
+
+def best(planned: list[Trial], count: int, rows: dict[str, dict[str, str]]) -> list[Trial]:
     """Return the planned trials of the best settings of each agent and game, by their mean score on the first seed.
 
     Raises:
-        FileNotFoundError: if a trial of the first seed is not finished.
+        KeyError: if the table lacks a trial of the first seed.
     """
     scores: dict[tuple[Path, str], dict[Path, float]] = {}
-    for folder, _ in planned:
-        first = folder.parent / f"seed-{FIRST_SEED}"
+    for folder, arguments in planned:
+        place = arguments.index("--seed") + 1
+        row = rows[command_of([*arguments[:place], str(FIRST_SEED), *arguments[place + 1 :]])]
         name = max((name for name in AGENTS if folder.parent.name.startswith(f"{name}-")), key=len)
-        scores.setdefault((folder.parents[1], name), {})[folder.parent] = figures(first)["mean_score"]
+        scores.setdefault((folder.parents[1], name), {})[folder.parent] = float(row["mean_score"])
     chosen = {parent for of_agent in scores.values() for parent in sorted(of_agent, key=lambda p: -of_agent[p])[:count]}
     return [trial for trial in planned if trial[0].parent in chosen]
 
 
-def run_trial(trial: tuple[Path, list[str]]) -> None:
+def run_trial(trial: Trial) -> None:
     """Run one trial, or resume it; a finished one is left alone."""
     folder, arguments = trial
     if (folder / "summary.json").exists():
@@ -206,18 +222,21 @@ def figures(folder: Path) -> dict[str, Any]:
 
 
 def collect(out: Path, table: Path) -> None:
-    """Write one row for every finished trial below a folder."""
-    rows = []
-    for path in sorted(out.glob("**/summary.json")):
+    """Add one row for every finished trial below a folder; what the table has besides stays."""
+    rows: dict[str, dict[str, Any]] = {**read_table(table)}
+    for path in out.glob("**/summary.json"):
         saved = json.loads((path.parent / "config.json").read_text())
         config = saved["config"]
         command = saved["command"].split(" --no-eval-worker")[0]
-        row = {name: config.get(name) for name in (*COLUMNS, "seed", "frames")}
-        rows.append({**row, **figures(path.parent), "git_commit": saved["git_commit"], "command": command})
+        row = {name: "" if config.get(name) is None else config[name] for name in (*COLUMNS, "seed", "frames")}
+        rows[command] = {
+            **row, **figures(path.parent), "git_commit": saved["git_commit"], "command": command,
+        }  # fmt: skip
+    ordered = sorted(rows.values(), key=lambda row: [str(row[name]) for name in ("seed", *COLUMNS)])
     with table.open("w", newline="") as file:
-        writer = csv.DictWriter(file, list(rows[0]), lineterminator="\n")
+        writer = csv.DictWriter(file, list(ordered[0]), lineterminator="\n")
         writer.writeheader()
-        writer.writerows(rows)
+        writer.writerows(ordered)
     print(f"{len(rows)} trials: {table}")
 
 
@@ -235,17 +254,20 @@ def main() -> None:
     run.add_argument("--plan", action="store_true", help="print the commands instead")
     gather = commands.add_parser("collect", help="write the table")
     gather.add_argument("out", type=Path)
-    gather.add_argument("--table", type=Path, default=Path(__file__).parent / "trials.csv")
+    for command in (run, gather):
+        command.add_argument("--table", type=Path, default=Path(__file__).parent / "trials.csv")
     options = parser.parse_args()
     if options.command == "collect":
         collect(options.out, options.table)
         return
     seeds = [int(seed) for seed in options.seeds.split(",")]
     planned = trials(options.games.split(","), options.observation, seeds, options.out)
+    rows = read_table(options.table)
     if options.best is not None:
-        planned = best(planned, options.best)
+        planned = best(planned, options.best, rows)
+    planned = [trial for trial in planned if command_of(trial[1]) not in rows]
     if options.plan:
-        print(*(f"python train.py {shlex.join(arguments)}" for _, arguments in planned), sep="\n")
+        print(*(command_of(arguments) for _, arguments in planned), sep="\n")
         return
     with ThreadPoolExecutor(options.jobs) as pool:
         list(pool.map(run_trial, planned))
