@@ -2,7 +2,8 @@
 
 ``python results/tuning.py run --observation state --seeds 101 --out OUT`` runs what the table lacks, trial by trial
 over all agents, each on one thread, and resumes what was stopped; with ``--seeds 102,103 --best 4`` only the four of
-each agent and game that were best on seed 101. ``python results/tuning.py collect OUT`` adds to the table what is finished.
+each agent and game that were best on seed 101. ``python results/tuning.py collect OUT`` adds to the table what is
+finished.
 """
 
 from __future__ import annotations
