@@ -34,8 +34,8 @@ EXHIBITS: dict[str, Callable[[Comparison], Exhibit | None]] = {
 """Figures that `compare` draws of every comparison, in this order, by the name of their files."""
 ALWAYS = {"report.md", "metrics.csv", "runs.csv"}
 """Files that the report of every comparison has."""
-DPI = 110
-PNG_COLOURS = 128  # a third of the bytes, and no difference to be seen
+DPI = 200
+PNG_COLOURS = 256  # a third of the bytes
 
 
 def report_file_names() -> set[str]:
