@@ -16,9 +16,10 @@ from matplotlib.patheffects import Normal, Stroke
 
 from dqn_mer.analysis.comparison import Comparison, Group
 from dqn_mer.analysis.drawing import COLUMNS, SMALL, TEXT, panel_grid
-from dqn_mer.analysis.labels import group_label, short_label
+from dqn_mer.analysis.labels import group_label, short_name
 from dqn_mer.analysis.metrics import FloatArray
 from dqn_mer.analysis.statistics import Estimate
+from dqn_mer.storage.escapes import figure_text
 
 MOST_NUMBERED_CELLS = 150
 CELL, TITLE = 0.32, 0.25  # inches
@@ -37,7 +38,7 @@ def heat_maps(
         label: Meaning of the colours.
         signed: Whether 0 is the middle of the colours, rather than their start.
     """
-    ticks = [short_label(comparison, setting) for setting in comparison.schedule.settings]
+    ticks = [figure_text(short_name(comparison.parameter, setting)) for setting in comparison.schedule.settings]
     figure, panels = panel_grid(len(maps), CELL * len(ticks) + 0.1, CELL * len(rows) + TITLE)
     long = max(map(len, ticks))
     letters = {"width": 1.25 + 0.06 * long, "height": 0.3 + 0.06 * (long if long > 3 else 1) - 0.8}

@@ -18,30 +18,37 @@ def group_label(group: Group) -> str:
     return figure_text(f"{group.label} (n={len(group.runs)})")
 
 
+def with_unit(game: str, parameter: str) -> str:
+    """Return a parameter in words, with its unit where the game says it.
+
+    >>> with_unit("flappy_bird", "pipe_gap"), with_unit("my_game", "x")
+    ('pipe gap (px)', 'x')
+    """
+    unit = _unit(game, parameter)
+    return parameter.replace("_", " ") + (f" ({unit})" if unit else "")
+
+
+def short_name(parameter: str, setting: Setting) -> str:
+    """Return a setting in few letters: the value of the varied parameter, or its name if it sets anything else."""
+    return f"{setting.parameters[parameter]:g}" if set(setting.parameters) == {parameter} else setting.name
+
+
 def parameter_label(comparison: Comparison) -> str:
     """Return the name of the varied parameter as a label of an axis, with its unit where the game says it."""
-    unit = _unit(comparison)
-    return figure_text(comparison.parameter.replace("_", " ") + (f" ({unit})" if unit else ""))
+    return figure_text(with_unit(comparison.game, comparison.parameter))
 
 
 def setting_lines(comparison: Comparison, setting: Setting) -> tuple[str, ...]:
     """Return a setting as a heading: the varied parameter, and its value with the unit; else its name."""
-    if set(setting.parameters) != {comparison.parameter}:
-        return (figure_text(setting.name),)
-    value = f"{setting.parameters[comparison.parameter]:g} {_unit(comparison)}".strip()
-    return figure_text(comparison.parameter.replace("_", " ")), figure_text(value)
-
-
-def short_label(comparison: Comparison, setting: Setting) -> str:
-    """Return a short name, in few letters, that distinguishes a setting from the others in a figure."""
-    if set(setting.parameters) == {comparison.parameter}:
-        return f"{setting.parameters[comparison.parameter]:g}"
-    return figure_text(setting.name)
+    name, value = comparison.parameter, short_name(comparison.parameter, setting)
+    if set(setting.parameters) != {name}:
+        return (figure_text(value),)
+    return figure_text(name.replace("_", " ")), figure_text(f"{value} {_unit(comparison.game, name)}".strip())
 
 
 def score_label(comparison: Comparison) -> str:
     """Return what a score counts, as a label of an axis."""
-    game = _game(comparison)
+    game = _game(comparison.game)
     return figure_text(f"{game.score_name if game else 'score'} per episode")
 
 
@@ -50,7 +57,7 @@ def ceilings(comparison: Comparison, settings: Sequence[Setting]) -> list[float 
 
     None where the game cannot say it, or where the runs were not evaluated alike.
     """
-    game = _game(comparison)
+    game = _game(comparison.game)
     configs = [run.config for group in comparison.groups for run in group.runs]
     config = configs[0]
     if game is None or any(other[name] != config[name] for other in configs for name in CEILING_FIELDS):
@@ -71,11 +78,11 @@ def ceiling_label(comparison: Comparison) -> str:
     return f"highest mean score in {comparison.groups[0].runs[0].config['eval_frame_limit']:,} frames"
 
 
-def _game(comparison: Comparison) -> type[Game] | None:
-    return GAMES[comparison.game] if comparison.game in GAMES else None
+def _game(name: str) -> type[Game] | None:
+    return GAMES[name] if name in GAMES else None
 
 
-def _unit(comparison: Comparison) -> str:
-    game = _game(comparison)
-    table = game.parameter_table if game else ()
-    return next((entry.unit for entry in table if entry.name == comparison.parameter), "")
+def _unit(game: str, parameter: str) -> str:
+    kind = _game(game)
+    table = kind.parameter_table if kind else ()
+    return next((entry.unit for entry in table if entry.name == parameter), "")

@@ -126,8 +126,8 @@ def score_matrices(comparison: Comparison) -> Exhibit:
     figure.supylabel(f"after training on\n{parameter}", fontsize=SMALL)
     caption = (
         "R[i, j]: score on setting j (columns) after training on setting i (rows, in the order of training), "
-        "interquartile mean over seeds. Outlined: the setting just trained on; to the right of it settings not met yet; "
-        "to the left settings to be remembered."
+        "interquartile mean over seeds. Outlined: the setting just trained on. Above the diagonal: settings not met yet; "
+        "below: settings to be remembered."
     )
     return Exhibit("Score on every setting after training on each", caption, figure, rows)
 
@@ -205,8 +205,7 @@ def _difficulty_key(comparison: Comparison) -> dict[str, Line2D]:
     entries = {}
     if any(len(group.runs) > 1 for group in comparison.groups):
         look: dict[str, Any] = {"color": KEY, "linestyle": ""}
-        mean = {"marker": "o", "markersize": 3.5}
-        entries["interquartile mean over seeds"] = Line2D([], [], **look, **mean)
+        entries["interquartile mean over seeds"] = Line2D([], [], **look, marker="o", markersize=3.5)
         entries["95% bootstrap interval"] = Line2D([], [], **look, marker="|", markersize=7)
         entries["one seed"] = Line2D([], [], **look, marker="_", markersize=4)
     if any(setting.name not in comparison.trained for setting in comparison.every_setting):
