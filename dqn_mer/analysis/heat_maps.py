@@ -76,11 +76,11 @@ def number_cells(panel: Axes, image: AxesImage, values: FloatArray, digits: int)
     """Write each number into its cell in black or white, unless they are too many; a cell that is NaN stays empty."""
     if values.size > MOST_NUMBERED_CELLS:
         return
+    light = image.to_rgba(values)[..., :3] @ LUMINANCE > 0.5
     for (i, j), value in np.ndenumerate(values):
         rounded = round(float(value), digits) + 0.0  # no -0.0
         text = "" if math.isnan(value) else f"{rounded:.{digits}f}".replace("-", "\N{MINUS SIGN}")
-        light = np.dot(image.cmap(image.norm(value))[:3], LUMINANCE) > 0.5
-        panel.text(j, i, text, ha="center", va="center", fontsize=SMALL - 1, color="black" if light else "white")
+        panel.text(j, i, text, ha="center", va="center", fontsize=SMALL - 1, color="black" if light[i, j] else "white")
 
 
 def outline_cells(panel: Axes, columns: Sequence[int]) -> None:

@@ -74,8 +74,8 @@ def ceilings(comparison: Comparison, settings: Sequence[Setting]) -> list[float 
 
 
 def ceiling_label(comparison: Comparison) -> str:
-    """Return what the line of a ceiling means."""
-    return f"highest mean score in {comparison.groups[0].runs[0].config['eval_frame_limit']:,} frames"
+    """Return what the line of a ceiling is."""
+    return f"ceiling of {comparison.groups[0].runs[0].config['eval_frame_limit']:,} frames"
 
 
 def _game(name: str) -> type[Game] | None:

@@ -51,6 +51,8 @@ from dqn_mer.analysis.statistics import Estimate, interquartile_estimate
 from dqn_mer.storage.escapes import figure_text
 
 SHARE_OF_GAP = 0.6  # of that between two settings, which the intervals of all groups take
+CEILING_MEANING = "Dotted: the highest mean score that any play can reach within the frame limit of an evaluation"
+MIN_CEILING_SHARE = 0.5  # of the ceiling that scores reach where it is drawn; elsewhere they would be a line at 0
 MIN_PANEL_SHARE = 0.25  # a panel's axis reaches at least this share of the best score, so that noise looks small
 
 
@@ -70,9 +72,9 @@ def compared_curves(comparison: Comparison) -> Exhibit:
             if groups[0].label == comparison.baseline != group.label:
                 draw_reference(panel, times, estimates[0].value[:, index])
             rows += curve_rows(group, {"setting": setting.name}, comparison.frames, here)
-    limits = _fit_scores(grid, ceilings(comparison, settings))
+    has_ceiling = _fit_scores(grid, ceilings(comparison, settings))
     key = curve_key(comparison, groups) | {"trained on this setting": Patch(**TRAINED)}
-    if any(limits):
+    if has_ceiling:
         key[ceiling_label(comparison)] = Line2D([], [], **CEILING)
     add_key(figure, key)
     figure.supylabel(score_label(comparison), fontsize=TEXT)
@@ -81,27 +83,27 @@ def compared_curves(comparison: Comparison) -> Exhibit:
         "band and a thin line for each seed. Dashed: the setting changes. Bar along the top: the agent trains on this "
         "setting. Each setting has its own scale."
     )
-    if any(limits):
-        caption += f" Dotted: {ceiling_label(comparison)} that any play can reach, where it is within the scale."
+    if has_ceiling:
+        caption += f" {CEILING_MEANING}, on settings where the scores come near it."
     return Exhibit("Score on every setting over training", caption, figure, rows)
 
 
-def _fit_scores(grid: Sequence[Sequence[Axes]], limits: Sequence[float | None]) -> list[bool]:
-    """Let the axes of a row reach from 0, or the worst score, to a little above the best or the ceiling.
+def _fit_scores(grid: Sequence[Sequence[Axes]], limits: Sequence[float | None]) -> bool:
+    """Let the axes of a row reach from 0, or the worst score, to a little above the best, or the ceiling if it is near.
 
     Returns:
-        Whether the ceiling of each row is drawn: where the scores come near enough to be told from 0 below it.
+        Whether a ceiling is drawn.
     """
     ranges = [panels[0].get_ylim() for panels in grid]
     best = max(high for _, high in ranges)
-    drawn = [
-        limit is not None and high >= MIN_PANEL_SHARE * limit for (_, high), limit in zip(ranges, limits, strict=True)
-    ]
-    for panels, (low, high), limit, shown in zip(grid, ranges, limits, drawn, strict=True):
-        top = max(high, limit if shown else MIN_PANEL_SHARE * best)
+    drawn = False
+    for panels, (low, high), limit in zip(grid, ranges, limits, strict=True):
+        top = max(high, MIN_PANEL_SHARE * best)
+        if limit is not None and high >= MIN_CEILING_SHARE * limit:
+            drawn, top = True, max(high, limit)
+            for panel in panels:
+                panel.axhline(limit, **CEILING)
         panels[0].set_ylim(min(0.0, low + 0.04 * (high - low)), top + 0.09 * (top - low))
-        for panel in panels if shown else ():
-            panel.axhline(limit, **CEILING)
     return drawn
 
 
@@ -126,8 +128,8 @@ def score_matrices(comparison: Comparison) -> Exhibit:
     figure.supylabel(f"after training on\n{parameter}", fontsize=SMALL)
     caption = (
         "R[i, j]: score on setting j (columns) after training on setting i (rows, in the order of training), "
-        "interquartile mean over seeds. Outlined: the setting just trained on. Above the diagonal: settings not met yet; "
-        "below: settings to be remembered."
+        "interquartile mean over seeds. Outlined: the setting just trained on. Above the diagonal: settings not met "
+        "yet; below: settings to be remembered."
     )
     return Exhibit("Score on every setting after training on each", caption, figure, rows)
 
@@ -170,6 +172,8 @@ def score_by_difficulty(comparison: Comparison) -> Exhibit:
         "Score at the end of training by difficulty, interquartile mean over seeds with its 95% bootstrap interval. "
         "Filled: settings that were trained on; hollow: never met in training. Dashes: the seeds."
     )
+    if ceiling_label(comparison) in key:
+        caption += f" {CEILING_MEANING}."
     return Exhibit("Score by difficulty", caption, figure, rows)
 
 
@@ -205,7 +209,7 @@ def _difficulty_key(comparison: Comparison) -> dict[str, Line2D]:
     entries = {}
     if any(len(group.runs) > 1 for group in comparison.groups):
         look: dict[str, Any] = {"color": KEY, "linestyle": ""}
-        entries["interquartile mean over seeds"] = Line2D([], [], **look, marker="o", markersize=3.5)
+        entries["interquartile mean"] = Line2D([], [], **look, marker="o", markersize=3.5)
         entries["95% bootstrap interval"] = Line2D([], [], **look, marker="|", markersize=7)
         entries["one seed"] = Line2D([], [], **look, marker="_", markersize=4)
     if any(setting.name not in comparison.trained for setting in comparison.every_setting):
