@@ -115,9 +115,8 @@ def group_panels(groups: Sequence[Group], rows: Sequence[Sequence[str]], x_label
         width = max(PAGE, NARROWEST_PANEL * len(groups) + 0.6)
         figure = _figure(width, 0.88 * len(rows) + 1.1)
         grid = figure.subplots(len(rows), len(groups), squeeze=False, sharex=True, sharey="row").tolist()
-        letters = int(((width - 0.7) / len(groups) - 0.1) * LETTERS_PER_INCH * SMALL / TEXT)
         for group, panel in zip(groups, grid[0], strict=True):
-            panel.set_title(textwrap.fill(group_label(group), letters), fontsize=TEXT, loc="left")
+            panel.set_title(group_title(group, (width - 0.7) / len(groups) - 0.1), fontsize=TEXT, loc="left")
         for panels, name in zip(grid, rows, strict=True):
             panels[0].set_ylabel("\n".join(name), fontsize=SMALL)
         lowest = grid[-1]
@@ -128,6 +127,11 @@ def group_panels(groups: Sequence[Group], rows: Sequence[Sequence[str]], x_label
         panel.tick_params(labelsize=SMALL, width=0.6, length=2.5)
         panel.xaxis.set_major_locator(MaxNLocator(6 if len(groups) <= COLUMNS else 3))
     return figure, grid
+
+
+def group_title(group: Group, width: float) -> str:
+    """Return a group's name in lines that fit above a panel of this width in inches."""
+    return textwrap.fill(group_label(group), int(width * LETTERS_PER_INCH * SMALL / TEXT))
 
 
 def draw_curves(panel: Axes, group: Group, times: FloatArray, curves: FloatArray, estimate: Estimate) -> None:

@@ -15,14 +15,14 @@ from matplotlib.patches import Rectangle
 from matplotlib.patheffects import Normal, Stroke
 
 from dqn_mer.analysis.comparison import Comparison, Group
-from dqn_mer.analysis.drawing import COLUMNS, SMALL, TEXT, panel_grid
-from dqn_mer.analysis.labels import group_label, short_name
+from dqn_mer.analysis.drawing import COLUMNS, SMALL, TEXT, group_title, panel_grid
+from dqn_mer.analysis.labels import short_name
 from dqn_mer.analysis.metrics import FloatArray
 from dqn_mer.analysis.statistics import Estimate
 from dqn_mer.storage.escapes import figure_text
 
 MOST_NUMBERED_CELLS = 150
-CELL, TITLE = 0.32, 0.25  # inches
+CELL, TITLE_LINE, NARROWEST = 0.32, 0.15, 1.2  # inches
 LUMINANCE = (0.299, 0.587, 0.114)
 
 
@@ -35,29 +35,34 @@ def heat_maps(
         comparison: Comparison whose settings are the columns.
         maps: Groups with the values of their cells, each of shape (rows, settings); a cell that is NaN stays empty.
         rows: Index of each row's setting.
-        label: Meaning of the colours.
+        label: What the values are; that they are means over seeds is added.
         signed: Whether 0 is the middle of the colours, rather than their start.
     """
     ticks = [figure_text(short_name(comparison.parameter, setting)) for setting in comparison.schedule.settings]
-    figure, panels = panel_grid(len(maps), CELL * len(ticks) + 0.1, CELL * len(rows) + TITLE)
+    width = max(CELL * len(ticks) + 0.1, NARROWEST)
+    titles = [group_title(group, width) for group, _ in maps]
+    title = TITLE_LINE * (1 + max(text.count("\n") for text in titles)) + 0.1
+    figure, panels = panel_grid(len(maps), width, CELL * len(rows) + title)
     long = max(map(len, ticks))
     letters = {"width": 1.25 + 0.06 * long, "height": 0.3 + 0.06 * (long if long > 3 else 1) - 0.8}
     figure.set_size_inches(figure.get_figwidth() + letters["width"], figure.get_figheight() + letters["height"])
     colours = _colours([estimate.value for _, estimate in maps], signed)
-    for place, ((group, estimate), panel) in enumerate(zip(maps, panels, strict=True)):
-        image = panel.imshow(estimate.value, **colours)
+    for place, ((_, estimate), panel) in enumerate(zip(maps, panels, strict=True)):
+        image = panel.imshow(estimate.value, aspect="auto", **colours)
         panel.set_facecolor("0.94")
         number_cells(panel, image, estimate.value, digits=2 if signed else 1)
-        panel.set_xticks(range(len(ticks)), ticks, fontsize=SMALL, rotation=90 if long > 3 else 0)
+        below = ticks if place + COLUMNS >= len(maps) else []  # no panel is below it, which would have the same
+        panel.set_xticks(range(len(below)), below, fontsize=SMALL, rotation=90 if long > 3 else 0)
         names = [ticks[setting] for setting in rows] if place % COLUMNS == 0 else []
         panel.set_yticks(range(len(names)), names, fontsize=SMALL)
         panel.tick_params(width=0.6, length=2)
-        panel.set_title(group_label(group), fontsize=TEXT, loc="left")
+        panel.set_title(titles[place], fontsize=TEXT, loc="left")
     bar = figure.colorbar(ScalarMappable(image.norm, image.cmap), ax=panels, aspect=25)
     if signed:  # what no cell has needs no colour
         numbers = np.concatenate([estimate.value.ravel() for _, estimate in maps])
         bar.ax.set_ylim(min(0.0, float(np.nanmin(numbers))), max(0.0, float(np.nanmax(numbers))))
-    bar.set_label(label, fontsize=SMALL)
+    seeds = max(len(group.runs) for group, _ in maps)
+    bar.set_label(label if seeds == 1 else f"{label}\n(interquartile mean over seeds)", fontsize=SMALL)
     bar.ax.tick_params(labelsize=SMALL)
     return figure, panels
 

@@ -153,8 +153,7 @@ def interference_matrices(comparison: Comparison) -> Exhibit | None:
     ]
     if not maps:
         return None
-    label = "cosine between gradients\n(interquartile mean over seeds)"
-    figure, _ = heat_maps(comparison, maps, range(len(settings)), label, signed=True)
+    figure, _ = heat_maps(comparison, maps, range(len(settings)), "cosine between gradients", signed=True)
     rows = [
         {"group": group.label, "setting": settings[i].name, "other_setting": settings[j].name}
         | estimate_columns([part[i, j] for part in estimate], len(group.runs), "cosine", 6)

@@ -111,8 +111,7 @@ def score_matrices(comparison: Comparison) -> Exhibit:
     """Draw R[i, j] of each group as a heat map."""
     settings, order = comparison.schedule.settings, comparison.order
     maps = [(group, interquartile_estimate(np.stack([r.matrix for r in group.runs]))) for group in comparison.groups]
-    label = f"{score_label(comparison)}\n(interquartile mean over seeds)"
-    figure, panels = heat_maps(comparison, maps, order, label, signed=False)
+    figure, panels = heat_maps(comparison, maps, order, score_label(comparison), signed=False)
     for group, panel in zip(comparison.groups, panels, strict=True):
         if not any(run.schedule.interleave_frames for run in group.runs):
             outline_cells(panel, order)

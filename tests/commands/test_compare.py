@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+from itertools import combinations
 from pathlib import Path
 
 import numpy as np
@@ -169,12 +170,14 @@ def test_a_group_has_its_own_panels_whatever_their_number(groups: int, tmp_path:
     for batch_size in range(1, groups + 1):
         write_run(tmp_path / str(batch_size), [[0.0, 0.0], [1.0, 1.0], [2.0, 2.0]], batch_size=batch_size)
     comparison = compared(tmp_path, by=("batch_size",))
-    figure = compared_curves(comparison).figure
-    assert len(figure.axes) == 2 * groups
-    assert figure.get_figwidth() <= 7.0  # the width of a page
-    figure.draw_without_rendering()
-    key = figure.legends[0].get_window_extent()
-    assert all(not panel.get_tightbbox().overlaps(key) for panel in figure.axes)
+    curves = compared_curves(comparison).figure
+    assert len(curves.axes) == 2 * groups
+    assert curves.get_figwidth() <= 7.0  # the width of a page
+    for figure in (curves, score_matrices(comparison).figure):
+        figure.draw_without_rendering()
+        boxes = [part.get_tightbbox() for part in (*figure.axes, *figure.legends)]
+        assert all(not one.overlaps(other) for one, other in combinations(boxes, 2))
+        assert all(figure.bbox.x0 <= box.x0 and box.y1 <= figure.bbox.y1 for box in boxes)
 
 
 def ceilings_of(figure: Figure) -> list[float]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from continual_ple.games import catcher
 from continual_ple.games.base import Game, GeneratorDraws
 from continual_ple.games.catcher import Catcher
 from continual_ple.games.flappy_bird import FlappyBird
@@ -62,11 +63,14 @@ def test_catchers_is_the_mean_score_of_a_paddle_below_every_pellet(speed: float,
     assert game.score_ceiling(frames) == pytest.approx(np.mean(scores), abs=3 * error)
 
 
-def test_catchers_grows_steadily_beyond_the_frames_that_are_worked_out_one_by_one() -> None:
-    game = Catcher(fall_speed=0.0608)
-    steps = np.diff([game.score_ceiling(frames) for frames in range(4_998, 5_004)])
-    assert steps == pytest.approx(np.full(5, steps[0]), rel=1e-6)
-    assert game.score_ceiling(10**9) == pytest.approx(10**9 * steps[0], rel=1e-4)
+def test_catchers_of_many_frames_is_what_working_out_each_of_them_gives(monkeypatch: pytest.MonkeyPatch) -> None:
+    for speed in Catcher.default_values:
+        game = Catcher(fall_speed=speed)
+        ceiling = game.score_ceiling(8_000)
+        with monkeypatch.context() as patched:
+            patched.setattr(catcher, "EXACT_FRAMES", 8_000)
+            assert ceiling == pytest.approx(game.score_ceiling(8_000), abs=0.1)
+    assert Catcher(fall_speed=0.0608).score_ceiling(10**9) == pytest.approx(10**9 / 36, rel=1e-3)  # 36 frames a pellet
     assert game.score_ceiling(0) == game.score_ceiling(1) == 0.0
 
 
