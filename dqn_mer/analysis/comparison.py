@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-import json
-from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,9 +13,8 @@ import numpy as np
 from continual_ple import GAMES
 from continual_ple.settings import Schedule, Setting
 from dqn_mer.analysis.metrics import FloatArray, IntArray
-from dqn_mer.analysis.runs import Run, config_differences
-
-REPTILE_RATES = ("within_batch_rate", "across_batch_rate")
+from dqn_mer.analysis.remarks import remarks_on, takes_reptile_steps
+from dqn_mer.analysis.runs import Run
 
 
 @dataclass(frozen=True)
@@ -145,11 +143,7 @@ def agent_label(config: Mapping[str, Any]) -> str:
     'dqn-mer (no Reptile)'
     """
     agent = str(config["agent"])
-    return f"{agent} (no Reptile)" if agent == "dqn-mer" and not _takes_reptile_steps(config) else agent
-
-
-def _takes_reptile_steps(config: Mapping[str, Any]) -> bool:
-    return any(config[rate] != 1 for rate in REPTILE_RATES)
+    return f"{agent} (no Reptile)" if agent == "dqn-mer" and not takes_reptile_steps(config) else agent
 
 
 def _comparison(
@@ -169,59 +163,9 @@ def _comparison(
             what = "lengths" if alike else "schedules"
             raise ValueError(f"{game}: {first.path} and {run.path} have different {what}; compare them apart")
         frames = np.intersect1d(frames, run.frames)
-    return Comparison(game, made, baseline, frames, tuple(_remarks(made, by)))
+    return Comparison(game, made, baseline, frames, tuple(remarks_on(made, by)))
 
 
 def _segments(schedule: Schedule) -> Schedule:
     """Return the schedule as if its settings came one after the other: what an interleaved one is compared with."""
     return dataclasses.replace(schedule, interleave_frames=0)
-
-
-def _remarks(groups: Sequence[Group], by: Sequence[str]) -> Iterator[str]:
-    """Yield the reasons why the groups are no fair comparison."""
-    seeds = {group.label: [int(run.config["seed"]) for run in group.runs] for group in groups}
-    for label, numbers in seeds.items():
-        twice = sorted(seed for seed, count in Counter(numbers).items() if count > 1)
-        if twice:
-            yield f"{label} has more than one run of seed {_listed(twice)}; intervals take them as independent."
-        if len(numbers) < 2:
-            yield f"{label} has one run only, so there are no intervals for it."
-        elif len(numbers) == 2:
-            yield f"{label} has two runs only; its intervals are no more than the range of the two."
-    for group in groups:
-        if any(run.schedule.interleave_frames for run in group.runs):
-            yield f"{group.label} trained on all settings in turn all the time: bars, borders and rows are not its own."
-    if len({tuple(numbers) for numbers in seeds.values()}) > 1:
-        listing = "; ".join(f"{label}: {_listed(numbers)}" for label, numbers in seeds.items())
-        yield f"Groups have different seeds ({listing})."
-    yield from _field_remarks(groups, {*by, "seed", "game", *_rates_in_labels(groups, by)})
-
-
-def _rates_in_labels(groups: Sequence[Group], by: Sequence[str]) -> tuple[str, ...]:
-    """Return the Reptile rates if the labels say everything in which they differ: that some runs have no Reptile."""
-    configs = [run.config for group in groups for run in group.runs if run.config["agent"] == "dqn-mer"]
-    rates = {tuple(config[rate] for rate in REPTILE_RATES) for config in configs if _takes_reptile_steps(config)}
-    return REPTILE_RATES if "agent" in by and len(rates) <= 1 else ()
-
-
-def _field_remarks(groups: Sequence[Group], expected: set[str]) -> Iterator[str]:
-    """Yield the fields, and the commits, in which runs differ beyond what makes the groups."""
-    configs_by_label = {group.label: [{**run.config, "commit": run.commit} for run in group.runs] for group in groups}
-    everything = [config for configs in configs_by_label.values() for config in configs]
-    names = {
-        name
-        for configs in configs_by_label.values()
-        for config in configs
-        for other in (everything[0], configs[0])  # of the own agent too, whose options the first may not read
-        for name in config_differences(other, config, expected)
-    }
-    for name in sorted(names):
-        values = {
-            label: list(dict.fromkeys(json.dumps(config.get(name)).strip('"') for config in configs))
-            for label, configs in configs_by_label.items()
-        }
-        yield f"Runs differ in {name}: " + "; ".join(f"{label}: {', '.join(has)}" for label, has in values.items())
-
-
-def _listed(numbers: Iterable[int]) -> str:
-    return ", ".join(str(number) for number in numbers)

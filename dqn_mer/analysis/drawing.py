@@ -1,33 +1,51 @@
-"""Drawing of a comparison's figures: panels, styles, bands, heat maps, legends, and rows of numbers."""
+"""Drawing of a comparison's figures: panels, styles, curves, keys, and rows of numbers.
+
+Figures are drawn at the size at which a page prints them: `PAGE` inches wide, or half of it.
+"""
 
 from __future__ import annotations
 
 import math
+import textwrap
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeAlias
 
-import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.patches import Patch
+from matplotlib.ticker import MaxNLocator
 
-from continual_ple.settings import Setting
 from dqn_mer.analysis.comparison import Comparison, Group
-from dqn_mer.analysis.metrics import FloatArray, IntArray
+from dqn_mer.analysis.labels import group_label
+from dqn_mer.analysis.metrics import FloatArray
 from dqn_mer.analysis.statistics import Estimate
 from dqn_mer.storage.escapes import figure_text
 
-# Okabe and Ito's palette, in an order that alternates dark and light, so that it also works in grey.
-COLOURS = ("#0072B2", "#E69F00", "#000000", "#CC79A7", "#009E73", "#56B4E9", "#D55E00")
+# Okabe and Ito's palette; black is last, since references are dark grey. In grey, dashes and markers tell groups apart.
+COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#D55E00", "#56B4E9", "#000000")
 DASHES: tuple[Any, ...] = ("-", (0, (5, 1.5)), (0, (1, 1)), (0, (6, 1.5, 1, 1.5)), (0, (3, 1, 1, 1, 1, 1)))
-TRAINED_COLOUR = "#E69F00"
 MARKERS = "osD^vPX*"
-MARKERS_PER_CURVE = 8
-MOST_NUMBERED_CELLS = 150
 COLUMNS = 3
-LETTERS_PER_INCH = 10  # of a legend, with what is between its columns
+PAGE = 7.0  # inches, the width of two columns of text
+NARROWEST_PANEL = 1.05  # inches
+TEXT, SMALL = 8, 7  # points
+LETTERS_PER_INCH = 19  # of small text
 LARGEST_INCHES = 80.0  # of a side: what Pillow takes without a warning; 1,000 segments would have 420
+
+KEY = "0.25"  # colour of the key's lines
+MEAN: dict[str, Any] = {"linewidth": 1.5, "zorder": 3}
+SEED: dict[str, Any] = {"linewidth": 0.5, "alpha": 0.6}
+BAND: dict[str, Any] = {"linewidth": 0, "alpha": 0.22}
+REFERENCE: dict[str, Any] = {"color": "0.25", "linewidth": 0.8, "linestyle": (0, (2, 1)), "zorder": 2.5}
+BORDER: dict[str, Any] = {"color": "0.45", "linestyle": "--", "linewidth": 0.6, "zorder": 1}
+TRAINED: dict[str, Any] = {"color": "0.35", "linewidth": 0}
+TRAINED_FROM = 0.94  # of a panel's height: a bar along its top, where it tints no band
+CEILING: dict[str, Any] = {"color": "black", "linestyle": ":", "linewidth": 1.0, "zorder": 1.5}
+
+Grid: TypeAlias = list[list[Axes]]
 
 
 @dataclass(frozen=True)
@@ -54,8 +72,8 @@ def style(group: Group) -> dict[str, Any]:
         "color": COLOURS[place % len(COLOURS)],
         "linestyle": DASHES[place % len(DASHES)],
         "marker": MARKERS[place % len(MARKERS)],
-        "markersize": 4,
-        "linewidth": 1.6,
+        "markersize": 3.5,
+        "linewidth": 1.2,
     }
 
 
@@ -63,103 +81,119 @@ def panel_grid(count: int, width: float, height: float) -> tuple[Figure, list[Ax
     """Return a figure with `count` panels, at most three a row, each of this size in inches unless all is too large."""
     columns = min(count, COLUMNS)
     lines = math.ceil(count / columns)
-    size = (min(width * columns + 0.6, LARGEST_INCHES), min(height * lines + 0.8, LARGEST_INCHES))
-    figure = Figure(figsize=size, layout="constrained")
-    FigureCanvasAgg(figure)
+    figure = _figure(width * columns, height * lines + 0.8)
     panels = list(figure.subplots(lines, columns, squeeze=False).flat)
     for panel in panels[count:]:
         panel.set_visible(False)
     return figure, panels[:count]
 
 
-def heat_maps(
-    comparison: Comparison, maps: Sequence[tuple[Group, Estimate]], rows: Sequence[int], label: str, square: bool
-) -> Figure:
-    """Draw a heat map for each group, all in the same colours.
-
-    Args:
-        comparison: Comparison whose settings are the columns.
-        maps: Groups with the values of their cells, each of shape (rows, settings); a cell that is NaN stays empty.
-        rows: Index of each row's setting.
-        label: Meaning of the colours.
-        square: Whether the cells are square, rather than flat and filling their panel.
-    """
-    ticks = [short_name(comparison, setting) for setting in comparison.schedule.settings]
-    figure, panels = panel_grid(len(maps), 0.62 * len(ticks) + 1.3, (0.5 if square else 0.42) * len(rows) + 1.2)
-    lowest, highest = (float(pick([pick(estimate.value) for _, estimate in maps])) for pick in (np.nanmin, np.nanmax))
-    for (group, estimate), panel in zip(maps, panels, strict=True):
-        colours: dict[str, Any] = {"cmap": "viridis", "vmin": lowest, "vmax": max(highest, lowest + 1e-9)}
-        image = panel.imshow(estimate.value, aspect="equal" if square else "auto", **colours)
-        number_cells(panel, estimate.value, lowest, highest)
-        panel.set_xticks(range(len(ticks)), ticks, fontsize=8)
-        panel.set_yticks(range(len(rows)), [ticks[setting] for setting in rows], fontsize=8)
-        panel.set_title(figure_text(group.label), fontsize=10, loc="left")
-    figure.colorbar(image, ax=panels, label=label, shrink=0.9)
+def _figure(width: float, height: float) -> Figure:
+    figure = Figure(figsize=(min(width, LARGEST_INCHES), min(height, LARGEST_INCHES)), layout="constrained")
+    FigureCanvasAgg(figure)
     return figure
 
 
-def number_cells(panel: Axes, values: FloatArray, lowest: float, highest: float) -> None:
-    """Write each number into its cell of a viridis heat map from `lowest` to `highest`, unless they are too many.
+def group_panels(groups: Sequence[Group], rows: Sequence[Sequence[str]], x_label: str) -> tuple[Figure, Grid]:
+    """Return a figure with a column of panels for each group, and its panels by row and by group.
 
-    A cell that is NaN stays empty.
+    The panels of a row share their scale. Those of one group alone stand side by side under its name.
+
+    Args:
+        groups: Groups, at least one.
+        rows: Name of each row, in one or two lines.
+        x_label: Label of the horizontal axes.
     """
-    if values.size > MOST_NUMBERED_CELLS:
-        return
-    for (i, j), value in np.ndenumerate(values):
-        light = value > (lowest + highest) / 2
-        text = "" if math.isnan(value) else f"{value:.3g}"
-        panel.text(j, i, text, ha="center", va="center", fontsize=8, color="black" if light else "white")
+    if len(groups) == 1:
+        figure, panels = panel_grid(len(rows), width=PAGE / COLUMNS, height=1.45)
+        figure.suptitle(group_label(groups[0]), fontsize=TEXT)
+        for panel, name in zip(panels, rows, strict=True):
+            panel.set_title(" ".join(name), fontsize=TEXT, loc="left")
+        grid = [[panel] for panel in panels]
+        lowest = panels[-COLUMNS:]  # no panel is below them
+    else:
+        width = max(PAGE, NARROWEST_PANEL * len(groups) + 0.6)
+        figure = _figure(width, 0.88 * len(rows) + 1.1)
+        grid = figure.subplots(len(rows), len(groups), squeeze=False, sharex=True, sharey="row").tolist()
+        for group, panel in zip(groups, grid[0], strict=True):
+            panel.set_title(group_title(group, (width - 0.7) / len(groups) - 0.1), fontsize=TEXT, loc="left")
+        for panels, name in zip(grid, rows, strict=True):
+            panels[0].set_ylabel("\n".join(name), fontsize=SMALL)
+        lowest = grid[-1]
+    for panel in lowest:
+        panel.set_xlabel(x_label if len(groups) <= COLUMNS else x_label.replace(" (", "\n("), fontsize=SMALL)
+    for panel in (panel for panels in grid for panel in panels):
+        panel.spines[["top", "right"]].set_visible(False)
+        panel.tick_params(labelsize=SMALL, width=0.6, length=2.5)
+        panel.xaxis.set_major_locator(MaxNLocator(6 if len(groups) <= COLUMNS else 3))
+    return figure, grid
 
 
-def draw_band(panel: Axes, group: Group, times: FloatArray, estimate: Estimate) -> None:
-    """Draw a curve with its band, whose edges keep it apart from others in grey."""
-    look = style(group)
-    every = max(1, round(len(times) / MARKERS_PER_CURVE))
-    shift = group.style * every // 3 % every  # so that markers of two curves do not hide each other
-    panel.plot(times, estimate.value, label=legend_label(group), markevery=(shift, every), **look)
-    panel.fill_between(times, estimate.low, estimate.high, color=look["color"], alpha=0.18, linewidth=0)
-    for edge in (estimate.low, estimate.high):
-        panel.plot(times, edge, color=look["color"], linestyle=look["linestyle"], linewidth=0.5)
-    panel.spines[["top", "right"]].set_visible(False)
+def group_title(group: Group, width: float) -> str:
+    """Return a group's name in lines that fit above a panel of this width in inches."""
+    return textwrap.fill(group_label(group), int(width * LETTERS_PER_INCH * SMALL / TEXT))
 
 
-def mark_segments(
-    panel: Axes, end: float, setting: int, order: Sequence[int] | IntArray, length: int, **look: Any
-) -> None:
-    """Draw the borders of the segments, `length` frames each, up to frame `end`; shade those that train on `setting`.
+def draw_curves(panel: Axes, group: Group, times: FloatArray, curves: FloatArray, estimate: Estimate) -> None:
+    """Draw a group's interquartile mean with its band over a thin line for each run, ``curves`` (runs, times)."""
+    colour = style(group)["color"]
+    if len(curves) > 1:
+        panel.plot(times, curves.T, color=colour, **SEED)
+        panel.fill_between(times, estimate.low, estimate.high, color=colour, **BAND)
+    panel.plot(times, estimate.value, color=colour, label=group_label(group), **MEAN)
 
-    `look` changes the shade: Matplotlib's arguments of a span.
-    """
-    shade = {"color": TRAINED_COLOUR, "alpha": 0.28, "lw": 0, "zorder": 0, **look}
+
+def draw_reference(panel: Axes, times: FloatArray, values: FloatArray) -> None:
+    """Draw the baseline's interquartile mean into the panel of another group."""
+    panel.plot(times, values, **REFERENCE)
+
+
+def curve_key(comparison: Comparison, groups: Sequence[Group]) -> dict[str, Any]:
+    """Return the entries of a key for the curves of these groups: what each looks like, by what it says."""
+    mean = Line2D([], [], color=KEY, **MEAN)
+    if max(len(group.runs) for group in groups) == 1:
+        entries: dict[str, Any] = {"one seed": mean}
+    else:
+        entries = {
+            "interquartile mean over seeds, 95% bootstrap interval": (Patch(color=KEY, **BAND), mean),
+            "one seed": Line2D([], [], color=KEY, **SEED),
+        }
+    if len(groups) > 1 and comparison.baseline in {group.label for group in groups}:
+        entries[f"{comparison.baseline}, for comparison"] = Line2D([], [], **REFERENCE)
+    if len(comparison.order) > 1:
+        entries["the setting changes"] = Line2D([], [], **BORDER)
+    return entries
+
+
+def add_key(figure: Figure, entries: Mapping[str, Any], above: bool = False) -> None:
+    """Put a key below the panels of a figure, or above them: what each entry looks like, by what it says."""
+    fit = max(1, int(figure.get_figwidth() * LETTERS_PER_INCH / (max(map(len, entries)) + 7)))
+    lines = math.ceil(len(entries) / fit)
+    figure.legend(
+        list(entries.values()),
+        [figure_text(text) for text in entries],
+        loc="outside upper center" if above else "outside lower center",
+        ncols=math.ceil(len(entries) / lines),  # lines as even as can be
+        fontsize=SMALL,
+        frameon=False,
+        handlelength=2.4,
+        columnspacing=1.2,
+    )
+
+
+def mark_segments(panel: Axes, comparison: Comparison, setting: int) -> None:
+    """Draw the borders of the segments; shade those that train on ``setting``, an index, or none."""
+    end, length, order = float(comparison.frames[-1]), comparison.schedule.frames_per_setting, comparison.order
+    panel.set_xlim(0, end / 1000)
     for segment, trained in enumerate(order):
         start = segment * length
         if start >= end:
             break
         if segment:
-            panel.axvline(start / 1000, color="0.45", ls="--", lw=0.8, zorder=1)
+            panel.axvline(start / 1000, **BORDER)
         if trained == setting:
             stop = end if segment == len(order) - 1 else min(start + length, end)
-            panel.axvspan(start / 1000, stop / 1000, **shade)
-
-
-def legend_label(group: Group) -> str:
-    """Return the text of a group in a legend."""
-    return figure_text(f"{group.label} (n={len(group.runs)})")
-
-
-def legend(figure: Figure, panel: Axes) -> None:
-    """Put the legend of a panel above the figure."""
-    handles, labels = panel.get_legend_handles_labels()
-    fit = int(figure.get_figwidth() * LETTERS_PER_INCH / max(map(len, labels), default=1))
-    look: dict[str, Any] = {"fontsize": 9, "frameon": False, "handlelength": 3.5}
-    figure.legend(handles, labels, loc="outside upper center", ncols=min(4, max(1, fit)), **look)
-
-
-def short_name(comparison: Comparison, setting: Setting) -> str:
-    """Return a short name, in few letters, that distinguishes a setting from the others in a figure."""
-    if set(setting.parameters) == {comparison.parameter}:
-        return f"{setting.parameters[comparison.parameter]:g}"
-    return figure_text(setting.name)
+            panel.axvspan(start / 1000, stop / 1000, ymin=TRAINED_FROM, **TRAINED)
 
 
 def estimate_columns(estimate: Iterable[Any], runs: int, of: str = "score", digits: int = 4) -> dict[str, Any]:

@@ -6,12 +6,13 @@ import io
 from pathlib import Path
 
 from dqn_mer.analysis.comparison import Comparison, Group, agent_label
+from dqn_mer.analysis.drawing import TEXT
 from dqn_mer.analysis.runs import Run
 from dqn_mer.analysis.score_figures import compared_curves
 from dqn_mer.storage.escapes import figure_text
 from dqn_mer.storage.files import replace_file
 
-DPI = 130
+DPI = 200
 
 
 def save_learning_curves(run: Run) -> Path:
@@ -19,15 +20,9 @@ def save_learning_curves(run: Run) -> Path:
     config = run.config
     label = agent_label(config)
     figure = compared_curves(Comparison(config["game"], (Group(label, (run,), 0),), label, run.frames, ())).figure
-    for legend in list(figure.legends):  # of one curve the title says all
-        legend.remove()
     game = config["game"].replace("_", " ").title()
     title = f"{game}: {label}, {config['observation']} observations, seed {config['seed']}"
-    figure.suptitle(figure_text(title), fontsize=12)
-    notes = (
-        "bar along the top: the agent trains on this setting; dashed: the setting changes; each panel has its own scale"
-    )
-    figure.supxlabel(f"training frames (thousands)\n{notes}", fontsize=9)
+    figure.suptitle(figure_text(title), fontsize=TEXT)
     picture = io.BytesIO()
     figure.savefig(picture, format="png", dpi=DPI)
     path = run.path / "learning_curves.png"

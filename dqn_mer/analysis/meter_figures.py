@@ -11,19 +11,24 @@ import numpy as np
 
 from dqn_mer.analysis.comparison import Comparison, Group
 from dqn_mer.analysis.drawing import (
+    SMALL,
+    TEXT,
     Exhibit,
+    add_key,
+    curve_key,
     curve_rows,
-    draw_band,
+    draw_curves,
+    draw_reference,
     estimate_columns,
-    heat_maps,
-    legend,
+    group_panels,
     mark_segments,
-    panel_grid,
 )
+from dqn_mer.analysis.heat_maps import heat_maps
+from dqn_mer.analysis.labels import parameter_label
 from dqn_mer.analysis.metrics import FloatArray, IntArray
 from dqn_mer.analysis.scores import LARGEST_SCORE
 from dqn_mer.analysis.statistics import interquartile_estimate
-from dqn_mer.storage.escapes import csv_cell, figure_text, markdown_text, shown
+from dqn_mer.storage.escapes import csv_cell, markdown_text, shown
 from dqn_mer.storage.files import DamagedError
 from dqn_mer.storage.run_reader import RunReader
 
@@ -103,28 +108,36 @@ def interference_curves(comparison: Comparison) -> Exhibit | None:
     measurements = measured(comparison)
     if not measurements:
         return None
+    groups = [group for group, _, _ in measurements]
     own = np.eye(len(comparison.schedule.settings), dtype=bool)
-    figure, panels = panel_grid(2, width=5.2, height=2.6)
+    kinds = {"of one setting": own, "of two settings": ~own}
+    names = [("two examples", pairs) for pairs in kinds]
+    figure, grid = group_panels(groups, names, "training frames (thousands)")
     rows: list[dict[str, Any]] = []
-    for panel, pairs, cells in zip(panels, ("of one setting", "of two settings"), (own, ~own), strict=True):
-        for group, frames, cosines in measurements:
+    for panels, (pairs, cells) in zip(grid, kinds.items(), strict=True):
+        baseline = None
+        for panel, (group, frames, cosines) in zip(panels, measurements, strict=True):
+            mark_segments(panel, comparison, NO_SETTING)
+            panel.axhline(0, color="black", linewidth=0.6)
             curves = _mean(cosines[..., cells])
-            measured_frames = ~np.isnan(curves).any(axis=0)
-            if measured_frames.any():
-                estimate = interquartile_estimate(curves[:, measured_frames])
-                draw_band(panel, group, frames[measured_frames] / 1000, estimate)
-                rows += curve_rows(group, {"pairs": pairs}, frames[measured_frames], estimate, "cosine", digits=6)
-        end, length = float(comparison.frames[-1]), comparison.schedule.frames_per_setting
-        mark_segments(panel, end, NO_SETTING, comparison.order, length)
-        panel.axhline(0, color="0.3", linewidth=0.8)
-        panel.set_xlim(0, end / 1000)
-        panel.set_title(f"two examples {pairs}", fontsize=10, loc="left")
-    legend(figure, panels[0])
-    figure.supxlabel("training frames (thousands)", fontsize=10)
-    figure.supylabel("cosine between gradients", fontsize=10)
+            known = ~np.isnan(curves).any(axis=0)
+            if not known.any():
+                continue
+            estimate, times = interquartile_estimate(curves[:, known]), frames[known] / 1000
+            draw_curves(panel, group, times, curves[:, known], estimate)
+            rows += curve_rows(group, {"pairs": pairs}, frames[known], estimate, "cosine", digits=6)
+            if group.label == comparison.baseline:
+                baseline = times, estimate.value
+            elif baseline is not None:
+                draw_reference(panel, *baseline)
+    for panels in grid[1:]:
+        panels[0].sharey(grid[0][0])
+    add_key(figure, curve_key(comparison, groups))
+    figure.supylabel("cosine between gradients", fontsize=TEXT)
     caption = (
         "Mean cosine between the loss gradients of two examples in memory: interquartile mean over seeds, with its 95% "
-        "bootstrap band. Above 0 learning one helps the other, below 0 it harms it. Dashed: the setting changes."
+        "bootstrap band and a thin line for each seed. Above 0 learning one helps the other, below 0 it harms it. "
+        "Dashed: the setting changes."
     ) + _left_out(comparison, [group for group, _, _ in measurements])
     return Exhibit("Transfer and interference over training", caption, figure, rows)
 
@@ -140,16 +153,16 @@ def interference_matrices(comparison: Comparison) -> Exhibit | None:
     ]
     if not maps:
         return None
-    figure = heat_maps(comparison, maps, range(len(settings)), "cosine between gradients", square=True)
+    figure, _ = heat_maps(comparison, maps, range(len(settings)), "cosine between gradients", signed=True)
     rows = [
         {"group": group.label, "setting": settings[i].name, "other_setting": settings[j].name}
         | estimate_columns([part[i, j] for part in estimate], len(group.runs), "cosine", 6)
         for group, estimate in maps
         for i, j in zip(*np.triu_indices(len(settings)), strict=True)
     ]
-    parameter = figure_text(comparison.parameter.replace("_", " "))
-    figure.supxlabel(f"{parameter} of one example", fontsize=10)
-    figure.supylabel(f"{parameter} of the other", fontsize=10)
+    parameter = parameter_label(comparison)
+    figure.supxlabel(f"{parameter} of one example", fontsize=SMALL)
+    figure.supylabel(f"{parameter}\nof the other", fontsize=SMALL)
     caption = (
         "Mean cosine between the loss gradients of two examples in memory, by the settings that they come from, over "
         f"the last {length:,} frames: interquartile mean over seeds. Above 0 they transfer, below 0 they interfere. A "

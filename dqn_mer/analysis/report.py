@@ -13,8 +13,7 @@ import matplotlib
 import numpy as np
 from matplotlib.figure import Figure
 from PIL import Image
-from rich import box
-from rich.table import Table
+from rich.console import Group as RichGroup
 
 from dqn_mer.analysis.comparison import Comparison, Group
 from dqn_mer.analysis.drawing import Exhibit
@@ -22,6 +21,7 @@ from dqn_mer.analysis.meter_figures import interference_curves, interference_mat
 from dqn_mer.analysis.metric_table import METRICS, Metric
 from dqn_mer.analysis.score_figures import compared_curves, score_by_difficulty, score_matrices
 from dqn_mer.analysis.statistics import Estimate, interquartile_estimate, probability_of_improvement
+from dqn_mer.analysis.terminal_tables import narrow_tables
 from dqn_mer.storage.escapes import cell, csv_text, markdown_text
 
 EXHIBITS: dict[str, Callable[[Comparison], Exhibit | None]] = {
@@ -34,8 +34,8 @@ EXHIBITS: dict[str, Callable[[Comparison], Exhibit | None]] = {
 """Figures that `compare` draws of every comparison, in this order, by the name of their files."""
 ALWAYS = {"report.md", "metrics.csv", "runs.csv"}
 """Files that the report of every comparison has."""
-DPI = 110
-PNG_COLOURS = 128  # a third of the bytes, and no difference to be seen
+DPI = 200
+PNG_COLOURS = 256  # a third of the bytes
 
 
 def report_file_names() -> set[str]:
@@ -80,15 +80,19 @@ def report_files(comparison: Comparison) -> dict[str, bytes]:
     return files
 
 
-def comparison_table(comparison: Comparison) -> Table:
-    """Return the metrics of every group for the terminal."""
-    table = Table(title=cell(f"{comparison.game}: interquartile mean over seeds [95% interval]"), box=box.SIMPLE_HEAD)
-    headings, *lines = zip(*_metric_table(comparison), *_improvement_table(comparison)[1:], strict=True)
-    for heading in headings:  # groups as columns, metrics as rows: narrower than the page's
-        table.add_column(cell(heading), overflow="fold", justify="left" if heading == "group" else "right")
-    for line in lines:
-        table.add_row(*map(cell, line))
-    return table
+def comparison_table(comparison: Comparison) -> RichGroup:
+    """Return the metrics of every group, and how probably it is better than the baseline, for the terminal."""
+    title = f"{comparison.game}: interquartile mean over seeds [95% interval]"
+    tables = [_terminal_table(title, _metric_table(comparison))]
+    if improvements(comparison):
+        title = f"Probability that a run is better than one of {comparison.baseline} [95% interval]"
+        tables.append(_terminal_table(title, _improvement_table(comparison)))
+    return RichGroup(*tables)
+
+
+def _terminal_table(title: str, rows: Sequence[Sequence[str]]) -> RichGroup:
+    """Return a table with the groups as columns and the metrics as rows, which is narrower than the page's."""
+    return narrow_tables(cell(title), [[cell(text) for text in line] for line in zip(*rows, strict=True)])
 
 
 def _defined(comparison: Comparison) -> list[Metric]:
@@ -147,10 +151,10 @@ def _metric_table(comparison: Comparison) -> list[list[str]]:
 def _improvement_table(comparison: Comparison) -> list[list[str]]:
     """Return the heading, and a row for each group but the baseline."""
     rows = [
-        [f"P({label} > {comparison.baseline})", "", *(shown(estimate, 2) for estimate in estimates.values())]
+        [label, *(shown(estimate, 2) for estimate in estimates.values())]
         for label, estimates in improvements(comparison).items()
     ]
-    return [["group", "", *(metric.heading for metric in _defined(comparison))], *rows]
+    return [["group", *(metric.heading for metric in _defined(comparison))], *rows]
 
 
 def _metric_rows(comparison: Comparison) -> list[dict[str, Any]]:

@@ -11,84 +11,110 @@ from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.lines import Line2D
+from matplotlib.patches import Patch
+from numpy.typing import NDArray
 
-from continual_ple.settings import Setting
-from dqn_mer.analysis.comparison import Comparison
+from dqn_mer.analysis.comparison import Comparison, Group
 from dqn_mer.analysis.drawing import (
+    CEILING,
+    COLUMNS,
+    KEY,
+    PAGE,
+    SEED,
+    SMALL,
+    TEXT,
+    TRAINED,
     Exhibit,
+    add_key,
+    curve_key,
     curve_rows,
-    draw_band,
+    draw_curves,
+    draw_reference,
     estimate_columns,
-    heat_maps,
-    legend,
-    legend_label,
+    group_panels,
     mark_segments,
     panel_grid,
     style,
 )
+from dqn_mer.analysis.heat_maps import heat_maps, outline_cells
+from dqn_mer.analysis.labels import (
+    ceiling_label,
+    ceilings,
+    group_label,
+    parameter_label,
+    score_label,
+    setting_lines,
+)
+from dqn_mer.analysis.metrics import FloatArray
 from dqn_mer.analysis.statistics import Estimate, interquartile_estimate
 from dqn_mer.storage.escapes import figure_text
 
-TRAINED_BAR: dict[str, Any] = {"color": "0.35", "alpha": 1.0, "ymin": 0.965}  # above the bands, which it would tint
-SHIFT = 0.008
+SHARE_OF_GAP = 0.6  # of that between two settings, which the intervals of all groups take
+CEILING_MEANING = "Dotted: the highest mean score that any play can reach within the frame limit of an evaluation"
+MIN_CEILING_SHARE = 0.5  # of the ceiling that scores reach where it is drawn; elsewhere they would be a line at 0
 MIN_PANEL_SHARE = 0.25  # a panel's axis reaches at least this share of the best score, so that noise looks small
-
-
-def setting_title(setting: Setting) -> str:
-    """Return a setting's name as a heading.
-
-    >>> setting_title(Setting("0-pipe_gap=100", {"pipe_gap": 100}))
-    'pipe gap 100'
-    """
-    if len(setting.parameters) > 1:
-        return setting.name
-    ((name, value),) = setting.parameters.items()
-    return f"{name.replace('_', ' ')} {value:g}"
 
 
 def compared_curves(comparison: Comparison) -> Exhibit:
     """Draw the paper's Figure 3: evaluation score on each setting over training."""
-    settings = comparison.schedule.settings
-    times = comparison.frames / 1000
-    figure, panels = panel_grid(len(settings), width=3.7, height=2.5)
+    settings, groups, times = comparison.schedule.settings, comparison.groups, comparison.frames / 1000
+    names = [setting_lines(comparison, setting) for setting in settings]
+    figure, grid = group_panels(groups, names, "training frames (thousands)")
+    estimates = [interquartile_estimate(comparison.curves(group)) for group in groups]
     rows: list[dict[str, Any]] = []
-    for group in comparison.groups:
-        estimate = interquartile_estimate(comparison.curves(group))
-        for index, (setting, panel) in enumerate(zip(settings, panels, strict=True)):
-            here = Estimate(*(part[:, index] for part in estimate))
-            draw_band(panel, group, times, here)
+    for column, (group, estimate) in enumerate(zip(groups, estimates, strict=True)):
+        curves = comparison.curves(group)
+        for index, setting in enumerate(settings):
+            here, panel = Estimate(*(part[:, index] for part in estimate)), grid[index][column]
+            mark_segments(panel, comparison, index)
+            draw_curves(panel, group, times, curves[..., index], here)
+            if groups[0].label == comparison.baseline != group.label:
+                draw_reference(panel, times, estimates[0].value[:, index])
             rows += curve_rows(group, {"setting": setting.name}, comparison.frames, here)
-    for index, (setting, panel) in enumerate(zip(settings, panels, strict=True)):
-        length = comparison.schedule.frames_per_setting
-        mark_segments(panel, float(comparison.frames[-1]), index, comparison.order, length, **TRAINED_BAR)
-        panel.set_title(figure_text(setting_title(setting)), fontsize=10, loc="left")
-        panel.set_xlim(0, times[-1])
-    _fit_scores(panels)
-    legend(figure, panels[0])
-    figure.supxlabel("training frames (thousands)", fontsize=10)
-    figure.supylabel("evaluation score (points an episode)", fontsize=10)
+    has_ceiling = _fit_scores(grid, ceilings(comparison, settings))
+    key = curve_key(comparison, groups) | {"trained on this setting": Patch(**TRAINED)}
+    if has_ceiling:
+        key[ceiling_label(comparison)] = Line2D([], [], **CEILING)
+    add_key(figure, key)
+    figure.supylabel(score_label(comparison), fontsize=TEXT)
     caption = (
-        "Evaluation score on each setting over training: interquartile mean over seeds, with its 95% bootstrap band. "
-        "Dashed: the setting changes. Bar along the top: the agent trains on this setting. "
-        "Each panel has its own scale."
+        "Evaluation score on each setting (rows) over training: interquartile mean over seeds, with its 95% bootstrap "
+        "band and a thin line for each seed. Dashed: the setting changes. Bar along the top: the agent trains on this "
+        "setting. Each setting has its own scale."
     )
+    if has_ceiling:
+        caption += f" {CEILING_MEANING}, on settings where the scores come near it."
     return Exhibit("Score on every setting over training", caption, figure, rows)
 
 
-def _fit_scores(panels: Sequence[Axes]) -> None:
-    """Let each panel's axis reach from 0, or the worst score below it, to a little above the best."""
-    limits = [panel.get_ylim() for panel in panels]
-    best = max(high for _, high in limits)
-    for panel, (low, high) in zip(panels, limits, strict=True):
+def _fit_scores(grid: Sequence[Sequence[Axes]], limits: Sequence[float | None]) -> bool:
+    """Let the axes of a row reach from 0, or the worst score, to a little above the best, or the ceiling if it is near.
+
+    Returns:
+        Whether a ceiling is drawn.
+    """
+    ranges = [panels[0].get_ylim() for panels in grid]
+    best = max(high for _, high in ranges)
+    drawn = False
+    for panels, (low, high), limit in zip(grid, ranges, limits, strict=True):
         top = max(high, MIN_PANEL_SHARE * best)
-        panel.set_ylim(min(0.0, low + 0.04 * (high - low)), top + 0.06 * (top - low))
+        if limit is not None and high >= MIN_CEILING_SHARE * limit:
+            drawn, top = True, max(high, limit)
+            for panel in panels:
+                panel.axhline(limit, **CEILING)
+        panels[0].set_ylim(min(0.0, low + 0.04 * (high - low)), top + 0.09 * (top - low))
+    return drawn
 
 
 def score_matrices(comparison: Comparison) -> Exhibit:
     """Draw R[i, j] of each group as a heat map."""
     settings, order = comparison.schedule.settings, comparison.order
     maps = [(group, interquartile_estimate(np.stack([r.matrix for r in group.runs]))) for group in comparison.groups]
-    figure = heat_maps(comparison, maps, order, "score", square=False)
+    figure, panels = heat_maps(comparison, maps, order, score_label(comparison), signed=False)
+    for group, panel in zip(comparison.groups, panels, strict=True):
+        if not any(run.schedule.interleave_frames for run in group.runs):
+            outline_cells(panel, order)
     rows = [
         {"group": group.label, "segment": i, "trained_on": settings[trained].name, "setting": settings[j].name}
         | estimate_columns([part[i, j] for part in estimate], len(group.runs))
@@ -96,12 +122,13 @@ def score_matrices(comparison: Comparison) -> Exhibit:
         for i, trained in enumerate(order)
         for j in range(len(settings))
     ]
-    parameter = figure_text(comparison.parameter.replace("_", " "))
-    figure.supxlabel(f"evaluated on {parameter}", fontsize=10)
-    figure.supylabel(f"after training on {parameter}", fontsize=10)
+    parameter = parameter_label(comparison)
+    figure.supxlabel(f"evaluated on {parameter}; outlined: just trained on", fontsize=SMALL)
+    figure.supylabel(f"after training on\n{parameter}", fontsize=SMALL)
     caption = (
         "R[i, j]: score on setting j (columns) after training on setting i (rows, in the order of training), "
-        "interquartile mean over seeds. Above the diagonal: settings not met yet; below: settings to be remembered."
+        "interquartile mean over seeds. Outlined: the setting just trained on. Above the diagonal: settings not met "
+        "yet; below: settings to be remembered."
     )
     return Exhibit("Score on every setting after training on each", caption, figure, rows)
 
@@ -109,40 +136,82 @@ def score_matrices(comparison: Comparison) -> Exhibit:
 def score_by_difficulty(comparison: Comparison) -> Exhibit:
     """Draw the score after training against difficulty, on settings never trained on as well."""
     values = {setting.name: setting.parameters[comparison.parameter] for setting in comparison.every_setting}
-    trained = comparison.trained
+    trained, groups = comparison.trained, comparison.groups
     numeric = len(set(values.values())) == len(values)  # else settings differ in more than the one parameter
     names = sorted(values, key=values.__getitem__) if numeric else list(values)
-    figure, (panel,) = panel_grid(1, width=5.4, height=3.2)
-    rows = []
-    for group in comparison.groups:
-        scores = comparison.last_scores(group)
-        estimates = {name: interquartile_estimate(scores[name]) for name in scores}
-        shown = [name for name in names if name in estimates]
-        x = np.array([values[name] if numeric else names.index(name) for name in shown], dtype=np.float64)
-        x += group.style * SHIFT * np.ptp(x)  # so that intervals do not hide each other
-        middle, low, high = (np.array(part) for part in zip(*(estimates[name] for name in shown), strict=True))
-        look = style(group)
-        panel.plot(x, middle, label=legend_label(group), **look, markevery=[n in trained for n in shown])
-        panel.vlines(x, low, high, color=look["color"], linewidth=1)
-        new = np.array([name not in trained for name in shown])
-        panel.plot(x[new], middle[new], **{**look, "linestyle": "", "markerfacecolor": "white"})
-        rows += [
-            {"group": group.label, "setting": name, comparison.parameter: values[name]}
-            | {"trained_on": "yes" if name in trained else "no", **estimate_columns(estimates[name], len(scores[name]))}
-            for name in shown
-        ]
-    ticks = [values[name] for name in names] if numeric else range(len(names))
-    panel.set_xticks(ticks, [f"{values[name]:g}" if numeric else figure_text(name) for name in names], fontsize=9)
-    first, last = (values[comparison.schedule.settings[comparison.order[place]].name] for place in (0, -1))
+    at = {name: float(values[name]) if numeric else float(place) for place, name in enumerate(names)}
+    figure, (panel,) = panel_grid(1, width=PAGE / 2 if len(groups) <= COLUMNS else PAGE, height=2.2)
+    first, last = (at[comparison.schedule.settings[comparison.order[place]].name] for place in (0, -1))
     if numeric and last < first:
         panel.invert_xaxis()
-    panel.set_ylim(bottom=min(0.0, panel.get_ylim()[0]))
-    panel.set_xlabel(figure_text(comparison.parameter.replace("_", " ")))
-    panel.set_ylabel("score after training")
-    panel.spines[["top", "right"]].set_visible(False)
-    legend(figure, panel)
+    gap = min(np.diff(sorted(at.values())), default=1.0) * SHARE_OF_GAP * (-1 if panel.xaxis_inverted() else 1)
+    rows = []
+    for place, group in enumerate(groups):
+        scores = comparison.last_scores(group)
+        estimates = {name: interquartile_estimate(scores[name]) for name in names if name in scores}
+        x = np.array([at[name] for name in estimates]) + gap * ((place + 0.5) / len(groups) - 0.5)
+        met = np.array([name in trained for name in estimates])
+        _draw_difficulty(panel, group, x, [scores[name] for name in estimates], list(estimates.values()), met)
+        rows += [
+            {"group": group.label, "setting": name, comparison.parameter: values[name]}
+            | {"trained_on": "yes" if name in trained else "no", **estimate_columns(estimate, len(scores[name]))}
+            for name, estimate in estimates.items()
+        ]
+    key = _difficulty_key(comparison)
+    for setting, limit in zip(comparison.every_setting, ceilings(comparison, comparison.every_setting), strict=True):
+        if limit is not None:
+            panel.hlines(limit, at[setting.name] - gap * 0.6, at[setting.name] + gap * 0.6, **CEILING)
+            key[ceiling_label(comparison)] = Line2D([], [], **CEILING)
+    panel.set_xticks([at[name] for name in names], [f"{at[n]:g}" if numeric else figure_text(n) for n in names])
+    _label_difficulty(panel, comparison)
+    add_key(figure, {group_label(group): Line2D([], [], **style(group)) for group in groups}, above=True)
+    if key:
+        add_key(figure, key)
     caption = (
         "Score at the end of training by difficulty, interquartile mean over seeds with its 95% bootstrap interval. "
-        "Filled: settings that were trained on; hollow: never met in training."
+        "Filled: settings that were trained on; hollow: never met in training. Dashes: the seeds."
     )
+    if ceiling_label(comparison) in key:
+        caption += f" {CEILING_MEANING}."
     return Exhibit("Score by difficulty", caption, figure, rows)
+
+
+def _label_difficulty(panel: Axes, comparison: Comparison) -> None:
+    panel.set_ylim(bottom=min(0.0, panel.get_ylim()[0]))
+    panel.set_xlabel(parameter_label(comparison), fontsize=TEXT)
+    panel.set_ylabel(f"{score_label(comparison)}\nafter training", fontsize=TEXT)
+    panel.tick_params(labelsize=SMALL)
+    panel.spines[["top", "right"]].set_visible(False)
+
+
+def _draw_difficulty(
+    panel: Axes,
+    group: Group,
+    x: FloatArray,
+    scores: Sequence[FloatArray],
+    estimates: Sequence[Estimate],
+    trained: NDArray[np.bool_],
+) -> None:
+    """Draw a group's scores, their estimates, and whether each setting was trained on, by place ``x`` on the axis."""
+    look = style(group)
+    middle, low, high = (np.array(part) for part in zip(*estimates, strict=True))
+    panel.plot(x, middle, label=group_label(group), markevery=trained.tolist(), zorder=3, **look)
+    panel.plot(x[~trained], middle[~trained], zorder=3.5, **{**look, "linestyle": "", "markerfacecolor": "white"})
+    panel.vlines(x, low, high, color=look["color"], linewidth=1.0)
+    for place, runs in zip(x, scores, strict=True):
+        if len(runs) > 1:
+            panel.plot(np.full(len(runs), place), runs, "_", color=look["color"], markersize=4, **SEED)
+
+
+def _difficulty_key(comparison: Comparison) -> dict[str, Line2D]:
+    """Return the entries of the key for the marks of the groups' runs."""
+    entries = {}
+    if any(len(group.runs) > 1 for group in comparison.groups):
+        look: dict[str, Any] = {"color": KEY, "linestyle": ""}
+        entries["interquartile mean"] = Line2D([], [], **look, marker="o", markersize=3.5)
+        entries["95% bootstrap interval"] = Line2D([], [], **look, marker="|", markersize=7)
+        entries["one seed"] = Line2D([], [], **look, marker="_", markersize=4)
+    if any(setting.name not in comparison.trained for setting in comparison.every_setting):
+        hollow: dict[str, Any] = {"marker": "o", "markerfacecolor": "white", "markersize": 3.5}
+        entries["never trained on"] = Line2D([], [], color=KEY, linestyle="", **hollow)
+    return entries

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import re
 from array import array
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import ArrayLike
-from rich import box
-from rich.table import Table
+from rich.console import Group
 from rich.text import Text
 
 from dqn_mer.analysis.metrics import FloatArray, IntArray, checked_curves
+from dqn_mer.analysis.terminal_tables import narrow_tables
 from dqn_mer.storage.escapes import cell, csv_text, shown
 from dqn_mer.storage.files import DamagedError, replace_file
 from dqn_mer.storage.run_reader import TABLE_BYTES, RunReader
@@ -108,15 +107,17 @@ def write_matrix(path: Path, matrix: ArrayLike, setting_names: Sequence[str], se
 
 
 def summary_table(
+    title: str,
     matrix: ArrayLike,
     setting_names: Sequence[str],
     segment_names: Sequence[str],
     order: Sequence[int] | IntArray,
     metrics: Mapping[str, float | list[float]],
-) -> Table:
+) -> Group:
     """Lay out R for the terminal, with the score on the setting just trained in bold, and the metrics below.
 
     Args:
+        title: Title.
         matrix: R, of shape (segments, settings).
         setting_names: Names of the columns.
         segment_names: Names of the rows.
@@ -132,22 +133,12 @@ def summary_table(
     lines = []
     for name, value in metrics.items():
         numbers = value if isinstance(value, list) else [value]
-        lines.append(f"{name.replace('_', ' ')}: {' '.join(f'{number:.2f}' for number in numbers)}")
-    table = Table(
-        title="Score on each setting (columns) after training on each setting in turn (rows)",
-        caption=Text("\n".join(lines), justify="left"),
-        caption_justify="left",
-        caption_style="none",
-        box=box.SIMPLE_HEAD,
-    )
-    table.add_column("trained on", overflow="fold")
-    for name in setting_names:
-        heading = re.sub(r"^(\d+)-", r"\1\n", name).replace("=", "\n=")  # three short lines fit a narrow terminal
-        table.add_column(Text(heading), justify="right", overflow="fold")
-    for name, row, trained in zip(segment_names, scores, order, strict=True):
+        lines.append(f"{name.replace('_', ' ')}: {' '.join(f'{number:.1f}' for number in numbers)}")
+    rows = [[cell("trained on"), *map(cell, setting_names)]]
+    for segment, row, trained in zip(segment_names, scores, order, strict=True):
         cells = [Text(f"{score:.1f}", style="bold" if j == trained else "") for j, score in enumerate(row)]
-        table.add_row(cell(name), *cells)
-    return table
+        rows.append([cell(segment), *cells])
+    return narrow_tables(cell(title), rows, below=Text("\n".join(lines)))
 
 
 def _named_matrix(matrix: ArrayLike, setting_names: Sequence[str], segment_names: Sequence[str]) -> FloatArray:

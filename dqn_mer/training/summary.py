@@ -6,16 +6,16 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rich.table import Table
+from rich.console import Group
 
 from continual_ple.tasks import Task
+from dqn_mer.analysis.labels import short_name, with_unit
 from dqn_mer.analysis.learning_curves import save_learning_curves
 from dqn_mer.analysis.metric_table import continual_summary
 from dqn_mer.analysis.runs import Run
 from dqn_mer.analysis.scores import read_evaluations, score_matrix, summary_table, write_matrix
 from dqn_mer.config.config import Config
 from dqn_mer.evaluation.checkpoint import weights_digest
-from dqn_mer.storage.escapes import cell
 from dqn_mer.storage.files import DamagedError
 
 if TYPE_CHECKING:  # an agent brings Numba, which a report of finished runs has no use for
@@ -24,7 +24,7 @@ if TYPE_CHECKING:  # an agent brings Numba, which a report of finished runs has 
 
 def summarise(
     run_dir: Path, config: Config, task: Task, agent: DQNAgent, random_scores: Sequence[float], wall_s: float
-) -> tuple[dict[str, Any], Table]:
+) -> tuple[dict[str, Any], Group]:
     """Write matrix.csv and learning_curves.png of a finished run of one of our agents.
 
     Args:
@@ -59,7 +59,7 @@ def speed(frames: int, wall_s: float) -> dict[str, float]:
 
 def summarise_scores(
     run_dir: Path, config: Config, task: Task, frames_done: int, random_scores: Sequence[float]
-) -> tuple[dict[str, Any], Table]:
+) -> tuple[dict[str, Any], Group]:
     """Do the same for any run, as far as it follows from its evaluations; the arguments are those of `summarise`."""
     schedule, parameter = task.schedule, task.parameter
     names = [setting.name for setting in schedule.settings]
@@ -80,12 +80,11 @@ def summarise_scores(
     }
     save_learning_curves(Run(run_dir, config.to_json(), None, schedule, frames, scores, matrix, metrics))
     marked = [-1] * len(ends) if order is None else order
-    labels = [name.replace(f"{parameter}=", "") for name in names]
+    labels = [short_name(parameter, setting) for setting in schedule.settings]
     rows = [f"all, to {end:,}" for end in ends] if order is None else _pick(labels, order)
-    table = summary_table(matrix, labels, rows, marked, metrics)
     how = "on all, interleaved, up to a frame" if order is None else "on each in turn"
-    table.title = cell(f"Score by {parameter} (columns) after training {how} (rows)")
-    return summary, table
+    title = f"Score by {with_unit(task.name, parameter)} (columns) after training {how} (rows)"
+    return summary, summary_table(title, matrix, labels, rows, marked, metrics)
 
 
 def _pick(names: Sequence[str], indices: Sequence[int]) -> list[str]:

@@ -17,6 +17,7 @@ from dqn_mer.analysis.runs import find_runs, load_run
 from tests.helpers.runs import write_run
 
 NAMES = ("0-pipe_gap=100", "1-pipe_gap=90")
+KINDS = (("one", ""), ("two", "s"))
 SCORES = [[0.0, 0.0], [1.0, 2.0], [3.0, 4.0]]
 
 
@@ -47,12 +48,15 @@ def compared(folder: Path) -> Comparison:
 def test_curves_are_means_within_and_between_settings(runs: Path) -> None:
     exhibit = interference_curves(compared(runs))
     assert exhibit is not None
-    within, between = exhibit.figure.axes
-    drawn = {line.get_label(): line for line in within.lines}
+    panels = exhibit.figure.axes  # a row for pairs of one setting, a row for pairs of two; a column for each group
+    assert [panel.get_title(loc="left") for panel in panels[:2]] == ["dqn (n=3)", "dqn-mer (n=3)"]
+    assert [panel.get_ylabel() for panel in panels[::2]] == [f"two examples\nof {n} setting{s}" for n, s in KINDS]
+    assert len({panel.get_ylim() for panel in panels}) == 1  # so that all can be compared
+    drawn = {line.get_label(): line for panel in panels[:2] for line in panel.lines}
     assert drawn["dqn (n=3)"].get_xdata().tolist() == [0.025, 0.06, 0.09]
     assert drawn["dqn (n=3)"].get_ydata() == pytest.approx([0.2, (0.3 + 0.5) / 2, (0.5 + 0.7) / 2])
     assert drawn["dqn-mer (n=3)"].get_ydata() == pytest.approx([-0.2, -(0.3 + 0.5) / 2, -0.5])  # one setting is left
-    drawn = {line.get_label(): line for line in between.lines}
+    drawn = {line.get_label(): line for panel in panels[2:] for line in panel.lines}
     assert drawn["dqn (n=3)"].get_xdata().tolist() == [0.06, 0.09]  # before, memory held one setting
     assert drawn["dqn (n=3)"].get_ydata() == pytest.approx([-0.3, 0.1])
     (row,) = [r for r in exhibit.rows if (r["group"], r["pairs"], r["frame"]) == ("dqn", "of two settings", 60)]
@@ -66,6 +70,21 @@ def test_matrices_are_means_over_the_last_setting(runs: Path) -> None:
     np.testing.assert_allclose(images[0], [[0.4, -0.1], [-0.1, 0.6]])  # frames 60 and 90, seed 1
     np.testing.assert_allclose(images[1], [[-0.4, 0.1], [0.1, -0.5]])
     assert [row["cosine"] for row in exhibit.rows if row["group"] == "dqn"] == [0.4, -0.1, 0.6]
+
+
+def test_cosines_have_two_digits_and_colours_centred_at_0(tmp_path: Path) -> None:
+    write_interference(
+        write_run(tmp_path / "run", SCORES, agent="dqn"), [(60, 0, 0, 0.5), (60, 0, 1, -0.1), (60, 1, 1, -1e-4)]
+    )
+    exhibit = interference_matrices(compared(tmp_path))
+    assert exhibit is not None
+    panel, bar = exhibit.figure.axes
+    texts = [text.get_text() for text in panel.texts]
+    assert texts == ["0.50", "\N{MINUS SIGN}0.10", "\N{MINUS SIGN}0.10", "0.00"]
+    assert panel.images[0].get_clim() == (-0.5, 0.5) and panel.images[0].get_cmap().name == "PuOr_r"
+    assert bar.get_ylim() == (-0.1, 0.5)
+    assert panel.get_xticklabels()[0].get_text() == "100"
+    assert exhibit.figure.get_supxlabel() == "pipe gap (px) of one example"
 
 
 def test_a_cell_without_pairs_is_empty(tmp_path: Path) -> None:

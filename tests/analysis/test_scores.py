@@ -1,6 +1,7 @@
 import csv
 import dataclasses
 import io
+import re
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -11,7 +12,7 @@ import numpy as np
 import pytest
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from rich.console import Console
+from rich.console import Console, RenderableType
 
 from continual_ple.settings import Schedule, Setting
 from dqn_mer.analysis import learning_curves, scores
@@ -60,7 +61,7 @@ def drawn(run: Run) -> list[Axes]:
 
 def test_learning_curves_mark_borders_and_trained_segments() -> None:
     panels = drawn(alone(SCORES[:, :2], [0, 1, 0]))
-    assert [panel.get_title(loc="left") for panel in panels] == ["pipe gap 100", "pipe gap 99"]
+    assert [panel.get_title(loc="left") for panel in panels] == ["pipe gap 100 px", "pipe gap 99 px"]
     assert all(dashed(panel) == pytest.approx([0.1, 0.2]) for panel in panels)
     assert np.allclose(shaded(panels[0]), [(0.0, 0.1), (0.2, 0.3)])
     assert np.allclose(shaded(panels[1]), [(0.1, 0.2)])
@@ -161,13 +162,31 @@ def test_write_matrix(tmp_path: Path) -> None:
     assert (tmp_path / "matrix.csv").read_text() == text
 
 
-def test_summary_table() -> None:
-    metrics: dict[str, float | list[float]] = {"learning_accuracy": 2.0, "forgetting": [0.0, 1.25]}
-    table = scores.summary_table([[1.0, 0.1], [2.5, 3.0]], ["[a]", "b"], ["[a]", "b"], [0, 1], metrics)
-    console = Console(file=io.StringIO(), width=100, force_terminal=True, _environ={"TERM": "xterm"})
+def printed(table: RenderableType, width: int = 80) -> str:
+    console = Console(file=io.StringIO(), width=width, force_terminal=True, _environ={"TERM": "xterm"})
     console.print(table)
-    text = console.file.getvalue()
-    assert "[a]" in text and "learning accuracy: 2.00" in text and "forgetting: 0.00 1.25" in text
+    return console.file.getvalue()
+
+
+def test_summary_table() -> None:
+    metrics: dict[str, float | list[float]] = {"learning_accuracy": 2.0, "forgetting": [0.0, 1.26]}
+    text = printed(scores.summary_table("R", [[1.0, 0.1], [2.5, 3.0]], ["[a]", "b"], ["[a]", "b"], [0, 1], metrics))
+    assert "[a]" in text and "learning accuracy: 2.0\n" in text and "forgetting: 0.0 1.3" in text
     assert "\x1b[1m1.0" in text and "\x1b[1m3.0" in text and "\x1b[1m2.5" not in text
     with pytest.raises(ValueError, match="order names 1 segments"):
-        scores.summary_table([[1.0], [2.0]], ["a"], ["a", "b"], [0], {})
+        scores.summary_table("R", [[1.0], [2.0]], ["a"], ["a", "b"], [0], {})
+
+
+@pytest.mark.parametrize("settings", [1, 6, 20, 100])
+def test_a_summary_table_of_any_number_of_settings_fits_80_columns_and_breaks_no_number(settings: int) -> None:
+    names = [f"{value / 10_000:g}" for value in range(608, 608 + settings)]
+    matrix = np.arange(settings**2, dtype=np.float64).reshape(settings, settings) / 10
+    text = re.sub(r"\x1b\[[0-9;]*m", "", printed(scores.summary_table("R", matrix, names, names, range(settings), {})))
+    assert max(map(len, text.splitlines())) <= 80
+    words = text.split()
+    assert set(names) <= set(words) and {f"{value:.1f}" for value in matrix.flat} <= set(words)
+
+
+def test_a_long_name_is_folded_and_words_stay_whole() -> None:
+    text = printed(scores.summary_table("R", [[1.0], [2.0]], ["s" * 200], ["all, to 1,000", "x" * 200], [0, 0], {}))
+    assert "all, to 1,000" in text and text.count("x") == 200

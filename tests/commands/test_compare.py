@@ -5,16 +5,19 @@ from __future__ import annotations
 import csv
 import io
 import json
+from itertools import combinations
 from pathlib import Path
 
 import numpy as np
 import pytest
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 from PIL import Image
 from rich.console import Console
 
 from dqn_mer.__main__ import main
 from dqn_mer.analysis.comparison import Comparison, compare_runs
-from dqn_mer.analysis.report import metric_estimates
+from dqn_mer.analysis.report import comparison_table, metric_estimates
 from dqn_mer.analysis.runs import Run, find_runs, load_run
 from dqn_mer.analysis.score_figures import compared_curves, score_by_difficulty, score_matrices
 from dqn_mer.commands.compare import CompareOptions, compare
@@ -50,6 +53,7 @@ def test_mer_whose_reptile_does_nothing_is_named_as_what_it_is(tmp_path: Path) -
         "beta": {"agent": "dqn-mer", "across_batch_rate": 1.0, "within_batch_rate": 0.3},
     }
     for name, choices in kinds.items():
+        scores = [[score + 1.0 for score in row] for row in scores]  # equal ones would be remarked on
         for seed in range(3):
             write_run(tmp_path / name / str(seed), scores, seed=seed, learning_rate=3e-4, **choices)
 
@@ -132,20 +136,121 @@ def test_a_game_that_is_no_longer_compared_leaves_the_report_and_what_else_is_th
     assert {path.read_text() for path in kept} == {"mine"}
 
 
+def curves_of(panel: Axes) -> list[list[float]]:
+    """Return the values of the curves of a panel, in the order in which they were drawn: seeds, mean, reference."""
+    return [line.get_ydata().tolist() for line in panel.lines if len(line.get_xdata()) > 2]
+
+
 def test_curves_and_bands_are_what_is_drawn(runs: Path) -> None:
     exhibit = compared_curves(compared(runs))
-    first, second = exhibit.figure.axes
-    assert first.get_title(loc="left") == "pipe gap 100"
-    drawn = {line.get_label(): line for line in second.lines}
-    assert drawn["dqn (n=3)"].get_ydata().tolist() == [0.0, 2.0, 7.0]
-    assert drawn["dqn-mer (n=3)"].get_ydata().tolist() == [0.0, 12.0, 17.0]
-    assert [line.get_xdata()[0] for line in first.lines if line.get_color() == "0.45"] == [0.05]  # the border
-    looks = {(str(line.get_linestyle()), line.get_marker(), line.get_color()) for line in drawn.values()}
-    assert len({look[0] for look in looks}) == len({look[2] for look in looks}) - 1  # border and one group are dashed
+    grid = exhibit.figure.axes  # two settings in rows, two groups in columns
+    assert [panel.get_title(loc="left") for panel in grid] == ["dqn (n=3)", "dqn-mer (n=3)", "", ""]
+    assert [panel.get_ylabel() for panel in grid] == ["pipe gap\n100 px", "", "pipe gap\n90 px", ""]
+    assert [panel.get_xlabel() for panel in grid] == ["", "", *["training frames (thousands)"] * 2]
+    assert exhibit.figure.get_supylabel() == "pipes passed per episode"
+    seeds, mean = [[0.0, 1.0 + s, 6.0 + s] for s in range(3)], [0.0, 2.0, 7.0]
+    assert curves_of(grid[2]) == [*seeds, mean]
+    assert curves_of(grid[3]) == [*([0.0, 11.0 + s, 16.0 + s] for s in range(3)), [0.0, 12.0, 17.0], mean]
+    (band,) = grid[2].collections
+    assert band.get_paths()[0].get_extents().bounds == pytest.approx((0.0, 0.0, 0.1, 8.0))  # seeds 0 and 2 are its ends
+    assert [line.get_xdata()[0] for line in grid[0].lines if line.get_color() == "0.45"] == [0.05]  # the border
+    key = [text.get_text() for text in exhibit.figure.legends[0].get_texts()]
+    assert key == [
+        "interquartile mean over seeds, 95% bootstrap interval", "one seed", "dqn, for comparison",
+        "the setting changes", "trained on this setting",
+    ]  # fmt: skip
     row = next(row for row in exhibit.rows if row["group"] == "dqn" and row["frame"] == 50)
     assert row == {
         "group": "dqn", "setting": "0-pipe_gap=100", "frame": 50, "runs": 3, "score": 5.0, "low": 4.0, "high": 6.0,
     }  # fmt: skip
+
+
+@pytest.mark.parametrize("groups", [1, 2, 6])
+def test_a_group_has_its_own_panels_whatever_their_number(groups: int, tmp_path: Path) -> None:
+    for batch_size in range(1, groups + 1):
+        write_run(tmp_path / str(batch_size), [[0.0, 0.0], [1.0, 1.0], [2.0, 2.0]], batch_size=batch_size)
+    comparison = compared(tmp_path, by=("batch_size",))
+    curves = compared_curves(comparison).figure
+    assert len(curves.axes) == 2 * groups
+    assert curves.get_figwidth() <= 7.0  # the width of a page
+    for figure in (curves, score_matrices(comparison).figure):
+        figure.draw_without_rendering()
+        boxes = [part.get_tightbbox() for part in (*figure.axes, *figure.legends)]
+        assert all(not one.overlaps(other) for one, other in combinations(boxes, 2))
+        assert all(figure.bbox.x0 <= box.x0 and box.y1 <= figure.bbox.y1 for box in boxes)
+
+
+def ceilings_of(figure: Figure) -> list[float]:
+    return [line.get_ydata()[0] for panel in figure.axes for line in panel.lines if line.get_linestyle() == ":"]
+
+
+def test_the_ceiling_of_the_frame_limit_is_drawn_where_scores_come_near_it(tmp_path: Path) -> None:
+    write_run(tmp_path / "run", [[0.0, 0.0], [40.0, 9.0], [40.0, 9.0]])
+    comparison = compared(tmp_path)
+    exhibit = compared_curves(comparison)
+    assert ceilings_of(exhibit.figure) == [52.0]  # pipes in 2,000 frames; on the second setting it is far away
+    near, far = exhibit.figure.axes
+    assert near.get_ylim()[1] > 52 and far.get_ylim()[1] < 20
+    assert "ceiling of 2,000 frames" in [text.get_text() for text in exhibit.figure.legends[0].get_texts()]
+    assert "Dotted: the highest mean score" in exhibit.caption
+
+
+def test_no_ceiling_is_drawn_where_it_is_not_known(tmp_path: Path) -> None:
+    for seed, limit in enumerate((2_000, 1_000)):
+        write_run(tmp_path / str(seed), [[0.0, 0.0], [40.0, 9.0], [40.0, 9.0]], seed=seed, eval_frame_limit=limit)
+    exhibit = compared_curves(compared(tmp_path))
+    assert ceilings_of(exhibit.figure) == [] and "Dotted" not in exhibit.caption
+    assert "Dotted" not in score_by_difficulty(compared(tmp_path)).caption
+
+
+def test_numbers_have_one_number_of_digits_and_the_cell_just_trained_on_is_outlined(tmp_path: Path) -> None:
+    write_run(tmp_path / "run", [[0.0, 0.0], [10.0, 0.25], [100.0, 52.0]], settings=(100.0, 90.0))
+    figure = score_matrices(compared(tmp_path)).figure
+    panel = figure.axes[0]
+    assert [text.get_text() for text in panel.texts] == ["10.0", "0.2", "100.0", "52.0"]
+    assert [patch.get_center().tolist() for patch in panel.patches] == [[0.0, 0.0], [1.0, 1.0]]
+    assert panel.images[0].get_clim() == (0.0, 100.0)
+
+
+def test_tables_at_80_columns_break_no_word(runs: Path) -> None:
+    for number in range(4):
+        write_run(
+            runs / f"more-{number}", [[0.0, 0.0], [100.0, 200.0], [300.0, 1.0]], agent="dqn", batch_size=20 + number
+        )
+    console = Console(file=io.StringIO(), width=80)
+    console.print(comparison_table(compared(runs, by=("agent", "batch_size"))))
+    text = console.file.getvalue()
+    assert max(map(len, text.splitlines())) <= 80
+    words = {"interference", "batch_size=23", "retained", "5.0 [4.0, 6.0]", "15.0 [14.0, 16.0]", "1.00 [1.00, 1.00]"}
+    assert all(word in text for word in words)
+
+
+NEVER_FULL = ": the memory of 50,000 transitions was never full, so that both remembered the same."
+UNTIL_60 = " up to frame 60: until the memory of 60 transitions is full, both remember the same."
+
+
+@pytest.mark.parametrize(
+    ("agent", "middle", "last", "choices", "expected"),
+    [
+        ("dqn-reservoir", 1.0, 2.0, {}, NEVER_FULL),
+        ("dqn-reservoir", 1.0, 2.0, {"capacity": 60}, "."),  # equal by chance: the memories were not
+        ("dqn-reservoir", 1.0, 2.5, {"capacity": 60}, UNTIL_60),
+        ("dqn-reservoir", 1.5, 2.5, {"capacity": 60}, None),
+        ("dqn-reservoir", 1.0, 2.5, {"capacity": 40}, None),  # full before the first evaluation after learning
+        ("hare-tortoise", 1.0, 2.0, {}, "."),  # not the memory is what they differ in
+        ("dqn-reservoir", 1.0, 2.0, {"batch_size": 8}, None),
+    ],
+)
+def test_groups_with_equal_scores_are_explained(
+    agent: str, middle: float, last: float, choices: dict[str, int], expected: str | None, tmp_path: Path
+) -> None:
+    batch_size = {"batch_size": choices.pop("batch_size", 16)}
+    for seed in range(3):
+        write_run(tmp_path / "a" / str(seed), [[0.0, seed], [1.0, 1.0], [2.0, 2.0]], agent="dqn", seed=seed, **choices)
+        scores = [[0.0, seed], [1.0, middle], [2.0, last]]
+        write_run(tmp_path / "b" / str(seed), scores, agent=agent, seed=seed, **choices, **batch_size)
+    remarks = [remark for remark in compared(tmp_path).remarks if "equal" in remark]
+    assert remarks == ([] if expected is None else [f"dqn and {agent} have equal scores on every seed{expected}"])
 
 
 def test_groups_differ_in_dashes_marker_and_colour(runs: Path) -> None:

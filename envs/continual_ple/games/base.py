@@ -149,6 +149,14 @@ class Game(ABC):
         """
         return resolve_parameters(cls.name, cls.parameter_table, given)
 
+    def score_ceiling(self, frames: int) -> float | None:
+        """Return the highest mean score that any play can reach in episodes of at most ``frames`` frames.
+
+        Where chance decides how much an episode offers, it is the mean over its draws: single episodes can be above it.
+        None, as here, if the game cannot say.
+        """
+        return None
+
     @staticmethod
     @abstractmethod
     def state_range(parameters: Mapping[str, float]) -> npt.NDArray[np.float64]:

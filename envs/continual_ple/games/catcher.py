@@ -24,6 +24,7 @@ PADDLE_COLOUR, PELLET_COLOUR = (255, 255, 255), (255, 120, 120)
 PADDLE_GREY, PELLET_GREY = (int(grey) for grey in luma(np.array([[PADDLE_COLOUR, PELLET_COLOUR]], np.uint8))[0])
 FRICTION = 0.9  # share of the velocity kept each frame
 PADDLE_MARGIN = 3  # px between the paddle and the bottom
+EXACT_FRAMES = 5_000  # of a ceiling; from then on each frame adds the same to it
 
 
 def _share(pixels: int, fraction: float) -> int:
@@ -62,6 +63,7 @@ class Catcher(Game):
         speed = self.parameters["paddle_speed"]
         self._push = (-speed, speed, 0.0)  # by action
         self._paddle_y = self._whole(self.height - self._paddle_height - PADDLE_MARGIN)
+        self._heights = range(self._size, self.height // 2, self._size)  # of a new pellet above the screen
 
     @classmethod
     def check_parameters(cls, given: Mapping[str, object]) -> dict[str, float]:
@@ -98,7 +100,35 @@ class Catcher(Game):
     def _respawn(self) -> None:
         size = self._size
         self._pellet_x = self._draws.choose(range(2 * size, self.width - 2 * size, size))
-        self._pellet_y = -self._draws.choose(range(size, self.height // 2, size))
+        self._pellet_y = -self._draws.choose(self._heights)
+
+    def score_ceiling(self, frames: int) -> float:
+        """Return the mean score of a paddle that is under every pellet as soon as it can be caught.
+
+        How high a pellet starts is drawn, so an episode can be a few pellets above it. From some heights a fast pellet
+        jumps over the paddle; then the lives that this costs are another bound, and the lower of both is returned.
+
+        >>> round(Catcher(fall_speed=0.0608).score_ceiling(2_000), 1)
+        55.0
+        >>> Catcher(fall_speed=0.2108).score_ceiling(2_000)  # one of seven heights is out of reach
+        18.0
+        """
+        falls = [self._fall(-height) for height in self._heights]
+        hits, exact = sum(hit for _, hit in falls), min(frames, EXACT_FRAMES)
+        caught = np.zeros(exact + 1)  # mean catches by frame
+        for frame in range(1, exact):
+            caught[frame] = sum(hit + caught[frame - fall] for fall, hit in falls if fall <= frame) / len(falls)
+        in_time = float(caught[max(exact - 1, 0)]) + (frames - exact) * hits / sum(fall for fall, _ in falls)
+        misses = len(falls) - hits
+        return min(in_time, self.parameters["lives"] * hits / misses) if misses else in_time
+
+    def _fall(self, y: int) -> tuple[int, bool]:
+        """Return the frames until a pellet from height ``y`` is in the paddle's reach or gone, and whether in reach."""
+        frame = 0
+        while not self._at_paddle(y) and y < self.height:
+            y = self._whole(y + self._fall_px)
+            frame += 1
+        return frame, self._at_paddle(y)
 
     def step(self, action: int) -> float:
         """Play one frame: left, right or noop. Misses and catches are judged before anything moves."""
@@ -118,12 +148,15 @@ class Catcher(Game):
             self.lost = True
         return reward
 
-    def _touching(self) -> bool:
-        size = self._size
+    def _at_paddle(self, pellet_y: int) -> bool:
+        """Return whether a pellet at this height is caught if the paddle is below it."""
         top = self._paddle_y - self._paddle_height // 2
-        pellet_top = self._pellet_y - size // 2
-        if not top - size < pellet_top < top + self._paddle_height:
+        return top - self._size < pellet_y - self._size // 2 < top + self._paddle_height
+
+    def _touching(self) -> bool:
+        if not self._at_paddle(self._pellet_y):
             return False
+        size = self._size
         left = self._paddle_x - self._paddle_width // 2
         return left - size < self._pellet_x - size // 2 < left + self._paddle_width
 

@@ -128,6 +128,29 @@ class FlappyBird(Game):
         # As wide as a frame's movement (PLE: 4 px), so that a pipe counts exactly once at any speed.
         return pipe.x - HALF_PIPE <= BIRD_X < pipe.x - HALF_PIPE + self.parameters["pipe_speed"]
 
+    def score_ceiling(self, frames: int) -> float:
+        """Return the number of pipes that move past the bird in ``frames`` frames; it is the same in every episode.
+
+        >>> FlappyBird(pipe_gap=100).score_ceiling(2_000)
+        52.0
+        """
+        again_passed, again_gone = self._way_of_pipe(WIDTH + PIPE_WIDTH + RETURN_OFFSET)
+        passed = 0
+        for offset in START_OFFSETS:
+            first_passed, first_gone = self._way_of_pipe(WIDTH + PIPE_WIDTH + offset)
+            passed += first_passed < frames
+            passed += max(0, math.ceil((frames - first_gone - again_passed) / again_gone))
+        return float(passed)
+
+    def _way_of_pipe(self, x: float) -> tuple[int, int]:
+        """Return the frames until a pipe whose centre is at ``x`` is passed, and until it returns to the right."""
+        passed = frame = 0
+        while x >= -PIPE_WIDTH:
+            passed = frame if self._passes(Pipe(x, 0)) else passed
+            x -= self.parameters["pipe_speed"]
+            frame += 1
+        return passed, frame
+
     def _move_bird(self) -> None:
         if self._velocity < self.parameters["max_drop_speed"] and not self._thrusting:
             self._velocity += self.parameters["gravity"]
