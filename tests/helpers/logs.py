@@ -26,7 +26,9 @@ COLUMNS = ["train/loss", "train/score"]
 
 
 def make_tracker(run_dir: Path, saved: State | None = None) -> Tracker:
-    return Tracker(run_dir, NAMES, "pipe_gap", COLUMNS, None if saved is None else SavedState(saved, "tracker"))
+    return Tracker(
+        run_dir, "flappy_bird", NAMES, "pipe_gap", COLUMNS, None if saved is None else SavedState(saved, "tracker")
+    )
 
 
 def evaluation(first: float) -> list[EvaluationRow]:

@@ -144,7 +144,7 @@ def test_bad_input(tmp_path: Path) -> None:
 )
 def test_bad_names_write_nothing(tmp_path: Path, names: list[str], parameter: str, columns: list[str]) -> None:
     with pytest.raises(ValueError, match="got"):
-        Tracker(tmp_path / "run", names, parameter, columns)
+        Tracker(tmp_path / "run", "game", names, parameter, columns)
     assert not (tmp_path / "run").exists()
 
 
@@ -153,7 +153,7 @@ def test_every_tag_is_explained(tmp_path: Path) -> None:
     assert [column for column in columns if "<" in column] == [] and len(set(columns)) == len(columns)
     assert f"memory/share/{NAMES[0]}" in columns and "setting/pipe_gap" in columns
     assert not [column for column in columns if column.startswith(("eval", "final", "config", "frames"))]
-    with Tracker(tmp_path, NAMES, "pipe_gap", columns) as tracker:
+    with Tracker(tmp_path, "flappy_bird", NAMES, "pipe_gap", columns) as tracker:
         tracker.log(1, dict.fromkeys(columns, 1.0))
     assert set(table(tmp_path / "metrics.csv")[0].values()) == {"1", "1.0"}
     markdown = tags_as_markdown()
