@@ -10,7 +10,7 @@ from rich.console import Console
 
 from continual_ple.tasks import Task
 from dqn_mer.commands import compare as compare_command
-from dqn_mer.evaluation import saved_agent
+from dqn_mer.evaluation import agent_options, saved_agent
 
 if TYPE_CHECKING:
     from dqn_mer.analysis.comparison import Comparison
@@ -26,7 +26,7 @@ def load_agent(path: Path | str, task: Task | None = None) -> saved_agent.SavedA
     Raises:
         ValueError: if there is no sound checkpoint.
     """
-    return saved_agent.load_agent(saved_agent.AgentFields(Path(path)), task)
+    return saved_agent.load_agent(agent_options.AgentFields(Path(path)), task)
 
 
 def evaluate(
@@ -46,7 +46,7 @@ def evaluate(
     Raises:
         ValueError: if the checkpoint or an option is bad.
     """
-    chosen = saved_agent.EvaluateOptions(path=Path(path), **options)
+    chosen = agent_options.EvaluateOptions(path=Path(path), **options)
     return saved_agent.evaluate_checkpoint(chosen, console or Console(quiet=True), task)
 
 

@@ -18,7 +18,6 @@ from pathlib import Path
 
 from dqn_mer.storage.files import DamagedError, open_log
 from dqn_mer.storage.run_reader import SUMMARY, RunReader
-from dqn_mer.storage.state import StateError
 
 TRAINER = [sys.executable, "-m", "dqn_mer", "train"]
 ENDED = "sweep: exit code "
@@ -140,6 +139,7 @@ def log_tail(path: Path, size: int = 2_000) -> list[str]:
 def _train_words(job: Job) -> list[str]:
     """Return the flags that start or resume the run; a run that cannot be resumed is kept under a new name."""
     from dqn_mer.storage.snapshots import find_state  # imports all that trains, which the display has no use for
+    from dqn_mer.storage.state import StateError
 
     try:
         if find_state(job.run_dir) is not None:

@@ -37,14 +37,14 @@ def layout_of(
     Args:
         subject: Name of the game or stream.
         names: Names of its settings or tasks.
-        words: What the charts of the first category show, and of what: score of settings, accuracy of tasks.
+        words: What the charts of the first category show, and of what: score on a setting, accuracy on a task.
         first: Tag of each chart of the first category, by title.
         overlays: Tags of each chart of the second category, by title.
     """
-    what, things = words
+    what, thing = words
     ends = dict.fromkeys(re.sub(r"^\d+-", "", name) for name in (names[0], names[-1]))
-    which = f"{len(names)} {things}, {' to '.join(ends)}"
+    which = f"{len(names)}: {' to '.join(ends)}"
     return {
-        f"{subject}: {what} on each of {which}": {title: exactly(tag) for title, tag in first.items()},
-        f"{subject}: all in one chart, {which}": {title: exactly(*tags) for title, tags in overlays.items()},
+        f"{subject}: {what} on each {thing} ({which})": {title: exactly(tag) for title, tag in first.items()},
+        f"{subject}: every {thing} in one chart ({which})": {title: exactly(*tags) for title, tags in overlays.items()},
     }

@@ -63,7 +63,7 @@ class RunLogs(AbstractContextManager["RunLogs"]):
                 "accuracy on every task": list(each.values()),
                 "LA, RA and BTI so far": [tag for tag in TAGS if tag.startswith("continual/")],
             }
-            self._files.add_layout(layout_of(stream, tasks, ("accuracy", "tasks"), each, overlays))
+            self._files.add_layout(layout_of(stream, tasks, ("accuracy", "task"), each, overlays))
 
     def get_state(self) -> State:
         """Return how far the logs go, all of it safe on the disk."""

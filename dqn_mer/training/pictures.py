@@ -65,7 +65,12 @@ class BorderPictures:
 
         Where an environment of the user's fails, one line says so, and training continues.
         """
-        if frame not in self._frames or (self.task.is_own and why_not_drawn(self.task) is not None):
+        if frame in self._frames:
+            with _kept_global_generators():
+                self._show_strips(tracker, frame)
+
+    def _show_strips(self, tracker: Tracker, frame: int) -> None:
+        if self.task.is_own and why_not_drawn(self.task) is not None:
             return
         for setting in self.task.schedule.settings:
             try:
@@ -101,7 +106,7 @@ def log_frame_strips(task: Task, tracker: Tracker, seed: int) -> str | None:
 
 def _strip(task: Task, setting: Setting, policy: Policy, seed: int) -> NDArray[np.uint8]:
     """Return pictures of play under a setting, (n, height, width, 3)."""
-    with _kept_global_generators(), closing(task.agents_env(setting, render_mode=RENDER_MODE)) as env:
+    with closing(task.agents_env(setting, render_mode=RENDER_MODE)) as env:
         return np.stack(list(_pictures(env, policy, seed)))
 
 

@@ -61,7 +61,7 @@ def chart_layout(game: str, setting_names: Sequence[str], parameter_name: str) -
     return layout_of(
         game,
         setting_names,
-        ("score", "settings"),
+        ("score", "setting"),
         {"mean over the settings": f"eval_mean/{game}", **each},
         {**overlays, f"{parameter_name} in force": [f"setting/{parameter_name}"]},
     )

@@ -193,6 +193,9 @@ class Trainer(AbstractContextManager["Trainer"]):
             description = describe_run({"config": self.config.to_json()}, schedule, arguments)
             write_json(self.run_dir / "config.json", description)
         drop_tracked(self.run_dir)
+        say_line(
+            self.console, "scoring random play and the untrained agent; what Numba has not compiled yet comes next"
+        )
         note = self.loop.begin(self.run_dir, _as_markdown(self.config.to_json()))
         if note is not None:
             say_line(self.console, note)
