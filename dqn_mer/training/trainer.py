@@ -194,7 +194,7 @@ class Trainer(AbstractContextManager["Trainer"]):
             write_json(self.run_dir / "config.json", description)
         drop_tracked(self.run_dir)
         say_line(
-            self.console, "scoring random play and the untrained agent; what Numba has not compiled yet comes next"
+            self.console, "scoring random play and the untrained agent; the first updates compile kernels if need be"
         )
         note = self.loop.begin(self.run_dir, _as_markdown(self.config.to_json()))
         if note is not None:
