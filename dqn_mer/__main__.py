@@ -20,16 +20,34 @@ COMMANDS = {
     "play": "play a game yourself, beside a saved agent if you like",
 }
 """What each command does, in a line."""
+FIRST_STEPS = {
+    "train --preset quick": "train an agent for about three minutes",
+    "watch runs/RUN": "watch it play, or write clips with --out",
+    "play catcher --against runs/RUN": "play against it yourself",
+    "compare runs --out report": "compare all runs that are finished",
+}
+"""Words that a newcomer types, with what they do, in a line."""
+
+
+def usage() -> str:
+    """Return the first steps, which is what somebody without a command looks for, and all commands."""
+    steps = (f"  python -m dqn_mer {words}\n      {what}" for words, what in FIRST_STEPS.items())
+    commands = (f"  {name:9} {summary}" for name, summary in COMMANDS.items())
+    return "\n".join([
+        "usage: python -m dqn_mer COMMAND [flags]", "", "to start:", *steps,
+        "`tensorboard --logdir runs` shows the runs while they train.", "", "commands:", *commands, "",
+        "`python -m dqn_mer COMMAND --help` explains the flags of one.",
+        "`--version` prints the version.",
+    ])  # fmt: skip
 
 
 @lasting_output()
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run ``dqn-mer COMMAND ...`` and return its exit code."""
     given = list(sys.argv[1:] if arguments is None else arguments)
+    if given[:1] in ([], ["-h"], ["--help"]):
+        print(usage())
     if given[:1] in (["-h"], ["--help"]):
-        print("usage: python -m dqn_mer COMMAND [flags]\n\ncommands:")
-        print("".join(f"  {name:10}{summary}\n" for name, summary in COMMANDS.items()))
-        print("`python -m dqn_mer COMMAND --help` explains the flags of one.\n`--version` prints the version.")
         return 0
     if given[:1] == ["--version"]:
         print(version())

@@ -15,7 +15,7 @@ from dqn_mer.commands import compare as compare_command
 from dqn_mer.config.defaults import default_config
 from dqn_mer.config.fields import check_range
 from dqn_mer.config.task import game_task
-from dqn_mer.evaluation import saved_agent
+from dqn_mer.evaluation import agent_options, saved_agent
 from dqn_mer.evaluation.evaluator import AnyPolicy, Evaluator, as_policy
 from dqn_mer.ranges import Range
 
@@ -33,7 +33,7 @@ def load_agent(path: Path | str, task: Task | None = None) -> saved_agent.SavedA
     Raises:
         ValueError: if there is no sound checkpoint.
     """
-    return saved_agent.load_agent(saved_agent.AgentFields(Path(path)), task)
+    return saved_agent.load_agent(agent_options.AgentFields(Path(path)), task)
 
 
 def evaluate(
@@ -53,7 +53,7 @@ def evaluate(
     Raises:
         ValueError: if the checkpoint or an option is bad.
     """
-    chosen = saved_agent.EvaluateOptions(path=Path(path), **options)
+    chosen = agent_options.EvaluateOptions(path=Path(path), **options)
     return saved_agent.evaluate_checkpoint(chosen, console or Console(quiet=True), task)
 
 

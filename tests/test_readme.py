@@ -17,11 +17,10 @@ from continual_ple.schedule_files import load_schedule
 from dqn_mer.commands.compare import CompareOptions
 from dqn_mer.commands.play import PlayOptions
 from dqn_mer.commands.sweep import SweepOptions, plan
-from dqn_mer.commands.watch import WatchOptions
 from dqn_mer.config.command_line import parse_config
 from dqn_mer.config.config import Config, ResumeOptions
 from dqn_mer.config.flags import parse, parse_known
-from dqn_mer.evaluation.saved_agent import EvaluateOptions
+from dqn_mer.evaluation.agent_options import EvaluateOptions, WatchOptions
 from dqn_mer.supervised.options import SupervisedOptions
 from dqn_mer.training.tags import tags_as_markdown
 

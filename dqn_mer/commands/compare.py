@@ -13,7 +13,6 @@ from rich.console import Console
 from continual_ple.games.catalogue import game_class
 from continual_ple.settings import Setting
 from dqn_mer.analysis.comparison import Comparison, compare_runs
-from dqn_mer.analysis.report import ALWAYS, comparison_table, report_file_names, report_files
 from dqn_mer.analysis.runs import Run, find_runs, load_run
 from dqn_mer.commands.errors import run_command
 from dqn_mer.config.fields import Flag, check_fields
@@ -55,21 +54,23 @@ def compare(options: CompareOptions, console: Console | None = None) -> tuple[Co
     Raises:
         ValueError: if the runs cannot be compared, or the folder cannot be written to.
     """
+    from dqn_mer.analysis.report import comparison_table, report_files  # imports Matplotlib
+
     shown = console or lasting_console()
     _check_out(options)
     finished, unfinished = find_runs(options.runs)
     for path in unfinished:
         say(shown, f"left out: {path}: not finished", "yellow")
+    say(shown, f"reading {len(finished)} runs")
     runs = [load_run(path) for path in finished]
     fields = tuple(options.by.split(","))
     comparisons = compare_runs(runs, fields, options.baseline or None)
     if options.unseen:
         comparisons = _with_unseen(comparisons, options.unseen, shown)
-    files = {
-        options.out / comparison.game / name: content
-        for comparison in comparisons
-        for name, content in report_files(comparison).items()
-    }
+    files: dict[Path, bytes] = {}
+    for comparison in comparisons:
+        say(shown, f"drawing the figures of {comparison.game}")
+        files |= {options.out / comparison.game / name: content for name, content in report_files(comparison).items()}
     _check_no_links(options.out, {path.parent for path in files})
     for path, content in files.items():  # all is drawn before anything is written
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -102,6 +103,8 @@ def _check_no_links(out: Path, folders: Collection[Path]) -> None:
 
 def _drop_old_files(out: Path, files: Collection[Path]) -> None:
     """Remove what an earlier report in ``out`` had and this one does not: a figure, or a whole game."""
+    from dqn_mer.analysis.report import ALWAYS, report_file_names
+
     folders = [path for path in out.iterdir() if not path.is_symlink()]
     for folder in (path for path in folders if all((path / name).is_file() for name in ALWAYS)):
         for path in (folder / name for name in report_file_names()):
@@ -142,7 +145,8 @@ def _with_unseen(
 
 def _played(run: Run, values: Sequence[float]) -> Run:
     """Return the run with its saved agent's scores under these values; without them if there is no saved agent."""
-    from dqn_mer.evaluation.saved_agent import EvaluateOptions, evaluate_checkpoint  # imports all that plays
+    from dqn_mer.evaluation.agent_options import EvaluateOptions
+    from dqn_mer.evaluation.saved_agent import evaluate_checkpoint  # imports all that plays
 
     if not RunReader(run.path).frames("checkpoints"):
         return run
@@ -158,4 +162,6 @@ def _played(run: Run, values: Sequence[float]) -> Run:
 
 def main(arguments: Sequence[str]) -> int:
     """Compare finished runs as the flags say, and return the exit code."""
-    return run_command("compare", CompareOptions, compare, arguments)
+    return run_command(
+        "compare", CompareOptions, compare, arguments, lambda options: f"comparing runs for {options.out}", "Matplotlib"
+    )

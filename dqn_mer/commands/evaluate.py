@@ -5,9 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from dqn_mer.commands.errors import run_command
-from dqn_mer.evaluation.saved_agent import EvaluateOptions, evaluate_checkpoint
+from dqn_mer.evaluation.agent_options import EvaluateOptions
 
 
 def main(arguments: Sequence[str]) -> int:
     """Evaluate a saved agent as the flags say, and return the exit code."""
-    return run_command("evaluate", EvaluateOptions, evaluate_checkpoint, arguments)
+    return run_command("evaluate", EvaluateOptions, _evaluate, arguments, lambda options: f"evaluating {options.path}")
+
+
+def _evaluate(options: EvaluateOptions) -> None:
+    from dqn_mer.evaluation.saved_agent import evaluate_checkpoint  # imports all that plays, which takes seconds
+
+    evaluate_checkpoint(options)

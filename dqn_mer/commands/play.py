@@ -19,12 +19,7 @@ from dqn_mer.commands.errors import run_command
 from dqn_mer.config.defaults import default_config
 from dqn_mer.config.fields import Flag, Known, check_fields
 from dqn_mer.config.task import check_not_varied, game_task
-from dqn_mer.evaluation.choose_settings import find_setting
-from dqn_mer.evaluation.evaluator import episode_seeds
-from dqn_mer.evaluation.on_screen import open_window, overlay
-from dqn_mer.evaluation.overlay import Overlay
-from dqn_mer.evaluation.saved_agent import AgentFields, load_agent
-from dqn_mer.networks.device import processor
+from dqn_mer.evaluation.agent_options import AgentFields
 from dqn_mer.ranges import COUNT, Range
 from dqn_mer.storage.escapes import cell, printable
 from dqn_mer.storage.lasting_output import lasting_console
@@ -33,6 +28,7 @@ if TYPE_CHECKING:
     import pygame
 
     from continual_ple.window import Window
+    from dqn_mer.evaluation.overlay import Overlay
 
 MAX_EPISODES = 1_000
 DEAF_FRAMES = 15  # after a game's end, for keys still being hit
@@ -182,6 +178,10 @@ def play(options: PlayOptions, console: Console | None = None) -> list[tuple[flo
     Raises:
         ValueError: if the checkpoint or an option is bad, or no window can be opened.
     """
+    from dqn_mer.evaluation.evaluator import episode_seeds  # import PyTorch, which takes seconds
+    from dqn_mer.evaluation.on_screen import open_window
+    from dqn_mer.networks.device import processor
+
     mine, theirs = _set_up(options)
     controls = game_class(options.game).controls
     assert controls is not None  # PlayOptions refuses a game without
@@ -199,6 +199,11 @@ def play(options: PlayOptions, console: Console | None = None) -> list[tuple[flo
 
 def _set_up(options: PlayOptions) -> tuple[Overlay, Overlay | None]:
     """Return the person's game and the agent's, both under the rules of the agent's run if there is one."""
+    from dqn_mer.evaluation.choose_settings import find_setting
+    from dqn_mer.evaluation.on_screen import overlay
+    from dqn_mer.evaluation.overlay import Overlay
+    from dqn_mer.evaluation.saved_agent import load_agent
+
     agent = None if options.against is None else load_agent(AgentFields(options.against))
     if agent is not None and agent.config.game != options.game:
         raise ValueError(f"against={str(options.against)!r}: plays {agent.config.game}; must play {options.game}")
@@ -225,4 +230,4 @@ def _table(setting: str, scores: list[tuple[float, float | None]]) -> Table:
 
 def main(arguments: Sequence[str]) -> int:
     """Let a person play as the flags say, and return the exit code."""
-    return run_command("play", PlayOptions, play, arguments)
+    return run_command("play", PlayOptions, play, arguments, lambda options: f"playing {options.game}")

@@ -18,7 +18,6 @@ from pathlib import Path
 
 from dqn_mer.storage.files import DamagedError, open_log
 from dqn_mer.storage.run_reader import SUMMARY, RunReader
-from dqn_mer.storage.state import StateError
 
 TRAINER = [sys.executable, "-m", "dqn_mer", "train"]
 ENDED = "sweep: exit code "
@@ -140,6 +139,7 @@ def log_tail(path: Path, size: int = 2_000) -> list[str]:
 def words_without_changes(job: Job) -> list[str]:
     """Return the flags that resume the run, if there is a state to resume from, else those that start it."""
     from dqn_mer.storage.snapshots import find_state  # imports all that trains, which the display has no use for
+    from dqn_mer.storage.state import StateError
 
     with suppress(DamagedError, StateError):  # all that was saved is damaged
         if find_state(job.run_dir) is not None:

@@ -6,13 +6,13 @@ import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from dqn_mer.commands.errors import complain
+from dqn_mer.commands.errors import complain, say_loading
 from dqn_mer.config.command_line import parse_config, peek
 from dqn_mer.config.config import Config, ResumeOptions
 from dqn_mer.config.flag_words import UsageError
 from dqn_mer.config.flags import parse
 from dqn_mer.runs.stopping import RunStopped, how_to_resume
-from dqn_mer.storage.escapes import message, one_line, printable, say
+from dqn_mer.storage.escapes import message, one_line, printable
 from dqn_mer.storage.lasting_output import lasting_console, lasting_output
 
 if TYPE_CHECKING:
@@ -55,8 +55,8 @@ def make_trainer(arguments: Sequence[str]) -> Trainer:
     """
     resume = peek(arguments, "resume") is not None or arguments[-1:] == ["--resume"]
     parsed = parse(ResumeOptions, arguments, prog="python train.py") if resume else parse_config(arguments)
+    say_loading(_described(parsed))
     console = lasting_console()
-    say(console, f"{_described(parsed)}: loading PyTorch")
     from dqn_mer.config.task import game_task
     from dqn_mer.training.resume import open_run
     from dqn_mer.training.trainer import Trainer

@@ -3,63 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from contextlib import closing
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING
 
-from rich.console import Console
-
-from continual_ple.settings import Setting
-from continual_ple.tasks import Task, why_not_drawn
 from dqn_mer.commands.errors import run_command
-from dqn_mer.config.fields import check_fields
-from dqn_mer.evaluation.clips import (
-    check_format,
-    contact_sheet,
-    gif_summary,
-    play_greedily,
-    record,
-    save_clip,
-    sheet_row,
-)
-from dqn_mer.evaluation.evaluator import episode_seeds
-from dqn_mer.evaluation.on_screen import open_window, overlay
-from dqn_mer.evaluation.saved_agent import AgentFields, SavedAgent, load_agent, settings_to_play
-from dqn_mer.networks.device import processor
-from dqn_mer.ranges import Range
-from dqn_mer.runs.event_files import EventFile
-from dqn_mer.runs.folder import create_new_folder
-from dqn_mer.storage.escapes import printable, say
-from dqn_mer.storage.lasting_output import lasting_console
-from dqn_mer.storage.run_reader import SUMMARY, RunReader
+from dqn_mer.evaluation.agent_options import WatchOptions
 
-PAUSE_FRAMES = 30  # the last picture of an episode stays for a second
+if TYPE_CHECKING:
+    from rich.console import Console
 
-
-@dataclass(frozen=True)
-class ShowFields:
-    """How long, and where it is shown."""
-
-    episodes: Annotated[int, Range(1, 1_000, whole=True)] = 1
-    """Episodes per setting; the first ones that `evaluate` plays under the same seed."""
-    frame_limit: Annotated[int, Range(1, 10_000, whole=True)] = 600
-    """Frames after which an episode is cut; 30 are a second."""
-    out: Path | None = None
-    """Write clips and contact_sheet.png into this folder instead of opening a window; it must not exist."""
-    format: Literal["mp4", "gif"] = "mp4"
-    """Of the clips; mp4 needs moviepy (pip install 'dqn-mer[video]')."""
-    tensorboard: bool = False
-    """Add the first clip of each setting to the run's TensorBoard images, instead of opening a window."""
-
-
-@dataclass(frozen=True)
-class WatchOptions(ShowFields, AgentFields):
-    """Watch a saved agent play greedily, with score, setting and Q values on screen; ESC closes the window."""
-
-    def __post_init__(self) -> None:
-        """Check the values; raises ValueError naming the field."""
-        check_fields(self)
+    from continual_ple.tasks import Task
 
 
 def watch(options: WatchOptions, console: Console | None = None, task: Task | None = None) -> None:
@@ -74,67 +26,11 @@ def watch(options: WatchOptions, console: Console | None = None, task: Task | No
         ValueError: if the checkpoint or an option is bad, or no window can be opened.
         ImportError: if clips of the format cannot be written here.
     """
-    agent = load_agent(options, task)
-    settings = settings_to_play(options, agent)
-    run_dir = _run_of(agent) if options.tensorboard else None
-    reason = why_not_drawn(agent.task) if agent.task.is_own else None
-    if reason is not None:
-        raise ValueError(f"{agent.config.game}: cannot be watched: {reason}")
-    if options.out is not None:
-        check_format(options.format)
-        create_new_folder("out", options.out)
-    with processor(1):
-        if options.out is None and run_dir is None:
-            _show(options, agent, settings)
-        else:
-            _record(options, agent, settings, run_dir, console or lasting_console())
+    from dqn_mer.commands.watch_agent import watch_agent  # imports all that plays, which takes seconds
 
-
-def _show(options: WatchOptions, agent: SavedAgent, settings: list[Setting]) -> None:
-    with open_window(printable(f"{agent.config.game}: {agent.checkpoint.path}")) as window:
-        for setting in settings:
-            with closing(overlay(agent, setting, options.frame_limit, options.device)) as env:
-                for seed in episode_seeds(options.seed, options.episodes):
-                    for picture in play_greedily(env, seed):
-                        for _ in range(1 if env.running else PAUSE_FRAMES):
-                            window.show(picture)
-                            if any(window.closes(event) for event in window.events()):
-                                return
-
-
-def _record(
-    options: WatchOptions, agent: SavedAgent, settings: list[Setting], run_dir: Path | None, console: Console
-) -> None:
-    rows, summaries = [], []
-    for setting in settings:
-        with closing(overlay(agent, setting, options.frame_limit, options.device)) as env:
-            for episode, seed in enumerate(episode_seeds(options.seed, options.episodes)):
-                clip = record(env, seed)
-                said = f"{clip.setting}: score {clip.score:g} in {len(clip.pictures) - 1:,} frames"
-                if options.out is not None:
-                    said += f", {save_clip(clip, options.out, options.format, episode)}"
-                say(console, said)
-                if episode == 0:  # clips are large: what is kept of them is made here
-                    rows.append(sheet_row(clip))
-                    if run_dir is not None:
-                        summaries.append(gif_summary(clip))
-    if options.out is not None:
-        contact_sheet(rows).save(options.out / "contact_sheet.png")
-    if run_dir is not None:
-        with closing(EventFile(run_dir)) as events:
-            for summary in summaries:
-                events.add(summary, agent.frame)
-
-
-def _run_of(agent: SavedAgent) -> Path:
-    """Return the finished run that a checkpoint lies in; raises ValueError if there is none."""
-    run_dir = agent.checkpoint.path.absolute().parent.parent
-    if not RunReader(run_dir).has(SUMMARY):
-        # TensorBoard may stop reading a file of events when there is a newer one beside it.
-        raise ValueError(f"tensorboard: {run_dir} must be a finished run, with summary.json")
-    return run_dir
+    watch_agent(options, console, task)
 
 
 def main(arguments: Sequence[str]) -> int:
     """Show or record a saved agent's play as the flags say, and return the exit code."""
-    return run_command("watch", WatchOptions, watch, arguments)
+    return run_command("watch", WatchOptions, watch, arguments, lambda options: f"watching {options.path}")

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from continual_ple.tasks import Task
 from dqn_mer.analysis.metrics import EvaluationRow
-from dqn_mer.evaluation.evaluator import Evaluator, GreedyPolicy
+from dqn_mer.evaluation.evaluator import Evaluator, GreedyPolicy, RandomPolicy
 from dqn_mer.networks.device import processor
 from dqn_mer.networks.q_network import network_from_spec
 from dqn_mer.networks.weights import FlatWeights
@@ -36,6 +37,24 @@ class EvaluationPlan(NamedTuple):
     seed: int
 
 
+def make_evaluator(plan: EvaluationPlan) -> Evaluator:
+    """Return what plays the episodes of a plan."""
+    return Evaluator(
+        lambda setting: plan.task.agents_env(setting, frame_limit=plan.frame_limit),
+        plan.task.schedule.settings,
+        plan.episodes,
+        plan.seed,
+    )
+
+
+def score_random_play(plan: EvaluationPlan, rng: np.random.Generator) -> list[float]:
+    """Return the mean score of random play on each setting, whose actions are drawn from ``rng``."""
+    evaluator = make_evaluator(plan)
+    results = evaluator.run(RandomPolicy(plan.task.action_probabilities, rng))
+    evaluator.close()
+    return [result.row().score_mean for result in results]
+
+
 class InlineEvaluation:
     """Evaluates at each call, in this process, on a separate network."""
 
@@ -43,12 +62,7 @@ class InlineEvaluation:
         model = network_from_spec(plan.network).to(device)
         self.weights = FlatWeights(model)
         self.policy = GreedyPolicy(model, device)
-        self.evaluator = Evaluator(
-            lambda setting: plan.task.agents_env(setting, frame_limit=plan.frame_limit),
-            plan.task.schedule.settings,
-            plan.episodes,
-            plan.seed,
-        )
+        self.evaluator = make_evaluator(plan)
         self._finished: Finished = []
 
     def submit(self, frame: int, weights: Tensor) -> None:

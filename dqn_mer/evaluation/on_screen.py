@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
@@ -19,6 +20,7 @@ from dqn_mer.networks.device import choose_device
 if TYPE_CHECKING:
     from continual_ple.window import Window
 
+STANDARD_ERROR = 2
 UNSEEN_DRIVERS = ("dummy", "offscreen")
 """Video drivers of SDL that show nothing."""
 
@@ -37,8 +39,29 @@ def overlay(agent: SavedAgent, setting: Setting, frame_limit: int, device: str =
 
 
 @contextmanager
-def open_window(title: str) -> Iterator[Window]:
+def quiet_libraries() -> Iterator[None]:
+    """Silence what C libraries print on standard error, as SDL does where there is no screen."""
+    try:
+        kept = os.dup(STANDARD_ERROR)
+    except OSError:  # closed: nothing is printed
+        yield
+        return
+    try:
+        with open(os.devnull, "wb") as nowhere:
+            os.dup2(nowhere.fileno(), STANDARD_ERROR)
+        yield
+    finally:
+        os.dup2(kept, STANDARD_ERROR)
+        os.close(kept)
+
+
+@contextmanager
+def open_window(title: str, instead: str = "") -> Iterator[Window]:
     """Open a window and close it at the end.
+
+    Args:
+        title: Title of the window.
+        instead: What the error adds where there is no screen.
 
     Raises:
         ValueError: if there is no screen.
@@ -48,13 +71,14 @@ def open_window(title: str) -> Iterator[Window]:
     from continual_ple.window import Window
 
     try:
-        window = Window(title)
+        with quiet_libraries():
+            window = Window(title)
     except pygame.error as error:
-        raise ValueError(f"no window can be opened here: {error}") from None
+        raise ValueError(f"no window can be opened here: {error}{instead}") from None
     driver = pygame.display.get_driver()
     if driver in UNSEEN_DRIVERS:  # which SDL takes by itself where there is no screen
         window.close()
-        raise ValueError(f"no window can be opened here: there is no screen (SDL_VIDEODRIVER={driver})")
+        raise ValueError(f"no window can be opened here: there is no screen (SDL_VIDEODRIVER={driver}){instead}")
     try:
         yield window
     finally:

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
-import os
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Annotated, Any, Literal
+from dataclasses import dataclass
+from typing import Any
 
 from rich.console import Console
 from rich.table import Table
@@ -18,59 +16,18 @@ from continual_ple.settings import Schedule, Setting
 from continual_ple.tasks import Task
 from dqn_mer.analysis.statistics import mean_interval
 from dqn_mer.config.config import Config
-from dqn_mer.config.fields import Flag, check_fields, check_range
+from dqn_mer.config.fields import check_range
 from dqn_mer.config.task import check_not_varied, game_task
+from dqn_mer.evaluation.agent_options import AgentFields, EvaluateOptions
 from dqn_mer.evaluation.checkpoint import Checkpoint, CheckpointError, load_checkpoint
 from dqn_mer.evaluation.choose_settings import choose_settings
 from dqn_mer.evaluation.evaluator import Evaluator, GreedyPolicy, SettingResult
 from dqn_mer.networks.device import choose_device, processor
-from dqn_mer.ranges import COUNT, COUNT_OR_0, Range
+from dqn_mer.ranges import COUNT_OR_0
 from dqn_mer.storage.escapes import cell
-from dqn_mer.storage.files import check_may_write, write_new_file
+from dqn_mer.storage.files import write_new_file
 from dqn_mer.storage.json_files import as_json
 from dqn_mer.storage.lasting_output import lasting_console
-
-
-@dataclass(frozen=True)
-class AgentFields:
-    """Who plays, and what."""
-
-    path: Annotated[Path, Flag(positional=True)]
-    """A run folder (its latest checkpoint is taken) or one checkpoint folder."""
-    settings: Annotated[str, Flag(aliases=("--setting",))] = "all"
-    """all: of the run's schedule; easier: those before the one trained on last; or names or values, as A,B,..."""
-    seed: Annotated[int, Range(0, 2**63 - 1, whole=True)] = 1
-    """Seed of the episodes."""
-    backend: Literal["native", "ple"] | None = None
-    """Backend to play on (none: the run's)."""
-    game_parameters: Mapping[str, float] = field(default_factory=dict)
-    """Game parameters to change on every setting, as NAME=VALUE,..."""
-    device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
-    """Where the network lives (auto: a GPU for pixels if there is one, else the CPU)."""
-
-
-@dataclass(frozen=True)
-class EvaluationFields:
-    """How long, and where the result goes."""
-
-    episodes: Annotated[int, Range(1, 100_000, whole=True)] = 20
-    """Episodes per setting."""
-    frame_limit: Annotated[int | None, COUNT] = None
-    """Frames after which an episode is truncated, unless the environment's own limit is smaller (none: as in the run's
-    own evaluations)."""
-    json: Path | None = None
-    """Also write the result to this file; it must not exist."""
-
-
-@dataclass(frozen=True)
-class EvaluateOptions(EvaluationFields, AgentFields):
-    """Play a saved agent greedily and say how well it does on each setting."""
-
-    def __post_init__(self) -> None:
-        """Check the values; raises ValueError naming the field."""
-        check_fields(self)
-        if self.json is not None:
-            _check_new_file("json", self.json)
 
 
 @dataclass(frozen=True)
@@ -228,13 +185,3 @@ def _table(content: dict[str, Any]) -> Table:
             f"{row['length_mean_frames']:.0f}",
         )
     return table
-
-
-def _check_new_file(field: str, path: Path) -> None:
-    """Raise ValueError unless the file can be made."""
-    try:
-        if os.path.lexists(path):
-            raise ValueError(f"{field}={str(path)!r}: exists already; must be a new file")
-    except OSError as error:
-        raise ValueError(f"{field}={str(path)!r}: cannot be written: {error.strerror}") from None
-    check_may_write(field, path, path.parent)

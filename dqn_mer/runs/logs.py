@@ -6,10 +6,17 @@ state was saved, and continues behind it.
 
 from __future__ import annotations
 
+import io
 from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from PIL import Image
+from tensorboard.compat.proto.summary_pb2 import Summary
+from tensorboard.plugins.hparams import metadata
+from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData
+
+from dqn_mer.runs.charts import Layout
 from dqn_mer.runs.event_files import NAME, SUMMARIES, EventFile, drop_events
 from dqn_mer.storage.escapes import csv_text
 from dqn_mer.storage.files import DamagedError
@@ -19,6 +26,10 @@ from dqn_mer.storage.state import SavedState, State
 
 FRAME = "frame"
 """First column of every table: how far the run was."""
+FIRST_PARAMETERS = ("game", "agent", "seed", "observation")
+"""Hyper-parameters that TensorBoard's HParams shows before all others; it shows five unasked."""
+RGBA = 4
+"""Matplotlib's pictures, as TensorBoard counts their channels."""
 
 
 class LogFiles:
@@ -50,6 +61,7 @@ class LogFiles:
         check: Callable[[Mapping[str, int]], None] | None = None,
     ) -> None:
         self.headings, self.last_frame = dict(headings), last_frame
+        self._last_step = last_frame  # that of a picture may be later than that of the last point
         self._earlier_events: dict[str, int] = {}
         run_dir.mkdir(parents=True, exist_ok=True)
         if saved is not None:
@@ -65,6 +77,8 @@ class LogFiles:
         with saved, saved.part("tables") as tables, saved.part("events") as events:
             sizes = {name: tables.whole(name) for name in self.headings}
             self._earlier_events = {name: events.whole(name) for name in events if NAME.fullmatch(name)}
+            if "last_step" in saved:  # not in those of earlier versions, which drew nothing while they trained
+                self._last_step = max(self._last_step, saved.whole("last_step"))
         for name, size in {**sizes, **self._earlier_events}.items():
             check_plain_file(run_dir / name, size)  # all of them, before the first is cut
         for name in self.headings:
@@ -76,12 +90,13 @@ class LogFiles:
             GrowingFile(run_dir / name, size).close()
         self._tables = {name: GrowingFile(run_dir / name, size) for name, size in sizes.items()}
         drop_events(run_dir, keep=self._earlier_events)
-        self._events = EventFile(run_dir, purge_step=self.last_frame + 1)
+        self._events = EventFile(run_dir, purge_step=self._last_step + 1)
 
     def get_state(self) -> State:
         """Return how far the logs go, all of it safe on the disk."""
         events = {**self._earlier_events, self._events.file.path.name: self._events.file.sync()}
-        return {"tables": {name: file.sync() for name, file in self._tables.items()}, "events": events}
+        tables = {name: file.sync() for name, file in self._tables.items()}
+        return {"tables": tables, "events": events, "last_step": self._last_step}
 
     def add_rows(self, table: str, rows: Sequence[Sequence[object]]) -> None:
         """Write rows with one call; None becomes an empty cell."""
@@ -94,17 +109,28 @@ class LogFiles:
     def add_points(self, frame: int, values: Mapping[str, float]) -> None:
         """Show numbers in TensorBoard, by tag."""
         self.last_frame = max(self.last_frame, frame)
+        self._last_step = max(self._last_step, frame)
         for tag, value in values.items():
             self._events.add(SUMMARIES.scalar(tag, value), frame)
 
     def add_summary(self, summary: Any, frame: int = 0) -> None:
         """Show one of `SUMMARIES` in TensorBoard."""
+        self._last_step = max(self._last_step, frame)
         self._events.add(summary, frame)
 
-    def add_layout(self, title: str, charts: Mapping[str, str]) -> None:
-        """Overlay several tags in TensorBoard's Custom Scalars: by title, a regular expression of the tags."""
-        layout = {name: ["Multiline", [pattern]] for name, pattern in charts.items()}
-        self.add_summary(SUMMARIES.custom_scalars({title: layout}))
+    def add_png(self, tag: str, png: bytes, frame: int) -> None:
+        """Show a picture, a file in PNG, in TensorBoard."""
+        width, height = Image.open(io.BytesIO(png)).size
+        image = Summary.Image(height=height, width=width, colorspace=RGBA, encoded_image_string=png)
+        self.add_summary(Summary(value=[Summary.Value(tag=tag, image=image)]), frame)
+
+    def add_layout(self, layout: Layout) -> None:
+        """Show charts in TensorBoard's Custom Scalars."""
+        categories = {
+            category: {title: ["Multiline", [pattern]] for title, pattern in charts.items()}
+            for category, charts in layout.items()
+        }
+        self.add_summary(SUMMARIES.custom_scalars(categories))
 
     def add_hparams(self, parameters: Mapping[str, object], metrics: Mapping[str, float | list[float]]) -> None:
         """Show hyper-parameters beside the metrics, as ``final/<name>``, under TensorBoard's HParams tab.
@@ -113,7 +139,8 @@ class LogFiles:
         """
         final = {f"final/{name}": value for name, value in metrics.items() if not isinstance(value, list)}
         # SummaryWriter.add_hparams would make a second run, named by a time stamp.
-        for summary in SUMMARIES.hparams(dict(parameters), final):
+        experiment, *session = SUMMARIES.hparams(dict(parameters), final)
+        for summary in (_with_first_parameters(experiment), *session):
             self.add_summary(summary)
         self.add_points(self.last_frame, final)
 
@@ -122,6 +149,17 @@ class LogFiles:
         for file in self._tables.values():
             file.close()
         self._events.close()
+
+
+def _with_first_parameters(summary: Any) -> Any:
+    """Return an experiment's summary that says that runs differ in `FIRST_PARAMETERS`, which puts these first."""
+    (value,) = summary.value
+    experiment = metadata.parse_experiment_plugin_data(value.metadata.plugin_data.content)
+    for parameter in experiment.hparam_infos:
+        parameter.differs = parameter.name in FIRST_PARAMETERS
+    content = HParamsPluginData(experiment=experiment, version=metadata.PLUGIN_DATA_VERSION)
+    value.metadata.plugin_data.content = content.SerializeToString()
+    return summary
 
 
 def drop_logs(run_dir: Path, tables: Collection[str]) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from dqn_mer.analysis.gradient_agreement import InterferenceRow
 from dqn_mer.analysis.metrics import EvaluationRow
+from dqn_mer.runs.charts import layout_of
 from dqn_mer.runs.event_files import SUMMARIES
 from dqn_mer.runs.logs import LogFiles
 from dqn_mer.storage.state import SavedState, State
@@ -28,11 +29,6 @@ TAGS = {
     "speed/examples_per_s": "Examples of the stream per second since the last row, tests and saves included.",
 }
 """Every tag with its meaning."""
-CHARTS = {
-    "Accuracy on every task": r"accuracy/(?!mean$)",
-    "LA, RA and BTI so far": r"continual/",
-    "Cosine between gradients": r"gradients/cosine_",
-}
 HEADINGS = {
     EVALUATIONS: [field.name for field in fields(EvaluationRow)],
     INTERFERENCE: [field.name for field in fields(InterferenceRow)],
@@ -48,6 +44,7 @@ class RunLogs(AbstractContextManager["RunLogs"]):
 
     Args:
         run_dir: The run folder.
+        stream: Name of the stream, for the titles of charts.
         tasks: Names of all tasks.
         saved: None for a new run, else what `get_state` returned; everything logged after it is dropped.
 
@@ -56,12 +53,17 @@ class RunLogs(AbstractContextManager["RunLogs"]):
         DamagedError: if the logs of a saved run are missing or shorter than they were.
     """
 
-    def __init__(self, run_dir: Path, tasks: Sequence[str], saved: SavedState | None = None) -> None:
+    def __init__(self, run_dir: Path, stream: str, tasks: Sequence[str], saved: SavedState | None = None) -> None:
         self.tasks = list(tasks)
         place = 0 if saved is None else saved.whole("place")
         self._files = LogFiles(run_dir, HEADINGS, saved, place)
         if saved is None:
-            self._files.add_layout("All tasks", CHARTS)
+            each = {name: f"accuracy/{name}" for name in tasks}
+            overlays = {
+                "accuracy on every task": list(each.values()),
+                "LA, RA and BTI so far": [tag for tag in TAGS if tag.startswith("continual/")],
+            }
+            self._files.add_layout(layout_of(stream, tasks, ("accuracy", "task"), each, overlays))
 
     def get_state(self) -> State:
         """Return how far the logs go, all of it safe on the disk."""

@@ -84,7 +84,7 @@ class StreamRun(AbstractContextManager["StreamRun"]):
         self._open_logs(run_dir, logs)
 
     def _open_logs(self, run_dir: Path, saved: SavedState | None = None) -> None:
-        self.logs = RunLogs(run_dir, [task.name for task in self.stream.tasks], saved)
+        self.logs = RunLogs(run_dir, self.spec.stream, [task.name for task in self.stream.tasks], saved)
         self._open.callback(self.logs.close)
 
     def get_state(self) -> State:

@@ -23,13 +23,13 @@ from dqn_mer.config.fields import check_range
 from dqn_mer.config.seeds import spawn_streams
 from dqn_mer.evaluation.beside_training import WorkerEvaluation
 from dqn_mer.evaluation.checkpoint import save_checkpoint
-from dqn_mer.evaluation.inline import EvaluationPlan, InlineEvaluation
+from dqn_mer.evaluation.inline import EvaluationPlan, InlineEvaluation, score_random_play
 from dqn_mer.networks.device import choose_device
 from dqn_mer.networks.q_network import spec_as_json
 from dqn_mer.storage.state import SavedState, State, StateError
 from dqn_mer.training.meter import build_meter
-from dqn_mer.training.random_play import score_random_play
-from dqn_mer.training.recorder import RecentEpisodes, Recorder, log_frame_strips
+from dqn_mer.training.pictures import BorderPictures, log_frame_strips
+from dqn_mer.training.recorder import RecentEpisodes, Recorder
 from dqn_mer.training.tags import metric_columns
 from dqn_mer.training.tracker import Tracker
 
@@ -70,10 +70,11 @@ class TrainingLoop(AbstractContextManager["TrainingLoop"]):
         self.agent = build_agent(config, self.env, self.streams, task.action_probabilities, task.network)
         self.exploration = build_exploration(config, task.action_probabilities, self.streams)
         self.meter = build_meter(config, self.agent, task.schedule, self.streams)
-        plan = EvaluationPlan(
+        self.plan = plan = EvaluationPlan(
             self.task, self.network, config.eval_episodes, config.eval_frame_limit, self.streams.evaluation
         )
         self.evaluation = WorkerEvaluation(plan) if config.eval_worker else InlineEvaluation(plan, device)
+        self.pictures = BorderPictures(self.task, self.agent, config, self.frames, self.streams.evaluation)
         self._open = ExitStack()  # whatever is open by the end, the logs only from `begin` or `resume` on
         self._open.callback(self.evaluation.close)
         self._open.callback(self.env.close)
@@ -91,7 +92,7 @@ class TrainingLoop(AbstractContextManager["TrainingLoop"]):
         self._open_logs(run_dir, None)
         self.tracker.log_text(config_markdown)
         note = log_frame_strips(self.task, self.tracker, self.streams.evaluation)
-        self.random_scores = score_random_play(self.task, self.config, self.streams)
+        self.random_scores = score_random_play(self.plan, self.streams.random_policy)
         self.observation, info = self.env.reset(seed=self.streams.environment)
         self.recorder.setting(0, info)
         self._evaluate(0)
@@ -177,6 +178,7 @@ class TrainingLoop(AbstractContextManager["TrainingLoop"]):
             self._evaluate(frame)
         if frame in self.ends:
             self._save_agent(info)
+            self.pictures.show_play(self.tracker, frame)
         if (terminated or truncated) and frame < self.frames:
             self.observation, following = self.env.reset()
             if following["setting_index"] != info["setting_index"]:
@@ -197,7 +199,7 @@ class TrainingLoop(AbstractContextManager["TrainingLoop"]):
     def _open_logs(self, run_dir: Path, saved: SavedState | None) -> None:
         names, parameter = [setting.name for setting in self.task.schedule.settings], self.task.parameter
         self.run_dir = run_dir
-        self.tracker = Tracker(run_dir, names, parameter, metric_columns(names, parameter), saved)
+        self.tracker = Tracker(run_dir, self.config.game, names, parameter, metric_columns(names, parameter), saved)
         self._open.callback(self.tracker.close)
         self.recorder = Recorder(self.task, self.agent, self.tracker, self.meter)
 
@@ -226,6 +228,7 @@ class TrainingLoop(AbstractContextManager["TrainingLoop"]):
     def _log_evaluations(self, wait: bool = False) -> None:
         for frame, rows in self.evaluation.finished(wait):
             self.tracker.log_evaluation(frame, rows)
+            self.pictures.show_scores(self.tracker, frame)
 
     def _save_agent(self, info: dict[str, Any]) -> None:
         description = {

@@ -3,25 +3,19 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-import gymnasium
 import numpy as np
-from numpy.typing import NDArray
 
-from continual_ple.own import RENDER_MODE
-from continual_ple.tasks import STATISTICS, Task, why_not_drawn
+from continual_ple.tasks import STATISTICS, Task
 from dqn_mer.agents.dqn import DQNAgent
 from dqn_mer.agents.learning_statistics import LearningStatistics
 from dqn_mer.evaluation.evaluator import episode_score
 from dqn_mer.storage.state import SavedState, State
 from dqn_mer.training.meter import Meter
 from dqn_mer.training.tracker import Tracker
-
-STRIP_FRAMES = 4
-STRIP_EVERY_FRAMES = 20
 
 
 @dataclass
@@ -145,32 +139,3 @@ class Recorder:
             self.tracker.log_interference(frame, measurement.rows)
             values |= measurement.values
         self.tracker.log(frame, values)
-
-
-def log_frame_strips(task: Task, tracker: Tracker, seed: int) -> str | None:
-    """Show a strip of frames under random play for each setting.
-
-    Returns:
-        The reason, in one line, if the environment cannot be drawn; else None.
-    """
-    reason = why_not_drawn(task) if task.is_own else None
-    if reason is not None:
-        return f"no frames in TensorBoard: {reason}"
-    for setting in task.schedule.settings:
-        env = task.make_env(setting, render_mode=RENDER_MODE)
-        tracker.log_images(f"frames/{setting.name}", np.stack(list(_random_frames(task, env, seed))))
-        env.close()
-    return None
-
-
-def _random_frames(task: Task, env: gymnasium.Env[Any, Any], seed: int) -> Iterator[NDArray[np.uint8]]:
-    """Yield, every `STRIP_EVERY_FRAMES` frames, the picture of one under random play."""
-    rng = np.random.default_rng(seed)
-    env.reset(seed=seed)
-    for frame in range(STRIP_FRAMES * STRIP_EVERY_FRAMES):
-        if frame % STRIP_EVERY_FRAMES == 0:
-            yield np.array(env.render())  # a copy: it may be the buffer that the next frame is drawn into
-        action = rng.choice(len(task.action_probabilities), p=task.action_probabilities)
-        _, _, terminated, truncated, _ = env.step(int(action))
-        if terminated or truncated:
-            env.reset()

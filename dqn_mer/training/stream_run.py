@@ -21,9 +21,9 @@ from dqn_mer.config.fields import check_range
 from dqn_mer.config.seeds import spawn_streams
 from dqn_mer.config.task import game_task, name_after
 from dqn_mer.evaluation.evaluator import AnyPolicy, as_policy
+from dqn_mer.evaluation.inline import EvaluationPlan, make_evaluator, score_random_play
 from dqn_mer.runs.folder import create_run_folder, describe_run
 from dqn_mer.storage.json_files import write_json
-from dqn_mer.training.random_play import make_evaluator, score_random_play
 from dqn_mer.training.recorder import RateClock, RecentEpisodes
 from dqn_mer.training.summary import speed, summarise_scores
 from dqn_mer.training.tags import metric_columns
@@ -107,7 +107,9 @@ class StreamRun(gymnasium.Wrapper[Any, Any, Any, Any]):
         """
         if self.run_dir is None or self.frame < self.frames:
             raise ValueError(f"frame={self.frame:,}: must be {self.frames:,}, the last of the run")
-        summary, _ = summarise_scores(self.run_dir, self.config, self.task, self.frame, self.random_scores)
+        results = summarise_scores(self.run_dir, self.config, self.task, self.frame, self.random_scores)
+        summary, _, learning_curves = results
+        self.tracker.log_learning_curves(self.frame, learning_curves)
         summary |= {"frames": self.frame, **speed(self.frame, time.perf_counter() - self._started_s)}
         self.tracker.log_hparams(self.config.hyperparameters(), summary["metrics"])
         self.tracker.close()
@@ -129,10 +131,12 @@ class StreamRun(gymnasium.Wrapper[Any, Any, Any, Any]):
             describe_run({"config": self.config.to_json()}, self.task.schedule.to_json()),
         )
         names, parameter = [setting.name for setting in self.task.schedule.settings], self.task.parameter
-        self.tracker = Tracker(self.run_dir, names, parameter, metric_columns(names, parameter))
+        self.tracker = Tracker(self.run_dir, self.config.game, names, parameter, metric_columns(names, parameter))
         self._started_s = time.perf_counter()
-        self.random_scores = score_random_play(self.task, self.config, self.streams)
-        self.evaluator = make_evaluator(self.task, self.config, self.streams)
+        episodes, limit = self.config.eval_episodes, self.config.eval_frame_limit
+        plan = EvaluationPlan(self.task, {}, episodes, limit, self.streams.evaluation)
+        self.random_scores = score_random_play(plan, self.streams.random_policy)
+        self.evaluator = make_evaluator(plan)
         self._evaluate(0, policy)
 
     def _record(self, before: int) -> None:

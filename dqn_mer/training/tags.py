@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from dqn_mer.runs.charts import Layout, layout_of
+
 LOGGED: dict[str, str] = {
     "train/score": "Score of the training episodes that ended since the last row, mean, in the game's points.",
     "train/return": "Undiscounted return of the training episodes that ended since the last row, mean.",
@@ -37,24 +39,32 @@ LOGGED: dict[str, str] = {
 SHOWN: dict[str, str] = {
     "eval_score/<setting>": "Greedy evaluation on this setting: score of an episode, mean, in the game's points.",
     "eval_score/mean": "Mean of eval_score over all settings.",
+    "eval_mean/<game>": "The same as eval_score/mean, under the game's name: two games never share this chart.",
     "eval_total_reward/<setting>": "Greedy evaluation on this setting: undiscounted return of an episode, mean.",
     "eval_total_frames/<setting>": "Greedy evaluation on this setting: length of an episode, mean, in frames.",
     "final/<metric>": "At the end of the run: a continual-learning metric of summary.json (also under HParams).",
     "config": "Text: the configuration of the run.",
-    "frames/<setting>": "Image: a strip of game frames under this setting.",
+    "learning_curves": "Image: score on every setting so far, at each border of the schedule and at the end.",
+    "frames/<setting>": "Image: frames 0, 20, 40, 60 of play under this setting: random at step 0, then the agent's.",
     "clips/<setting>": "Image: an animation of the agent's play under this setting, if `watch --tensorboard` added it.",
 }
-"""Tags that only TensorBoard shows, with their meanings; <metric> stands for a name."""
-# Regular expressions, which TensorBoard matches from a tag's first character. They hold no setting names, so that runs
-# of different games under one log folder share these charts instead of doubling them.
-CHARTS = {
-    "Score on every setting": r"eval_score/(?!mean$)",
-    "Return on every setting": r"eval_total_reward/",
-    "Episode length on every setting": r"eval_total_frames/",
-    "Cosine between gradients": r"gradients/cosine_",
-    "Setting in force": r"setting/index$",
-    "Parameter in force": r"setting/(?!index$)",
-}
+"""Tags that only TensorBoard shows, with their meanings; <metric> and <game> stand for names."""
+
+
+def chart_layout(game: str, setting_names: Sequence[str], parameter_name: str) -> Layout:
+    """Return the charts of Custom Scalars: one for each setting first, in which a curve is a run; then all in one."""
+    each = {name: f"eval_score/{name}" for name in setting_names}
+    overlays = {
+        f"{title} on every setting": [f"{tag}/{name}" for name in setting_names]
+        for title, tag in (("score", "eval_score"), ("return", "eval_total_reward"), ("length", "eval_total_frames"))
+    }
+    return layout_of(
+        game,
+        setting_names,
+        ("score", "setting"),
+        {"mean over the settings": f"eval_mean/{game}", **each},
+        {**overlays, f"{parameter_name} in force": [f"setting/{parameter_name}"]},
+    )
 
 
 def tags_as_markdown() -> str:

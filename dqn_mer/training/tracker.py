@@ -17,7 +17,7 @@ from dqn_mer.runs.logs import LogFiles, drop_logs
 from dqn_mer.storage.escapes import printable
 from dqn_mer.storage.run_reader import TABLES
 from dqn_mer.storage.state import SavedState, State
-from dqn_mer.training.tags import CHARTS, metric_columns
+from dqn_mer.training.tags import chart_layout, metric_columns
 
 EVALUATION_COLUMNS = tuple(field.name for field in fields(EvaluationRow))
 INTERFERENCE_COLUMNS = tuple(field.name for field in fields(InterferenceRow))
@@ -35,6 +35,7 @@ class Tracker(AbstractContextManager["Tracker"]):
     def __init__(
         self,
         run_dir: Path,
+        game: str,
         setting_names: Sequence[str],
         parameter_name: str,
         columns: Sequence[str],
@@ -44,6 +45,7 @@ class Tracker(AbstractContextManager["Tracker"]):
 
         Args:
             run_dir: The run folder, made if missing; it is also TensorBoard's log folder.
+            game: Name of the game, for the titles of charts.
             setting_names: Names of all settings, in order.
             parameter_name: Name of the game parameter that the settings change.
             columns: Tags of metrics.csv, normally `metric_columns(...)`; the two of the setting are added if missing.
@@ -54,8 +56,9 @@ class Tracker(AbstractContextManager["Tracker"]):
             DamagedError: if the logs of a saved run are missing.
             ValueError: if a name or column is doubled or not allowed.
         """
-        _check_names(setting_names, parameter_name)
-        self._value_tag = f"setting/{parameter_name}"
+        self.run_dir = run_dir
+        _check_names(game, setting_names, parameter_name)
+        self._value_tag, self._mean_tag = f"setting/{parameter_name}", f"eval_mean/{game}"
         self._columns = [*columns, *(tag for tag in ("setting/index", self._value_tag) if tag not in columns)]
         for tag in self._columns:
             if tag not in metric_columns(setting_names, parameter_name) or self._columns.count(tag) > 1:
@@ -68,7 +71,7 @@ class Tracker(AbstractContextManager["Tracker"]):
             self._files = self._reopened(run_dir, headings, saved)
             return
         self._files = LogFiles(run_dir, headings)
-        self._files.add_layout("All settings", CHARTS)
+        self._files.add_layout(chart_layout(game, setting_names, parameter_name))
 
     def get_state(self) -> State:
         """Return how far the logs go, all of it safe on the disk."""
@@ -122,7 +125,8 @@ class Tracker(AbstractContextManager["Tracker"]):
         if [(row.setting_index, row.setting) for row in rows] != list(enumerate(self._setting_names)):
             raise ValueError(f"an evaluation needs a row for each setting in order, got {[r.setting for r in rows]}")
         self._files.add_rows(EVALUATIONS, [[frame, *astuple(row)] for row in rows])
-        values = {"eval_score/mean": float(np.mean([row.score_mean for row in rows]))}
+        mean = float(np.mean([row.score_mean for row in rows]))
+        values = {"eval_score/mean": mean, self._mean_tag: mean}
         for row in rows:
             values[f"eval_score/{row.setting}"] = row.score_mean
             values[f"eval_total_reward/{row.setting}"] = row.return_mean
@@ -152,6 +156,10 @@ class Tracker(AbstractContextManager["Tracker"]):
         strip = np.concatenate(list(padded), axis=1)[:, :-STRIP_GAP_PIXELS]
         self._files.add_summary(SUMMARIES.image(tag, strip, dataformats="HWC"), frame)
 
+    def log_learning_curves(self, frame: int, png: bytes) -> None:
+        """Show the figure of the learning curves as it is at this frame."""
+        self._files.add_png("learning_curves", png, frame)
+
     def log_hparams(self, hparams: Mapping[str, object], final_metrics: Mapping[str, float | list[float]]) -> None:
         """Show the hyper-parameters beside the metrics, as `final/<name>`, under TensorBoard's HParams tab.
 
@@ -169,8 +177,10 @@ class Tracker(AbstractContextManager["Tracker"]):
         self.close()
 
 
-def _check_names(setting_names: Sequence[str], parameter_name: str) -> None:
+def _check_names(game: str, setting_names: Sequence[str], parameter_name: str) -> None:
     """Raise ValueError for names that would clash or nest as tags."""
+    if not game or "/" in game:
+        raise ValueError(f"the game's name must hold no '/', and not be empty, got {game!r}")
     for name in setting_names:
         if name in ("", "mean") or "/" in name or setting_names.count(name) > 1:
             raise ValueError(f"setting names must differ, hold no '/', and not be empty or 'mean', got {name!r}")

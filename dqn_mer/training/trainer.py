@@ -175,7 +175,9 @@ class Trainer(AbstractContextManager["Trainer"]):
                 self._play_on(request, display)
             loop.finish()
             wall_s = self.saves.wall_s()
-            summary, table = summarise(run_dir, self.config, loop.task, loop.agent, loop.random_scores, wall_s)
+            results = summarise(run_dir, self.config, loop.task, loop.agent, loop.random_scores, wall_s)
+            summary, table, learning_curves = results
+            loop.tracker.log_learning_curves(loop.frame, learning_curves)
             loop.tracker.log_hparams(self.config.hyperparameters(), summary["metrics"])
             write_json(run_dir / "summary.json", summary)  # the mark of a finished run: nothing comes after it
         drop_states(run_dir)
@@ -191,6 +193,9 @@ class Trainer(AbstractContextManager["Trainer"]):
             description = describe_run({"config": self.config.to_json()}, schedule, arguments)
             write_json(self.run_dir / "config.json", description)
         drop_tracked(self.run_dir)
+        say_line(
+            self.console, "scoring random play and the untrained agent; the first updates compile kernels if need be"
+        )
         note = self.loop.begin(self.run_dir, _as_markdown(self.config.to_json()))
         if note is not None:
             say_line(self.console, note)

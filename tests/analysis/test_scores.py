@@ -107,8 +107,9 @@ def test_save_learning_curves(tmp_path: Path) -> None:
     write_evaluations(tmp_path, rows[::-1])
     frames, read = scores.read_evaluations(tmp_path / "evaluations.csv", 3)
     assert frames.tolist() == FRAMES.tolist() and np.array_equal(read, SCORES)
-    path = learning_curves.save_learning_curves(dataclasses.replace(alone(SCORES), path=tmp_path))
-    assert path == tmp_path / "learning_curves.png" and matplotlib.image.imread(path).shape[0] > 400
+    picture = learning_curves.save_learning_curves(dataclasses.replace(alone(SCORES), path=tmp_path))
+    path = tmp_path / "learning_curves.png"
+    assert path.read_bytes() == picture and matplotlib.image.imread(path).shape[0] > 400
     assert sorted(file.name for file in tmp_path.iterdir()) == ["evaluations.csv", "learning_curves.png"]
 
 

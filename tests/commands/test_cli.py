@@ -7,20 +7,28 @@ import os
 import re
 import subprocess
 import sys
+import textwrap
 from dataclasses import is_dataclass
 from pathlib import Path
 
 import pytest
 
-from dqn_mer.__main__ import main
+from dqn_mer.__main__ import COMMANDS, FIRST_STEPS, main
+from dqn_mer.commands.compare import CompareOptions
+from dqn_mer.commands.play import PlayOptions
 from dqn_mer.commands.train import main as train_command
 from dqn_mer.config.command_line import parse_config
 from dqn_mer.config.config import CHOICES, RANGES, Config
 from dqn_mer.config.defaults import default_config
 from dqn_mer.config.fields import own_fields
+from dqn_mer.config.flags import parse
 from dqn_mer.config.help_texts import written
+from dqn_mer.evaluation.agent_options import WatchOptions
 
 TRAIN = Path(__file__).parents[2] / "train.py"
+PYTHONPATH = os.pathsep.join([str(TRAIN.parent), str(TRAIN.parent / "envs")])
+SLOW = ("torch", "numba", "tensorboard", "matplotlib", "scipy")
+"""Modules that take long to import."""
 TINY = (
     "--observation state --frames 120 --frames-per-setting 60 --warmup-frames 20 --capacity 100 --eval-every 60 "
     "--eval-episodes 1 --eval-frame-limit 30 --hidden-sizes 8 --threads 1"
@@ -231,6 +239,56 @@ def test_unknown_commands(words: list[str], capsys: pytest.CaptureFixture[str]) 
     assert "must be one of train, evaluate" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("command", COMMANDS)
+def test_help_of_every_command_fits_a_terminal_and_loads_no_torch(command: str) -> None:
+    script = f"""
+        import atexit, sys
+        from dqn_mer.__main__ import main
+        atexit.register(lambda: print("torch" in sys.modules, file=sys.stderr))
+        main(["{command}", "--help"])
+    """
+    done = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(script)], capture_output=True, text=True, check=True,
+        env={**os.environ, "COLUMNS": "80", "PYTHONPATH": PYTHONPATH},
+    )  # fmt: skip
+    assert done.stderr == "False\n"
+    lines = done.stdout.splitlines()
+    assert lines[0].startswith(("usage: python -m dqn_mer", "usage: python train.py")) and max(map(len, lines)) <= 80
+
+
+def test_without_a_command_the_first_steps_are_shown(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([]) == 2
+    shown, complaint = capsys.readouterr()
+    assert complaint.count("\n") == 1 and max(map(len, shown.splitlines())) <= 80
+    assert len(FIRST_STEPS) == 4 and all(f"python -m dqn_mer {words}\n" in shown for words in FIRST_STEPS)
+    kinds = {"watch": WatchOptions, "play": PlayOptions, "compare": CompareOptions}
+    for words in FIRST_STEPS:
+        command, *flags = words.split()
+        assert parse_config(flags) if command == "train" else parse(kinds[command], flags, prog=command)
+
+
+@pytest.mark.parametrize(
+    ("words", "line"),
+    [
+        ("evaluate old/run", "evaluating old/run: loading PyTorch"),
+        ("watch old/run", "watching old/run: loading PyTorch"),
+        ("play catcher", "playing catcher: loading PyTorch"),
+        ("compare old --out new", "comparing runs for new: loading Matplotlib"),
+        ("supervised --out new", "learning streams for new: loading PyTorch"),
+    ],
+)
+def test_every_command_says_what_it_does_before_what_takes_seconds_is_loaded(
+    words: str, line: str, tmp_path: Path
+) -> None:
+    for module in SLOW:
+        (tmp_path / f"{module}.py").write_text("raise ImportError('loaded too early')")
+    done = subprocess.run(
+        [sys.executable, "-m", "dqn_mer", *words.split()], capture_output=True, text=True, check=False, cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join([str(tmp_path), PYTHONPATH])},
+    )  # fmt: skip
+    assert (done.returncode, done.stdout, done.stderr) == (2, line + "\n", "error: loaded too early\n")
+
+
 @pytest.mark.parametrize(
     ("words", "line"),
     [
@@ -241,9 +299,9 @@ def test_unknown_commands(words: list[str], capsys: pytest.CaptureFixture[str]) 
 def test_the_first_line_says_what_is_done_before_what_takes_seconds_is_loaded(
     words: str, line: str, tmp_path: Path
 ) -> None:
-    for module in ("torch", "numba", "tensorboard", "matplotlib", "scipy"):
+    for module in SLOW:
         (tmp_path / f"{module}.py").write_text("raise ImportError('loaded too early')")
-    path = os.pathsep.join([str(tmp_path), str(TRAIN.parent), str(TRAIN.parent / "envs")])
+    path = os.pathsep.join([str(tmp_path), PYTHONPATH])
     done = subprocess.run(
         [sys.executable, str(TRAIN), *words.split(), "--run-dir=new"][: 4 if "--resume" in words else None],
         capture_output=True, text=True, check=False, cwd=tmp_path, env={**os.environ, "PYTHONPATH": path},

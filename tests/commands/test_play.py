@@ -15,8 +15,9 @@ from continual_ple.window import Window
 from dqn_mer.commands.play import Keyboard, PlayOptions, play
 from dqn_mer.config.defaults import default_config
 from dqn_mer.config.task import game_task
+from dqn_mer.evaluation.agent_options import EvaluateOptions
 from dqn_mer.evaluation.evaluator import episode_seeds
-from dqn_mer.evaluation.saved_agent import EvaluateOptions, evaluate_checkpoint
+from dqn_mer.evaluation.saved_agent import evaluate_checkpoint
 from tests.helpers.added import nothing_left
 from tests.helpers.falling_stone import FallingStone
 

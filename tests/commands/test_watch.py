@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 import shutil
 import tracemalloc
 from pathlib import Path
@@ -16,10 +17,12 @@ from rich.console import Console
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from continual_ple.window import Window
-from dqn_mer.commands.watch import WatchOptions, overlay, watch
+from dqn_mer.commands.watch import watch
+from dqn_mer.evaluation.agent_options import AgentFields, EvaluateOptions, WatchOptions
 from dqn_mer.evaluation.clips import LAST_PICTURE_FRAMES, Film, gif, record, save_clip
+from dqn_mer.evaluation.on_screen import overlay, quiet_libraries
 from dqn_mer.evaluation.overlay import PANEL_WIDTH, Overlay
-from dqn_mer.evaluation.saved_agent import AgentFields, EvaluateOptions, evaluate_checkpoint, load_agent
+from dqn_mer.evaluation.saved_agent import evaluate_checkpoint, load_agent
 from tests.helpers.chain import LENGTH, Chain
 
 QUIET = Console(quiet=True)
@@ -96,10 +99,10 @@ def test_mistakes_leave_nothing(
 def test_a_window_shows_every_setting_and_closes_at_escape(flappy_run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     pygame = pytest.importorskip("pygame")
     monkeypatch.setenv("SDL_VIDEODRIVER", "dummy")
-    with pytest.raises(ValueError, match="there is no screen"):
+    with pytest.raises(ValueError, match=r"there is no screen .*; --out FOLDER writes clips instead$"):
         watch(WatchOptions(flappy_run), QUIET)
     monkeypatch.setattr("dqn_mer.evaluation.on_screen.UNSEEN_DRIVERS", ())
-    monkeypatch.setattr("dqn_mer.commands.watch.PAUSE_FRAMES", 1)
+    monkeypatch.setattr("dqn_mer.commands.watch_agent.PAUSE_FRAMES", 1)
     shown = []
 
     def show(window: Window, picture: np.ndarray) -> None:
@@ -118,6 +121,20 @@ def test_a_window_shows_every_setting_and_closes_at_escape(flappy_run: Path, mon
     monkeypatch.setattr(Overlay, "close", lambda env: closed.append(env.setting))
     watch(WatchOptions(flappy_run, frame_limit=3), QUIET)
     assert len(shown) == 2 and closed == ["0-pipe_gap=100"]
+
+
+def test_where_there_is_no_screen_nothing_but_the_error_is_printed(
+    flappy_run: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("pygame")
+    for name in ("DISPLAY", "WAYLAND_DISPLAY", "XDG_RUNTIME_DIR", "SDL_VIDEODRIVER"):
+        monkeypatch.delenv(name, raising=False)
+    with pytest.raises(ValueError, match="no window can be opened here"):
+        watch(WatchOptions(flappy_run), QUIET)
+    with quiet_libraries():
+        os.write(2, b"what a C library prints")
+    os.write(2, b"what comes behind it")
+    assert capfd.readouterr() == ("", "what comes behind it")
 
 
 def test_the_panel_shows_the_q_values_of_the_picture_beside_it(flappy_run: Path) -> None:

@@ -20,10 +20,11 @@ from dqn_mer.commands.play import Match
 from dqn_mer.config.config import Config
 from dqn_mer.config.defaults import default_config
 from dqn_mer.config.task import game_task
+from dqn_mer.evaluation.agent_options import EvaluateOptions
 from dqn_mer.evaluation.clips import play_greedily
 from dqn_mer.evaluation.evaluator import Evaluator
 from dqn_mer.evaluation.overlay import Overlay
-from dqn_mer.evaluation.saved_agent import EvaluateOptions, evaluate_checkpoint
+from dqn_mer.evaluation.saved_agent import evaluate_checkpoint
 from dqn_mer.training.loop import TrainingLoop
 from dqn_mer.training.trainer import train
 from tests.helpers.chain import Chain, chain_task

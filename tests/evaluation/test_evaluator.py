@@ -13,10 +13,11 @@ from rich.console import Console
 
 from dqn_mer.config.defaults import default_config
 from dqn_mer.config.task import game_task
+from dqn_mer.evaluation.agent_options import EvaluateOptions
 from dqn_mer.evaluation.checkpoint import CheckpointError
 from dqn_mer.evaluation.choose_settings import choose_settings
 from dqn_mer.evaluation.evaluator import Evaluator, GreedyPolicy, RandomPolicy
-from dqn_mer.evaluation.saved_agent import EvaluateOptions, evaluate_checkpoint, load_agent
+from dqn_mer.evaluation.saved_agent import evaluate_checkpoint, load_agent
 from dqn_mer.training.trainer import train
 from tests.helpers.chain import LENGTH, chain_task
 

@@ -18,7 +18,7 @@ from dqn_mer.mer import MERUpdate
 from dqn_mer.mer_parameters import MERParameters
 from dqn_mer.networks import weights as weights_module
 from dqn_mer.networks.weights import FlatWeights
-from dqn_mer.training.recorder import log_frame_strips
+from dqn_mer.training.pictures import log_frame_strips
 from tests.helpers import grid
 from tests.helpers.mer_problems import needs_numba
 

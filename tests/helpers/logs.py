@@ -26,7 +26,9 @@ COLUMNS = ["train/loss", "train/score"]
 
 
 def make_tracker(run_dir: Path, saved: State | None = None) -> Tracker:
-    return Tracker(run_dir, NAMES, "pipe_gap", COLUMNS, None if saved is None else SavedState(saved, "tracker"))
+    return Tracker(
+        run_dir, "flappy_bird", NAMES, "pipe_gap", COLUMNS, None if saved is None else SavedState(saved, "tracker")
+    )
 
 
 def evaluation(first: float) -> list[EvaluationRow]:
@@ -53,10 +55,13 @@ def table(path: Path) -> list[dict[str, str]]:
         return list(csv.DictReader(file))
 
 
-def custom_scalars(log_dir: Path) -> tuple[CustomScalarsPlugin, RequestContext]:
+def tensorboard_context(log_dir: Path) -> TBContext:
     multiplexer = EventMultiplexer().AddRunsFromDirectory(str(log_dir)).Reload()
     provider = MultiplexerDataProvider(multiplexer, str(log_dir))
-    plugins: dict[str, object] = {}
-    context = TBContext(data_provider=provider, logdir=str(log_dir), plugin_name_to_instance=plugins)
-    plugins["scalars"] = ScalarsPlugin(context)
+    return TBContext(data_provider=provider, logdir=str(log_dir), plugin_name_to_instance={})
+
+
+def custom_scalars(log_dir: Path) -> tuple[CustomScalarsPlugin, RequestContext]:
+    context = tensorboard_context(log_dir)
+    context.plugin_name_to_instance["scalars"] = ScalarsPlugin(context)
     return CustomScalarsPlugin(context), RequestContext()

@@ -16,14 +16,13 @@ from hypothesis import strategies as st
 import continual_ple
 from continual_ple.games.catalogue import GAMES
 from continual_ple.schedule_files import load_schedule
-from dqn_mer.commands.watch import WatchOptions
 from dqn_mer.config.command_line import parse_config
 from dqn_mer.config.config import ALLOWED, Config
 from dqn_mer.config.fields import Allowed, allowed_values
 from dqn_mer.config.flag_words import UsageError
 from dqn_mer.config.flags import parse
 from dqn_mer.config.task import game_task
-from dqn_mer.evaluation.saved_agent import EvaluateOptions
+from dqn_mer.evaluation.agent_options import EvaluateOptions, WatchOptions
 from tests.helpers.profiles import tries
 
 SAME_FOLDER = settings(suppress_health_check=[HealthCheck.function_scoped_fixture])

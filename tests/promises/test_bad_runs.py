@@ -20,7 +20,7 @@ from dqn_mer.__main__ import main
 from dqn_mer.config.config import ALLOWED
 from dqn_mer.config.fields import Allowed, allowed_values
 from dqn_mer.config.help_texts import NONE
-from dqn_mer.evaluation.saved_agent import EvaluateOptions
+from dqn_mer.evaluation.agent_options import EvaluateOptions
 from tests.helpers.profiles import tries
 from tests.promises.test_bad_input import NASTY, WORDS, asks_for_help, flag, one_line
 

@@ -19,11 +19,12 @@ from rich.console import Console
 from continual_ple import saved_state
 from continual_ple.tasks import Task, own_task
 from dqn_mer.commands.train import main as train_command
-from dqn_mer.commands.watch import WatchOptions, watch
+from dqn_mer.commands.watch import watch
 from dqn_mer.config.config import Config
 from dqn_mer.config.task import game_task
+from dqn_mer.evaluation.agent_options import AgentFields, EvaluateOptions, WatchOptions
 from dqn_mer.evaluation.evaluator import Evaluator, RandomPolicy
-from dqn_mer.evaluation.saved_agent import AgentFields, EvaluateOptions, evaluate_checkpoint, load_agent
+from dqn_mer.evaluation.saved_agent import evaluate_checkpoint, load_agent
 from dqn_mer.runs.stopping import RunStopped
 from dqn_mer.training.trainer import train
 from tests.helpers.chain import Chain

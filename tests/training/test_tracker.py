@@ -8,12 +8,24 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+from tensorboard.context import RequestContext
 from tensorboard.plugins.hparams import metadata
+from tensorboard.plugins.hparams.backend_context import Context
 
 from dqn_mer.analysis.metrics import EvaluationRow
 from dqn_mer.training.tags import LOGGED, SHOWN, metric_columns, tags_as_markdown
 from dqn_mer.training.tracker import Tracker
-from tests.helpers.logs import COLUMNS, NAMES, custom_scalars, evaluation, load, make_tracker, points, table
+from tests.helpers.logs import (
+    COLUMNS,
+    NAMES,
+    custom_scalars,
+    evaluation,
+    load,
+    make_tracker,
+    points,
+    table,
+    tensorboard_context,
+)
 
 
 def test_csv_and_tensorboard_hold_the_same_scalars(tmp_path: Path) -> None:
@@ -59,30 +71,69 @@ def test_evaluations(tmp_path: Path) -> None:
     assert points(events, "eval_score/mean") == [(5000, 2.5), (10_000, 4.5)]
 
 
-def test_one_chart_overlays_all_settings_of_every_game(tmp_path: Path) -> None:
-    for run, parameter, names in [("a", "pipe_gap", NAMES), ("b", "fall_speed", ["0-fall_speed=0.0608"])]:
-        columns = ["gradients/cosine_within", "gradients/cosine_between", "gradients/dot_within"]
-        with Tracker(tmp_path / run, names, parameter, columns) as tracker:
+CHART_RUNS = {"a": ("flappy_bird", "pipe_gap", NAMES), "b": ("catcher", "fall_speed", ["0-fall_speed=0.0608"])}
+
+
+def charts_of_two_games(log_dir: Path) -> dict[str, dict[str, dict[str, list[str]]]]:
+    """Log three runs of two games; return what TensorBoard shows: category -> chart -> run -> tags."""
+    for run, (game, parameter, names) in {**CHART_RUNS, "c": CHART_RUNS["a"]}.items():
+        with Tracker(log_dir / run, game, names, parameter, ["train/loss"]) as tracker:
             tracker.log_setting(0, 0, 100)
-            tracker.log(5, dict.fromkeys(columns, 0.5))
+            tracker.log(5, {"train/loss": 0.5})
             tracker.log_evaluation(10, [EvaluationRow(i, name, 1, 1, 0, 1, 1, 1) for i, name in enumerate(names)])
-    plugin, context = custom_scalars(tmp_path)
-    (category,) = json.loads(plugin.layout_impl(context, ""))["category"]
-    assert category["title"] == "All settings"
-    shown = {}
-    for chart in category["chart"]:
-        (pattern,) = chart["multiline"]["tag"]
-        answer = plugin.scalars_impl(context, "a", pattern, "")
-        assert answer["regex_valid"]
-        shown[chart["title"]] = sorted(answer["tag_to_events"])
-    assert shown == {
-        "Score on every setting": [f"eval_score/{name}" for name in NAMES],
-        "Return on every setting": [f"eval_total_reward/{name}" for name in NAMES],
-        "Episode length on every setting": [f"eval_total_frames/{name}" for name in NAMES],
-        "Cosine between gradients": ["gradients/cosine_between", "gradients/cosine_within"],
-        "Setting in force": ["setting/index"],
-        "Parameter in force": ["setting/pipe_gap"],
+    plugin, context = custom_scalars(log_dir)
+    shown: dict[str, dict[str, dict[str, list[str]]]] = {}
+    for category in json.loads(plugin.layout_impl(context, ""))["category"]:
+        charts = shown[category["title"]] = {}
+        for chart in category["chart"]:
+            (pattern,) = chart["multiline"]["tag"]
+            answers = {run: plugin.scalars_impl(context, run, pattern, "") for run in "abc"}
+            assert all(answer["regex_valid"] for answer in answers.values())
+            charts[chart["title"]] = {run: sorted(a["tag_to_events"]) for run, a in answers.items()}
+    return shown
+
+
+def test_custom_scalars_opens_with_one_chart_a_setting_in_which_a_run_is_one_curve(tmp_path: Path) -> None:
+    shown = charts_of_two_games(tmp_path)
+    assert list(shown) == [
+        "flappy_bird: score on each setting (2: pipe_gap=100 to pipe_gap=95 (a+b))",
+        "flappy_bird: every setting in one chart (2: pipe_gap=100 to pipe_gap=95 (a+b))",
+        "catcher: score on each setting (1: fall_speed=0.0608)",
+        "catcher: every setting in one chart (1: fall_speed=0.0608)",
+    ]
+    first, overlaid, *_ = shown.values()
+    curve = {"mean over the settings": "eval_mean/flappy_bird", **{name: f"eval_score/{name}" for name in NAMES}}
+    assert first == {title: {"a": [tag], "b": [], "c": [tag]} for title, tag in curve.items()}
+    assert {title: runs["a"] for title, runs in overlaid.items()} == {
+        "score on every setting": [f"eval_score/{name}" for name in NAMES],
+        "return on every setting": [f"eval_total_reward/{name}" for name in NAMES],
+        "length on every setting": [f"eval_total_frames/{name}" for name in NAMES],
+        "pipe_gap in force": ["setting/pipe_gap"],
     }
+
+
+def test_two_games_never_share_a_chart(tmp_path: Path) -> None:
+    games = {run: game for run, (game, *_) in {**CHART_RUNS, "c": CHART_RUNS["a"]}.items()}
+    for category, charts in charts_of_two_games(tmp_path).items():
+        for title, runs in charts.items():
+            assert {games[run] for run, tags in runs.items() if tags} == {category.partition(":")[0]}, title
+    assert points(load(tmp_path / "b"), "eval_mean/catcher") == points(load(tmp_path / "b"), "eval_score/mean")
+
+
+def test_hparams_shows_what_tells_runs_apart_and_the_metrics_first(tmp_path: Path) -> None:
+    """Its page shows five of each unasked; the first is of the sort that TensorBoard does."""
+    config = {"across_batch_rate": 0.3, "agent": "dqn", "batch_size": 16, "game": "catcher"}
+    config |= {"learning_rate": 1e-3, "observation": "state", "seed": 3}
+    with make_tracker(tmp_path / "run") as tracker:
+        tracker.log(700, {"train/loss": 1.0})
+        tracker.log_hparams(config, {"learning_accuracy": 2.5, "forgetting": [1.0], "area_under_curve": 3.0})
+    context = Context(tensorboard_context(tmp_path))
+    contents = context.hparams_metadata(RequestContext(), "")
+    experiment = context.experiment_from_metadata(RequestContext(), "", True, contents, [])
+    names = [parameter.name for parameter in experiment.hparam_infos]
+    assert names[:4] == ["agent", "game", "observation", "seed"] and set(names) == set(config)
+    metrics = [metric.name.tag for metric in experiment.metric_infos]
+    assert metrics == ["final/learning_accuracy", "final/area_under_curve"]
 
 
 def test_hparams_text_and_images_stay_in_the_run(tmp_path: Path) -> None:
@@ -144,7 +195,14 @@ def test_bad_input(tmp_path: Path) -> None:
 )
 def test_bad_names_write_nothing(tmp_path: Path, names: list[str], parameter: str, columns: list[str]) -> None:
     with pytest.raises(ValueError, match="got"):
-        Tracker(tmp_path / "run", names, parameter, columns)
+        Tracker(tmp_path / "run", "game", names, parameter, columns)
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("game", ["", "a/b"])
+def test_a_game_whose_name_is_no_tag_writes_nothing(game: str, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=f"got '{game}'"):
+        Tracker(tmp_path / "run", game, NAMES, "pipe_gap", COLUMNS)
     assert not (tmp_path / "run").exists()
 
 
@@ -153,7 +211,7 @@ def test_every_tag_is_explained(tmp_path: Path) -> None:
     assert [column for column in columns if "<" in column] == [] and len(set(columns)) == len(columns)
     assert f"memory/share/{NAMES[0]}" in columns and "setting/pipe_gap" in columns
     assert not [column for column in columns if column.startswith(("eval", "final", "config", "frames"))]
-    with Tracker(tmp_path, NAMES, "pipe_gap", columns) as tracker:
+    with Tracker(tmp_path, "flappy_bird", NAMES, "pipe_gap", columns) as tracker:
         tracker.log(1, dict.fromkeys(columns, 1.0))
     assert set(table(tmp_path / "metrics.csv")[0].values()) == {"1", "1.0"}
     markdown = tags_as_markdown()

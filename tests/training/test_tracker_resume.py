@@ -12,7 +12,7 @@ import pytest
 
 from dqn_mer.storage.files import DamagedError
 from dqn_mer.storage.state import StateError
-from dqn_mer.training.tags import CHARTS
+from dqn_mer.training.tags import chart_layout
 from dqn_mer.training.tracker import Tracker
 from tests.helpers.logs import NAMES, custom_scalars, evaluation, load, make_tracker, points, table
 
@@ -51,11 +51,13 @@ def test_resume_doubles_and_tears_nothing_even_if_the_clock_goes_back(
     assert points(events, "setting/pipe_gap") == [(frame, 100.0) for frame in (1, 100, 200, 300)]
     assert len(events.Tensors("config/text_summary")) == 1
     plugin, context = custom_scalars(tmp_path)
-    assert len(json.loads(plugin.layout_impl(context, ""))["category"][0]["chart"]) == len(CHARTS)
+    categories = json.loads(plugin.layout_impl(context, ""))["category"]
+    expected = chart_layout("flappy_bird", NAMES, "pipe_gap")
+    assert {c["title"]: len(c["chart"]) for c in categories} == {title: len(c) for title, c in expected.items()}
 
 
 def test_a_run_that_an_earlier_version_began_keeps_its_columns(tmp_path: Path) -> None:
-    with Tracker(tmp_path, NAMES, "pipe_gap", ["train/loss", "train/q_mean"]) as tracker:
+    with Tracker(tmp_path, "flappy_bird", NAMES, "pipe_gap", ["train/loss", "train/q_mean"]) as tracker:
         tracker.log_setting(0, 0, 100)
         tracker.log(100, {"train/loss": 1.0, "train/q_mean": 2.0})
         state = tracker.get_state()
@@ -111,7 +113,7 @@ def test_a_killed_run_has_all_rows_and_points(tmp_path: Path) -> None:
     script = """
         import os, sys, pathlib
         from dqn_mer.training.tracker import Tracker
-        tracker = Tracker(pathlib.Path(sys.argv[1]), ["a"], "gap", ["train/loss"])
+        tracker = Tracker(pathlib.Path(sys.argv[1]), "game", ["a"], "gap", ["train/loss"])
         for frame in range(50):
             tracker.log(frame, {"train/loss": 1.0})
         os.kill(os.getpid(), 9)

@@ -116,8 +116,10 @@ def test_weights_and_biases_records_every_tag_once(tmp_path: Path) -> None:
     events = load(tmp_path / "run")
     tags = events.Tags()
     expected = {(tag, step) for tag in tags["scalars"] for step, _ in points(events, tag)}
-    expected |= {(tag, 0) for tag in tags["images"]}
-    assert {"gradients/cosine_between", "eval_score/mean", "frames/0-fall_speed=0.06"} <= {tag for tag, _ in expected}
+    expected |= {(tag, event.step) for tag in tags["images"] for event in events.Images(tag)}
+    assert {"gradients/cosine_between", "eval_score/mean", "frames/0-fall_speed=0.06", "learning_curves"} <= {
+        tag for tag, _ in expected
+    }
     counts = recorded(tmp_path)
     assert expected - set(counts) == set()
     assert {entry: count for entry, count in counts.items() if count > 1 and entry in expected} == {}

@@ -1,0 +1,90 @@
+"""Options of what loads a saved agent; it imports nothing that is slow, so that mistakes are reported at once."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated, Literal
+
+from dqn_mer.config.fields import Flag, check_fields
+from dqn_mer.ranges import COUNT, Range
+from dqn_mer.storage.files import check_may_write
+
+
+@dataclass(frozen=True)
+class AgentFields:
+    """Who plays, and what."""
+
+    path: Annotated[Path, Flag(positional=True)]
+    """A run folder (its latest checkpoint is taken) or one checkpoint folder."""
+    settings: Annotated[str, Flag(aliases=("--setting",))] = "all"
+    """all: of the run's schedule; easier: those before the one trained on last; or names or values, as A,B,..."""
+    seed: Annotated[int, Range(0, 2**63 - 1, whole=True)] = 1
+    """Seed of the episodes."""
+    backend: Literal["native", "ple"] | None = None
+    """Backend to play on (none: the run's)."""
+    game_parameters: Mapping[str, float] = field(default_factory=dict)
+    """Game parameters to change on every setting, as NAME=VALUE,..."""
+    device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
+    """Where the network lives (auto: a GPU for pixels if there is one, else the CPU)."""
+
+
+@dataclass(frozen=True)
+class EvaluationFields:
+    """How long, and where the result goes."""
+
+    episodes: Annotated[int, Range(1, 100_000, whole=True)] = 20
+    """Episodes per setting."""
+    frame_limit: Annotated[int | None, COUNT] = None
+    """Frames after which an episode is truncated, unless the environment's own limit is smaller (none: as in the run's
+    own evaluations)."""
+    json: Path | None = None
+    """Also write the result to this file; it must not exist."""
+
+
+@dataclass(frozen=True)
+class EvaluateOptions(EvaluationFields, AgentFields):
+    """Play a saved agent greedily and say how well it does on each setting."""
+
+    def __post_init__(self) -> None:
+        """Check the values; raises ValueError naming the field."""
+        check_fields(self)
+        if self.json is not None:
+            _check_new_file("json", self.json)
+
+
+@dataclass(frozen=True)
+class ShowFields:
+    """How long, and where it is shown."""
+
+    episodes: Annotated[int, Range(1, 1_000, whole=True)] = 1
+    """Episodes per setting; the first ones that `evaluate` plays under the same seed."""
+    frame_limit: Annotated[int, Range(1, 10_000, whole=True)] = 600
+    """Frames after which an episode is cut; 30 are a second."""
+    out: Path | None = None
+    """Write clips and contact_sheet.png into this folder instead of opening a window; it must not exist."""
+    format: Literal["mp4", "gif"] = "mp4"
+    """Of the clips; mp4 needs moviepy (pip install 'dqn-mer[video]')."""
+    tensorboard: bool = False
+    """Add the first clip of each setting to the run's TensorBoard images, instead of opening a window."""
+
+
+@dataclass(frozen=True)
+class WatchOptions(ShowFields, AgentFields):
+    """Watch a saved agent play greedily, with score, setting and Q values on screen; ESC closes the window."""
+
+    def __post_init__(self) -> None:
+        """Check the values; raises ValueError naming the field."""
+        check_fields(self)
+
+
+def _check_new_file(field: str, path: Path) -> None:
+    """Raise ValueError unless the file can be made."""
+    try:
+        if os.path.lexists(path):
+            raise ValueError(f"{field}={str(path)!r}: exists already; must be a new file")
+    except OSError as error:
+        raise ValueError(f"{field}={str(path)!r}: cannot be written: {error.strerror}") from None
+    check_may_write(field, path, path.parent)
