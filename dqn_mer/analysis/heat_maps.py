@@ -22,7 +22,7 @@ from dqn_mer.analysis.statistics import Estimate
 from dqn_mer.storage.escapes import figure_text
 
 MOST_NUMBERED_CELLS = 150
-CELL, TITLE_LINE, NARROWEST = 0.32, 0.15, 1.2  # inches
+CELL, TITLE_LINE, LETTER, NARROWEST = 0.32, 0.15, 0.06, 1.2  # inches
 LUMINANCE = (0.299, 0.587, 0.114)
 
 
@@ -39,12 +39,14 @@ def heat_maps(
         signed: Whether 0 is the middle of the colours, rather than their start.
     """
     ticks = [figure_text(short_name(comparison.parameter, setting)) for setting in comparison.schedule.settings]
-    width = max(CELL * len(ticks) + 0.1, NARROWEST)
+    cell = CELL if len(ticks) * len(rows) <= MOST_NUMBERED_CELLS else CELL / 2
+    width = max(cell * len(ticks) + 0.1, NARROWEST)
     titles = [group_title(group, width) for group, _ in maps]
     title = TITLE_LINE * (1 + max(text.count("\n") for text in titles)) + 0.1
-    figure, panels = panel_grid(len(maps), width, CELL * len(rows) + title)
+    figure, panels = panel_grid(len(maps), width, cell * len(rows) + title)
     long = max(map(len, ticks))
-    letters = {"width": 1.25 + 0.06 * long, "height": 0.3 + 0.06 * (long if long > 3 else 1) - 0.8}
+    upright = long * LETTER > cell
+    letters = {"width": 1.25 + LETTER * long, "height": 0.3 + LETTER * (long if upright else 1) - 0.8}
     figure.set_size_inches(figure.get_figwidth() + letters["width"], figure.get_figheight() + letters["height"])
     colours = _colours([estimate.value for _, estimate in maps], signed)
     for place, ((_, estimate), panel) in enumerate(zip(maps, panels, strict=True)):
@@ -52,7 +54,7 @@ def heat_maps(
         panel.set_facecolor("0.94")
         number_cells(panel, image, estimate.value, digits=2 if signed else 1)
         below = ticks if place + COLUMNS >= len(maps) else []  # no panel is below it, which would have the same
-        panel.set_xticks(range(len(below)), below, fontsize=SMALL, rotation=90 if long > 3 else 0)
+        panel.set_xticks(range(len(below)), below, fontsize=SMALL, rotation=90 if upright else 0)
         names = [ticks[setting] for setting in rows] if place % COLUMNS == 0 else []
         panel.set_yticks(range(len(names)), names, fontsize=SMALL)
         panel.tick_params(width=0.6, length=2)

@@ -79,7 +79,11 @@ def ceiling_label(comparison: Comparison) -> str:
 
 
 def _game(name: str) -> type[Game] | None:
-    return GAMES[name] if name in GAMES else None
+    """Return a game's class; None for an environment of the user's own, and for a game that cannot be loaded."""
+    try:
+        return GAMES[name] if name in GAMES else None
+    except ValueError:
+        return None
 
 
 def _unit(game: str, parameter: str) -> str:

@@ -20,6 +20,7 @@ from dqn_mer.analysis.drawing import (
     CEILING,
     COLUMNS,
     KEY,
+    LETTERS_PER_INCH,
     PAGE,
     SEED,
     SMALL,
@@ -50,6 +51,7 @@ from dqn_mer.analysis.metrics import FloatArray
 from dqn_mer.analysis.statistics import Estimate, interquartile_estimate
 from dqn_mer.storage.escapes import figure_text
 
+MOST_IN_HALF_A_PAGE = 8  # settings
 SHARE_OF_GAP = 0.6  # of that between two settings, which the intervals of all groups take
 CEILING_MEANING = "Dotted: the highest mean score that any play can reach within the frame limit of an evaluation"
 MIN_CEILING_SHARE = 0.5  # of the ceiling that scores reach where it is drawn; elsewhere they would be a line at 0
@@ -140,7 +142,9 @@ def score_by_difficulty(comparison: Comparison) -> Exhibit:
     numeric = len(set(values.values())) == len(values)  # else settings differ in more than the one parameter
     names = sorted(values, key=values.__getitem__) if numeric else list(values)
     at = {name: float(values[name]) if numeric else float(place) for place, name in enumerate(names)}
-    figure, (panel,) = panel_grid(1, width=PAGE / 2 if len(groups) <= COLUMNS else PAGE, height=2.2)
+    labels = [f"{at[name]:g}" if numeric else figure_text(name) for name in names]
+    width = PAGE / 2 if len(groups) <= COLUMNS and len(names) <= MOST_IN_HALF_A_PAGE else PAGE
+    figure, (panel,) = panel_grid(1, width, height=2.2)
     first, last = (at[comparison.schedule.settings[comparison.order[place]].name] for place in (0, -1))
     if numeric and last < first:
         panel.invert_xaxis()
@@ -157,12 +161,13 @@ def score_by_difficulty(comparison: Comparison) -> Exhibit:
             | {"trained_on": "yes" if name in trained else "no", **estimate_columns(estimate, len(scores[name]))}
             for name, estimate in estimates.items()
         ]
-    key = _difficulty_key(comparison)
+    key, highest = _difficulty_key(comparison), panel.get_ylim()[1]
     for setting, limit in zip(comparison.every_setting, ceilings(comparison, comparison.every_setting), strict=True):
-        if limit is not None:
+        if limit is not None and highest >= MIN_CEILING_SHARE * limit:
             panel.hlines(limit, at[setting.name] - gap * 0.6, at[setting.name] + gap * 0.6, **CEILING)
             key[ceiling_label(comparison)] = Line2D([], [], **CEILING)
-    panel.set_xticks([at[name] for name in names], [f"{at[n]:g}" if numeric else figure_text(n) for n in names])
+    upright = sum(map(len, labels)) + 2 * len(labels) > (width - 0.7) * LETTERS_PER_INCH
+    panel.set_xticks([at[name] for name in names], labels, rotation=90 if upright else 0)
     _label_difficulty(panel, comparison)
     add_key(figure, {group_label(group): Line2D([], [], **style(group)) for group in groups}, above=True)
     if key:
@@ -172,7 +177,7 @@ def score_by_difficulty(comparison: Comparison) -> Exhibit:
         "Filled: settings that were trained on; hollow: never met in training. Dashes: the seeds."
     )
     if ceiling_label(comparison) in key:
-        caption += f" {CEILING_MEANING}."
+        caption += f" {CEILING_MEANING}, where the scores come near it."
     return Exhibit("Score by difficulty", caption, figure, rows)
 
 
