@@ -21,7 +21,9 @@ from dqn_mer.analysis.metrics import FloatArray
 from dqn_mer.analysis.statistics import Estimate
 from dqn_mer.storage.escapes import figure_text
 
+LEAST_HEIGHT = 2.0  # inches, for the name of the colours
 MOST_NUMBERED_CELLS = 150
+FEW_DIGITS = 0.1  # the largest cosine for which two digits are enough to tell cells apart
 CELL, TITLE_LINE, LETTER, NARROWEST = 0.32, 0.15, 0.06, 1.2  # inches
 LUMINANCE = (0.299, 0.587, 0.114)
 
@@ -46,13 +48,14 @@ def heat_maps(
     figure, panels = panel_grid(len(maps), width, cell * len(rows) + title)
     long = max(map(len, ticks))
     upright = long * LETTER > cell
-    letters = {"width": 1.25 + LETTER * long, "height": 0.3 + LETTER * (long if upright else 1) - 0.8}
-    figure.set_size_inches(figure.get_figwidth() + letters["width"], figure.get_figheight() + letters["height"])
+    height = figure.get_figheight() - 0.5 + LETTER * (long if upright else 1)
+    figure.set_size_inches(figure.get_figwidth() + 1.25 + LETTER * long, max(height, LEAST_HEIGHT))
     colours = _colours([estimate.value for _, estimate in maps], signed)
+    digits = 1 if not signed else 2 if colours["vmax"] >= FEW_DIGITS else 3
     for place, ((_, estimate), panel) in enumerate(zip(maps, panels, strict=True)):
         image = panel.imshow(estimate.value, aspect="auto", **colours)
         panel.set_facecolor("0.94")
-        number_cells(panel, image, estimate.value, digits=2 if signed else 1)
+        number_cells(panel, image, estimate.value, digits)
         below = ticks if place + COLUMNS >= len(maps) else []  # no panel is below it, which would have the same
         panel.set_xticks(range(len(below)), below, fontsize=SMALL, rotation=90 if upright else 0)
         names = [ticks[setting] for setting in rows] if place % COLUMNS == 0 else []

@@ -6,7 +6,7 @@ A new one is a function from a `Comparison` to an `Exhibit`, or to None where th
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -161,11 +161,7 @@ def score_by_difficulty(comparison: Comparison) -> Exhibit:
             | {"trained_on": "yes" if name in trained else "no", **estimate_columns(estimate, len(scores[name]))}
             for name, estimate in estimates.items()
         ]
-    key, highest = _difficulty_key(comparison), panel.get_ylim()[1]
-    for setting, limit in zip(comparison.every_setting, ceilings(comparison, comparison.every_setting), strict=True):
-        if limit is not None and highest >= MIN_CEILING_SHARE * limit:
-            panel.hlines(limit, at[setting.name] - gap * 0.6, at[setting.name] + gap * 0.6, **CEILING)
-            key[ceiling_label(comparison)] = Line2D([], [], **CEILING)
+    key = _difficulty_key(comparison) | _draw_ceilings(panel, comparison, at, gap * 0.6)
     upright = sum(map(len, labels)) + 2 * len(labels) > (width - 0.7) * LETTERS_PER_INCH
     panel.set_xticks([at[name] for name in names], labels, rotation=90 if upright else 0)
     _label_difficulty(panel, comparison)
@@ -179,6 +175,16 @@ def score_by_difficulty(comparison: Comparison) -> Exhibit:
     if ceiling_label(comparison) in key:
         caption += f" {CEILING_MEANING}, where the scores come near it."
     return Exhibit("Score by difficulty", caption, figure, rows)
+
+
+def _draw_ceilings(panel: Axes, comparison: Comparison, at: Mapping[str, float], reach: float) -> dict[str, Line2D]:
+    """Draw the ceilings that the scores come near, ``reach`` to each side of the settings, and return their key."""
+    highest = panel.get_ylim()[1]
+    limits = zip(comparison.every_setting, ceilings(comparison, comparison.every_setting), strict=True)
+    near = {at[s.name]: limit for s, limit in limits if limit is not None and highest >= MIN_CEILING_SHARE * limit}
+    for x, limit in near.items():
+        panel.hlines(limit, x - reach, x + reach, **CEILING)
+    return {ceiling_label(comparison): Line2D([], [], **CEILING)} if near else {}
 
 
 def _label_difficulty(panel: Axes, comparison: Comparison) -> None:

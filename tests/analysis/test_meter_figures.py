@@ -87,6 +87,13 @@ def test_cosines_have_two_digits_and_colours_centred_at_0(tmp_path: Path) -> Non
     assert exhibit.figure.get_supxlabel() == "pipe gap (px) of one example"
 
 
+def test_small_cosines_have_three_digits(tmp_path: Path) -> None:
+    write_interference(write_run(tmp_path / "run", SCORES, agent="dqn"), [(60, 0, 0, 0.05), (60, 1, 1, -0.004)])
+    exhibit = interference_matrices(compared(tmp_path))
+    assert exhibit is not None
+    assert [text.get_text() for text in exhibit.figure.axes[0].texts] == ["0.050", "", "", "\N{MINUS SIGN}0.004"]
+
+
 def test_a_cell_without_pairs_is_empty(tmp_path: Path) -> None:
     write_interference(write_run(tmp_path / "run", SCORES, agent="dqn"), [(60, 1, 1, 0.25)])
     exhibit = interference_matrices(compared(tmp_path))
