@@ -142,7 +142,8 @@ def play(folder: Path) -> None:
     """Play every saved agent of a finished run on every setting, and write one row for each setting and checkpoint."""
     from rich.console import Console
 
-    from dqn_mer.evaluation.saved_agent import EvaluateOptions, evaluate_checkpoint
+    from dqn_mer.evaluation.agent_options import EvaluateOptions
+    from dqn_mer.evaluation.saved_agent import evaluate_checkpoint
 
     rows = []
     for checkpoint in sorted((folder / "checkpoints").iterdir()):

@@ -32,6 +32,7 @@ def learning_curves(run: Run, frames: int | None = None) -> bytes:
     figure.suptitle(figure_text(title), fontsize=TEXT)
     picture = io.BytesIO()
     figure.savefig(picture, format="png", dpi=DPI)
+    figure.clear()
     return picture.getvalue()
 
 

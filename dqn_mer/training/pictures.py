@@ -56,6 +56,7 @@ class BorderPictures:
 
     def __init__(self, task: Task, agent: DQNAgent, config: Config, frames: int, seed: int) -> None:
         self.task, self.config, self.seed = task, config, seed
+        self._online = agent.online
         self._policy = GreedyPolicy(agent.online.model, agent.device)
         self._ends = task.schedule.ends(frames)
         self._frames = picture_frames(self._ends, len(task.schedule.settings))
@@ -66,8 +67,10 @@ class BorderPictures:
         Where an environment of the user's fails, one line says so, and training continues.
         """
         if frame in self._frames:
+            before = self._online.snapshot()  # a network of random play counts its calls among its weights
             with _kept_global_generators():
                 self._show_strips(tracker, frame)
+            self._online.load(before)
 
     def _show_strips(self, tracker: Tracker, frame: int) -> None:
         if self.task.is_own and why_not_drawn(self.task) is not None:

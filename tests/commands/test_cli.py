@@ -220,7 +220,7 @@ def test_train_then_evaluate_as_a_user_would(tmp_path: Path) -> None:
     done = run("train.py", *TINY, "--run-dir", str(tmp_path / "run"))
     assert done.returncode == 0, done.stderr
     assert "memory: 100 transitions" in done.stdout
-    assert "Score by fall_speed" in done.stdout
+    assert "Score by fall speed" in done.stdout
     command = ["-m", "dqn_mer", "evaluate", str(tmp_path / "run"), "--episodes", "2", "--frame-limit", "40"]
     done = run(*command, "--settings", "easier", "--json", str(tmp_path / "out.json"))
     assert done.returncode == 0, done.stderr
