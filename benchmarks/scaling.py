@@ -51,7 +51,7 @@ def measure(axis: str, values: tuple[Any, ...], options: Options) -> list[dict[s
 
 
 def rows_of(axis: str, sides: dict[str, Callable[[], None]], frames: int, repeats: int) -> list[dict[str, Any]]:
-    """Time sides of so many frames each, and return their rows."""
+    """Time each side, which trains for ``frames`` frames, and return their rows."""
     rows = []
     for name, seconds in interleave(sides, repeats).items():
         middle, low, high = (1e3 * value / frames for value in spread(seconds))

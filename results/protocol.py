@@ -185,7 +185,7 @@ def main() -> None:
     for name, text in (("plan", "print the commands"), ("run", "run what is missing")):
         command = commands.add_parser(name, help=text)
         command.add_argument("--part", choices=list(PARTS), required=True)
-        command.add_argument("--seeds", type=int, help="only the first so many")
+        command.add_argument("--seeds", type=int, help="number of seeds, if not all")
         command.add_argument("--jobs", type=int, default=2)
         command.add_argument("--out", type=Path, default=Path("out"), required=name == "run")
     for name, text in (("play", "play the saved agents"), ("keep", "copy the small files to results/evidence")):
