@@ -251,7 +251,7 @@ def main() -> None:
     run.add_argument("--seeds", default="101")
     run.add_argument("--jobs", type=int, default=2)
     run.add_argument("--out", type=Path, required=True)
-    run.add_argument("--best", type=int, help="only so many of each agent and game, the best on the first seed")
+    run.add_argument("--best", type=int, help="run only this number for each agent and game, the best on seed 101")
     run.add_argument("--plan", action="store_true", help="print the commands instead")
     gather = commands.add_parser("collect", help="write the table")
     gather.add_argument("out", type=Path)

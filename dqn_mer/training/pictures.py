@@ -134,5 +134,5 @@ def _kept_global_generators() -> Iterator[None]:
         yield
     finally:
         random.setstate(states[0])
-        np.random.set_state(states[1])  # noqa: NPY002
+        np.random.set_state(states[1])  # noqa: NPY002 - as it was
         torch.set_rng_state(states[2])

@@ -42,7 +42,7 @@ def visible_panels(figure: Figure) -> list[Axes]:
 def alone(
     values: object, order: Sequence[int] = (0, 1, 2), length: int = 100, frames: object = FRAMES, reached: int = 99
 ) -> Run:
-    """Return a run with these evaluations, of shape (n, settings), that reached so many segments of its schedule."""
+    """Return a run with these evaluations, of shape (n, settings), which reached ``reached`` of its segments."""
     curves = np.asarray(values, dtype=np.float64)
     settings = tuple(Setting(f"{i}-pipe_gap={100 - i}", {"pipe_gap": 100 - i}) for i in range(curves.shape[1]))
     matrix = np.zeros((min(reached, len(order)), len(settings)))

@@ -40,7 +40,7 @@ def test_sweep_stop_go_on_and_compare_as_a_user_would(tmp_path: Path) -> None:
     sweeping.send_signal(signal.SIGTERM)
     output, _ = sweeping.communicate()
     assert sweeping.returncode == 143, output
-    assert "stopped; the same command goes on" in output and "Traceback" not in output
+    assert "stopped; the same command resumes it" in output and "Traceback" not in output
     for log in out.rglob("*.log"):  # nothing trains any more
         with log.open("ab") as file:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)

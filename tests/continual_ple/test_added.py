@@ -124,7 +124,7 @@ def test_an_abstract_class_or_anything_else_is_refused() -> None:
         register_observation(missing)
     for thing in (FallingStone(), "falling_stone", int, Colour):
         with pytest.raises(ValueError, match=r"^game=.*: must be a subclass of continual_ple.Game$"):
-            register_game(thing)  # type: ignore[arg-type]
+            register_game(thing)
     with pytest.raises(ValueError, match=r"^observation=.*: must be a subclass of continual_ple.Observation$"):
         register_observation(FallingStone)  # type: ignore[arg-type,type-var]
 

@@ -31,7 +31,7 @@ class PaddleBelowEveryPellet(Catcher):
 
 
 def played(game: Game, frames: int, seed: int) -> int:
-    """Return the score of an episode of at most so many frames."""
+    """Return the score of an episode of at most ``frames`` frames."""
     draws = GeneratorDraws(np.random.default_rng(seed))
     game.reset(draws, draws)
     for _ in range(frames):
