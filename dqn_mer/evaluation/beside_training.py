@@ -45,9 +45,9 @@ class NoWorkerError(Exception):
 
 
 def complain(line: str) -> None:
-    """Print a line on standard error, if somebody reads it."""
+    """Print a line on standard error, if somebody reads it, in one piece: the runs of a pool share the stream."""
     if sys.stderr is not None:
-        print(line, file=LastingStream(sys.stderr))
+        LastingStream(sys.stderr).write(f"{line}\n")
 
 
 class WorkerEvaluation:

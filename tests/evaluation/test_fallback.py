@@ -11,6 +11,7 @@ import textwrap
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import gymnasium
@@ -72,9 +73,10 @@ def run(task: Task, folder: Path, **choices: Any) -> RunResult:
     return train(config, task, console=quiet())
 
 
-def same_results(folder: Path, other: Path) -> bool:
-    digests = [json.loads((path / "summary.json").read_text())["weights_sha256"] for path in (folder, other)]
-    return digests[0] == digests[1] and rows_of(folder / "evaluations.csv") == rows_of(other / "evaluations.csv")
+def results_of(folder: Path) -> tuple[str, list[dict[str, str]]]:
+    """Return the digest of a run's weights and its evaluations, which no choice of process may change."""
+    summary = json.loads((folder / "summary.json").read_text())
+    return summary["weights_sha256"], rows_of(folder / "evaluations.csv")
 
 
 def test_an_environment_that_only_this_process_knows(registered: str, tmp_path: Path, complaints: list[str]) -> None:
@@ -82,7 +84,7 @@ def test_an_environment_that_only_this_process_knows(registered: str, tmp_path: 
     run(task, tmp_path / "worker")
     assert complaints == [f"{PREFIX}UnlearnableError: Environment `OnlyHere` doesn't exist."]
     run(task, tmp_path / "inline", eval_worker=False)
-    assert same_results(tmp_path / "worker", tmp_path / "inline")
+    assert results_of(tmp_path / "worker") == results_of(tmp_path / "inline")
     assert len(complaints) == 1
 
 
@@ -99,6 +101,14 @@ def test_a_daemon_may_have_no_children(tmp_path: Path, complaints: list[str], mo
     worker.close()
     inline.close()
     assert complaints == [f"{PREFIX}daemonic processes are not allowed to have children"]
+
+
+def test_a_line_is_written_in_one_piece(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else those of two processes that share an unbuffered stream can mix."""
+    pieces: list[str] = []
+    monkeypatch.setattr("sys.stderr", SimpleNamespace(write=pieces.append))
+    beside_training.complain("why")
+    assert pieces == ["why\n"]
 
 
 def test_a_task_that_cannot_be_pickled(complaints: list[str]) -> None:
@@ -216,5 +226,6 @@ def test_runs_in_the_workers_of_any_pool(pool: str, tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     digests = done.stdout.split()
     assert len(digests) == 3 and len(set(digests)) == 1
-    assert all(same_results(tmp_path / "whole", tmp_path / name) for name in "ab")
+    assert results_of(tmp_path / "a") == results_of(tmp_path / "whole")
+    assert results_of(tmp_path / "b") == results_of(tmp_path / "whole")
     assert done.stderr.splitlines() == [PREFIX + CAUSES[pool]] * 2 if pool in CAUSES else done.stderr == ""
