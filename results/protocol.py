@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import csv
+import json
 import shlex
 import shutil
 from collections.abc import Iterator
@@ -17,6 +18,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from tuning import flags, run_trial
+
+from dqn_mer.config.defaults import default_config
 
 Values = dict[str, Any]
 
@@ -28,24 +31,26 @@ PLAY_SEED = 1_000_000
 KEPT = ("config.json", "evaluations.csv", "interference.csv", "matrix.csv", "plays.csv", "summary.json")
 EVIDENCE = Path(__file__).parent / "evidence"
 
-SGD_RATE = {"catcher": 6e-3, "flappy_bird": 6e-3}
-"""Product of learning rate and across-batch rate of the arms with SGD from state, by game: the best of the trials."""
-RATE_WITHOUT_REPTILE = {"catcher": 6e-5, "flappy_bird": 6e-5}
-"""Learning rate of the arm without Reptile, by game: across-batch rate times learning rate of `dqn-mer`."""
+SGD: dict[tuple[str, str], tuple[float, Values]] = {
+    ("catcher", "state"): (0.012, {"target_sync_episodes": 1}),
+    ("flappy_bird", "state"): (0.012, {"target_sync_episodes": 1}),
+}
+"""By game and observation, of the arms with SGD: the product of learning rate and across-batch rate, and the other
+values, of the best trial."""
 
 
-def arms(game: str) -> dict[str, Values]:
+def arms(game: str, observation: str) -> dict[str, Values]:
     """Return what distinguishes each arm from the defaults of its agent, by name."""
-    product = SGD_RATE[game]
+    mer = default_config(game=game, observation=observation, agent="dqn-mer")
     return {
         "dqn": {"agent": "dqn"},
         "dqn-reservoir": {"agent": "dqn-reservoir"},
         "dqn-mer": {"agent": "dqn-mer"},
-        "dqn-mer-sgd": {"agent": "dqn-mer", **sgd(product, 0.3)},
+        **({"dqn-mer-sgd": sgd(game, observation, 0.3)} if (game, observation) in SGD else {}),
         "no-reptile": {
             "agent": "dqn-mer",
             "across_batch_rate": 1.0,
-            "learning_rate": RATE_WITHOUT_REPTILE[game],
+            "learning_rate": mer.across_batch_rate * mer.learning_rate,
         },
         "dqn-reservoir-17": {"agent": "dqn-reservoir", "updates_per_frame": 17},
         "random": {"agent": "random"},
@@ -53,9 +58,11 @@ def arms(game: str) -> dict[str, Values]:
     }
 
 
-def sgd(product: float, gamma: float) -> Values:
-    """Return the fields of MER with SGD at one product of learning rate and across-batch rate."""
-    return {"optimizer": "sgd", "across_batch_rate": gamma, "learning_rate": product / gamma}
+def sgd(game: str, observation: str, gamma: float) -> Values:
+    """Return the fields of MER with SGD at the product of learning rate and across-batch rate of the best trial."""
+    product, others = SGD[game, observation]
+    rates = {"across_batch_rate": gamma, "learning_rate": product / gamma}
+    return {"agent": "dqn-mer", "optimizer": "sgd", **rates, **others}
 
 
 COMPARED = ("dqn", "dqn-reservoir", "dqn-mer", "no-reptile")
@@ -77,7 +84,7 @@ class Part(NamedTuple):
 
     def runs(self, name: str, game: str) -> Iterator[tuple[str, Values]]:
         """Yield the name and the fields of each run of one seed on one game."""
-        table = arms(game)
+        table = arms(game, self.observation)
         if name == "pixels":
             yield from ((arm, table[arm]) for arm in ("dqn", "dqn-mer"))
         elif name == "pixels-controls":
@@ -88,7 +95,7 @@ class Part(NamedTuple):
             yield from table.items()
         elif name == "sgd":
             for gamma in (1.0, 0.3, 0.1, 0.03):
-                yield f"gamma-{gamma:g}", {"agent": "dqn-mer", **sgd(SGD_RATE[game], gamma)}
+                yield f"gamma-{gamma:g}", sgd(game, self.observation, gamma)
         else:
             for cell, values in CELLS[name][game].items():
                 yield from ((f"{cell}/{arm}", {**table[arm], **values}) for arm in COMPARED)
@@ -119,7 +126,9 @@ CELLS: dict[str, dict[str, dict[str, Values]]] = {
     "memory": {game: {f"capacity-{size}": {"capacity": size} for size in (500, 5_000)} for game in GAMES},
     "switches": {game: {"often": {"frames_per_setting": 2_500, "cycles": 10}} for game in GAMES},
     "change": {game: {"not-nested": SETTINGS[game], "hard-to-easy": HARD_TO_EASY[game]} for game in GAMES},
-    "target": {game: {"episodes-5": {"target_sync_episodes": 5}} for game in GAMES},
+    "target": {
+        game: {"frames-100": {"target_sync_frames": 100}, "episodes-1": {"target_sync_episodes": 1}} for game in GAMES
+    },
 }
 """By part and game: the cells of the map, each with what it changes."""
 
@@ -139,14 +148,19 @@ def planned(part: str, out: Path, seeds: int | None = None) -> list[tuple[Path, 
 
 
 def play(folder: Path) -> None:
-    """Play every saved agent of a finished run on every setting, and write one row for each setting and checkpoint."""
+    """Play every saved agent of a finished run on every setting, and write one row for each setting and checkpoint.
+
+    Of a run with more saved agents than settings only the last plays.
+    """
     from rich.console import Console
 
     from dqn_mer.evaluation.agent_options import EvaluateOptions
     from dqn_mer.evaluation.saved_agent import evaluate_checkpoint
 
+    saved = sorted((folder / "checkpoints").iterdir())
+    settings = json.loads((folder / "config.json").read_text())["schedule"]["settings"]
     rows = []
-    for checkpoint in sorted((folder / "checkpoints").iterdir()):
+    for checkpoint in saved if len(saved) <= len(settings) else saved[-1:]:
         options = EvaluateOptions(path=checkpoint, episodes=EPISODES, seed=PLAY_SEED)
         result = evaluate_checkpoint(options, Console(quiet=True))
         for setting in result["settings"]:

@@ -3,7 +3,7 @@
 ``python results/tuning.py run --observation state --seeds 101 --out OUT`` runs what the table lacks, trial by trial
 over all agents, each on one thread, and resumes what was stopped; with ``--seeds 102,103 --best 4`` only the four of
 each agent and game that were best on seed 101. ``python results/tuning.py collect OUT`` adds to the table what is
-finished.
+finished, and ``python results/tuning.py winners`` tells which trial of each agent is best over all three seeds.
 """
 
 from __future__ import annotations
@@ -32,6 +32,8 @@ FRAMES = {
 """Length of a trial, by game and observation."""
 
 FIRST_SEED = 101
+SEEDS = 3
+"""Number of seeds of a trial that can win."""
 
 Values = dict[str, Any]
 Trial = tuple[Path, list[str]]
@@ -192,6 +194,34 @@ def best(planned: list[Trial], count: int, rows: dict[str, dict[str, str]]) -> l
     return [trial for trial in planned if trial[0].parent in chosen]
 
 
+Winner = tuple[float, dict[str, str]]
+"""Mean over the seeds of a trial's mean score, and its row with the first seed."""
+
+
+def winners(rows: dict[str, dict[str, str]]) -> dict[tuple[str, str, str], list[Winner]]:
+    """Return the trials that have all seeds, the best first, by game, observation and name of the agent."""
+    trials_of: dict[tuple[str, ...], list[dict[str, str]]] = {}
+    for row in sorted(rows.values(), key=lambda row: int(row["seed"])):
+        trials_of.setdefault(tuple(row[name] for name in COLUMNS), []).append(row)
+    found: dict[tuple[str, str, str], list[Winner]] = {}
+    for of_seed in trials_of.values():
+        if len(of_seed) == SEEDS:
+            row = of_seed[0]
+            agent = "dqn-mer-sgd" if (row["agent"], row["optimizer"]) == ("dqn-mer", "sgd") else row["agent"]
+            mean = float(np.mean([float(each["mean_score"]) for each in of_seed]))
+            found.setdefault((row["game"], row["observation"], agent), []).append((mean, row))
+    return {key: sorted(found[key], key=lambda winner: -winner[0]) for key in sorted(found)}
+
+
+def print_winners(rows: dict[str, dict[str, str]]) -> None:
+    """Print every trial that has all seeds, the best of each agent first."""
+    shared = ("game", "observation", "agent")
+    for (game, observation, agent), ordered in winners(rows).items():
+        for mean, row in ordered:
+            knobs = ", ".join(f"{name} {row[name]}" for name in COLUMNS if name not in shared and row[name])
+            print(f"{game}, {observation}, {agent}: {mean:.2f}: {knobs}")
+
+
 def run_trial(trial: Trial) -> None:
     """Run one trial, or resume it; a finished one is left alone."""
     folder, arguments = trial
@@ -255,11 +285,15 @@ def main() -> None:
     run.add_argument("--plan", action="store_true", help="print the commands instead")
     gather = commands.add_parser("collect", help="write the table")
     gather.add_argument("out", type=Path)
-    for command in (run, gather):
+    show = commands.add_parser("winners", help="print the trials that have all seeds, the best first")
+    for command in (run, gather, show):
         command.add_argument("--table", type=Path, default=Path(__file__).parent / "trials.csv")
     options = parser.parse_args()
     if options.command == "collect":
         collect(options.out, options.table)
+        return
+    if options.command == "winners":
+        print_winners(read_table(options.table))
         return
     seeds = [int(seed) for seed in options.seeds.split(",")]
     planned = trials(options.games.split(","), options.observation, seeds, options.out)

@@ -1,0 +1,199 @@
+"""The evidence: what PROTOCOL.md measures of each run, the statistics over runs, and the verdicts on the claim.
+
+Runs are read from ``results/evidence/PART/GAME/ARM/seed-N/``, where ``protocol.py keep`` puts their small files; the
+arms of the map are ``CELL/ARM``.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import stats
+
+from dqn_mer.analysis.metrics import backward_transfer_interference, learning_accuracy, retained_accuracy
+from dqn_mer.analysis.statistics import Estimate, interquartile_estimate, probability_of_improvement
+
+EVIDENCE = Path(__file__).parent / "evidence"
+GAMES = ("catcher", "flappy_bird")
+MEASURED = ("RA", "LA", "BTI", "G", "AUC", "cosine")
+"""What is measured of each run, as PROTOCOL.md defines it."""
+NAN = float("nan")
+
+Key = tuple[str, str, str]
+"""Part, game and arm."""
+
+
+class Run(NamedTuple):
+    """One finished run.
+
+    Attributes:
+        part: Part of the protocol.
+        game: Game that it plays.
+        arm: Arm, after its cell in the parts of the map.
+        seed: Seed of the run.
+        values: Value of each of `MEASURED`; NaN where a run has none.
+        facts: Frames, wall time in seconds, processor and commit.
+    """
+
+    part: str
+    game: str
+    arm: str
+    seed: int
+    values: dict[str, float]
+    facts: dict[str, Any]
+
+
+class Verdict(NamedTuple):
+    """The verdict on one sentence of the claim.
+
+    Attributes:
+        sentence: Number in PROTOCOL.md.
+        part: Part of the protocol that it is judged by.
+        numbers: Numbers that decide it, in words.
+        verdict: Whether it is held.
+    """
+
+    sentence: int
+    part: str
+    numbers: str
+    verdict: str
+
+
+def table(path: Path) -> list[dict[str, str]]:
+    """Return the rows of a CSV file."""
+    with path.open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def gain_on_easier(matrix: NDArray[np.float64], order: Sequence[int]) -> float:
+    """Return G: mean over pairs i < j of R[j, order[i]] - R[i, order[i]]; NaN without a pair.
+
+    >>> gain_on_easier(np.array([[4.0, 0.0], [6.0, 1.0]]), [0, 1])
+    2.0
+    """
+    gains = [
+        matrix[later, setting] - matrix[segment, setting]
+        for segment, setting in enumerate(order)
+        for later in range(segment + 1, len(order))
+    ]
+    return float(np.mean(gains)) if gains else NAN
+
+
+def matrix_of(plays: Sequence[Mapping[str, str]], settings: Sequence[str]) -> NDArray[np.float64]:
+    """Return R, (saved agents, settings), from the rows of plays.csv."""
+    frames = list(dict.fromkeys(row["frame"] for row in plays))
+    scores = {(row["frame"], row["setting"]): float(row["score_mean"]) for row in plays}
+    return np.array([[scores[frame, setting] for setting in settings] for frame in frames])
+
+
+def cosine_between(rows: Sequence[Mapping[str, str]], frames: int) -> float:
+    """Return the mean cosine between gradients on different settings over the last three quarters of training."""
+    late: dict[int, list[float]] = {}
+    for row in rows:
+        if row["setting"] != row["other_setting"] and int(row["frame"]) > frames / 4:
+            late.setdefault(int(row["frame"]), []).append(float(row["cosine_mean"]))
+    return float(np.mean([np.mean(values) for values in late.values()])) if late else NAN
+
+
+def load_run(folder: Path, evidence: Path) -> Run:
+    """Read one run, and measure it."""
+    part, game, *arm, seed = folder.relative_to(evidence).parts
+    described = json.loads((folder / "config.json").read_text())
+    summary = json.loads((folder / "summary.json").read_text())
+    evaluations, plays = table(folder / "evaluations.csv"), table(folder / "plays.csv")
+    settings = list(dict.fromkeys(row["setting"] for row in plays))
+    matrix = matrix_of(plays, settings)
+    values = dict.fromkeys(MEASURED, NAN)
+    values["RA"] = retained_accuracy(matrix)
+    values["AUC"] = float(np.mean([float(row["score_mean"]) for row in evaluations]))
+    meter = folder / "interference.csv"
+    if meter.exists():
+        values["cosine"] = cosine_between(table(meter), summary["frames"])
+    if len(matrix) == len(settings) and not described["config"].get("interleave_frames"):
+        order = range(len(settings))
+        values["LA"] = learning_accuracy(matrix, order)
+        values["BTI"] = backward_transfer_interference(matrix, order)
+        values["G"] = gain_on_easier(matrix, order)
+    facts = {
+        "frames": summary["frames"],
+        "wall_s": summary["wall_s"],
+        "processor": described.get("machine", {}).get("processor", ""),
+        "commit": described["git_commit"],
+    }
+    return Run(part, game, "/".join(arm), int(seed.removeprefix("seed-")), values, facts)
+
+
+def load(evidence: Path = EVIDENCE) -> list[Run]:
+    """Read all runs whose saved agents have played."""
+    return [load_run(path.parent, evidence) for path in sorted(evidence.glob("**/plays.csv"))]
+
+
+class Evidence:
+    """All runs, with the statistics over them.
+
+    Args:
+        runs: Runs, as `load` reads them.
+    """
+
+    def __init__(self, runs: Iterable[Run]) -> None:
+        self.runs = sorted(runs, key=lambda run: (run.part, run.game, run.arm, run.seed))
+        self.by_arm: dict[Key, list[Run]] = {}
+        for run in self.runs:
+            self.by_arm.setdefault((run.part, run.game, run.arm), []).append(run)
+
+    def values(self, part: str, game: str, arm: str, name: str) -> NDArray[np.float64]:
+        """Return a measured value of every run of an arm, by seed; none where the arm was not run."""
+        return np.array([run.values[name] for run in self.by_arm.get((part, game, arm), [])])
+
+    def estimate(self, part: str, game: str, arm: str, name: str) -> Estimate:
+        """Return the interquartile mean over seeds with its 95% bootstrap interval."""
+        return interquartile_estimate(self.values(part, game, arm, name))
+
+    def improvement(self, ours: tuple[str, str], theirs: tuple[str, str], name: str) -> Estimate | None:
+        """Return the probability that an arm is above another over the games both were run on; None if on none.
+
+        Args:
+            ours: Part and arm.
+            theirs: Part and arm to compare with.
+            name: One of `MEASURED`.
+        """
+        pairs = [
+            (self.values(ours[0], game, ours[1], name), self.values(theirs[0], game, theirs[1], name)) for game in GAMES
+        ]
+        pairs = [(x, y) for x, y in pairs if len(x) and len(y)]
+        return probability_of_improvement(pairs) if pairs else None
+
+    def cosine_against_bti(self, game: str) -> tuple[float, float]:
+        """Return Spearman's correlation of cosine and BTI over the runs of `state` on a game, and its p-value."""
+        points = [(r.values["cosine"], r.values["BTI"]) for r in self.runs if (r.part, r.game) == ("state", game)]
+        known = np.array([point for point in points if not np.isnan(point).any()]).reshape(-1, 2)
+        if len(known) < 3:
+            return NAN, NAN
+        found = stats.spearmanr(known[:, 0], known[:, 1])
+        return float(found.statistic), float(found.pvalue)
+
+
+def shown(estimate: Estimate, digits: int = 1) -> str:
+    """Return an estimate as text.
+
+    >>> shown(Estimate(1.0, 0.5, 1.25), 2)
+    '1.00 [0.50, 1.25]'
+    """
+    value, low, high = (float(part) for part in estimate)
+    return f"{value:.{digits}f} [{low:.{digits}f}, {high:.{digits}f}]"
+
+
+def above(estimate: Estimate, level: float) -> bool:
+    """Return whether the whole interval is above a level."""
+    return float(estimate.low) > level
+
+
+def below(estimate: Estimate, level: float) -> bool:
+    """Return whether the whole interval is below a level."""
+    return float(estimate.high) < level

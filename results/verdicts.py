@@ -1,0 +1,146 @@
+"""The verdicts on the sentences of the claim, by the rules of PROTOCOL.md."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable
+
+from evidence import GAMES, Estimate, Evidence, Verdict, above, below, shown
+
+OURS = "dqn-mer"
+SIGNIFICANT = 0.05
+
+
+def verdicts(evidence: Evidence, part: str) -> list[Verdict]:
+    """Return the verdict on every sentence that a part, `state` or `pixels`, has the runs for."""
+    rules: tuple[Callable[[Evidence, str], Verdict | None], ...] = (
+        better_on_easier,
+        plain_replay_does_not,
+        better_than_dqn,
+        not_the_reservoir,
+        *((lead_grows, gradients_agree) if part == "state" else ()),
+        the_reptile_step,
+        more_than_compute,
+    )
+    return [verdict for rule in rules if (verdict := rule(evidence, part)) is not None]
+
+
+def gains(evidence: Evidence, part: str, arm: str) -> dict[str, Estimate]:
+    """Return the gain on easier settings of an arm, by game."""
+    known = (game for game in GAMES if len(evidence.values(part, game, arm, "G")) > 1)
+    return {game: evidence.estimate(part, game, arm, "G") for game in known}
+
+
+def by_game(estimates: dict[str, Estimate]) -> str:
+    """Return an estimate for each game as text."""
+    return "; ".join(f"{game.replace('_', ' ')} {shown(estimate)}" for game, estimate in estimates.items())
+
+
+def better_on_easier(evidence: Evidence, part: str) -> Verdict | None:
+    """Sentence 1: DQN-MER gets better on easier settings by learning harder ones."""
+    found = gains(evidence, part, OURS)
+    if len(found) < len(GAMES):
+        return None
+    positive = [game for game in GAMES if above(found[game], 0.0)]
+    negative = [game for game in GAMES if below(found[game], 0.0)]
+    if negative or not positive:
+        verdict = "not held"
+    else:
+        verdict = "held" if len(positive) == len(GAMES) else f"held on {positive[0].replace('_', ' ')}"
+    return Verdict(1, part, f"G of `{OURS}`: {by_game(found)}", verdict)
+
+
+def plain_replay_does_not(evidence: Evidence, part: str) -> Verdict | None:
+    """Sentence 2: DQN with plain replay does not; it forgets the easier settings."""
+    found = gains(evidence, part, "dqn")
+    if len(found) < len(GAMES):
+        return None
+    not_above = [game for game in GAMES if not above(found[game], 0.0)]
+    verdict = "not held"
+    if not_above:
+        verdict = "held" if len(not_above) == len(GAMES) else f"held on {not_above[0].replace('_', ' ')}"
+    return Verdict(2, part, f"G of `dqn`: {by_game(found)}", verdict)
+
+
+def better_than_dqn(evidence: Evidence, part: str) -> Verdict | None:
+    """Sentence 3: DQN-MER does better than DQN, at the end and over the whole of training."""
+    found = {name: evidence.improvement((part, OURS), (part, "dqn"), name) for name in ("RA", "AUC")}
+    known = {name: estimate for name, estimate in found.items() if estimate is not None}
+    if len(known) < len(found):
+        return None
+    better = [name for name, estimate in known.items() if above(estimate, 0.5)]
+    if any(below(estimate, 0.5) for estimate in known.values()) or not better:
+        verdict = "not held"
+    else:
+        verdict = "held" if len(better) == len(known) else f"held in {better[0]}"
+    numbers = "; ".join(f"{name} {shown(estimate, 2)}" for name, estimate in known.items())
+    return Verdict(3, part, f"P(`{OURS}` > `dqn`): {numbers}", verdict)
+
+
+def not_the_reservoir(evidence: Evidence, part: str) -> Verdict | None:
+    """Sentence 4: the gain is not that of the reservoir alone."""
+    return _by_retained(evidence, part, 4, "dqn-reservoir", ("held", "not held", "not held"))
+
+
+def the_reptile_step(evidence: Evidence, part: str) -> Verdict | None:
+    """Question 7: whether it is the Reptile step, or the sequential steps, that helps."""
+    return _by_retained(evidence, part, 7, "no-reptile", ("held", "not held: the steps, not Reptile", "undecided"))
+
+
+def more_than_compute(evidence: Evidence, part: str) -> Verdict | None:
+    """Question 8: whether it is more than as many gradient steps."""
+    return _by_retained(evidence, part, 8, "dqn-reservoir-17", ("held", "not held", "undecided"))
+
+
+def _by_retained(
+    evidence: Evidence, part: str, sentence: int, other: str, words: tuple[str, str, str]
+) -> Verdict | None:
+    """Judge by RA against another arm; the words are for above, below, and neither."""
+    found = evidence.improvement((part, OURS), (part, other), "RA")
+    if found is None:
+        return None
+    verdict = words[0] if above(found, 0.5) else words[1] if below(found, 0.5) else words[2]
+    return Verdict(sentence, part, f"P(`{OURS}` > `{other}`) in RA: {shown(found, 2)}", verdict)
+
+
+LADDERS = {
+    "less is stored": (("state", ""), ("memory", "capacity-5000/"), ("memory", "capacity-500/")),
+    "more switches": (("state", ""), ("switches", "often/")),
+}
+"""Part and cell of each rung, along which the lead should grow."""
+
+
+def lead_grows(evidence: Evidence, part: str) -> Verdict | None:
+    """Sentence 5: the lead grows as less is stored and as the task changes more often."""
+    held, numbers = [], []
+    for name, rungs in LADDERS.items():
+        leads = [evidence.improvement((p, cell + OURS), (p, f"{cell}dqn"), "RA") for p, cell in rungs]
+        known = [lead for lead in leads if lead is not None]
+        if len(known) < len(rungs):
+            return None
+        values = [float(lead.value) for lead in known]
+        if all(a < b for a, b in itertools.pairwise(values)) and above(known[-1], 0.5):
+            held.append(name)
+        numbers.append(f"{name}: {', '.join(shown(lead, 2) for lead in known)}")
+    verdict = "held" if len(held) == len(LADDERS) else f"held for one: {held[0]}" if held else "not held"
+    return Verdict(5, part, f"P(`{OURS}` > `dqn`) in RA; {'; '.join(numbers)}", verdict)
+
+
+def gradients_agree(evidence: Evidence, part: str) -> Verdict | None:
+    """Sentence 6: gradients of different examples agree more under MER, and this is the reason."""
+    leads = {arm: evidence.improvement((part, OURS), (part, arm), "cosine") for arm in ("dqn", "dqn-reservoir")}
+    known = {arm: lead for arm, lead in leads.items() if lead is not None}
+    if len(known) < len(leads):
+        return None
+    correlations = {game: evidence.cosine_against_bti(game) for game in GAMES}
+    higher = all(above(lead, 0.5) for lead in known.values())
+    predicts = all(rho > 0 and p < SIGNIFICANT for rho, p in correlations.values())
+    verdict = "held" if higher and predicts else "held in part" if higher or predicts else "not held"
+    numbers = "; ".join(
+        [f"P(`{OURS}` > `{arm}`) in cosine {shown(lead, 2)}" for arm, lead in known.items()]
+        + [
+            f"{game.replace('_', ' ')}: Spearman's rank correlation {rho:.2f}, p {p:.3f}"
+            for game, (rho, p) in correlations.items()
+        ]
+    )
+    return Verdict(6, part, numbers, verdict)

@@ -1,0 +1,136 @@
+"""The evidence of results/: its measurements by their definitions, its verdicts by the rules of PROTOCOL.md."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import evidence as evidence_module
+import numpy as np
+import pytest
+from evidence import GAMES, MEASURED, Evidence, Run, cosine_between, gain_on_easier, matrix_of
+from verdicts import verdicts
+
+SPREAD = np.linspace(-1, 1, 6)
+
+
+def runs(part: str, arm: str, games: Sequence[str] = GAMES, **means: float) -> list[Run]:
+    """Return six runs of an arm on each game, spread by one around the means; what has none is 0."""
+    return [
+        Run(part, game, arm, seed, {name: means.get(name, 0.0) + offset for name in MEASURED}, {})
+        for game in games
+        for seed, offset in enumerate(SPREAD)
+    ]
+
+
+def verdict(made: Sequence[Run], sentence: int, part: str = "state") -> str:
+    (found,) = [verdict.verdict for verdict in verdicts(Evidence(made), part) if verdict.sentence == sentence]
+    return found
+
+
+def test_gain_by_its_definition() -> None:
+    rng = np.random.default_rng(0)
+    for order in ([0, 1, 2, 3], [2, 0, 3, 1]):
+        matrix = rng.normal(size=(4, 4))
+        gains = [matrix[j, order[i]] - matrix[i, order[i]] for i in range(4) for j in range(4) if i < j]
+        assert gain_on_easier(matrix, order) == pytest.approx(sum(gains) / len(gains), rel=1e-12)
+
+
+def test_matrix_of_plays_whatever_their_order() -> None:
+    plays = [
+        {"frame": frame, "setting": setting, "score_mean": f"{score}"}
+        for frame, setting, score in (("50", "b", 4.0), ("50", "a", 3.0), ("100", "a", 5.0), ("100", "b", 6.0))
+    ]
+    assert matrix_of(plays, ["a", "b"]).tolist() == [[3.0, 4.0], [5.0, 6.0]]
+
+
+def test_cosine_leaves_out_the_first_quarter_and_pairs_within_a_setting() -> None:
+    rows = [
+        {"frame": frame, "setting": one, "other_setting": other, "cosine_mean": cosine}
+        for frame, one, other, cosine in (
+            ("25", "a", "b", "0.9"),
+            ("50", "a", "a", "0.8"),
+            ("50", "a", "b", "0.1"),
+            ("50", "a", "c", "0.3"),
+            ("100", "a", "b", "0.4"),
+        )
+    ]
+    assert cosine_between(rows, 100) == pytest.approx(0.3)
+    assert np.isnan(cosine_between(rows[:2], 100))
+
+
+@pytest.mark.parametrize(
+    ("catcher", "flappy", "first", "second"),
+    [
+        (5, 5, "held", "not held"),
+        (5, 0, "held on catcher", "held on flappy bird"),
+        (5, -5, "not held", "held on flappy bird"),
+        (0, 0, "not held", "held"),
+        (-5, -5, "not held", "held"),
+    ],
+)
+def test_gain_on_easier_settings(catcher: float, flappy: float, first: str, second: str) -> None:
+    for arm, sentence, expected in (("dqn-mer", 1, first), ("dqn", 2, second)):
+        made = runs("state", arm, GAMES[:1], G=catcher) + runs("state", arm, GAMES[1:], G=flappy)
+        assert verdict(made, sentence) == expected
+
+
+@pytest.mark.parametrize(
+    ("retained", "area", "expected"),
+    [(5, 5, "held"), (5, 0, "held in RA"), (0, 5, "held in AUC"), (5, -5, "not held"), (0, 0, "not held")],
+)
+def test_better_than_dqn(retained: float, area: float, expected: str) -> None:
+    assert verdict(runs("state", "dqn") + runs("state", "dqn-mer", RA=retained, AUC=area), 3) == expected
+
+
+@pytest.mark.parametrize(
+    ("lead", "expected"),
+    [(5, ("held",) * 3), (0, ("not held", "undecided", "undecided")), (-5, ("not held", "not held: the steps, not Reptile", "not held"))],
+)  # fmt: skip
+def test_against_the_controls(lead: float, expected: Sequence[str]) -> None:
+    controls = [run for arm in ("dqn-reservoir", "no-reptile", "dqn-reservoir-17") for run in runs("state", arm)]
+    made = controls + runs("state", "dqn-mer", RA=lead)
+    assert tuple(verdict(made, sentence) for sentence in (4, 7, 8)) == expected
+
+
+@pytest.mark.parametrize(
+    ("leads", "often", "expected"),
+    [
+        ((0, 0.5, 5), 5, "held"),
+        ((0, 0.5, 5), 0, "held for one: less is stored"),
+        ((0, 5, 0.5), 5, "held for one: more switches"),
+        ((0, 0, 0), 0, "not held"),
+    ],
+)
+def test_the_lead_grows(leads: Sequence[float], often: float, expected: str) -> None:
+    cells = {("state", ""): leads[0], ("memory", "capacity-5000/"): leads[1], ("memory", "capacity-500/"): leads[2]}
+    cells["switches", "often/"] = often
+    made = [
+        run
+        for (part, cell), lead in cells.items()
+        for run in runs(part, f"{cell}dqn") + runs(part, f"{cell}dqn-mer", RA=lead)
+    ]
+    assert verdict(made, 5) == expected
+    assert all(found.sentence != 5 for found in verdicts(Evidence(made[:-12]), "state")), "a rung is missing"
+
+
+@pytest.mark.parametrize(
+    ("lead", "slope", "expected"), [(5, 1, "held"), (5, -1, "held in part"), (0, 1, "held in part"), (-5, -1, "not held")]
+)  # fmt: skip
+def test_gradients_agree(lead: float, slope: int, expected: str) -> None:
+    made = [run for arm in ("dqn", "dqn-reservoir") for run in runs("state", arm)] + runs(
+        "state", "dqn-mer", cosine=lead
+    )
+    made = [run._replace(values={**run.values, "BTI": slope * run.values["cosine"]}) for run in made]
+    assert verdict(made, 6) == expected
+
+
+def test_no_verdict_without_runs() -> None:
+    assert verdicts(Evidence([]), "pixels") == []
+    assert [found.sentence for found in verdicts(Evidence(runs("pixels", "dqn-mer")), "pixels")] == [1]
+
+
+def test_runs_are_read_as_they_are_kept() -> None:
+    folder = Path(evidence_module.EVIDENCE)
+    for run in evidence_module.load(folder):
+        assert (folder / run.part / run.game / run.arm / f"seed-{run.seed}" / "plays.csv").is_file()
