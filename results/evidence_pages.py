@@ -178,9 +178,7 @@ def draw_mechanism(evidence: Evidence, path: Path) -> None:
             points = [evidence.values("state", game, arm, name) for name in ("cosine", "BTI")]
             panel.plot(*points, MARKERS[place], color=COLOURS[place], markersize=3.5, linestyle="", label=arm)
         rho, p = evidence.cosine_against_bti(game)
-        panel.set_title(
-            f"{GAME_NAMES[game]}: Spearman's rank correlation {rho:.2f}, p {p:.2g}", fontsize=TEXT, loc="left"
-        )
+        panel.set_title(f"{GAME_NAMES[game]}: rank correlation {rho:.2f}, p {p:.2g}", fontsize=TEXT, loc="left")
         panel.set_xlabel("mean cosine between gradients on different settings", fontsize=SMALL)
         panel.set_ylabel("BTI (points)", fontsize=SMALL)
         tidy(panel)

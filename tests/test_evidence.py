@@ -85,8 +85,12 @@ def test_better_than_dqn(retained: float, area: float, expected: str) -> None:
 
 @pytest.mark.parametrize(
     ("lead", "expected"),
-    [(5, ("held",) * 3), (0, ("not held", "undecided", "undecided")), (-5, ("not held", "not held: the steps, not Reptile", "not held"))],
-)  # fmt: skip
+    [
+        (5, ("held", "held", "held")),
+        (0, ("not held", "undecided", "undecided")),
+        (-5, ("not held", "not held: the steps, not Reptile", "not held")),
+    ],
+)
 def test_against_the_controls(lead: float, expected: Sequence[str]) -> None:
     controls = [run for arm in ("dqn-reservoir", "no-reptile", "dqn-reservoir-17") for run in runs("state", arm)]
     made = controls + runs("state", "dqn-mer", RA=lead)
@@ -115,12 +119,11 @@ def test_the_lead_grows(leads: Sequence[float], often: float, expected: str) -> 
 
 
 @pytest.mark.parametrize(
-    ("lead", "slope", "expected"), [(5, 1, "held"), (5, -1, "held in part"), (0, 1, "held in part"), (-5, -1, "not held")]
-)  # fmt: skip
+    ("lead", "slope", "expected"),
+    [(5, 1, "held"), (5, -1, "held in part"), (0, 1, "held in part"), (-5, -1, "not held")],
+)
 def test_gradients_agree(lead: float, slope: int, expected: str) -> None:
-    made = [run for arm in ("dqn", "dqn-reservoir") for run in runs("state", arm)] + runs(
-        "state", "dqn-mer", cosine=lead
-    )
+    made = runs("state", "dqn") + runs("state", "dqn-reservoir") + runs("state", "dqn-mer", cosine=lead)
     made = [run._replace(values={**run.values, "BTI": slope * run.values["cosine"]}) for run in made]
     assert verdict(made, 6) == expected
 
