@@ -120,6 +120,9 @@ COLUMNS = (
     *("target_sync_episodes", "clip_rewards", "frame_skip", "discount", "input_scaling"),
 )
 
+USUAL = {"clip_rewards": "False", "frame_skip": "1", "input_scaling": "unit"}
+"""Values of the first trials, which were made before these could be chosen."""
+
 
 def flags(values: dict[str, Any]) -> list[str]:
     """Return command-line flags for field values.
@@ -202,6 +205,7 @@ def winners(rows: dict[str, dict[str, str]]) -> dict[tuple[str, str, str], list[
     """Return the trials that have all seeds, the best first, by game, observation and name of the agent."""
     trials_of: dict[tuple[str, ...], list[dict[str, str]]] = {}
     for row in sorted(rows.values(), key=lambda row: int(row["seed"])):
+        row = {**row, **{name: row[name] or usual for name, usual in USUAL.items()}}
         trials_of.setdefault(tuple(row[name] for name in COLUMNS), []).append(row)
     found: dict[tuple[str, str, str], list[Winner]] = {}
     for of_seed in trials_of.values():

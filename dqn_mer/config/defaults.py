@@ -15,21 +15,33 @@ from dqn_mer.config.config import CHOICES, Config
 
 # How the tuned defaults were found, on seeds that are not the reported ones, is explained in results/README.md.
 STATE = {"hidden_sizes": (128, 128)}
-FLAPPY = {"learning_rate": 3e-4, "target_sync_frames": 100}
-TUNED: dict[tuple[str, str], dict[str, Any]] = {
-    ("catcher", "state"): STATE,
-    ("flappy_bird", "state"): {**STATE, **FLAPPY},
-    ("flappy_bird", "pixels"): FLAPPY,
+CATCHER_STATE = {"learning_rate": 3e-4, "target_sync_episodes": 1}
+FLAPPY_STATE = {"learning_rate": 3e-4, "target_sync_frames": 100}
+FLAPPY_PIXELS = {"learning_rate": 3e-4, "target_sync_frames": 100}
+TUNED: dict[tuple[str, str], dict[str, dict[str, Any]]] = {
+    ("catcher", "state"): {
+        "dqn": CATCHER_STATE,
+        "dqn-mer": {"learning_rate": 2e-4, "target_sync_episodes": 1},
+        "dqn-mer-sgd": {"learning_rate": 4e-2, "target_sync_episodes": 1},
+        "efficient-mer": {**CATCHER_STATE, "learning_rate": 6e-4},
+    },
+    ("flappy_bird", "state"): {
+        "dqn": FLAPPY_STATE,
+        "dqn-mer": {"learning_rate": 6e-4, "target_sync_frames": 100},
+        "dqn-mer-sgd": {"learning_rate": 4e-2, "target_sync_episodes": 1},
+        "efficient-mer": {**FLAPPY_STATE, "learning_rate": 6e-4},
+    },
+    ("catcher", "pixels"): {
+        "efficient-mer": {"learning_rate": 2e-4},
+    },
+    ("flappy_bird", "pixels"): {
+        "dqn": FLAPPY_PIXELS,
+        "dqn-mer": {**FLAPPY_PIXELS, "learning_rate": 2e-4},
+        "efficient-mer": {**FLAPPY_PIXELS, "learning_rate": 6e-4},
+    },
 }
-"""Tuned defaults by game and observation. Only dqn and dqn-mer were tuned; the others replay mini-batches and take
-dqn's values."""
-
-TUNED_FOR_AGENTS: dict[tuple[str, str], dict[str, Any]] = {
-    ("flappy_bird", "dqn-mer"): {"learning_rate": 2e-4},
-    ("catcher", "efficient-mer"): {"learning_rate": 2e-4},
-    ("flappy_bird", "efficient-mer"): {"learning_rate": 6e-4},
-}
-"""Tuned defaults of one agent; efficient-mer has twice dqn's learning rate, because it keeps half of what it learns."""
+"""Tuned values of agents by game and observation; ``dqn-mer-sgd`` is dqn-mer with ``--optimizer sgd``. Those that are
+not here take dqn's; efficient-mer has twice dqn's learning rate, because it keeps half of what it learns."""
 
 PRESETS: dict[str, dict[str, Any]] = {
     "paper": {
@@ -84,17 +96,21 @@ def default_config(preset: str = "tuned", **choices: Any) -> Config:
         chosen["schedule"] = Path(chosen["schedule"])
         if "frames_per_setting" not in choices:
             chosen.pop("frames_per_setting", None)  # the file gives it
-    game, observation = (
-        str({**agent.defaults, **chosen}.get(name, getattr(Config, name))) for name in ("game", "observation")
+    game, observation, optimizer = (
+        str({**agent.defaults, **chosen}.get(name, getattr(Config, name)))
+        for name in ("game", "observation", "optimizer")
     )
-    tuned = {**_tuned(game, observation), **agent.defaults, **TUNED_FOR_AGENTS.get((game, agent.name), {})}
+    tuned = {**_tuned(game, observation, agent.name, optimizer), **agent.defaults}
     return Config(**{**tuned, **chosen, **_other_target_period(choices, presets, tuned)})
 
 
-def _tuned(game: str, observation: str) -> Mapping[str, Any]:
+def _tuned(game: str, observation: str, agent: str, optimizer: str) -> Mapping[str, Any]:
     """Return the tuned values; an observation takes those of `pixels` or `state`, whichever it resembles."""
     like = "pixels" if sees_images(observation) else "state"
-    return TUNED.get((game, like), STATE if like == "state" and game in GAMES else {})
+    of_agents = TUNED.get((game, like), {})
+    names = (f"{agent}-{optimizer}", agent, "dqn")
+    values: dict[str, Any] = next((of_agents[name] for name in names if name in of_agents), {})
+    return {**(STATE if like == "state" and game in GAMES else {}), **values}
 
 
 def _other_target_period(choices: Mapping[str, Any], *lower: Mapping[str, Any]) -> dict[str, None]:

@@ -1,0 +1,40 @@
+"""The tuned defaults are those of the best trials, and every agent had as many."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+
+import pytest
+import tuning
+
+from dqn_mer.config.defaults import default_config
+
+ROWS = tuning.read_table(Path(tuning.__file__).parent / "trials.csv")
+WINNERS = tuning.winners(ROWS)
+KNOBS = ("learning_rate", "target_sync_frames", "target_sync_episodes", "clip_rewards")
+
+
+@pytest.mark.parametrize("key", WINNERS, ids="-".join)
+def test_defaults_are_the_best_trials(key: tuple[str, str, str]) -> None:
+    game, observation, agent = key
+    (_, best), *_ = WINNERS[key]
+    chosen = {"agent": "dqn-mer", "optimizer": "sgd"} if agent == "dqn-mer-sgd" else {"agent": agent}
+    config = default_config(game=game, observation=observation, **chosen)
+    knobs = {*KNOBS, *(["across_batch_rate"] if config.agent == "dqn-mer" else [])}
+    found = {name: "" if getattr(config, name) is None else str(getattr(config, name)) for name in knobs}
+    assert found == {name: best[name] for name in knobs}
+
+
+def test_all_agents_had_as_many_trials() -> None:
+    for (game, observation), agents in by_place().items():
+        assert len(agents) == len(tuning.AGENTS), (game, observation)
+        assert len(set(agents.values())) == 1, (game, observation, agents)
+
+
+def by_place() -> dict[tuple[str, str], Counter[str]]:
+    """Return the number of trials of each agent, by game and observation, among those that are complete."""
+    found: dict[tuple[str, str], Counter[str]] = {}
+    for (game, observation, agent), ordered in WINNERS.items():
+        found.setdefault((game, observation), Counter())[agent] = len(ordered)
+    return found
