@@ -16,7 +16,7 @@ python := $(VENV)/bin/python
 installed := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help quick test fuzz test-cpus check tensorboard docker clean
+.PHONY: help quick test fuzz test-cpus check docs dist tensorboard docker clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' Makefile | expand -t 22
@@ -39,6 +39,12 @@ check: $(installed) ## lint, check the format and the types
 	$(python) -m ruff format --check .
 	$(python) -m mypy
 
+docs: $(VENV)/.installed-docs ## build the documentation as a site, into build/site
+	NO_MKDOCS_2_WARNING=1 $(python) -m mkdocs build $(FLAGS)
+
+dist: $(VENV)/.installed-release ## build wheel and source archive into dist/, check them, install and try both
+	bash tests/helpers/dist.sh $(python)
+
 tensorboard: $(installed) ## watch the runs in a browser
 	$(python) -m tensorboard.main --logdir runs $(FLAGS)
 
@@ -55,4 +61,8 @@ $(installed): pyproject.toml constraints.txt
 	test -x $(VENV)/bin/pip || $(PYTHON) -m venv $(VENV) \
 		|| { echo 'error: no venv; on Debian or Ubuntu: apt-get install python3-venv' >&2; exit 1; }
 	$(python) -m pip install --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	@touch $@
+
+$(VENV)/.installed-%: $(installed)
+	$(python) -m pip install --disable-pip-version-check -c constraints.txt -e '.[$*]'
 	@touch $@

@@ -16,8 +16,6 @@ class ReptileEvery:
     pre-training). It costs one copy of the weights and next to no time. The optimizer's moments are left as they are,
     as in that paper's code, and so are buffers, such as BatchNorm's running means.
 
-    ::
-
         reptile = ReptileEvery(model, every=500, rate=0.1)
         for batch in loader:
             ...                    # zero_grad, forward, backward, optimizer.step(): as always

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import importlib
+import re
 import sys
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -19,6 +21,12 @@ from dqn_mer.analysis.tables import read_table
 def test_every_public_name_is_there_and_listed(name: str) -> None:
     assert getattr(dqn_mer, name).__name__ == name
     assert name in dir(dqn_mer)
+
+
+@pytest.mark.parametrize("package", [dqn_mer, continual_ple], ids=lambda package: package.__name__)
+def test_every_public_name_is_in_the_reference_once(package: ModuleType) -> None:
+    page = (Path(__file__).parents[1] / "docs" / "reference" / f"{package.__name__}.md").read_text()
+    assert sorted(re.findall(rf"^::: {package.__name__}\.(\w+)$", page, re.MULTILINE)) == sorted(package.__all__)
 
 
 def test_an_unknown_name_is_an_ordinary_mistake() -> None:

@@ -35,7 +35,8 @@ def blocks(language: str, page: str = "README.md") -> list[str]:
 
 
 def words_after(prefix: str) -> list[list[str]]:
-    commands = [shlex.split(line[len(prefix) :], comments=True) for line in COMMANDS if line.startswith(prefix)]
+    lines = [line[len(prefix) :].partition(" > ")[0] for line in COMMANDS if line.startswith(prefix)]
+    commands = [shlex.split(line, comments=True) for line in lines]
     assert commands
     return commands
 

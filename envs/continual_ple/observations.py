@@ -173,6 +173,7 @@ def check_space(kind: type[Observation], space: object) -> None:
 OBSERVATIONS: Registry[Observation] = Registry(
     "observation", "continual_ple.observations", check_observation, lambda name: None
 )
+"""The observations by name, as `GAMES` has the games."""
 OBSERVATIONS.register(Pixels)
 OBSERVATIONS.register(ScaledState)
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
-import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -37,6 +36,7 @@ from dqn_mer.ranges import Range
 from dqn_mer.storage.state import SavedState
 from tests.helpers import outside_agent
 from tests.helpers.outside_agent import ShrinkOptions
+from tests.helpers.pages import blocks
 from tests.helpers.resuming import ROOT, check_same, flags, stop_after, train_and_digest, what_is_left
 
 MINE = {"agent": "shrinking", "agent_options": "every_updates=7"}
@@ -276,10 +276,9 @@ def test_options_of_an_outside_agent_are_compared_within_the_agent(run: Path) ->
 
 
 def test_the_agent_of_the_guide_works() -> None:
-    blocks = re.findall(r"```python\n(.*?)```", (ROOT / "CONTRIBUTING.md").read_text(), re.S)
-    (code,) = (block for block in blocks if "register_agent" in block)
+    (_, code), _ = blocks("own_agent.md")
     names: dict[str, Any] = {"__name__": __name__}
-    exec(compile(code, "CONTRIBUTING.md", "exec", dont_inherit=True), names)
+    exec(compile(code, "own_agent.md", "exec", dont_inherit=True), names)
     names["register"]()
     same = {"observation": "state", "hidden_sizes": (8,), "warmup_frames": 0, "learning_rate": 3e-4}
     weights = []

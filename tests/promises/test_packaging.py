@@ -37,6 +37,7 @@ def test_the_wheel_holds_both_packages_whole_and_typed(tmp_path: Path) -> None:
     assert held == files
     assert {"dqn_mer/py.typed", "continual_ple/py.typed", "continual_ple/__init__.py"} <= held
     assert not re.search(r"^Requires-Dist: (tyro|docstring)", required, re.MULTILINE)
+    assert not re.search(r"^Requires-Dist: .* @ ", required, re.MULTILINE)  # an address, which PyPI refuses
 
 
 def service(name: str) -> str:

@@ -15,6 +15,7 @@ Backend = Literal["native", "ple"]
 
 BACKENDS = ("native", "ple")
 GAMES: Registry[Game] = Registry("game", "continual_ple.games", check_game, register_ids)
+"""The games by name, those of installed packages too, which are imported when they are first asked for."""
 GAMES.register(Catcher)
 GAMES.register(FlappyBird)
 
