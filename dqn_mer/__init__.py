@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from dqn_mer.config.config import Config
     from dqn_mer.config.defaults import default_config
     from dqn_mer.cross_entropy import CrossEntropy
+    from dqn_mer.evaluation.hub import from_hub, push_to_hub
     from dqn_mer.fast.choose import make_learner
     from dqn_mer.mer import MERUpdate
     from dqn_mer.mer_parameters import MERParameters
@@ -47,9 +48,11 @@ __all__ = [
     "compare",
     "default_config",
     "evaluate",
+    "from_hub",
     "load_agent",
     "load_run",
     "make_learner",
+    "push_to_hub",
     "register_agent",
     "resume_on",
     "train",
@@ -73,9 +76,11 @@ _HOMES = {
     "compare": "dqn_mer.public",
     "default_config": "dqn_mer.config.defaults",
     "evaluate": "dqn_mer.public",
+    "from_hub": "dqn_mer.evaluation.hub",
     "load_agent": "dqn_mer.public",
     "load_run": "dqn_mer.analysis.runs",
     "make_learner": "dqn_mer.fast.choose",
+    "push_to_hub": "dqn_mer.evaluation.hub",
     "register_agent": "dqn_mer.config.agent_registry",
     "resume_on": "dqn_mer.training.trainer",
     "train": "dqn_mer.training.trainer",

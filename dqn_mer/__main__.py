@@ -17,6 +17,7 @@ COMMANDS = {
     "compare": "compare finished runs: figures, tables and a page for each game",
     "supervised": "learn a stream of labelled images by MER or a baseline, and compare",
     "watch": "watch a saved agent in a window, as clips or in TensorBoard",
+    "export": "write an agent as a folder to share, with a card of its scores",
     "play": "play a game yourself, beside a saved agent if you like",
 }
 """What each command does, in a line."""

@@ -20,7 +20,7 @@ from dqn_mer.commands.sweep import SweepOptions, plan
 from dqn_mer.config.command_line import parse_config
 from dqn_mer.config.config import Config, ResumeOptions
 from dqn_mer.config.flags import parse, parse_known
-from dqn_mer.evaluation.agent_options import EvaluateOptions, WatchOptions
+from dqn_mer.evaluation.agent_options import EvaluateOptions, ExportOptions, WatchOptions
 from dqn_mer.supervised.options import SupervisedOptions
 from dqn_mer.training.tags import tags_as_markdown
 
@@ -51,17 +51,24 @@ def test_training_commands_are_understood(words: list[str]) -> None:
 
 @pytest.mark.parametrize("words", words_after("python -m dqn_mer evaluate "), ids=" ".join)
 def test_evaluation_commands_are_understood(words: list[str]) -> None:
-    assert str(parse(EvaluateOptions, words, prog="evaluate").path).startswith("runs/NAME")
+    path = str(parse(EvaluateOptions, words, prog="evaluate").path)
+    assert path.startswith(("runs/NAME", "pretrained/", "hf:/"))
 
 
 @pytest.mark.parametrize("words", words_after("python -m dqn_mer watch "), ids=" ".join)
 def test_watching_commands_are_understood(words: list[str]) -> None:
-    assert str(parse(WatchOptions, words, prog="watch").path) == "runs/NAME"
+    assert str(parse(WatchOptions, words, prog="watch").path).startswith(("runs/NAME", "pretrained/"))
 
 
 @pytest.mark.parametrize("words", words_after("python -m dqn_mer play "), ids=" ".join)
 def test_playing_commands_are_understood(words: list[str]) -> None:
-    assert str(parse(PlayOptions, words, prog="play").against) == "runs/NAME"
+    assert str(parse(PlayOptions, words, prog="play").against).startswith(("runs/NAME", "pretrained/"))
+
+
+@pytest.mark.parametrize("words", words_after("python -m dqn_mer export "), ids=" ".join)
+def test_exporting_commands_are_understood(words: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert parse(ExportOptions, words, prog="export").path == Path("runs/NAME")
 
 
 @pytest.mark.parametrize("words", words_after("python -m dqn_mer sweep "), ids=" ".join)
@@ -126,7 +133,7 @@ def test_every_flag_named_exists() -> None:
     }
     kinds = (
         *(Config, EvaluateOptions, WatchOptions, PlayOptions, SweepOptions, CompareOptions, ResumeOptions),
-        SupervisedOptions,
+        *(ExportOptions, SupervisedOptions),
     )
     fields = {f"--{f.name.replace('_', '-')}" for kind in kinds for f in dataclasses.fields(kind)}
     assert flags <= fields, flags - fields

@@ -43,7 +43,7 @@ class PlayOptions:
     setting: str = ""
     """Value of the parameter that training varies, or name of a setting (empty: the easiest)."""
     against: Path | None = None
-    """A run or checkpoint whose agent plays beside you, on the same seeds."""
+    """A run, checkpoint or pretrained agent, as `evaluate` takes it, that plays beside you, on the same seeds."""
     seed: Annotated[int, Range(0, 2**63 - 1, whole=True)] = 1
     """Seed of the episodes; the same ones as `evaluate` and `watch` play."""
     frame_limit: Annotated[int, COUNT] = 2_000

@@ -10,8 +10,9 @@ import itertools
 import os
 import shlex
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from dataclasses import field as dataclass_field
 from functools import cache
 from pathlib import Path
 from typing import Annotated, Literal, get_args, get_type_hints
@@ -30,6 +31,7 @@ from dqn_mer.commands.sweep_job import (
     words_without_changes,
 )
 from dqn_mer.commands.sweep_progress import SweepDisplay
+from dqn_mer.commands.sweep_slurm import check_slurm
 from dqn_mer.config.agent_registry import AGENTS, check_installed, known_agent
 from dqn_mer.config.config import Config
 from dqn_mer.config.fields import bad_value, check_fields
@@ -73,8 +75,11 @@ class SweepOptions:
     """Runs at a time."""
     threads: Annotated[int, Range(0, 100_000, whole=True)] = 0
     """CPU threads of all jobs together (0: one each); each job gets an equal share, at least one."""
-    engine: Literal["local", "ray"] = "local"
-    """Where jobs run: on this machine, or on the Ray cluster that RAY_ADDRESS names (none: a new one here)."""
+    engine: Literal["local", "ray", "slurm"] = "local"
+    """Where jobs run: on this machine, on the Ray cluster that RAY_ADDRESS names (none: a new one here), or on a Slurm
+    cluster, as a Slurm job for each run."""
+    slurm: Mapping[str, str] = dataclass_field(default_factory=dict)
+    """Options of sbatch for each Slurm job, such as time=240,partition=gpu,mem=8G; time, in minutes, is needed."""
     dry_run: bool = False
     """Print the command of every run that is not finished, for a scheduler of yours, and run nothing."""
 
@@ -95,6 +100,10 @@ class SweepOptions:
             raise ValueError(f"seeds={self.seeds!r}: makes {runs:,} runs; must be at most {MOST_RUNS:,}")
         if self.engine == "ray" and self.jobs < 2:
             raise ValueError(f"jobs={self.jobs}: must be at least 2 with engine=ray, else nothing leaves this process")
+        if self.engine == "slurm":
+            check_slurm(self.slurm)
+        elif self.slurm:
+            raise ValueError(f"slurm={','.join(self.slurm)}: only with engine=slurm")
 
 
 def sweep(options: SweepOptions, train_flags: Sequence[str], console: Console | None = None) -> int:
@@ -102,7 +111,7 @@ def sweep(options: SweepOptions, train_flags: Sequence[str], console: Console | 
 
     Raises:
         ValueError: if a run would not accept its flags.
-        ImportError: if Ray is asked for and missing, or on Windows.
+        ImportError: if the engine that is asked for is missing, or on Windows.
     """
     check_system()
     shown = console or lasting_console()
@@ -112,7 +121,7 @@ def sweep(options: SweepOptions, train_flags: Sequence[str], console: Console | 
             if not job.finished:
                 say(shown, shlex.join(["python", "-m", "dqn_mer", "train", *words_without_changes(job)]))
         return 0
-    run_all = engine_of(options.engine, options.jobs)
+    run_all = engine_of(options.engine, options.jobs, options.out, options.slurm)
     with SweepDisplay(jobs, shown) as display:
         outcomes = run_all(jobs)
         display.count(outcomes)

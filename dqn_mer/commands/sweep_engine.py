@@ -1,27 +1,35 @@
-"""Where the runs of a sweep are started: on this machine or on a cluster."""
+"""Where the runs of a sweep are started: on this machine or on a cluster of Ray or Slurm."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from pathlib import Path
 from typing import Any, cast
 
 from dqn_mer.commands.sweep_job import Job, Outcome, allow_jobs, run_job, stop_jobs
+from dqn_mer.commands.sweep_slurm import check_cluster, run_on_slurm
 
 RunAll = Callable[[Sequence[Job]], list[Outcome]]
 
 
-def engine_of(name: str, at_once: int) -> RunAll:
-    """Return the function from jobs to outcomes that runs ``at_once`` of them at a time, through joblib.
+def engine_of(name: str, at_once: int, out: Path, slurm: Mapping[str, str]) -> RunAll:
+    """Return the function from jobs to outcomes that runs ``at_once`` of them at a time.
 
     Args:
-        name: ``local``, or ``ray`` for a Ray cluster.
+        name: ``local``, ``ray`` for a Ray cluster (both through joblib), or ``slurm`` for a Slurm cluster.
         at_once: Runs at a time.
+        out: Folder of the sweep.
+        slurm: Options of sbatch for each Slurm job.
 
     Raises:
-        ImportError: if Ray is asked for and missing.
+        ImportError: if what is asked for is missing.
     """
     import joblib
 
+    if name == "slurm":
+        check_cluster()
+        return partial(run_on_slurm, out=out, at_once=at_once, options=slurm)
     if name == "ray":
         try:
             from ray.util import joblib as ray_jobs

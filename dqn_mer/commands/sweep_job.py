@@ -21,6 +21,7 @@ from dqn_mer.storage.run_reader import SUMMARY, RunReader
 
 TRAINER = [sys.executable, "-m", "dqn_mer", "train"]
 ENDED = "sweep: exit code "
+STOPPED = "sweep: stopped, to be resumed: exit code "
 _running: set[subprocess.Popen[bytes]] = set()
 _stopping = threading.Event()
 
@@ -108,7 +109,7 @@ def _run_alone(job: Job) -> Outcome:
         log.write(heading.encode(errors="backslashreplace"))
         log.flush()
         code = _train(words, job.threads, log.fileno())
-        log.write(f"{ENDED}{code}\n".encode())
+        log.write(f"{STOPPED if code and stop_was_asked() else ENDED}{code}\n".encode())
     return Outcome(job.name, job.log, code, last_line=_last_line(job.log) if code else "")
 
 
@@ -117,11 +118,21 @@ def allow_jobs() -> None:
     _stopping.clear()
 
 
-def stop_jobs() -> None:
-    """Ask the runs of this process to save and stop, wait until they have, and start no more."""
+def ask_jobs_to_stop() -> None:
+    """Ask the runs of this process to save and stop, and start no more; fit for a handler of signals."""
     _stopping.set()
     for process in tuple(_running):
         process.terminate()
+
+
+def stop_was_asked() -> bool:
+    """Return whether the runs of this process were asked to stop."""
+    return _stopping.is_set()
+
+
+def stop_jobs() -> None:
+    """Ask the runs of this process to save and stop, wait until they have, and start no more."""
+    ask_jobs_to_stop()
     for process in tuple(_running):
         process.wait()
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Literal
 
-from dqn_mer.config.fields import Flag, check_fields
+from dqn_mer.config.fields import Flag, bad_value, check_fields
 from dqn_mer.ranges import COUNT, Range
 from dqn_mer.storage.files import check_may_write
 
@@ -18,7 +19,8 @@ class AgentFields:
     """Who plays, and what."""
 
     path: Annotated[Path, Flag(positional=True)]
-    """A run folder (its latest checkpoint is taken) or one checkpoint folder."""
+    """A run folder (its latest checkpoint is taken), a checkpoint or an exported agent; where there is no such path,
+    pretrained/NAME is an agent of this package and hf://USER/REPO one of the Hugging Face hub."""
     settings: Annotated[str, Flag(aliases=("--setting",))] = "all"
     """all: of the run's schedule; easier: those before the one trained on last; or names or values, as A,B,..."""
     seed: Annotated[int, Range(0, 2**63 - 1, whole=True)] = 1
@@ -52,7 +54,7 @@ class EvaluateOptions(EvaluationFields, AgentFields):
         """Check the values; raises ValueError naming the field."""
         check_fields(self)
         if self.json is not None:
-            _check_new_file("json", self.json)
+            _check_new("json", self.json, "file")
 
 
 @dataclass(frozen=True)
@@ -80,11 +82,40 @@ class WatchOptions(ShowFields, AgentFields):
         check_fields(self)
 
 
-def _check_new_file(field: str, path: Path) -> None:
-    """Raise ValueError unless the file can be made."""
+@dataclass(frozen=True)
+class ExportOptions:
+    """Write an agent as a folder to share: weights, description, and a model card with its scores on every setting."""
+
+    path: Annotated[Path, Flag(positional=True)]
+    """A run folder or one checkpoint folder."""
+    out: Annotated[Path, Flag(positional=True)]
+    """Folder to make, whose name is the agent's; it must not exist."""
+    checkpoint: Literal["last", "best"] = "last"
+    """Which one of a run: the last, or that with the highest mean score over all settings in the run's evaluations."""
+    dtype: Literal["auto", "float32", "float16"] = "auto"
+    """What weights are stored as; in use they are float32 (auto: float16 if they would take more than 4 MB)."""
+    license: str = ""
+    """Licence of the weights, as the Hugging Face hub names it, such as mit or cc-by-4.0 (empty: none is stated)."""
+    episodes: Annotated[int, Range(1, 100_000, whole=True)] = 100
+    """Episodes per setting for the scores in the card."""
+    seed: Annotated[int, Range(0, 2**63 - 1, whole=True)] = 1
+    """Seed of the episodes."""
+    device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
+    """Where the network lives (auto: a GPU for pixels if there is one, else the CPU)."""
+
+    def __post_init__(self) -> None:
+        """Check the values; raises ValueError naming the field."""
+        check_fields(self)
+        _check_new("out", self.out, "folder")
+        if not re.fullmatch(r"[a-z0-9.-]{0,50}", self.license):
+            raise bad_value("license", self.license, "an identifier such as mit or cc-by-4.0")
+
+
+def _check_new(field: str, path: Path, kind: str) -> None:
+    """Raise ValueError unless the file or folder can be made."""
     try:
         if os.path.lexists(path):
-            raise ValueError(f"{field}={str(path)!r}: exists already; must be a new file")
+            raise ValueError(f"{field}={str(path)!r}: exists already; must be a new {kind}")
     except OSError as error:
         raise ValueError(f"{field}={str(path)!r}: cannot be written: {error.strerror}") from None
     check_may_write(field, path, path.parent)

@@ -23,11 +23,14 @@ from dqn_mer.storage.run_reader import RunReader
 FORMAT = "dqn-mer checkpoint"
 VERSION = 1
 WEIGHTS = "weights.safetensors"
+SHARED_WEIGHTS = "model.safetensors"
+"""Name of the weights of an agent that is shared, as the Hugging Face hub expects it."""
 DESCRIPTION = "checkpoint.json"
 CHECKPOINTS = "checkpoints"
 WEIGHTS_BYTES = 2**33
 """Largest file of weights: two thousand million of them."""
-_DTYPES = {torch.float32: "F32"}
+DTYPES = {"float32": "F32", "float16": "F16"}
+"""How weights are stored, by the name of PyTorch's dtype, and safetensors's name for it; they are float32 in use."""
 
 
 class CheckpointError(ValueError):
@@ -65,13 +68,26 @@ def save_checkpoint(folder: Path, model: nn.Module, description: Mapping[str, An
     Raises:
         FileExistsError: if the folder exists.
     """
-    data = _weights_bytes(model)
-    text = json.dumps(
-        {"format": FORMAT, "version": VERSION, "weights_sha256": hashlib.sha256(data).hexdigest(), **description},
-        indent=2,
-    )
-    write_folder(folder, {WEIGHTS: data, DESCRIPTION: text.encode()})
+    write_folder(folder, checkpoint_files(model, description))
     return folder
+
+
+def checkpoint_files(
+    model: nn.Module, description: Mapping[str, Any], weights: str = WEIGHTS, dtype: str = "float32"
+) -> dict[str, bytes]:
+    """Return the files of a checkpoint, by name.
+
+    Args:
+        model: Q-network whose weights are saved.
+        description: JSON values; must hold ``network`` (see `network_spec`).
+        weights: Name of the file of weights: `WEIGHTS` or `SHARED_WEIGHTS`.
+        dtype: Name of what the weights are stored as, one of `DTYPES`.
+    """
+    data = _weights_bytes(model, dtype)
+    about = {"format": FORMAT, "version": VERSION, "weights_sha256": hashlib.sha256(data).hexdigest()}
+    if dtype != "float32":
+        about["dtype"] = dtype
+    return {weights: data, DESCRIPTION: json.dumps({**about, **description}, indent=2).encode()}
 
 
 def _find(path: Path) -> RunReader:
@@ -105,8 +121,9 @@ def load_checkpoint(path: Path, network: MakeNetwork | None = None) -> Checkpoin
 
 def _load(reader: RunReader, network: MakeNetwork | None) -> Checkpoint:
     description = _read_description(reader)
-    path = reader.folder / WEIGHTS
-    file = reader.tensors(WEIGHTS, WEIGHTS_BYTES, "pt")
+    weights = SHARED_WEIGHTS if reader.has(SHARED_WEIGHTS) else WEIGHTS
+    path = reader.folder / weights
+    file = reader.tensors(weights, WEIGHTS_BYTES, "pt")
     shapes = {name: (file.get_slice(name).get_dtype(), tuple(file.get_slice(name).get_shape())) for name in file.keys()}
     described = reader.folder / DESCRIPTION
     try:
@@ -122,11 +139,14 @@ def _load(reader: RunReader, network: MakeNetwork | None) -> Checkpoint:
         said = message(str(error).partition("\n")[0])
         kind = "" if isinstance(error, ValueError) else f"{type(error).__name__}: "
         raise CheckpointError(f"{described}: bad network: {kind}{said}") from None
-    expected = {name: (_DTYPES.get(tensor.dtype, ""), tuple(tensor.shape)) for name, tensor in state.items()}
+    stored = DTYPES[description.get("dtype", "float32")]
+    expected = {
+        name: (stored if tensor.dtype is torch.float32 else "", tuple(tensor.shape)) for name, tensor in state.items()
+    }
     if shapes != expected:
         wrong = min(set(shapes.items()) ^ set(expected.items()))
         raise CheckpointError(f"{path}: tensors do not fit the network; first difference: {shown(wrong)}")
-    if reader.digest(WEIGHTS, WEIGHTS_BYTES) != description.get("weights_sha256"):
+    if reader.digest(weights, WEIGHTS_BYTES) != description.get("weights_sha256"):
         raise CheckpointError(f"{path}: checksum differs from the one in {DESCRIPTION}; the file is damaged")
     try:
         model = network_from_spec(spec)
@@ -136,10 +156,11 @@ def _load(reader: RunReader, network: MakeNetwork | None) -> Checkpoint:
     return Checkpoint(reader.folder, model, description)
 
 
-def _weights_bytes(model: nn.Module) -> bytes:
-    # Cloned, because safetensors refuses tensors that are views of one storage, as FlatWeights makes them.
+def _weights_bytes(model: nn.Module, dtype: str = "float32") -> bytes:
+    # Copied, because safetensors refuses tensors that are views of one storage, as FlatWeights makes them.
+    kinds = {torch.float32: getattr(torch, dtype)}
     state = {
-        name: tensor.detach().cpu().clone(memory_format=torch.contiguous_format)
+        name: tensor.cpu().to(kinds.get(tensor.dtype), memory_format=torch.contiguous_format, copy=True)
         for name, tensor in model.state_dict().items()
     }
     return safetensors.torch.save(state)
@@ -151,4 +172,6 @@ def _read_description(reader: RunReader) -> dict[str, Any]:
         raise CheckpointError(f"{path}: format must be {FORMAT!r}")
     if description.get("version") != VERSION:
         raise CheckpointError(f"{path}: version={shown(description.get('version'))}: must be {VERSION}")
+    if (dtype := description.get("dtype", "float32")) not in tuple(DTYPES):
+        raise CheckpointError(f"{path}: dtype={shown(dtype)}: must be one of {', '.join(DTYPES)}")
     return description

@@ -22,6 +22,7 @@ from dqn_mer.evaluation.agent_options import AgentFields, EvaluateOptions
 from dqn_mer.evaluation.checkpoint import Checkpoint, CheckpointError, load_checkpoint
 from dqn_mer.evaluation.choose_settings import choose_settings
 from dqn_mer.evaluation.evaluator import Evaluator, GreedyPolicy, SettingResult
+from dqn_mer.evaluation.pretrained import agent_folder
 from dqn_mer.networks.device import choose_device, processor
 from dqn_mer.ranges import COUNT_OR_0
 from dqn_mer.storage.escapes import cell
@@ -60,7 +61,7 @@ def load_agent(options: AgentFields, task: Task | None = None) -> SavedAgent:
         CheckpointError: if its description is not valid or does not fit its network.
         ValueError: if the options do not fit the game.
     """
-    checkpoint = load_checkpoint(options.path, None if task is None else task.network)
+    checkpoint = load_checkpoint(agent_folder(options.path), None if task is None else task.network)
     description = checkpoint.description
     try:
         config = Config.from_json(description["config"])

@@ -122,7 +122,7 @@ def test_threads_are_divided(tmp_path: Path, jobs: int, threads: int, each: int)
         ("--seeds x", "seeds='x': must be numbers and ranges"),
         ("--seeds 0-9998", "makes 19,998 runs; must be at most 10,000"),
         ("--jobs 0", "jobs=0: must be a whole number from 1"),
-        ("--engine slurm", "engine='slurm': must be one of local, ray"),
+        ("--engine zebra", "engine='zebra': must be one of local, ray, slurm"),
         ("--engine ray", "jobs=1: must be at least 2 with engine=ray"),
         ("--seed 3", "--seed: a sweep sets it for each run; give --seeds instead"),
         ("--run-dir=x", "--run-dir: a sweep sets it for each run; give --out instead"),

@@ -23,6 +23,10 @@ def test_the_wheel_holds_both_packages_whole_and_typed(tmp_path: Path) -> None:
         shutil.copytree(ROOT / name, source / name, ignore=ignore)
     for name in ("pyproject.toml", "README.md", "LICENSE", "train.py"):
         shutil.copy(ROOT / name, source / name)
+    agent = source / "dqn_mer" / "pretrained" / "some-agent"
+    agent.mkdir(parents=True)
+    for name in ("README.md", "SHA256SUMS", "checkpoint.json", "model.safetensors"):
+        (agent / name).touch()
     words = ["-m", "pip", "wheel", "--no-deps", "--no-build-isolation", "--no-index", "-w", str(tmp_path), str(source)]
     done = subprocess.run([sys.executable, *words], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
