@@ -165,7 +165,7 @@ def start_script(folder: Path, script: str, task: int) -> subprocess.Popen[str]:
 
 
 def test_the_job_of_a_seed_is_saved_by_a_signal_and_finished_by_the_next_job(tmp_path: Path) -> None:
-    (_, script), _, _ = blocks("slurm.md")
+    _, (_, script), _, _ = blocks("slurm.md")
     assert "#SBATCH --array=0-9\n" in script
     runs = tmp_path / "shared folder/runs/sweep/catcher"
     seldom = "--frames 6000 --save-every 500 --eval-every 2000 --meter-every 0 --log-every 100"
@@ -187,7 +187,7 @@ def test_the_job_of_a_seed_is_saved_by_a_signal_and_finished_by_the_next_job(tmp
 
 
 def test_the_job_of_a_line_trains_its_run(tmp_path: Path) -> None:
-    _, (_, submit), (_, script) = blocks("slurm.md")
+    _, _, (_, submit), (_, script) = blocks("slurm.md")
     (tmp_path / "sbatch").write_text('#!/bin/bash\necho "$@" > submitted\n')
     (tmp_path / "sbatch").chmod(0o755)
     done = start_script(tmp_path, submit.replace("--observation state", TINY_SWEEP), 0)
