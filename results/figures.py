@@ -1,7 +1,7 @@
 """Draw the figures of results/ and fill in the tables of README and docs, from the runs' CSV files.
 
-``python results/figures.py`` does all of it: what PROTOCOL.md measures of the runs in results/evidence/, the comparisons of
-their main arms, and the tables of the benchmarks.
+``python results/figures.py`` does all of it: what PROTOCOL.md measures of the runs in results/evidence/, the comparisons
+of their main arms, and the tables of the benchmarks.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import gymnasium
+import tuning
 from evidence import GAMES, Evidence
 from evidence_pages import MAIN_ARMS, sections, write_evidence
 from matplotlib.figure import Figure
@@ -68,6 +69,7 @@ def main() -> None:
     for page, found in sections(evidence).items():
         for section, content in found.items():
             fill(page, section, content)
+    fill("results/README.md", "trials", tuning.winners_table(tuning.read_table(RESULTS / "trials.csv")))
     fill("docs/logging.md", "tags", tags_as_markdown())
     fill("docs/results.md", "benchmarks", benchmark_table())
 
