@@ -1,7 +1,7 @@
 """Draw the figures of results/ and fill in the tables of README and docs, from the runs' CSV files.
 
-``python results/figures.py`` does all of it: what PROTOCOL.md measures of the runs in results/evidence/, the comparisons
-of their main arms, and the tables of the benchmarks.
+``python results/figures.py`` does all of it: what PROTOCOL.md measures of the runs in results/evidence/, the
+comparisons of their main arms, and the tables of the benchmarks.
 """
 
 from __future__ import annotations

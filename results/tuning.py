@@ -220,10 +220,8 @@ def winners(rows: dict[str, dict[str, str]]) -> dict[tuple[str, str, str], list[
 def winners_table(rows: dict[str, dict[str, str]]) -> str:
     """Return the trials that have all seeds as a table with the score of each seed, the best of each agent first."""
     knobs = ("learning_rate", "across_batch_rate", "target_sync_frames", "target_sync_episodes", "clip_rewards")
-    lines = [
-        "| game | observation | agent | learning rate | across-batch rate | target copied every | clipped | seeds 101, 102, 103 | mean |"
-    ]
-    lines.append("|---" * 9 + "|")
+    headings = ("learning rate", "across-batch rate", "target copied every", "clipped", "seeds 101, 102, 103", "mean")
+    lines = ["| " + " | ".join(("game", "observation", "agent", *headings)) + " |", "|---" * 9 + "|"]
     by_setting = {tuple(row[name] or USUAL.get(name, "") for name in (*COLUMNS, "seed")): row for row in rows.values()}
     for (game, observation, agent), ordered in winners(rows).items():
         for mean, row in ordered:
