@@ -23,6 +23,8 @@ EVIDENCE = Path(__file__).parent / "evidence"
 GAMES = ("catcher", "flappy_bird")
 MEASURED = ("RA", "LA", "BTI", "G", "AUC", "cosine")
 """What is measured of each run, as PROTOCOL.md defines it."""
+LEAST_SEEDS = 3
+"""Fewest seeds of an arm that any verdict is based on."""
 NAN = float("nan")
 
 Key = tuple[str, str, str]
@@ -156,7 +158,9 @@ class Evidence:
         return interquartile_estimate(self.values(part, game, arm, name))
 
     def improvement(self, ours: tuple[str, str], theirs: tuple[str, str], name: str) -> Estimate | None:
-        """Return the probability that an arm is above another over the games both were run on; None if on none.
+        """Return the probability that an arm is above another over the games on which both have `LEAST_SEEDS`.
+
+        None if there is no such game.
 
         Args:
             ours: Part and arm.
@@ -166,7 +170,7 @@ class Evidence:
         pairs = [
             (self.values(ours[0], game, ours[1], name), self.values(theirs[0], game, theirs[1], name)) for game in GAMES
         ]
-        pairs = [(x, y) for x, y in pairs if len(x) and len(y)]
+        pairs = [(x, y) for x, y in pairs if min(len(x), len(y)) >= LEAST_SEEDS]
         return probability_of_improvement(pairs) if pairs else None
 
     def cosine_against_bti(self, game: str) -> tuple[float, float]:
@@ -180,12 +184,14 @@ class Evidence:
 
 
 def shown(estimate: Estimate, digits: int = 1) -> str:
-    """Return an estimate as text.
+    """Return an estimate as text, without an interval where one run gives none.
 
-    >>> shown(Estimate(1.0, 0.5, 1.25), 2)
-    '1.00 [0.50, 1.25]'
+    >>> shown(Estimate(1.0, 0.5, 1.25), 2), shown(Estimate(1.0, NAN, NAN), 2)
+    ('1.00 [0.50, 1.25]', '1.00')
     """
     value, low, high = (float(part) for part in estimate)
+    if np.isnan(low):
+        return f"{value:.{digits}f}"
     return f"{value:.{digits}f} [{low:.{digits}f}, {high:.{digits}f}]"
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -11,9 +12,11 @@ import numpy as np
 from evidence import EVIDENCE, GAMES, MEASURED, Evidence, Verdict, load, shown
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from protocol import PARTS, planned
 from verdicts import verdicts
 
 from dqn_mer.analysis.drawing import COLOURS, MARKERS, PAGE, SMALL, TEXT
+from dqn_mer.analysis.statistics import interquartile_estimate
 
 ARMS = (
     *("dqn", "dqn-reservoir", "dqn-mer", "dqn-mer-sgd", "no-reptile", "dqn-reservoir-17"),
@@ -86,6 +89,17 @@ def markdown(rows: Sequence[Sequence[Any]]) -> str:
     return "\n".join([lines[0], "|---" * len(rows[0]) + "|", *lines[1:], ""])
 
 
+def progress_table(evidence: Evidence) -> str:
+    """Return how many runs of each part of the protocol are done, and from which commit."""
+    rows: list[list[Any]] = [["part", "runs done", "planned", "commit", "hours of one core"]]
+    for part in PARTS:
+        runs = [run for run in evidence.runs if run.part == part]
+        commits = ", ".join(sorted({str(run.facts["commit"])[:7] for run in runs}))
+        hours = sum(run.facts["wall_s"] for run in runs) / 3_600
+        rows.append([f"`{part}`", len(runs), len(planned(part, Path())), commits, f"{hours:.1f}" if runs else ""])
+    return markdown(rows)
+
+
 def arms_table(evidence: Evidence, part: str, arms: Sequence[str] = ARMS, names: Sequence[str] = MEASURED) -> str:
     """Return the table of the arms of a part on both games."""
     rows: list[list[Any]] = [["game", "arm", "seeds", *names]]
@@ -120,6 +134,27 @@ def map_table(evidence: Evidence) -> str:
             if all((part, game, cell + arm) in evidence.by_arm for arm in arms):
                 values = [shown(evidence.estimate(part, game, cell + arm, "RA")) for arm in arms]
                 rows.append([name, GAME_NAMES[game], len(evidence.by_arm[part, game, cell + arms[0]]), *values])
+    return markdown(rows)
+
+
+SUMMARISED = {
+    "LA": "learning_accuracy",
+    "RA": "retained_accuracy",
+    "BTI": "backward_transfer_interference",
+    "AUC": "area_under_curve",
+}
+"""Metrics of summary.json, which come from a run's own evaluations of five episodes."""
+
+
+def foreign_table(folder: Path = EVIDENCE) -> str:
+    """Return the table of other libraries' agents beside ours, by the runs' own evaluations."""
+    rows: list[list[Any]] = [["game", "agent", "seeds", *SUMMARISED]]
+    for game in GAMES:
+        for place in sorted(folder.glob(f"foreign/{game}/*")) + [folder / "state" / game / arm for arm in MAIN_ARMS]:
+            runs = [json.loads(path.read_text())["metrics"] for path in sorted(place.glob("seed-*/summary.json"))]
+            if runs:
+                estimates = [interquartile_estimate([run[name] for run in runs]) for name in SUMMARISED.values()]
+                rows.append([GAME_NAMES[game], f"`{place.name}`", len(runs), *map(shown, estimates)])
     return markdown(rows)
 
 
@@ -222,9 +257,11 @@ def sections(evidence: Evidence) -> dict[str, dict[str, str]]:
     return {
         "README.md": {"evidence": arms_table(evidence, "state", ARMS[:6], ("LA", "RA", "BTI", "G", "AUC"))},
         "docs/results.md": {
+            "progress": progress_table(evidence),
             "verdicts": verdict_table(evidence),
             "arms": arms_table(evidence, "state"),
             "map": map_table(evidence),
+            "foreign": foreign_table(),
             "sgd": arms_table(evidence, "sgd", [f"gamma-{gamma:g}" for gamma in GAMMAS]),
         },
     }

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable
 
-from evidence import GAMES, Estimate, Evidence, Verdict, above, below, shown
+from evidence import GAMES, LEAST_SEEDS, Estimate, Evidence, Verdict, above, below, shown
 
 OURS = "dqn-mer"
 SIGNIFICANT = 0.05
@@ -27,7 +27,7 @@ def verdicts(evidence: Evidence, part: str) -> list[Verdict]:
 
 def gains(evidence: Evidence, part: str, arm: str) -> dict[str, Estimate]:
     """Return the gain on easier settings of an arm, by game."""
-    known = (game for game in GAMES if len(evidence.values(part, game, arm, "G")) > 1)
+    known = (game for game in GAMES if len(evidence.values(part, game, arm, "G")) >= LEAST_SEEDS)
     return {game: evidence.estimate(part, game, arm, "G") for game in known}
 
 
