@@ -210,6 +210,7 @@ def test_what_cannot_be_registered(name: str, options: Any, expected: str) -> No
         ("", "my_agents:register", "fails: AttributeError: module 'my_agents' has no attribute 'register'"),
         ("", "my_agents", "fails: TypeError: 'module' object is not callable"),
         ("def register(): raise OSError('bad\\nluck')", "my_agents:register", "fails: OSError: bad\n"),
+        ("raise SystemExit(3)", "my_agents:register", "fails: SystemExit: 3"),
         ("def register(): pass", "my_agents:register", "registers no agent of this name"),
     ],
 )
