@@ -21,7 +21,7 @@ installed := $(VENV)/.installed
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' Makefile | expand -t 22
 
-quick: $(installed) ## train for about three minutes and show the scores
+quick: $(installed) ## train for a minute or two and show the scores
 	$(python) train.py --preset quick --log-dir runs $(FLAGS)
 	@printf 'learning curves: %s\n' "$$(ls -t runs/*/learning_curves.png | head -n 1)"
 

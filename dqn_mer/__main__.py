@@ -22,7 +22,7 @@ COMMANDS = {
 }
 """What each command does, in a line."""
 FIRST_STEPS = {
-    "train --preset quick": "train an agent for about three minutes",
+    "train --preset quick": "train an agent for a minute or two",
     "watch runs/RUN": "watch it play, or write clips with --out",
     "play catcher --against runs/RUN": "play against it yourself",
     "compare runs --out report": "compare all runs that are finished",

@@ -20,6 +20,8 @@ ARMS = (
     *("random", "interleaved"),
 )
 """Arms of `state`, in the order in which tables and figures have them."""
+MAIN_ARMS = ("dqn", "dqn-reservoir", "dqn-mer")
+"""Arms whose learning curves are compared."""
 GAME_NAMES = {"catcher": "Catcher", "flappy_bird": "Flappy Bird"}
 OPPONENTS = ("dqn", "dqn-reservoir", "no-reptile")
 MAP = {
@@ -213,3 +215,16 @@ def write_evidence() -> Evidence:
     draw_map(evidence, EVIDENCE / "map.png")
     draw_mechanism(evidence, EVIDENCE / "mechanism.png")
     return evidence
+
+
+def sections(evidence: Evidence) -> dict[str, dict[str, str]]:
+    """Return the tables of each page, by the name of their section."""
+    return {
+        "README.md": {"evidence": arms_table(evidence, "state", ARMS[:6], ("LA", "RA", "BTI", "G", "AUC"))},
+        "docs/results.md": {
+            "verdicts": verdict_table(evidence),
+            "arms": arms_table(evidence, "state"),
+            "map": map_table(evidence),
+            "sgd": arms_table(evidence, "sgd", [f"gamma-{gamma:g}" for gamma in GAMMAS]),
+        },
+    }

@@ -1,9 +1,7 @@
 """Draw the figures of results/ and fill in the tables of README and docs, from the runs' CSV files.
 
-``python results/figures.py`` does all of it.
-
-Every run under ``results/<observation>/<game>/<agent>/seed-<n>/`` counts; its config.json names command, versions,
-commit and machine.
+``python results/figures.py`` does all of it: what PROTOCOL.md measures of the runs in results/evidence/, the
+comparisons of their main arms, and the tables of the benchmarks.
 """
 
 from __future__ import annotations
@@ -14,27 +12,16 @@ from pathlib import Path
 from typing import Any
 
 import gymnasium
+import tuning
+from evidence import GAMES, Evidence
+from evidence_pages import MAIN_ARMS, sections, write_evidence
 from matplotlib.figure import Figure
 
 from continual_ple import ENV_IDS
-from dqn_mer.analysis.comparison import Comparison
-from dqn_mer.analysis.metric_table import METRICS as METRIC_TABLE
-from dqn_mer.analysis.report import metric_estimates, shown
 from dqn_mer.commands.compare import CompareOptions, compare
 from dqn_mer.training.tags import tags_as_markdown
 
 RESULTS = Path(__file__).parent
-METRICS = ("learning_accuracy", "retained_accuracy", "backward_transfer_interference", "area_under_curve")
-
-
-def table_rows(observation: str, comparison: Comparison) -> list[list[Any]]:
-    """Return one row for each agent: its metrics with intervals over seeds."""
-    estimates = metric_estimates(comparison)
-    return [
-        [observation, comparison.game, group.label, len(group.runs)]
-        + [shown(estimates[group.label][metric], 1) for metric in METRICS]
-        for group in comparison.groups
-    ]
 
 
 def draw_games() -> None:
@@ -75,26 +62,26 @@ def follow_the_gap(env: gymnasium.Env[Any, Any]) -> int:
 
 
 def main() -> None:
-    """Draw everything there is data for, and write summary.csv and the tables of README and docs."""
+    """Draw everything there is data for, and write the tables of README and docs."""
     draw_games()
-    headings = {metric.name: metric.heading for metric in METRIC_TABLE}
-    heading = ["observation", "game", "agent", "seeds", *(headings[metric] for metric in METRICS)]
-    rows: list[list[Any]] = []
-    os.chdir(RESULTS.parent)  # so that reports name runs as seen from there
-    for observation in ("state", "pixels"):
-        runs = Path("results") / observation
-        if any(runs.glob("*/*/seed-*/summary.json")):
-            out = Path("results") / ("compare" if observation == "state" else "compare-pixels")
-            for comparison in compare(CompareOptions((runs,), out, overwrite=True)):
-                rows += table_rows(observation, comparison)
-    with (RESULTS / "summary.csv").open("w", newline="") as file:
-        csv.writer(file, lineterminator="\n").writerows([heading, *rows])
-    lines = ["| " + " | ".join(str(cell).replace("_", " ") for cell in row) + " |" for row in [heading, *rows]]
-    table = [lines[0], "|---" * len(heading) + "|", *lines[1:]]
-    fill("docs/results.md", "results", "\n".join([*table, ""]))
-    fill("README.md", "summary", "\n".join([*table[:2], *(line for line in table if line.startswith("| state")), ""]))
+    evidence = write_evidence()
+    draw_comparisons(evidence)
+    for page, found in sections(evidence).items():
+        for section, content in found.items():
+            fill(page, section, content)
+    fill("results/README.md", "trials", tuning.winners_table(tuning.read_table(RESULTS / "trials.csv")))
     fill("docs/logging.md", "tags", tags_as_markdown())
     fill("docs/results.md", "benchmarks", benchmark_table())
+
+
+def draw_comparisons(evidence: Evidence) -> None:
+    """Draw what `python -m dqn_mer compare` draws of the main arms, and of the runs on the former picture."""
+    os.chdir(RESULTS.parent)  # so that reports name runs as seen from there
+    kept = Path("results/evidence/state")
+    arms = [kept / game / arm for game in GAMES for arm in MAIN_ARMS if ("state", game, arm) in evidence.by_arm]
+    for runs, out in ((arms, "compare"), ([Path("results/pixels")], "compare-pixels")):
+        if runs:
+            compare(CompareOptions(tuple(runs), Path("results") / out, overwrite=True))
 
 
 def benchmark_table() -> str:

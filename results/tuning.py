@@ -217,13 +217,22 @@ def winners(rows: dict[str, dict[str, str]]) -> dict[tuple[str, str, str], list[
     return {key: sorted(found[key], key=lambda winner: -winner[0]) for key in sorted(found)}
 
 
-def print_winners(rows: dict[str, dict[str, str]]) -> None:
-    """Print every trial that has all seeds, the best of each agent first."""
-    shared = ("game", "observation", "agent")
+def winners_table(rows: dict[str, dict[str, str]]) -> str:
+    """Return the trials that have all seeds as a table with the score of each seed, the best of each agent first."""
+    knobs = ("learning_rate", "across_batch_rate", "target_sync_frames", "target_sync_episodes", "clip_rewards")
+    headings = ("learning rate", "across-batch rate", "target copied every", "clipped", "seeds 101, 102, 103", "mean")
+    lines = ["| " + " | ".join(("game", "observation", "agent", *headings)) + " |", "|---" * 9 + "|"]
+    by_setting = {tuple(row[name] or USUAL.get(name, "") for name in (*COLUMNS, "seed")): row for row in rows.values()}
     for (game, observation, agent), ordered in winners(rows).items():
         for mean, row in ordered:
-            knobs = ", ".join(f"{name} {row[name]}" for name in COLUMNS if name not in shared and row[name])
-            print(f"{game}, {observation}, {agent}: {mean:.2f}: {knobs}")
+            rate, gamma, frames, episodes, clipped = (row[name] for name in knobs)
+            period = f"{frames} frames" if frames else f"{episodes} episode{'s' * (episodes != '1')}"
+            setting = tuple(row[name] for name in COLUMNS)
+            of_seed = ", ".join(by_setting[(*setting, str(FIRST_SEED + k))]["mean_score"] for k in range(SEEDS))
+            shared = "" if "mer" not in agent else gamma
+            cells = [game, observation, f"`{agent}`", rate, shared, period, "yes" if clipped == "True" else "", of_seed]
+            lines.append("| " + " | ".join([*cells, f"{mean:.1f}"]) + " |")
+    return "\n".join([*lines, ""])
 
 
 def run_trial(trial: Trial) -> None:
@@ -297,7 +306,7 @@ def main() -> None:
         collect(options.out, options.table)
         return
     if options.command == "winners":
-        print_winners(read_table(options.table))
+        print(winners_table(read_table(options.table)), end="")
         return
     seeds = [int(seed) for seed in options.seeds.split(",")]
     planned = trials(options.games.split(","), options.observation, seeds, options.out)

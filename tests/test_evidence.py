@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from pathlib import Path
 
-import evidence as evidence_module
 import numpy as np
 import pytest
-from evidence import GAMES, MEASURED, Evidence, Run, cosine_between, gain_on_easier, matrix_of
+from evidence import EVIDENCE, GAMES, MEASURED, Evidence, Run, cosine_between, gain_on_easier, load, matrix_of, table
+from evidence_pages import run_rows, sections, summary_rows
 from verdicts import verdicts
 
+ROOT = Path(__file__).parents[1]
 SPREAD = np.linspace(-1, 1, 6)
 
 
@@ -133,7 +135,22 @@ def test_no_verdict_without_runs() -> None:
     assert [found.sentence for found in verdicts(Evidence(runs("pixels", "dqn-mer")), "pixels")] == [1]
 
 
-def test_runs_are_read_as_they_are_kept() -> None:
-    folder = Path(evidence_module.EVIDENCE)
-    for run in evidence_module.load(folder):
-        assert (folder / run.part / run.game / run.arm / f"seed-{run.seed}" / "plays.csv").is_file()
+def test_pages_say_what_the_files_say() -> None:
+    """Every number of README and docs follows from the files of results/, which `results/figures.py` writes anew."""
+    evidence = Evidence(load())
+    for page, found in sections(evidence).items():
+        text = (ROOT / page).read_text()
+        for section, content in found.items():
+            start, end = f"<!-- {section}: made by results/figures.py -->\n", f"<!-- end of {section} -->"
+            assert text.partition(start)[2].partition(end)[0] == content, (page, section)
+    for name, rows in (("runs", run_rows(evidence)), ("summary", summary_rows(evidence))):
+        kept = table(EVIDENCE / f"{name}.csv")
+        assert kept == [{key: str(value) for key, value in row.items()} for row in rows], name
+
+
+def test_no_kept_file_names_a_machine() -> None:
+    """Commands are kept with relative paths."""
+    for path in EVIDENCE.glob("**/config.json"):
+        described = json.loads(path.read_text())
+        assert "--run-dir evidence/" in described["command"], path
+        assert described["git_commit"] and not described["git_commit"].endswith("-dirty"), path

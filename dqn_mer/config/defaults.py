@@ -63,7 +63,7 @@ PRESETS: dict[str, dict[str, Any]] = {
 }
 """Named groups of defaults. ``paper``: the values of the paper's section 6, as far as it gives them; the
 target network is copied by episodes, as transcriptions of Algorithm 8 have it, and rewards are clipped.
-``quick``: a run of about three minutes on two cores that visibly learns."""
+``quick``: a run of a minute or two on two cores that visibly learns."""
 
 PRESETS_OF_AGENTS: dict[tuple[str, str], dict[str, Any]] = {("paper", "dqn-mer"): {"optimizer": "sgd"}}
 """What a preset holds for one agent: the paper's MER takes SGD steps, its baseline's optimizer is not named."""

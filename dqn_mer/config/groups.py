@@ -31,7 +31,7 @@ class StartFields:
     """What a run starts from."""
 
     preset: Literal["tuned", "paper", "quick"] = "tuned"
-    """Which defaults to start from: tuned ones, the values of the paper, or a run of about three minutes."""
+    """Which defaults to start from: tuned ones, the values of the paper, or a run of a minute or two."""
     seed: Annotated[int, Range(0, 2**63 - 1, whole=True)] = 0
     """Seed of everything random in the run."""
 
