@@ -195,7 +195,7 @@ def agreement(
     }
     rows = [
         InterferenceRow(names[i], names[j], int(dot.pairs[i, j]), dot.means[i, j].item(), cosine.means[i, j].item())
-        for i, j in zip(*np.triu_indices(len(names)), strict=True)
+        for i, j in np.transpose(np.triu_indices(len(names))).tolist()
         if dot.pairs[i, j]
     ]
     return values, rows
