@@ -179,12 +179,12 @@ def pair_means(values: NDArray[np.float64], groups: Sequence[int] | NDArray[np.i
 def agreement(
     dots: NDArray[np.float64], groups: NDArray[np.int64], names: Sequence[str]
 ) -> tuple[dict[str, float], list[InterferenceRow]]:
-    """Return how far the gradients of examples agree: values by tag, NaN without a pair, and rows.
+    """Return how far the gradients of examples agree: values by tag, NaN without a pair, and a row for each two groups.
 
     Args:
         dots: Dot products of the examples' gradients, ``(n, n)``.
         groups: Group of each example, ``(n,)``.
-        names: Name of each group: of a setting, or a task.
+        names: Name of each group: of a setting, or a task. Two groups without a pair have no row.
     """
     dot, cosine = (pair_means(values, groups, len(names)) for values in (dots, cosines(dots)))
     values = {

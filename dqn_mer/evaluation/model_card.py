@@ -115,7 +115,7 @@ def _head(name: str, agent: SavedAgent, played: Mapping[str, Any], licence: str)
 def _yaml(value: Mapping[str, Any] | Sequence[Any], indent: str = "") -> Iterator[str]:
     r"""Yield objects and lists as lines of YAML; texts and numbers are written as JSON, which YAML reads as it is.
 
-    Only the two escapes that JSON may write for one character stay two in YAML; so printable characters have none.
+    JSON may escape one character as two, which YAML reads as two; so text is made printable instead of escaped.
 
     >>> print(*_yaml({"tags": ["a: b"], "results": [{"name": "x", "value": 1.5}]}), sep="\n")
     tags:
