@@ -120,11 +120,19 @@ def benchmark_table() -> str:
 
 
 def fill(page: str, section: str, content: str) -> None:
-    """Replace what stands between the two marks of a section of a page."""
-    path = RESULTS.parent / page
-    before, start, rest = path.read_text().partition(f"<!-- {section}: made by results/figures.py -->\n")
-    _, end, after = rest.partition(f"<!-- end of {section} -->")
-    path.write_text(before + start + content + end + after)
+    """Replace what stands between the two marks of a section of a page.
+
+    Raises:
+        ValueError: if the page lacks one of them.
+    """
+    path, start, end = (
+        RESULTS.parent / page,
+        f"<!-- {section}: made by results/figures.py -->\n",
+        f"<!-- end of {section} -->",
+    )
+    text = path.read_text()
+    first = text.index(start) + len(start)
+    path.write_text(text[:first] + content + text[text.index(end, first) :])
 
 
 if __name__ == "__main__":

@@ -35,6 +35,7 @@ TEXT, SMALL = 8, 7  # points
 LETTERS_PER_INCH = 19  # of small text
 LARGEST_INCHES = 80.0  # of a side: what Pillow takes without a warning; 1,000 segments would have 420
 
+TIME_LABEL = "training frames (thousands)"
 KEY = "0.25"  # colour of the key's lines
 MEAN: dict[str, Any] = {"linewidth": 1.5, "zorder": 3}
 SEED: dict[str, Any] = {"linewidth": 0.5, "alpha": 0.6}
@@ -94,15 +95,14 @@ def _figure(width: float, height: float) -> Figure:
     return figure
 
 
-def group_panels(groups: Sequence[Group], rows: Sequence[Sequence[str]], x_label: str) -> tuple[Figure, Grid]:
-    """Return a figure with a column of panels for each group, and its panels by row and by group.
+def group_panels(groups: Sequence[Group], rows: Sequence[Sequence[str]]) -> tuple[Figure, Grid]:
+    """Return a figure over training with a column of panels for each group, and its panels by row and by group.
 
     The panels of a row share their scale. Those of one group alone stand side by side under its name.
 
     Args:
         groups: Groups, at least one.
         rows: Name of each row, in one or two lines.
-        x_label: Label of the horizontal axes.
     """
     if len(groups) == 1:
         figure, panels = panel_grid(len(rows), width=PAGE / COLUMNS, height=1.45)
@@ -121,7 +121,7 @@ def group_panels(groups: Sequence[Group], rows: Sequence[Sequence[str]], x_label
             panels[0].set_ylabel("\n".join(name), fontsize=SMALL)
         lowest = grid[-1]
     for panel in lowest:
-        panel.set_xlabel(x_label if len(groups) <= COLUMNS else x_label.replace(" (", "\n("), fontsize=SMALL)
+        panel.set_xlabel(TIME_LABEL if len(groups) <= COLUMNS else TIME_LABEL.replace(" (", "\n("), fontsize=SMALL)
     for panel in (panel for panels in grid for panel in panels):
         panel.spines[["top", "right"]].set_visible(False)
         panel.tick_params(labelsize=SMALL, width=0.6, length=2.5)

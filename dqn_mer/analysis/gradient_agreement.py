@@ -176,6 +176,31 @@ def pair_means(values: NDArray[np.float64], groups: Sequence[int] | NDArray[np.i
     return PairMeans(means, pairs.astype(np.int64))
 
 
+def agreement(
+    dots: NDArray[np.float64], groups: NDArray[np.int64], names: Sequence[str]
+) -> tuple[dict[str, float], list[InterferenceRow]]:
+    """Return how far the gradients of examples agree: values by tag, NaN without a pair, and a row for each two groups.
+
+    Args:
+        dots: Dot products of the examples' gradients, ``(n, n)``.
+        groups: Group of each example, ``(n,)``.
+        names: Name of each group: of a setting, or a task. Two groups without a pair have no row.
+    """
+    dot, cosine = (pair_means(values, groups, len(names)) for values in (dots, cosines(dots)))
+    values = {
+        "gradients/dot_within": dot.within(),
+        "gradients/dot_between": dot.between(),
+        "gradients/cosine_within": cosine.within(),
+        "gradients/cosine_between": cosine.between(),
+    }
+    rows = [
+        InterferenceRow(names[i], names[j], int(dot.pairs[i, j]), dot.means[i, j].item(), cosine.means[i, j].item())
+        for i, j in np.transpose(np.triu_indices(len(names))).tolist()
+        if dot.pairs[i, j]
+    ]
+    return values, rows
+
+
 def _mean(values: NDArray[np.float64]) -> float:
     known = values[~np.isnan(values)]
     return float(known.mean()) if known.size else float("nan")

@@ -112,7 +112,7 @@ def interference_curves(comparison: Comparison) -> Exhibit | None:
     own = np.eye(len(comparison.schedule.settings), dtype=bool)
     kinds = {"of one setting": own, "of two settings": ~own}
     names = [("two examples", pairs) for pairs in kinds]
-    figure, grid = group_panels(groups, names, "training frames (thousands)")
+    figure, grid = group_panels(groups, names)
     rows: list[dict[str, Any]] = []
     for panels, (pairs, cells) in zip(grid, kinds.items(), strict=True):
         baseline = None

@@ -62,7 +62,7 @@ def compared_curves(comparison: Comparison) -> Exhibit:
     """Draw the paper's Figure 3: evaluation score on each setting over training."""
     settings, groups, times = comparison.schedule.settings, comparison.groups, comparison.frames / 1000
     names = [setting_lines(comparison, setting) for setting in settings]
-    figure, grid = group_panels(groups, names, "training frames (thousands)")
+    figure, grid = group_panels(groups, names)
     estimates = [interquartile_estimate(comparison.curves(group)) for group in groups]
     rows: list[dict[str, Any]] = []
     for column, (group, estimate) in enumerate(zip(groups, estimates, strict=True)):

@@ -25,11 +25,12 @@ def engine_of(name: str, at_once: int, out: Path, slurm: Mapping[str, str]) -> R
     Raises:
         ImportError: if what is asked for is missing.
     """
-    import joblib
-
     if name == "slurm":
         check_cluster()
         return partial(run_on_slurm, out=out, at_once=at_once, options=slurm)
+
+    import joblib
+
     if name == "ray":
         try:
             from ray.util import joblib as ray_jobs

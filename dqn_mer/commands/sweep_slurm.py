@@ -46,7 +46,7 @@ def check_slurm(options: Mapping[str, str]) -> None:
         ValueError: if a name or value cannot stand in a script, the sweep sets the option, or there is no time limit.
     """
     for name, value in options.items():
-        if not re.fullmatch("[a-z][a-z0-9-]*", name.replace("_", "-")) or name.replace("-", "_") in SET_HERE:
+        if not re.fullmatch("[a-z][a-z0-9_-]*", str(name)) or name.replace("-", "_") in SET_HERE:
             raise ValueError(f"slurm={name!r}: must be an option of sbatch that a sweep does not set itself")
         if not (isinstance(value, str) and re.fullmatch(r"\S{1,500}", value) and value.isprintable()):
             raise bad_value(f"slurm.{name}", value, "text without blanks")

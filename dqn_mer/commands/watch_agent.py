@@ -10,6 +10,7 @@ from rich.console import Console
 from continual_ple.settings import Setting
 from continual_ple.tasks import Task, why_not_drawn
 from dqn_mer.evaluation.agent_options import WatchOptions
+from dqn_mer.evaluation.checkpoint import CHECKPOINTS
 from dqn_mer.evaluation.clips import (
     check_format,
     contact_sheet,
@@ -89,8 +90,9 @@ def _record(
 
 def _run_of(agent: SavedAgent) -> Path:
     """Return the finished run that a checkpoint lies in; raises ValueError if there is none."""
-    run_dir = agent.checkpoint.path.absolute().parent.parent
-    if not RunReader(run_dir).has(SUMMARY):
+    folder = agent.checkpoint.path.absolute()
+    run_dir = folder.parent.parent
+    if folder.parent.name != CHECKPOINTS or not RunReader(run_dir).has(SUMMARY):
         # TensorBoard may stop reading a file of events when there is a newer one beside it.
-        raise ValueError(f"tensorboard: {run_dir} must be a finished run, with summary.json")
+        raise ValueError(f"tensorboard: {folder} must be a finished run, with {SUMMARY}, or a checkpoint in one")
     return run_dir

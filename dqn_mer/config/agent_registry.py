@@ -193,7 +193,7 @@ def _load(entry: metadata.EntryPoint) -> None:
     """Let a package register its agent, which is code that the user installed."""
     try:
         entry.load()()
-    except Exception as error:  # whatever the package's code raises
+    except (Exception, SystemExit) as error:  # whatever the package's code raises
         first = str(error).partition("\n")[0]
         why = f"fails: {type(error).__name__}: {first}"
     else:

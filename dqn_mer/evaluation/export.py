@@ -11,7 +11,6 @@ from typing import Any
 import torch
 from rich.console import Console
 
-from continual_ple.tasks import Task
 from dqn_mer.analysis.scores import read_evaluations
 from dqn_mer.config.config import ALLOWED, Config
 from dqn_mer.evaluation.agent_options import AgentFields, EvaluateOptions, ExportOptions
@@ -31,19 +30,18 @@ DESCRIBED = ("frame", "trained_on_last", "network", "schedule")
 """What is kept of a checkpoint's description as it is, besides the options of the run."""
 
 
-def export_agent(options: ExportOptions, console: Console | None = None, task: Task | None = None) -> Path:
+def export_agent(options: ExportOptions, console: Console | None = None) -> Path:
     """Write an agent into a new folder, play it on all settings of its run, and write its card; return the folder.
 
     Args:
         options: Options that say which agent, and how it is stored.
         console: Console that the scores are printed on; standard output by default.
-        task: Task that the agent was trained on; needed only for tasks of your own.
 
     Raises:
-        ValueError: if the checkpoint or an option is bad.
+        ValueError: if the checkpoint or an option is bad, or the agent was trained on no game that is known by name.
         OSError: if the folder cannot be written; then nothing is left of it.
     """
-    agent, chosen = _choose(options, task)
+    agent, chosen = _choose(options)
     dtype, stored = _store(options, agent)
     description = {name: agent.checkpoint.description[name] for name in DESCRIBED}
     description["config"] = _without_paths(agent.config)
@@ -52,7 +50,7 @@ def export_agent(options: ExportOptions, console: Console | None = None, task: T
         folder = Path(scratch) / "agent"
         write_folder(folder, dict(files))
         play = EvaluateOptions(path=folder, episodes=options.episodes, seed=options.seed, device=options.device)
-        played = evaluate_checkpoint(play, console, task)
+        played = evaluate_checkpoint(play, console)
         card = model_card(options.out.name, agent, played, (chosen, stored), options.license)
         write_new_file(folder / CARD, card.encode())
         os.rename(folder, options.out)
@@ -60,10 +58,10 @@ def export_agent(options: ExportOptions, console: Console | None = None, task: T
     return options.out
 
 
-def _choose(options: ExportOptions, task: Task | None) -> tuple[SavedAgent, str]:
+def _choose(options: ExportOptions) -> tuple[SavedAgent, str]:
     """Return the agent of a checkpoint, and a sentence on how it was chosen."""
     path = agent_folder(options.path)
-    agent = load_agent(AgentFields(path), task)
+    agent = load_agent(AgentFields(path))
     reader = RunReader(path)
     if options.checkpoint == "last":
         of_run = "" if reader.has(DESCRIPTION) else ", the last of its run"
@@ -77,7 +75,7 @@ def _choose(options: ExportOptions, task: Task | None) -> tuple[SavedAgent, str]
     if not evaluated:
         raise ValueError(f"checkpoint='best': {path}: no checkpoint is of a frame in evaluations.csv")
     best = max(evaluated, key=lambda frame: (means[frame], frame))
-    agent = load_agent(AgentFields(saved[best]), task)
+    agent = load_agent(AgentFields(saved[best]))
     rule = "with the highest mean score over all settings in the run's own evaluations"
     return agent, f"It is the checkpoint after {agent.frame:,} frames: of {len(evaluated)}, the one {rule}."
 

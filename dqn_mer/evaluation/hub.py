@@ -4,12 +4,19 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from dqn_mer.evaluation.checkpoint import DESCRIPTION, SHARED_WEIGHTS, load_checkpoint
-from dqn_mer.storage.run_reader import RunReader
+from dqn_mer.evaluation.checkpoint import (
+    DESCRIPTION,
+    SHARED_WEIGHTS,
+    WEIGHTS_BYTES,
+    CheckpointError,
+    load_checkpoint,
+)
+from dqn_mer.storage.run_reader import JSON_BYTES, RunReader
 
 CARD = "README.md"
-SHARED_FILES = (SHARED_WEIGHTS, DESCRIPTION, CARD)
-"""All that a shared agent is made of."""
+CARD_BYTES = 2**20
+SHARED_FILES = {SHARED_WEIGHTS: WEIGHTS_BYTES, DESCRIPTION: JSON_BYTES, CARD: CARD_BYTES}
+"""All that a shared agent is made of, with the largest size of each in bytes."""
 NEEDS = "the hub: needs huggingface_hub: pip install 'dqn-mer[hub]'"
 
 
@@ -48,14 +55,15 @@ def from_hub(repo_id: str, folder: Path | str | None = None, revision: str | Non
 
     Args:
         repo_id: Name of the repository, as USER/REPO.
-        folder: Folder to download into; by default one in the hub's cache, which is brought up to date.
+        folder: Folder to download into, where files of the agent's names are replaced; by default
+            ``dqn-mer/USER/REPO`` in ``HF_HOME``, which is brought up to date.
         revision: Branch, tag or commit; by default the newest.
 
     Returns:
         The folder, for `evaluate` and `load_agent`.
 
     Raises:
-        CheckpointError: if the repository holds no sound agent.
+        CheckpointError: if the repository holds no sound agent; one that is too large is not downloaded.
         ImportError: if huggingface_hub is missing.
         ValueError: if the name is not one of a repository.
         OSError: if there is no such repository, or the hub cannot be reached.
@@ -66,6 +74,31 @@ def from_hub(repo_id: str, folder: Path | str | None = None, revision: str | Non
         raise ImportError(NEEDS) from None
     # As plain files: those in the hub's own cache are links, which are never followed inside an agent.
     into = Path(folder) if folder is not None else Path(constants.HF_HOME) / "dqn-mer" / repo_id
-    snapshot_download(repo_id, revision=revision, local_dir=into, allow_patterns=list(SHARED_FILES))
+    try:
+        commit = _commit_of_an_agent(repo_id, revision)
+        snapshot_download(repo_id, revision=commit, local_dir=into, allow_patterns=list(SHARED_FILES))
+    except ValueError:  # of the name, or a CheckpointError
+        raise
+    except Exception as error:  # the client's own, and those of its HTTP library, of which not all are an OSError
+        raise OSError(f"{repo_id}: cannot be downloaded: {error}") from None
     load_checkpoint(into)
     return into
+
+
+def _commit_of_an_agent(repo_id: str, revision: str | None) -> str:
+    """Return the commit of a revision, after a look at the names and sizes of its files.
+
+    Raises:
+        CheckpointError: if they are not those of an agent.
+    """
+    from huggingface_hub import HfApi
+
+    repository = HfApi().model_info(repo_id, revision=revision, files_metadata=True)
+    sizes = {file.rfilename: file.size for file in repository.siblings or ()}
+    for name, most_bytes in SHARED_FILES.items():
+        size = sizes.get(name)
+        if size is None:
+            raise CheckpointError(f"{repo_id}: has no {name}; must hold what `python -m dqn_mer export` wrote")
+        if size > most_bytes:
+            raise CheckpointError(f"{repo_id}: {name} must have at most {most_bytes:,} bytes, has {size:,}")
+    return str(repository.sha)

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from dqn_mer.evaluation.saved_agent import SavedAgent
-from dqn_mer.storage.escapes import markdown_text
+from dqn_mer.storage.escapes import markdown_text, printable
 
 TEMPLATE = """\
 ---
@@ -22,7 +22,7 @@ TEMPLATE = """\
 
 ## Scores
 
-Greedy play of {episodes:,} episodes on each setting (seed {play_seed}), at most {frame_limit} frames each, apart from
+Greedy play of {episodes:,} episodes on each setting (seed {play_seed}), at most {frame_limit:,} frames each, apart from
 those of training; the interval is a bootstrap of their mean.
 
 {table}
@@ -66,7 +66,7 @@ def model_card(name: str, agent: SavedAgent, played: Mapping[str, Any], notes: S
         notes="\n".join(notes),
         episodes=played["episodes"],
         play_seed=played["seed"],
-        frame_limit=f"{played['frame_limit']:,}" if played["frame_limit"] else "any number of",
+        frame_limit=played["frame_limit"],
         table=_table(played),
         terms=f"The weights are under the licence `{licence}`." if licence else "No licence is stated.",
     )
@@ -115,6 +115,8 @@ def _head(name: str, agent: SavedAgent, played: Mapping[str, Any], licence: str)
 def _yaml(value: Mapping[str, Any] | Sequence[Any], indent: str = "") -> Iterator[str]:
     r"""Yield objects and lists as lines of YAML; texts and numbers are written as JSON, which YAML reads as it is.
 
+    JSON may escape one character as two, which YAML reads as two; so text is made printable instead of escaped.
+
     >>> print(*_yaml({"tags": ["a: b"], "results": [{"name": "x", "value": 1.5}]}), sep="\n")
     tags:
       - "a: b"
@@ -125,7 +127,8 @@ def _yaml(value: Mapping[str, Any] | Sequence[Any], indent: str = "") -> Iterato
     parts = [(f"{key}:", item) for key, item in value.items()] if isinstance(value, Mapping) else []
     for start, item in parts or [("-", item) for item in value]:
         if not isinstance(item, (Mapping, list)):
-            yield f"{indent}{start} {json.dumps(item)}"
+            plain = printable(item) if isinstance(item, str) else item
+            yield f"{indent}{start} {json.dumps(plain, ensure_ascii=False)}"
         elif start == "-":
             first, *rest = _yaml(item, f"{indent}  ")
             yield from (f"{indent}- {first.lstrip()}", *rest)

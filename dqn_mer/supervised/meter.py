@@ -13,7 +13,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from dqn_mer.analysis.gradient_agreement import InterferenceRow, cosines, gradient_dots, pair_means
+from dqn_mer.analysis.gradient_agreement import InterferenceRow, agreement, gradient_dots
 from dqn_mer.cross_entropy import CrossEntropy
 from dqn_mer.supervised.streams import Stream, as_inputs
 
@@ -58,18 +58,5 @@ class StreamMeter:
         """
         examples, tasks = self.sample(place)
         dots = gradient_dots(model, CrossEntropy(), examples).double().numpy()
-        count = len(self.stream.tasks)
-        dot, cosine = (pair_means(values, tasks, count) for values in (dots, cosines(dots)))
-        values = {
-            "gradients/dot_within": dot.within(),
-            "gradients/dot_between": dot.between(),
-            "gradients/cosine_within": cosine.within(),
-            "gradients/cosine_between": cosine.between(),
-        }
-        names = [task.name for task in self.stream.tasks]
-        rows = [
-            InterferenceRow(names[i], names[j], int(dot.pairs[i, j]), dot.means[i, j].item(), cosine.means[i, j].item())
-            for i, j in zip(*np.triu_indices(count), strict=True)
-            if dot.pairs[i, j]
-        ]
+        values, rows = agreement(dots, tasks, [task.name for task in self.stream.tasks])
         return {tag: value for tag, value in values.items() if not math.isnan(value)}, rows

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from continual_ple.settings import Schedule
 from dqn_mer.agents.dqn import DQNAgent
-from dqn_mer.analysis.gradient_agreement import InterferenceRow, cosines, gradient_dots, pair_means
+from dqn_mer.analysis.gradient_agreement import InterferenceRow, agreement, gradient_dots
 from dqn_mer.analysis.plasticity import activations, dormant_share, effective_rank
 from dqn_mer.config.agent_registry import find_agent
 from dqn_mer.config.config import Config
@@ -96,25 +96,12 @@ class Meter:
         slots, settings = self.sample()
         examples = agent.examples_of(agent.memory.read(slots))
         dots = gradient_dots(model, agent.loss, examples).cpu().double().numpy()
-        count = len(self.schedule.settings)
-        dot, cosine = (pair_means(values, settings, count) for values in (dots, cosines(dots)))
-        values = {
-            "gradients/dot_within": dot.within(),
-            "gradients/dot_between": dot.between(),
-            "gradients/cosine_within": cosine.within(),
-            "gradients/cosine_between": cosine.between(),
-            "plasticity/weight_norm": float(agent.online.vector.detach().norm()),
-        }
+        values, rows = agreement(dots, settings, [setting.name for setting in self.schedule.settings])
+        values["plasticity/weight_norm"] = float(agent.online.vector.detach().norm())
         layers = activations(model, examples[0])
         if layers and bool(layers[-1].isfinite().all()):  # else learning has diverged, which is reported elsewhere
             values["plasticity/dormant_share"] = dormant_share(layers)
             values["plasticity/feature_rank"] = float(effective_rank(layers[-1].flatten(1)))
-        names = [setting.name for setting in self.schedule.settings]
-        rows = [
-            InterferenceRow(names[i], names[j], int(dot.pairs[i, j]), dot.means[i, j].item(), cosine.means[i, j].item())
-            for i, j in zip(*np.triu_indices(count), strict=True)
-            if dot.pairs[i, j]
-        ]
         return Measurement({tag: value for tag, value in values.items() if not math.isnan(value)}, rows)
 
     def get_state(self) -> State:

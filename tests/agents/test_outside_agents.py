@@ -35,6 +35,7 @@ from dqn_mer.mer_parameters import MERParameters
 from dqn_mer.ranges import Range
 from dqn_mer.storage.state import SavedState
 from tests.helpers import outside_agent
+from tests.helpers.added import install, nothing_left
 from tests.helpers.outside_agent import ShrinkOptions
 from tests.helpers.pages import blocks
 from tests.helpers.resuming import ROOT, check_same, flags, stop_after, train_and_digest, what_is_left
@@ -44,9 +45,11 @@ ALL_OPTIONS = {"every_updates": 7, "share": 0.9, "noisy": 1}
 
 
 @pytest.fixture(autouse=True)
-def as_before(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Forget after each test what it registered."""
+def as_before(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Forget after each test what it registered and installed."""
     monkeypatch.setattr(agent_registry, "_AGENTS", dict(agent_registry._AGENTS))
+    with nothing_left():
+        yield
 
 
 @pytest.fixture(scope="module")
@@ -60,15 +63,9 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     yield run_dir
 
 
-def install(site: Path, monkeypatch: pytest.MonkeyPatch, code: str, value: str = "my_agents:register") -> None:
+def put_on_path(site: Path, code: str, value: str = "added_package:register") -> None:
     """Put a package with an entry point for the agent `plugged` into a folder, and the folder on the path."""
-    info = site / "my_agents-1.0.dist-info"
-    info.mkdir(parents=True)
-    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: my-agents\nVersion: 1.0\n")
-    (info / "entry_points.txt").write_text(f"[dqn_mer.agents]\nplugged = {value}\n")
-    (site / "my_agents.py").write_text(code)
-    monkeypatch.syspath_prepend(site)
-    monkeypatch.delitem(sys.modules, "my_agents", raising=False)
+    sys.path.insert(0, str(install(site, agent_registry.ENTRY_POINTS, {"plugged": value}, code)))
 
 
 PLUGIN = "from tests.helpers import outside_agent\ndef register(): outside_agent.register('plugged')\n"
@@ -89,17 +86,15 @@ def test_a_registered_agent_trains_is_evaluated_and_resumed(tmp_path: Path, caps
     check_train_evaluate_resume(tmp_path, MINE, capsys)
 
 
-def test_an_installed_agent_trains_is_evaluated_and_resumed(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    install(tmp_path / "site", monkeypatch, PLUGIN)
+def test_an_installed_agent_trains_is_evaluated_and_resumed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    put_on_path(tmp_path / "site", PLUGIN)
     check_train_evaluate_resume(tmp_path, {**MINE, "agent": "plugged"}, capsys)
     jobs = plan(SweepOptions(agents=("dqn", "plugged"), seeds="0", out=tmp_path / "sweep"), ["--observation", "state"])
     assert [job.name for job in jobs] == ["catcher/dqn/seed-0", "catcher/plugged/seed-0"]
 
 
-def test_train_py_knows_an_installed_agent(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    install(tmp_path / "site", monkeypatch, PLUGIN)
+def test_train_py_knows_an_installed_agent(tmp_path: Path) -> None:
+    put_on_path(tmp_path / "site", PLUGIN)
     path = os.pathsep.join(map(str, (tmp_path / "site", ROOT, ROOT / "envs")))
     words = flags(agent="plugged", frames=60, run_dir=tmp_path / "run")
     done = subprocess.run(
@@ -206,18 +201,18 @@ def test_what_cannot_be_registered(name: str, options: Any, expected: str) -> No
 @pytest.mark.parametrize(
     ("code", "value", "expected"),
     [
-        ("import nowhere_to_be_found", "my_agents:register", "fails: ModuleNotFoundError: No module named 'nowhere"),
-        ("", "my_agents:register", "fails: AttributeError: module 'my_agents' has no attribute 'register'"),
-        ("", "my_agents", "fails: TypeError: 'module' object is not callable"),
-        ("def register(): raise OSError('bad\\nluck')", "my_agents:register", "fails: OSError: bad\n"),
-        ("def register(): pass", "my_agents:register", "registers no agent of this name"),
+        ("import nowhere_at_all", "added_package:register", "fails: ModuleNotFoundError: No module named 'nowhere"),
+        ("", "added_package:register", "fails: AttributeError: module 'added_package' has no attribute 'register'"),
+        ("", "added_package", "fails: TypeError: 'module' object is not callable"),
+        ("def register(): raise OSError('bad\\nluck')", "added_package:register", "fails: OSError: bad\n"),
+        ("raise SystemExit(3)", "added_package:register", "fails: SystemExit: 3"),
+        ("def register(): pass", "added_package:register", "registers no agent of this name"),
     ],
 )
 def test_a_broken_entry_point_is_one_line(
-    code: str, value: str, expected: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-) -> None:  # fmt: skip
-    install(tmp_path, monkeypatch, code, value)
+    code: str, value: str, expected: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    put_on_path(tmp_path, code, value)
     assert main(["train", "--agent", "plugged"]) == 2
     complaint = capsys.readouterr().err
     assert complaint.startswith(f"error: agent='plugged': entry point {value} {expected}")

@@ -21,6 +21,7 @@ from dqn_mer.commands.sweep import SweepOptions, plan, sweep, until_stopped
 from dqn_mer.commands.sweep_job import Job, run_job
 from dqn_mer.commands.sweep_progress import SweepDisplay, frames_done
 from dqn_mer.config.command_line import parse_config
+from dqn_mer.config.defaults import default_config
 from dqn_mer.storage.snapshots import save_state
 
 ROOT = Path(__file__).parents[2]
@@ -74,7 +75,10 @@ def test_plan_is_every_combination_with_its_own_flags(tmp_path: Path) -> None:
     config = parse_config(jobs[-1].flags)
     assert (config.game, config.agent, config.seed, config.batch_size) == ("flappy_bird", "dqn-mer", 5, 8)
     assert (config.run_dir, config.threads, jobs[-1].frames) == (jobs[-1].run_dir, 3, 120)
-    assert config.learning_rate == 2e-4  # the default that suits the game and the agent
+    suits, suits_dqn = (
+        default_config(game="flappy_bird", observation="state", agent=name).learning_rate for name in ("dqn-mer", "dqn")
+    )
+    assert config.learning_rate == suits != suits_dqn
     assert not list(tmp_path.iterdir())
 
 

@@ -12,6 +12,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from rich.console import Console
@@ -220,9 +221,17 @@ def test_mistakes_take_one_line_and_submit_nothing(
     assert not list(tmp_path.iterdir())
 
 
-def test_an_option_that_is_no_text_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match=r"^slurm.time=240: must be text without blanks$"):
-        SweepOptions(out=tmp_path, engine="slurm", slurm={"time": 240})
+@pytest.mark.parametrize(
+    ("option", "expected"),
+    [
+        ({"time": 240}, "slurm.time=240: must be text without blanks"),
+        ({3: "240"}, "slurm=3: must be an option of sbatch"),
+        ({"comment": "a\n#SBATCH --uid=0"}, r"slurm.comment='a\\n#SBATCH --uid=0': must be text without blanks"),
+    ],
+)
+def test_what_cannot_stand_in_a_script_is_refused(option: dict[Any, Any], expected: str, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=f"^{expected}"):
+        SweepOptions(out=tmp_path, engine="slurm", slurm=option)
 
 
 def test_without_submitit_the_extra_is_named(

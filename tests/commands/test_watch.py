@@ -89,7 +89,8 @@ def test_mistakes_leave_nothing(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     Path("taken").mkdir()
-    lone = shutil.copytree(flappy_run / "checkpoints" / "frame-000000040", tmp_path / "lone")
+    run = shutil.copytree(flappy_run, tmp_path / "run")
+    lone = shutil.copytree(run / "checkpoints" / "frame-000000040", run / "shared" / "agent")
     before = sorted(tmp_path.rglob("*"))
     with pytest.raises(ValueError, match=expected):
         watch(WatchOptions(Path(lone), **change), QUIET)

@@ -31,6 +31,7 @@ from continual_ple.games.catalogue import game_class, make_game
 from continual_ple.observations import ScaledState, observation_class, sees_images
 from tests.helpers.added import install, nothing_left
 from tests.helpers.falling_stone import Colour, FallingStone, StateStack
+from tests.helpers.same_play import check_same_play
 
 STONE = "tests.helpers.falling_stone:FallingStone"
 
@@ -206,12 +207,7 @@ def test_an_environment_resumes_exactly_with_an_added_observation(kind: type[Obs
         env.step(index % 9 % 2)
     saved = env.get_state()
     copy.set_state(json.loads(json.dumps(saved | {"frames": None})) | {"frames": saved["frames"]})
-    for index in range(200):
-        ours, theirs = env.step(index % 7 % 2), copy.step(index % 7 % 2)
-        np.testing.assert_array_equal(ours[0], theirs[0])
-        assert ours[1:] == theirs[1:]
-        if ours[2]:
-            np.testing.assert_array_equal(env.reset()[0], copy.reset()[0])
+    check_same_play(env, copy, 200)
 
 
 def test_a_stack_of_numbers_holds_the_last_frames_oldest_first() -> None:

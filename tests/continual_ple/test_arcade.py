@@ -12,6 +12,7 @@ from gymnasium.utils.env_checker import check_env
 
 from continual_ple import ENV_IDS, ArcadeEnv
 from continual_ple.env_ids import MAX_EPISODE_FRAMES
+from tests.helpers.same_play import check_same_play
 
 EACH_ID = pytest.mark.parametrize("env_id", ENV_IDS.values())
 EACH_OBSERVATION = pytest.mark.parametrize("observation", ["pixels", "state"])
@@ -203,12 +204,7 @@ def test_goes_on_exactly_from_a_saved_state(game: str, observation: str, at: int
     copy.set_state(json.loads(json.dumps(saved | {"frames": None})) | {"frames": saved["frames"]})
     if at < 0:
         np.testing.assert_array_equal(env.reset()[0], copy.reset()[0])
-    for index in range(300):
-        ours, theirs = env.step(index % 7 % 2), copy.step(index % 7 % 2)
-        np.testing.assert_array_equal(ours[0], theirs[0])
-        assert ours[1:] == theirs[1:]
-        if ours[2]:
-            np.testing.assert_array_equal(env.reset()[0], copy.reset()[0])
+    check_same_play(env, copy, 300)
     assert env.parameters == copy.parameters
 
 

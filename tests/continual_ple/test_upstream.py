@@ -14,6 +14,7 @@ from continual_ple import ENV_IDS, ArcadeEnv
 from continual_ple.games.base import FirstDraws, Game, GeneratorDraws
 from continual_ple.games.catalogue import make_game
 from continual_ple.games.flappy_art import SKIES
+from tests.helpers.same_play import check_same_play
 
 
 def installed_rounding() -> str:
@@ -155,12 +156,7 @@ def test_goes_on_from_a_saved_state(game: str) -> None:
     for index in range(40):
         env.step(int(index % 8 > 0))
     copy.set_state(env.get_state())
-    for index in range(150):
-        ours, theirs = env.step(index % 7 % 2), copy.step(index % 7 % 2)
-        np.testing.assert_array_equal(ours[0], theirs[0])
-        assert ours[1:] == theirs[1:]
-        if ours[2]:
-            np.testing.assert_array_equal(env.reset()[0], copy.reset()[0])
+    check_same_play(env, copy, 150)
 
 
 @pytest.mark.usefixtures("ple")

@@ -73,7 +73,7 @@ def test_the_card_says_what_was_trained_and_how_it_plays(flappy_run: Path, tmp_p
 
 def test_the_hub_s_own_reader_reads_the_card(tmp_path: Path) -> None:
     hub = pytest.importorskip("huggingface_hub")
-    name = 'a: b # "c" | <b>é [x](y) --- {d}'
+    name = 'a: b # "c" | <b>é🐍 [x](y) --- {d}'
     file = tmp_path / "schedule.json"
     settings = [{"name": name, "parameters": {"fall_speed": 0.06}}, {"name": "- x", "parameters": {"fall_speed": 0.1}}]
     file.write_text(json.dumps({"frames_per_setting": 10, "settings": settings}))

@@ -12,7 +12,9 @@ import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import ClassVar
 from unittest.mock import create_autospec
+from urllib.parse import urlsplit
 
 import pytest
 from rich.console import Console
@@ -33,28 +35,36 @@ def agent(flappy_run: Path, tmp_path: Path) -> Path:
 
 
 class Hub(BaseHTTPRequestHandler):
-    """Answers what the hub's client asks to download a repository, someone/agent, whose files are in ``folder``."""
+    """Answers what the hub's client asks to download a repository, someone/agent, whose files are in ``folder``.
+
+    The files have the sizes that ``sizes`` gives for some of them.
+    """
 
     folder: Path
+    sizes: ClassVar[dict[str, int]] = {}
 
     def log_message(self, *words: object) -> None:
         pass
 
     def do_GET(self) -> None:
-        name = self.path.rpartition("/")[2]
-        if not self.path.removeprefix("/api/models").startswith("/someone/agent/"):
+        path = urlsplit(self.path).path
+        name = path.rpartition("/")[2]
+        if not f"{path.removeprefix('/api/models')}/".startswith("/someone/agent/"):
             self.send_error(404)
-        elif "/resolve/" in self.path:
+        elif "/resolve/" in path:
             body = (self.folder / name).read_bytes()
             self.answer(body, {"X-Repo-Commit": COMMIT, "ETag": f'"{hashlib.sha1(body).hexdigest()}"'})
-        elif "/tree/" in self.path:
+        elif "/tree/" in path:
             files = [
                 {"type": "file", "path": path.name, "size": path.stat().st_size, "oid": COMMIT}
                 for path in self.folder.iterdir()
             ]
             self.answer(json.dumps(files).encode(), {"Content-Type": "application/json"})
         else:
-            files = [{"rfilename": path.name} for path in self.folder.iterdir()]
+            files = [
+                {"rfilename": path.name, "size": self.sizes.get(path.name, path.stat().st_size)}
+                for path in self.folder.iterdir()
+            ]
             about = {"id": "someone/agent", "sha": COMMIT, "private": False, "tags": [], "siblings": files}
             self.answer(json.dumps(about).encode(), {"Content-Type": "application/json"})
 
@@ -115,12 +125,26 @@ def test_a_repository_that_holds_no_sound_agent_is_one_line(hub: str, agent: Pat
     (agent / "model.safetensors").write_bytes(weights)
     for address, path, expected in (
         (hub, "hf://someone/agent", "checksum differs"),
-        (hub, "hf://someone/other", "someone/other"),
+        (hub, "hf://someone/other", "404 Not Found"),
         (hub, "hf://some one/agent", "some one/agent"),
-        ("http://127.0.0.1:9", "hf://someone/agent", "error: "),
+        (hub, "hf://../../agent", "../../agent"),
+        ("http://127.0.0.1:9", "hf://someone/agent", "someone/agent: cannot be downloaded: "),
     ):
-        code, _, error = evaluate(address, tmp_path / f"home{expected[:5]}", path)
+        code, _, error = evaluate(address, tmp_path / "home", path)
         assert code == 2 and expected in error and error.startswith("error: ") and error.count("\n") == 1, error
+
+
+def test_what_no_agent_can_have_is_not_downloaded(
+    hub: str, agent: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Hub, "sizes", {"model.safetensors": 2**33 + 1})
+    code, _, error = evaluate(hub, tmp_path / "home")
+    expected = "error: someone/agent: model.safetensors must have at most 8,589,934,592 bytes, has 8,589,934,593\n"
+    assert (code, error) == (2, expected)
+    (agent / "model.safetensors").unlink()
+    code, _, error = evaluate(hub, tmp_path / "home")
+    assert code == 2 and error.startswith("error: someone/agent: has no model.safetensors; must hold what")
+    assert not (tmp_path / "home" / "dqn-mer").exists()
 
 
 def test_what_is_downloaded_goes_where_it_is_asked_to(
@@ -128,8 +152,14 @@ def test_what_is_downloaded_goes_where_it_is_asked_to(
 ) -> None:
     huggingface_hub = pytest.importorskip("huggingface_hub")
 
+    kind = create_autospec(huggingface_hub.HfApi)
+    files = [{"rfilename": path.name, "size": path.stat().st_size} for path in agent.iterdir()]
+    about = huggingface_hub.ModelInfo(id="someone/agent", sha=COMMIT, siblings=files)
+    kind.return_value.model_info.return_value = about
+    monkeypatch.setattr(huggingface_hub, "HfApi", kind)
+
     def download(repo_id: str, *, revision: str, local_dir: Path, allow_patterns: list[str]) -> None:
-        assert (repo_id, revision) == ("someone/agent", "v1")
+        assert (repo_id, revision) == ("someone/agent", COMMIT)
         local_dir.mkdir()
         for name in allow_patterns:
             shutil.copy(agent / name, local_dir)
@@ -137,6 +167,7 @@ def test_what_is_downloaded_goes_where_it_is_asked_to(
     stand_in = create_autospec(huggingface_hub.snapshot_download, side_effect=download)
     monkeypatch.setattr(huggingface_hub, "snapshot_download", stand_in)
     folder = dqn_mer.from_hub("someone/agent", tmp_path / "mine", revision="v1")
+    kind.return_value.model_info.assert_called_once_with("someone/agent", revision="v1", files_metadata=True)
     assert folder == tmp_path / "mine" and dqn_mer.load_agent(folder).frame == 40
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import functools
-import importlib.util
 import io
 import json
 from pathlib import Path
@@ -28,6 +27,7 @@ from dqn_mer.evaluation.saved_agent import evaluate_checkpoint, load_agent
 from dqn_mer.runs.stopping import RunStopped
 from dqn_mer.training.trainer import train
 from tests.helpers.chain import Chain
+from tests.helpers.examples import load_example
 from tests.helpers.own_envs import LIMIT, QUIET, Count, WithoutRenderMode, count_task, play_tiny, train_tiny
 
 TINY = {
@@ -38,12 +38,7 @@ TINY = {
 
 @pytest.fixture(scope="module")
 def cartpole() -> ModuleType:
-    path = Path(__file__).parents[2] / "examples" / "cartpole.py"
-    spec = importlib.util.spec_from_file_location("cartpole_example", path)
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return load_example("cartpole")
 
 
 def test_the_example_as_a_whole(cartpole: ModuleType, tmp_path: Path) -> None:

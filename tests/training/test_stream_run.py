@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import importlib.util
 import json
 from pathlib import Path
 from types import ModuleType
@@ -15,6 +14,7 @@ from numpy.typing import NDArray
 from rich.console import Console
 
 from dqn_mer import StreamRun, benchmark, compare, default_config, load_run, train
+from tests.helpers.examples import load_example
 
 SMALL: dict[str, Any] = {
     "game": "flappy_bird", "observation": "state", "settings": (100.0, 80.0), "frames_per_setting": 60,
@@ -96,12 +96,7 @@ def test_what_cannot_be_is_refused(tmp_path: Path) -> None:
 
 @pytest.fixture(scope="module")
 def example() -> ModuleType:
-    path = Path(__file__).parents[2] / "examples" / "sb3_agents.py"
-    spec = importlib.util.spec_from_file_location("stable_baselines3_example", path)
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return load_example("sb3_agents")
 
 
 @pytest.mark.parametrize("algorithm", ["DQN", "PPO"])
