@@ -109,6 +109,18 @@ def benchmark_table() -> str:
             f"{float(row['MB']):,.0f} MB; memory of the process grew by {float(row['peak RSS grown by, MB']):,.0f} MB"
         )
         lines.append(f"| {row['who']}: 50,000 pixel transitions of {row['game']} | {size} |")
+    for row in rows("supervised"):
+        rate, ratio = (
+            f"{float(row['ours examples/s']):,.0f} examples/s",
+            f"{float(row['naive / ours']):.0f} times a naive loop",
+        )
+        lines.append(f"| supervised {row['learner']}, MLP 100-100, {row['steps']} steps an example | {rate}; {ratio} |")
+    for row in rows("sweep"):
+        share = f"{float(row['efficiency']):.0%} of linear"
+        what = f"{row['runs']} runs of {row['agent']}, {int(row['frames']):,} frames"
+        lines.append(
+            f"| sweep of {what}, --jobs {row['jobs']} on {row['cores']} | {float(row['seconds']):.0f} s; {share} |"
+        )
     grown: dict[str, list[str]] = {}
     for row in rows("scaling"):
         value = row["value"] if row["changed"] == "cores" else row["value"].split()[0]
