@@ -252,16 +252,15 @@ def write_evidence() -> Evidence:
     return evidence
 
 
-def sections(evidence: Evidence) -> dict[str, dict[str, str]]:
-    """Return the tables of each page, by the name of their section."""
-    return {
-        "README.md": {"evidence": arms_table(evidence, "state", ARMS[:6], ("LA", "RA", "BTI", "G", "AUC"))},
-        "docs/results.md": {
-            "progress": progress_table(evidence),
-            "verdicts": verdict_table(evidence),
-            "arms": arms_table(evidence, "state"),
-            "map": map_table(evidence),
-            "foreign": foreign_table(),
-            "sgd": arms_table(evidence, "sgd", [f"gamma-{gamma:g}" for gamma in GAMMAS]),
-        },
+def sections(evidence: Evidence) -> dict[tuple[str, str], str]:
+    """Return the tables of the evidence, by page and section."""
+    report = {
+        "progress": progress_table(evidence),
+        "verdicts": verdict_table(evidence),
+        "arms": arms_table(evidence, "state"),
+        "map": map_table(evidence),
+        "foreign": foreign_table(),
+        "sgd": arms_table(evidence, "sgd", [f"gamma-{gamma:g}" for gamma in GAMMAS]),
     }
+    main = arms_table(evidence, "state", ARMS[:6], ("LA", "RA", "BTI", "G", "AUC"))
+    return {("README.md", "evidence"): main, **{("docs/results.md", name): text for name, text in report.items()}}

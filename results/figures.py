@@ -6,14 +6,14 @@ comparisons of their main arms, and the tables of the benchmarks.
 
 from __future__ import annotations
 
-import csv
 import os
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import gymnasium
 import tuning
-from evidence import GAMES, Evidence
+from evidence import GAMES, Evidence, table
 from evidence_pages import MAIN_ARMS, sections, write_evidence
 from matplotlib.figure import Figure
 
@@ -66,12 +66,19 @@ def main() -> None:
     draw_games()
     evidence = write_evidence()
     draw_comparisons(evidence)
-    for page, found in sections(evidence).items():
-        for section, content in found.items():
-            fill(page, section, content)
-    fill("results/README.md", "trials", tuning.winners_table(tuning.read_table(RESULTS / "trials.csv")))
-    fill("docs/logging.md", "tags", tags_as_markdown())
-    fill("docs/results.md", "benchmarks", benchmark_table())
+    for (page, section), content in tables(evidence).items():
+        fill(page, section, content)
+
+
+def tables(evidence: Evidence) -> dict[tuple[str, str], str]:
+    """Return every table that is made from files, by its page and section."""
+    trials = tuning.winners_table(tuning.read_table(RESULTS / "trials.csv"))
+    return {
+        **sections(evidence),
+        ("results/README.md", "trials"): trials,
+        ("docs/logging.md", "tags"): tags_as_markdown(),
+        ("docs/results.md", "benchmarks"): benchmark_table(),
+    }
 
 
 def draw_comparisons(evidence: Evidence) -> None:
@@ -86,49 +93,66 @@ def draw_comparisons(evidence: Evidence) -> None:
 
 def benchmark_table() -> str:
     """Return what the benchmarks measured, as one table of ratios and rates."""
+    cells = [*learning(), *environments(), *memories(), *sweeps(), *scaling()]
+    return "\n".join(
+        ["| what | measured |", "|---|---|", *(f"| {what} | {measured} |" for what, measured in cells), ""]
+    )
 
-    def rows(name: str) -> list[dict[str, str]]:
-        with (RESULTS / "benchmarks" / f"{name}.csv").open(newline="") as file:
-            return list(csv.DictReader(file))
 
-    lines = ["| what | measured |", "|---|---|"]
-    for row in rows("update"):
+def measurements(name: str) -> list[dict[str, str]]:
+    """Return the rows of a benchmark."""
+    return table(RESULTS / "benchmarks" / f"{name}.csv")
+
+
+def learning() -> Iterator[tuple[str, str]]:
+    """Yield the speed of updates, of training, and of the supervised learners."""
+    for row in measurements("update"):
         ratio = f"{float(row['ours / mini-batch']):.2f} times PyTorch's mini-batch of the same 17"
-        times = f"{float(row['ours ms']):.3g} ms; {ratio}"
         versus = f"1/{float(row['naive / ours']):.1f} of a naive loop"
-        lines.append(f"| MER update, {row['network']}, {row['game']}, {row['optimizer']} | {times}; {versus} |")
-    for row in rows("training"):
+        what = f"MER update, {row['network']}, {row['game']}, {row['optimizer']}"
+        yield what, f"{float(row['ours ms']):.3g} ms; {ratio}; {versus}"
+    for row in measurements("training"):
         if row["agent"].startswith("dqn"):
             rate = f"{float(row['frames/s']):.0f} frames/s"
             ratio = f"{float(row['times Stable-Baselines3']):.2f} times Stable-Baselines3's DQN"
-            lines.append(f"| training {row['agent']}, {row['observation']}, {row['optimizer']} | {rate}; {ratio} |")
-    for row in rows("environments"):
-        lines.append(f"| {row['who']}: {row['game']}, {row['observation']} | {int(row['steps/s']):,} steps/s |")
-    for row in rows("memory"):
-        size = (
-            f"{float(row['MB']):,.0f} MB; memory of the process grew by {float(row['peak RSS grown by, MB']):,.0f} MB"
-        )
-        lines.append(f"| {row['who']}: 50,000 pixel transitions of {row['game']} | {size} |")
-    for row in rows("supervised"):
-        rate, ratio = (
-            f"{float(row['ours examples/s']):,.0f} examples/s",
-            f"{float(row['naive / ours']):.0f} times a naive loop",
-        )
-        lines.append(f"| supervised {row['learner']}, MLP 100-100, {row['steps']} steps an example | {rate}; {ratio} |")
-    for row in rows("sweep"):
+            yield f"training {row['agent']}, {row['observation']}, {row['optimizer']}", f"{rate}; {ratio}"
+    for row in measurements("supervised"):
+        rate = f"{float(row['ours examples/s']):,.0f} examples/s"
+        ratio = f"{float(row['naive / ours']):.0f} times a naive loop"
+        yield f"supervised {row['learner']}, MLP 100-100, {row['steps']} steps an example", f"{rate}; {ratio}"
+
+
+def environments() -> Iterator[tuple[str, str]]:
+    """Yield the speed of the games, and of upstream's."""
+    for row in measurements("environments"):
+        yield f"{row['who']}: {row['game']}, {row['observation']}", f"{int(row['steps/s']):,} steps/s"
+
+
+def memories() -> Iterator[tuple[str, str]]:
+    """Yield what the memories of transitions take."""
+    for row in measurements("memory"):
+        grown = f"memory of the process grew by {float(row['peak RSS grown by, MB']):,.0f} MB"
+        yield f"{row['who']}: 50,000 pixel transitions of {row['game']}", f"{float(row['MB']):,.0f} MB; {grown}"
+
+
+def sweeps() -> Iterator[tuple[str, str]]:
+    """Yield how the time of a sweep falls with jobs."""
+    for row in measurements("sweep"):
+        runs = f"{row['runs']} runs of {row['agent']}, {int(row['frames']):,} frames"
         share = f"{float(row['efficiency']):.0%} of linear"
-        what = f"{row['runs']} runs of {row['agent']}, {int(row['frames']):,} frames"
-        lines.append(
-            f"| sweep of {what}, --jobs {row['jobs']} on {row['cores']} | {float(row['seconds']):.0f} s; {share} |"
-        )
+        what = f"sweep of {runs}, --jobs {row['jobs']}, cores: {row['cores']}"
+        yield what, f"{float(row['seconds']):.0f} s; {share}"
+
+
+def scaling() -> Iterator[tuple[str, str]]:
+    """Yield how the time of a frame grows with each option."""
     grown: dict[str, list[str]] = {}
-    for row in rows("scaling"):
+    for row in measurements("scaling"):
         value = row["value"] if row["changed"] == "cores" else row["value"].split()[0]
         grown.setdefault(row["changed"], []).append(f"{float(row['ms per frame']):.2g} ({value})")
     for changed, times in grown.items():
         which = "of catcher from pixels" if changed == "cores" else "of dqn-mer, catcher from state"
-        lines.append(f"| ms a frame {which}, by {changed.replace('_', ' ')} | {', '.join(times)} |")
-    return "\n".join(lines) + "\n"
+        yield f"ms a frame {which}, by {changed.replace('_', ' ')}", ", ".join(times)
 
 
 def fill(page: str, section: str, content: str) -> None:
@@ -137,11 +161,8 @@ def fill(page: str, section: str, content: str) -> None:
     Raises:
         ValueError: if the page lacks one of them.
     """
-    path, start, end = (
-        RESULTS.parent / page,
-        f"<!-- {section}: made by results/figures.py -->\n",
-        f"<!-- end of {section} -->",
-    )
+    path = RESULTS.parent / page
+    start, end = f"<!-- {section}: made by results/figures.py -->\n", f"<!-- end of {section} -->"
     text = path.read_text()
     first = text.index(start) + len(start)
     path.write_text(text[:first] + content + text[text.index(end, first) :])

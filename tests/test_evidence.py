@@ -6,10 +6,11 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
+import figures
 import numpy as np
 import pytest
 from evidence import EVIDENCE, GAMES, MEASURED, Evidence, Run, cosine_between, gain_on_easier, load, matrix_of, table
-from evidence_pages import run_rows, sections, summary_rows
+from evidence_pages import run_rows, summary_rows
 from verdicts import verdicts
 
 ROOT = Path(__file__).parents[1]
@@ -138,11 +139,9 @@ def test_no_verdict_without_runs() -> None:
 def test_pages_say_what_the_files_say() -> None:
     """Every number of README and docs follows from the files of results/, which `results/figures.py` writes anew."""
     evidence = Evidence(load())
-    for page, found in sections(evidence).items():
-        text = (ROOT / page).read_text()
-        for section, content in found.items():
-            start, end = f"<!-- {section}: made by results/figures.py -->\n", f"<!-- end of {section} -->"
-            assert text.partition(start)[2].partition(end)[0] == content, (page, section)
+    for (page, section), content in figures.tables(evidence).items():
+        start, end = f"<!-- {section}: made by results/figures.py -->\n", f"<!-- end of {section} -->"
+        assert (ROOT / page).read_text().partition(start)[2].partition(end)[0] == content, (page, section)
     for name, rows in (("runs", run_rows(evidence)), ("summary", summary_rows(evidence))):
         kept = table(EVIDENCE / f"{name}.csv")
         assert kept == [{key: str(value) for key, value in row.items()} for row in rows], name
