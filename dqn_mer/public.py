@@ -27,7 +27,7 @@ def load_agent(path: Path | str, task: Task | None = None) -> saved_agent.SavedA
     """Load a saved agent with what it was trained on.
 
     Args:
-        path: A run folder, whose latest checkpoint is taken, or one checkpoint folder.
+        path: A run folder, whose latest checkpoint is taken, one checkpoint folder, or ``pretrained/NAME``.
         task: Task that it was trained on, if that is none of the games.
 
     Raises:
@@ -42,7 +42,7 @@ def evaluate(
     """Play a saved agent greedily on settings, as ``python -m dqn_mer evaluate`` does.
 
     Args:
-        path: A run folder, whose latest checkpoint is taken, or one checkpoint folder.
+        path: A run folder, whose latest checkpoint is taken, one checkpoint folder, or ``pretrained/NAME``.
         task: Task that it was trained on, if that is none of the games.
         console: Console that the table is printed on; none by default.
         options: Flags of the command: ``settings="easier"``, ``episodes=50``, ``seed=1``, ...
