@@ -25,6 +25,8 @@ MEASURED = ("RA", "LA", "BTI", "G", "AUC", "cosine")
 """What is measured of each run, as PROTOCOL.md defines it."""
 LEAST_SEEDS = 3
 """Fewest seeds of an arm that any verdict is based on."""
+CONTROLS = "-controls"
+"""Ending of the part whose arms are judged with those of the part before it."""
 NAN = float("nan")
 
 Key = tuple[str, str, str]
@@ -147,7 +149,8 @@ class Evidence:
         self.runs = sorted(runs, key=lambda run: (run.part, run.game, run.arm, run.seed))
         self.by_arm: dict[Key, list[Run]] = {}
         for run in self.runs:
-            self.by_arm.setdefault((run.part, run.game, run.arm), []).append(run)
+            part = run.part.removesuffix(CONTROLS)
+            self.by_arm.setdefault((part, run.game, run.arm), []).append(run)
 
     def values(self, part: str, game: str, arm: str, name: str) -> NDArray[np.float64]:
         """Return a measured value of every run of an arm, by seed; none where the arm was not run."""

@@ -84,7 +84,9 @@ def verdict_rows(evidence: Evidence) -> list[Verdict]:
 
 
 def markdown(rows: Sequence[Sequence[Any]]) -> str:
-    """Return rows, the first of which is the heading, as a table."""
+    """Return rows, the first of which is the heading, as a table; a sentence where there are none."""
+    if len(rows) == 1:
+        return "No run of these is finished yet.\n"
     lines = ["| " + " | ".join(map(str, row)) + " |" for row in rows]
     return "\n".join([lines[0], "|---" * len(rows[0]) + "|", *lines[1:], ""])
 
@@ -126,7 +128,7 @@ def verdict_table(evidence: Evidence) -> str:
 
 
 def map_table(evidence: Evidence) -> str:
-    """Return the table of the map: RA of each arm on each game, and the probability that `dqn-mer` is above `dqn`."""
+    """Return the table of the map: RA of each arm on each game, in each cell."""
     arms = ("dqn", "dqn-reservoir", "dqn-mer", "no-reptile")
     rows: list[list[Any]] = [["cell", "game", "seeds", *(f"`{arm}`" for arm in arms)]]
     for name, (part, cell) in MAP.items():
@@ -258,6 +260,7 @@ def sections(evidence: Evidence) -> dict[tuple[str, str], str]:
         "progress": progress_table(evidence),
         "verdicts": verdict_table(evidence),
         "arms": arms_table(evidence, "state"),
+        "pixels": arms_table(evidence, "pixels"),
         "map": map_table(evidence),
         "foreign": foreign_table(),
         "sgd": arms_table(evidence, "sgd", [f"gamma-{gamma:g}" for gamma in GAMMAS]),

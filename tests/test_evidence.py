@@ -131,6 +131,11 @@ def test_gradients_agree(lead: float, slope: int, expected: str) -> None:
     assert verdict(made, 6) == expected
 
 
+def test_the_controls_from_pixels_stand_beside_their_arms() -> None:
+    made = runs("pixels", "dqn-mer", RA=5) + runs("pixels-controls", "dqn-reservoir")
+    assert verdict(made, 4, "pixels") == "held"
+
+
 def test_no_verdict_without_runs() -> None:
     assert verdicts(Evidence([]), "pixels") == []
     assert [found.sentence for found in verdicts(Evidence(runs("pixels", "dqn-mer")), "pixels")] == [1]
