@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -41,10 +41,10 @@ MAP = {
 GAMMAS = (1.0, 0.3, 0.1, 0.03)
 
 
-def write_csv(path: Path, rows: Sequence[dict[str, Any]]) -> None:
-    """Write rows with the same keys."""
+def write_csv(path: Path, columns: Iterable[str], rows: Sequence[dict[str, Any]]) -> None:
+    """Write rows with these keys."""
     with path.open("w", newline="") as file:
-        writer = csv.DictWriter(file, list(rows[0]), lineterminator="\n")
+        writer = csv.DictWriter(file, list(columns), lineterminator="\n")
         writer.writeheader()
         writer.writerows(rows)
 
@@ -245,9 +245,9 @@ def tidy(panel: Axes, right: bool = False) -> None:
 def write_evidence() -> Evidence:
     """Write the CSV files and the figures of results/evidence/ from the runs there, and return these."""
     evidence = Evidence(load())
-    write_csv(EVIDENCE / "runs.csv", run_rows(evidence))
-    write_csv(EVIDENCE / "summary.csv", summary_rows(evidence))
-    write_csv(EVIDENCE / "verdicts.csv", [verdict._asdict() for verdict in verdict_rows(evidence)])
+    for name, rows in (("runs", run_rows(evidence)), ("summary", summary_rows(evidence))):
+        write_csv(EVIDENCE / f"{name}.csv", rows[0], rows)
+    write_csv(EVIDENCE / "verdicts.csv", Verdict._fields, [verdict._asdict() for verdict in verdict_rows(evidence)])
     draw_gains(evidence, EVIDENCE / "gains.png")
     draw_map(evidence, EVIDENCE / "map.png")
     draw_mechanism(evidence, EVIDENCE / "mechanism.png")
