@@ -100,7 +100,7 @@ def test_the_report_holds_the_numbers_of_the_runs(runs: Path, tmp_path: Path) ->
     assert [float(row["score"]) for row in last] == [13.0, 17.0]
     page = (folder / "report.md").read_text()
     assert "| dqn | 3 | 6.0 [5.0, 7.0] | 5.0 [4.0, 6.0] |" in page
-    assert "Beware" in page and "Runs differ in learning_rate: dqn: 0.0003; dqn-mer: 0.0002" in page
+    assert "Beware" in page and "Runs differ in learning_rate: dqn: 0.0003; dqn-mer: 0.0006" in page
     for name in ("curves", "matrices", "difficulty"):
         assert f"({name}.png)" in page
         with Image.open(folder / f"{name}.png") as picture:
@@ -299,7 +299,7 @@ def test_unfair_comparisons_are_pointed_out(runs: Path, capsys: pytest.CaptureFi
         "dqn-mer has two runs only; its intervals are no more than the range of the two.",
         "Groups have different seeds (dqn: 0, 1, 2, 2; dqn-mer: 1, 2).",
         "Runs differ in batch_size: dqn: 16, 8; dqn-mer: 16",
-        "Runs differ in learning_rate: dqn: 0.0003; dqn-mer: 0.0002",
+        "Runs differ in learning_rate: dqn: 0.0003; dqn-mer: 0.0006",
     )
     assert main(["compare", str(runs), "--out", str(runs.parent / "report")]) == 0
     output = capsys.readouterr().out
