@@ -29,7 +29,7 @@ FRAMES = {
     ("catcher", "state"): 60_000,
     ("flappy_bird", "state"): 60_000,
 }
-"""Length of a trial, by game and observation."""
+"""Length of the trials that choose, by game and observation."""
 
 FIRST_SEED = 101
 SEEDS = 3
@@ -206,7 +206,8 @@ def winners(rows: dict[str, dict[str, str]]) -> dict[tuple[str, str, str], list[
     trials_of: dict[tuple[str, ...], list[dict[str, str]]] = {}
     for row in sorted(rows.values(), key=lambda row: int(row["seed"])):
         row = {**row, **{name: row[name] or usual for name, usual in USUAL.items()}}
-        trials_of.setdefault(tuple(row[name] for name in COLUMNS), []).append(row)
+        if int(row["frames"]) == FRAMES[row["game"], row["observation"]]:
+            trials_of.setdefault(tuple(row[name] for name in COLUMNS), []).append(row)
     found: dict[tuple[str, str, str], list[Winner]] = {}
     for of_seed in trials_of.values():
         if len(of_seed) == SEEDS:
@@ -222,7 +223,8 @@ def winners_table(rows: dict[str, dict[str, str]]) -> str:
     knobs = ("learning_rate", "across_batch_rate", "target_sync_frames", "target_sync_episodes", "clip_rewards")
     headings = ("learning rate", "across-batch rate", "target copied every", "clipped", "seeds 101, 102, 103", "mean")
     lines = ["| " + " | ".join(("game", "observation", "agent", *headings)) + " |", "|---" * 9 + "|"]
-    by_setting = {tuple(row[name] or USUAL.get(name, "") for name in (*COLUMNS, "seed")): row for row in rows.values()}
+    judged = [row for row in rows.values() if int(row["frames"]) == FRAMES[row["game"], row["observation"]]]
+    by_setting = {tuple(row[name] or USUAL.get(name, "") for name in (*COLUMNS, "seed")): row for row in judged}
     for (game, observation, agent), ordered in winners(rows).items():
         for mean, row in ordered:
             rate, gamma, frames, episodes, clipped = (row[name] for name in knobs)
@@ -233,6 +235,18 @@ def winners_table(rows: dict[str, dict[str, str]]) -> str:
             cells = [game, observation, f"`{agent}`", rate, shared, period, "yes" if clipped == "True" else "", of_seed]
             lines.append("| " + " | ".join([*cells, f"{mean:.1f}"]) + " |")
     return "\n".join([*lines, ""])
+
+
+def lengthened(trial: Trial, frames: int) -> Trial:
+    """Return a trial of another length, in a folder of its own."""
+    folder, arguments = trial
+    parent = folder.parent
+    place = arguments.index("--frames") + 1
+    return parent.with_name(f"{parent.name}-frames{frames}") / folder.name, [
+        *arguments[:place],
+        str(frames),
+        *arguments[place + 1 :],
+    ]
 
 
 def run_trial(trial: Trial) -> None:
@@ -295,6 +309,7 @@ def main() -> None:
     run.add_argument("--jobs", type=int, default=2)
     run.add_argument("--out", type=Path, required=True)
     run.add_argument("--best", type=int, help="run only this number for each agent and game, the best on seed 101")
+    run.add_argument("--frames", type=int, help="length of the trials, if not the usual one")
     run.add_argument("--plan", action="store_true", help="print the commands instead")
     gather = commands.add_parser("collect", help="write the table")
     gather.add_argument("out", type=Path)
@@ -313,6 +328,8 @@ def main() -> None:
     rows = read_table(options.table)
     if options.best is not None:
         planned = best(planned, options.best, rows)
+    if options.frames is not None:
+        planned = [lengthened(trial, options.frames) for trial in planned]
     planned = [trial for trial in planned if command_of(trial[1]) not in rows]
     if options.plan:
         print(*(command_of(arguments) for _, arguments in planned), sep="\n")
