@@ -10,8 +10,8 @@ from __future__ import annotations
 import argparse
 import csv
 import json
+import re
 import shlex
-import shutil
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from pathlib import Path
@@ -183,13 +183,14 @@ def finished(out: Path) -> list[Path]:
 
 
 def keep(out: Path, evidence: Path) -> None:
-    """Copy the small files of every finished run."""
+    """Copy the small files of every finished run; a script's command is kept as seen from the repository."""
     for folder in finished(out):
         target = evidence / folder.relative_to(out)
         target.mkdir(parents=True, exist_ok=True)
         for name in KEPT:
             if (folder / name).exists():
-                shutil.copyfile(folder / name, target / name)
+                text = (folder / name).read_text()
+                (target / name).write_text(re.sub(r"python \S*/results/", "python results/", text))
 
 
 def main() -> None:
@@ -215,7 +216,8 @@ def main() -> None:
         with ThreadPoolExecutor(options.jobs) as pool:
             list(pool.map(run_trial, runs))
     elif options.command == "play":
-        waiting = [folder for folder in finished(options.out) if not (folder / "plays.csv").exists()]
+        saved = [folder for folder in finished(options.out) if (folder / "checkpoints").is_dir()]
+        waiting = [folder for folder in saved if not (folder / "plays.csv").exists()]
         with ProcessPoolExecutor(options.jobs) as processes:
             list(processes.map(play, waiting))
     else:
