@@ -203,7 +203,7 @@ def draw_map(evidence: Evidence, path: Path) -> None:
         panel.set_ylim(len(names) - 0.5, -0.5)
         panel.set_yticks(range(len(names)), names, fontsize=SMALL)
         panel.set_title(f"dqn-mer > {opponent}", fontsize=TEXT, loc="left")
-        panel.set_xlabel("probability of more retained accuracy", fontsize=SMALL)
+        panel.set_xlabel("probability of more\nretained accuracy", fontsize=SMALL)
         tidy(panel)
     figure.savefig(path, dpi=150)
 
