@@ -32,7 +32,7 @@ class Options:
 
 
 def sweep(options: Options, jobs: int, on_cores: int) -> Callable[[], None]:
-    """Return a call that sweeps with so many jobs at a time on so many cores."""
+    """Return a function that runs a sweep with ``jobs`` parallel jobs on ``on_cores`` cores."""
 
     def run() -> None:
         with tempfile.TemporaryDirectory() as folder, cores(on_cores):  # which the sweep inherits

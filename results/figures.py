@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import gymnasium
-import tuning
+import trials
 from evidence import GAMES, Evidence, table
 from evidence_pages import MAIN_ARMS, sections, write_evidence
 from matplotlib.figure import Figure
@@ -72,10 +72,10 @@ def main() -> None:
 
 def tables(evidence: Evidence) -> dict[tuple[str, str], str]:
     """Return every table that is made from files, by its page and section."""
-    trials = tuning.winners_table(tuning.read_table(RESULTS / "trials.csv"))
+    chosen = trials.winners_table(trials.read_table(RESULTS / "trials.csv"))
     return {
         **sections(evidence),
-        ("results/README.md", "trials"): trials,
+        ("results/README.md", "trials"): chosen,
         ("docs/logging.md", "tags"): tags_as_markdown(),
         ("docs/results.md", "benchmarks"): benchmark_table(),
     }

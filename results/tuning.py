@@ -9,8 +9,6 @@ finished, and ``python results/tuning.py winners`` tells which trial of each age
 from __future__ import annotations
 
 import argparse
-import csv
-import json
 import os
 import shlex
 import subprocess
@@ -21,19 +19,7 @@ from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-FRAMES = {
-    ("catcher", "pixels"): 40_000,
-    ("flappy_bird", "pixels"): 60_000,
-    ("catcher", "state"): 60_000,
-    ("flappy_bird", "state"): 60_000,
-}
-"""Length of the trials that choose, by game and observation."""
-
-FIRST_SEED = 101
-SEEDS = 3
-"""Number of seeds of a trial that can win."""
+from trials import FIRST_SEED, FRAMES, collect, read_table, winners_table
 
 Values = dict[str, Any]
 Trial = tuple[Path, list[str]]
@@ -115,14 +101,6 @@ AGENTS: dict[str, tuple[Values, Callable[[str], list[Values]]]] = {
 }
 """By name: what all trials of an agent share, and its trials for an observation. All agents have as many."""
 
-COLUMNS = (
-    *("game", "observation", "agent", "optimizer", "learning_rate", "across_batch_rate", "target_sync_frames"),
-    *("target_sync_episodes", "clip_rewards", "frame_skip", "discount", "input_scaling"),
-)
-
-USUAL = {"clip_rewards": "False", "frame_skip": "1", "input_scaling": "unit"}
-"""Values of the first trials, which were made before these could be chosen."""
-
 
 def flags(values: dict[str, Any]) -> list[str]:
     """Return command-line flags for field values.
@@ -173,14 +151,6 @@ def command_of(arguments: list[str]) -> str:
     return f"python -m dqn_mer train {shlex.join(arguments)}"
 
 
-def read_table(table: Path) -> dict[str, dict[str, str]]:
-    """Return the rows of the table so far, by command."""
-    if not table.exists():
-        return {}
-    with table.open(newline="") as file:
-        return {row["command"]: row for row in csv.DictReader(file)}
-
-
 def best(planned: list[Trial], count: int, rows: dict[str, dict[str, str]]) -> list[Trial]:
     """Return the planned trials of the best settings of each agent and game, by their mean score on the first seed.
 
@@ -197,48 +167,8 @@ def best(planned: list[Trial], count: int, rows: dict[str, dict[str, str]]) -> l
     return [trial for trial in planned if trial[0].parent in chosen]
 
 
-Winner = tuple[float, dict[str, str]]
-"""Mean over the seeds of a trial's mean score, and its row with the first seed."""
-
-
-def winners(rows: dict[str, dict[str, str]]) -> dict[tuple[str, str, str], list[Winner]]:
-    """Return the trials that have all seeds, the best first, by game, observation and name of the agent."""
-    trials_of: dict[tuple[str, ...], list[dict[str, str]]] = {}
-    for row in sorted(rows.values(), key=lambda row: int(row["seed"])):
-        row = {**row, **{name: row[name] or usual for name, usual in USUAL.items()}}
-        if int(row["frames"]) == FRAMES[row["game"], row["observation"]]:
-            trials_of.setdefault(tuple(row[name] for name in COLUMNS), []).append(row)
-    found: dict[tuple[str, str, str], list[Winner]] = {}
-    for of_seed in trials_of.values():
-        if len(of_seed) == SEEDS:
-            row = of_seed[0]
-            agent = "dqn-mer-sgd" if (row["agent"], row["optimizer"]) == ("dqn-mer", "sgd") else row["agent"]
-            mean = float(np.mean([float(each["mean_score"]) for each in of_seed]))
-            found.setdefault((row["game"], row["observation"], agent), []).append((mean, row))
-    return {key: sorted(found[key], key=lambda winner: -winner[0]) for key in sorted(found)}
-
-
-def winners_table(rows: dict[str, dict[str, str]]) -> str:
-    """Return the trials that have all seeds as a table with the score of each seed, the best of each agent first."""
-    knobs = ("learning_rate", "across_batch_rate", "target_sync_frames", "target_sync_episodes", "clip_rewards")
-    headings = ("learning rate", "across-batch rate", "target copied every", "clipped", "seeds 101, 102, 103", "mean")
-    lines = ["| " + " | ".join(("game", "observation", "agent", *headings)) + " |", "|---" * 9 + "|"]
-    judged = [row for row in rows.values() if int(row["frames"]) == FRAMES[row["game"], row["observation"]]]
-    by_setting = {tuple(row[name] or USUAL.get(name, "") for name in (*COLUMNS, "seed")): row for row in judged}
-    for (game, observation, agent), ordered in winners(rows).items():
-        for mean, row in ordered:
-            rate, gamma, frames, episodes, clipped = (row[name] for name in knobs)
-            period = f"{frames} frames" if frames else f"{episodes} episode{'s' * (episodes != '1')}"
-            setting = tuple(row[name] for name in COLUMNS)
-            of_seed = ", ".join(by_setting[(*setting, str(FIRST_SEED + k))]["mean_score"] for k in range(SEEDS))
-            shared = "" if "mer" not in agent else gamma
-            cells = [game, observation, f"`{agent}`", rate, shared, period, "yes" if clipped == "True" else "", of_seed]
-            lines.append("| " + " | ".join([*cells, f"{mean:.1f}"]) + " |")
-    return "\n".join([*lines, ""])
-
-
 def lengthened(trial: Trial, frames: int) -> Trial:
-    """Return a trial of another length, in a folder of its own."""
+    """Return the same trial with another number of frames; its folder is named after it."""
     folder, arguments = trial
     parent = folder.parent
     place = arguments.index("--frames") + 1
@@ -263,39 +193,6 @@ def run_trial(trial: Trial) -> None:
             [sys.executable, "-m", "dqn_mer", "train", *more], stdout=log, stderr=log, env=environment
         )
     print(f"{'done' if code == 0 else f'exit code {code}'}: {folder}", flush=True)
-
-
-def figures(folder: Path) -> dict[str, Any]:
-    """Return what a finished trial is judged by: mean scores over all settings, as its evaluations give them."""
-    with (folder / "evaluations.csv").open(newline="") as file:
-        rows = list(csv.DictReader(file))
-    frames = np.array([int(row["frame"]) for row in rows])
-    scores = np.array([float(row["score_mean"]) for row in rows])
-    first = np.array([row["setting_index"] == "0" for row in rows])
-    return {
-        "mean_score": round(float(scores[frames > 0].mean()), 2),
-        "mean_score_last_30k": round(float(scores[frames > frames.max() - 30_000].mean()), 2),
-        "best_score_on_first_setting": round(float(scores[first].max()), 2),
-    }
-
-
-def collect(out: Path, table: Path) -> None:
-    """Add one row for every finished trial below a folder; what the table has besides stays."""
-    rows: dict[str, dict[str, Any]] = {**read_table(table)}
-    for path in out.glob("**/summary.json"):
-        saved = json.loads((path.parent / "config.json").read_text())
-        config = saved["config"]
-        command = saved["command"].split(" --no-eval-worker")[0]
-        row = {name: "" if config.get(name) is None else config[name] for name in (*COLUMNS, "seed", "frames")}
-        rows[command] = {
-            **row, **figures(path.parent), "git_commit": saved["git_commit"], "command": command,
-        }  # fmt: skip
-    ordered = sorted(rows.values(), key=lambda row: [str(row[name]) for name in ("seed", *COLUMNS)])
-    with table.open("w", newline="") as file:
-        writer = csv.DictWriter(file, list(ordered[0]), lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(ordered)
-    print(f"{len(rows)} trials: {table}")
 
 
 def main() -> None:

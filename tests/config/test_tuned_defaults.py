@@ -6,12 +6,13 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
+import trials
 import tuning
 
 from dqn_mer.config.defaults import default_config
 
-ROWS = tuning.read_table(Path(tuning.__file__).parent / "trials.csv")
-WINNERS = tuning.winners(ROWS)
+ROWS = trials.read_table(Path(trials.__file__).parent / "trials.csv")
+WINNERS = trials.winners(ROWS)
 KNOBS = ("learning_rate", "target_sync_frames", "target_sync_episodes", "clip_rewards")
 
 

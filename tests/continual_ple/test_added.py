@@ -127,7 +127,7 @@ def test_an_abstract_class_or_anything_else_is_refused() -> None:
         with pytest.raises(ValueError, match=r"^game=.*: must be a subclass of continual_ple.Game$"):
             register_game(thing)
     with pytest.raises(ValueError, match=r"^observation=.*: must be a subclass of continual_ple.Observation$"):
-        register_observation(FallingStone)  # type: ignore[arg-type,type-var]
+        register_observation(FallingStone)  # type: ignore[arg-type,type-var] # the wrong type is the test
 
 
 def test_an_installed_game_is_loaded_when_its_name_is_looked_up(tmp_path: Path) -> None:
