@@ -20,7 +20,7 @@ import torch
 from torch import nn
 
 from benchmarks.harness import cores, interleave, read_options, report, spread
-from dqn_mer.cross_entropy import CrossEntropy
+from dqn_mer.losses import CrossEntropy
 from dqn_mer.mer import AutogradLearner, MERUpdate
 from dqn_mer.networks.weights import FlatWeights
 from dqn_mer.supervised.build import mer_parameters

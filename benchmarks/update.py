@@ -14,10 +14,10 @@ import numpy as np
 import torch
 
 from benchmarks.harness import cores, interleave, read_options, report, spread
-from dqn_mer.agents.td_loss import HuberTDLoss
 from dqn_mer.config.defaults import default_config
 from dqn_mer.config.task import game_task
 from dqn_mer.fast.choose import make_learner
+from dqn_mer.losses import HuberTDLoss
 from dqn_mer.mer import Examples, MERUpdate
 from dqn_mer.mer_parameters import MERParameters
 from dqn_mer.mini_batch import MiniBatchUpdate

@@ -17,9 +17,9 @@ if TYPE_CHECKING:
     from dqn_mer.config.agent_registry import register_agent
     from dqn_mer.config.config import Config
     from dqn_mer.config.defaults import default_config
-    from dqn_mer.cross_entropy import CrossEntropy
     from dqn_mer.evaluation.hub import from_hub, push_to_hub
     from dqn_mer.fast.choose import make_learner
+    from dqn_mer.losses import CrossEntropy
     from dqn_mer.mer import MERUpdate
     from dqn_mer.mer_parameters import MERParameters
     from dqn_mer.mini_batch import MiniBatchUpdate
@@ -60,7 +60,7 @@ __all__ = [
 
 _HOMES = {
     "Config": "dqn_mer.config.config",
-    "CrossEntropy": "dqn_mer.cross_entropy",
+    "CrossEntropy": "dqn_mer.losses",
     "DQNAgent": "dqn_mer.agents.dqn",
     "ExampleMemory": "dqn_mer.supervised.memory",
     "FifoMemory": "dqn_mer.agents.memory",

@@ -14,7 +14,7 @@ PACKAGES = {"dqn_mer": ROOT / "dqn_mer", "continual_ple": ROOT / "envs" / "conti
 MAY_IMPORT: dict[str, set[str]] = {
     "_former_names": set(),
     "continual_ple": set(),
-    "cross_entropy": set(),
+    "losses": set(),
     "storage": set(),
     "reservoir": {"storage"},
     "networks": {"storage"},
@@ -26,11 +26,11 @@ MAY_IMPORT: dict[str, set[str]] = {
     "ranges": set(),
     "analysis": {"config", "storage", "continual_ple"},
     "evaluation": {"ranges", "networks", "analysis", "config", "storage", "continual_ple"},
-    "fast": {"mer", "mini_batch", "cross_entropy", "networks"},
+    "fast": {"mer", "mini_batch", "losses", "networks"},
     "runs": {"fast", "config", "storage", "continual_ple"},
-    "agents": {"fast", "mer", "mini_batch", "reservoir", "networks", "config", "storage", "continual_ple"},
+    "agents": {"fast", "losses", "mer", "mini_batch", "reservoir", "networks", "config", "storage", "continual_ple"},
     "supervised": {
-        *("runs", "fast", "mer", "mer_parameters", "mini_batch", "ranges", "cross_entropy", "reservoir", "networks"),
+        *("runs", "fast", "mer", "mer_parameters", "mini_batch", "ranges", "losses", "reservoir", "networks"),
         *("storage", "analysis", "config"),
     },
     "training": {

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 import torch
 
-from dqn_mer.agents.td_loss import HuberTDLoss
 from dqn_mer.fast import adam
 from dqn_mer.fast.dedup_convolution import DistinctStack
 from dqn_mer.fast.sequential import ExplicitLearner
+from dqn_mer.losses import HuberTDLoss
 from dqn_mer.mer import MERUpdate, arrange_batches
 from dqn_mer.mer_parameters import MERParameters
 from dqn_mer.networks.optimizers import make_optimizer

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 import torch
 
-from dqn_mer.agents.td_loss import HuberTDLoss
 from dqn_mer.fast.choose import make_learner
+from dqn_mer.losses import HuberTDLoss
 from dqn_mer.mer import MERUpdate, arrange_batches
 from dqn_mer.mer_parameters import MERParameters
 from dqn_mer.mini_batch import MiniBatchUpdate

@@ -13,9 +13,10 @@ from dqn_mer.agents.draws import make_draws
 from dqn_mer.agents.learning_statistics import LearningStatistics, measured_update
 from dqn_mer.agents.memory import Memory, Transition, TransitionBatch
 from dqn_mer.agents.periods import passes
-from dqn_mer.agents.td_loss import HuberTDLoss, td_targets
+from dqn_mer.agents.td_targets import td_targets
 from dqn_mer.config.groups import DQNParameters
 from dqn_mer.fast.choose import make_forward
+from dqn_mer.losses import HuberTDLoss
 from dqn_mer.mer import Examples
 from dqn_mer.networks.own_networks import num_outputs
 from dqn_mer.networks.weights import FlatWeights

@@ -14,10 +14,10 @@ from dqn_mer.agents.dqn import ReplayUpdate
 from dqn_mer.agents.efficient_mer import EfficientMERUpdate
 from dqn_mer.agents.hare_tortoise import HareTortoiseUpdate
 from dqn_mer.agents.memory import FifoMemory, Memory, ReservoirMemory
-from dqn_mer.agents.td_loss import HuberTDLoss
 from dqn_mer.config.config import Config
 from dqn_mer.config.seeds import Streams
 from dqn_mer.fast.choose import make_learner, make_mini_batch
+from dqn_mer.losses import HuberTDLoss
 from dqn_mer.mer import MERUpdate
 from dqn_mer.networks.weights import FlatWeights
 

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import nn
 from torch.optim import Optimizer
 
@@ -73,6 +74,17 @@ class ExplicitAdam:
         )
         self.count = 0
         self.spans = self.weights.spans_without(self.elsewhere)
+
+    def begin_all(self, boosts: NDArray[np.float64]) -> tuple[Any, ...]:
+        """Count the steps of a batch as taken, whose learning rates are multiplied by ``boosts``, one for each.
+
+        Returns:
+            What a kernel that takes them needs: first and second moments, size and scale of each step, and constants.
+        """
+        self.begin(len(boosts))
+        self.optimizer.state[self.weights.vector]["step"] += len(boosts)
+        self.sizes *= boosts.astype(self.sizes.dtype)
+        return self.first, self.second, self.sizes, self.scales, self.constants
 
     def step(self, boost: float) -> None:
         """Take a step from the gradient, with the learning rate multiplied by ``boost``."""

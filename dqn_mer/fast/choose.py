@@ -2,7 +2,7 @@
 
 | what | where | else |
 |---|---|---|
-| inner loop of a small MLP, `CrossEntropy`, plain SGD | `dense_loop` | the next |
+| inner loop, mini-batches and forward passes of a small MLP, a loss of `losses` | `small_mlp` | the next |
 | inner loop of a ReLU MLP or CNN, a loss with its gradient | `sequential` | the next |
 | inner loop on CUDA, as one graph if asked for | `cuda_graph` | `AutogradLearner` |
 | mini-batches and forward passes of a ReLU MLP or CNN | `mini_batch` | autograd |
@@ -19,24 +19,25 @@ import numpy as np
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from dqn_mer.cross_entropy import CrossEntropy
 from dqn_mer.fast.adam import AdamDense, ExplicitAdam
 from dqn_mer.fast.convolution import ConvolutionStack
 from dqn_mer.fast.cuda_graph import GraphLearner
 from dqn_mer.fast.dedup_convolution import DistinctStack
 from dqn_mer.fast.dense import Array, Dense, DirectDense, LargeDense, LazyDense
-from dqn_mer.fast.dense_loop import DenseLoopLearner
 from dqn_mer.fast.forms import (
     ExplicitLoss,
     has_adam_form,
     has_explicit_form,
     has_patch_form,
     is_plain_sgd,
+    is_small_mlp,
     layers_of,
 )
 from dqn_mer.fast.kernels.dense import COMPILED
 from dqn_mer.fast.mini_batch import BatchNetwork, ExplicitMiniBatchUpdate
 from dqn_mer.fast.sequential import ExplicitLearner
+from dqn_mer.fast.small_mlp import MOST_EXAMPLES, SmallMLP, SmallMLPLearner, SmallMLPMiniBatch
+from dqn_mer.losses import CrossEntropy, HuberTDLoss
 from dqn_mer.mer import AutogradLearner, Loss, SequentialLearner
 from dqn_mer.mini_batch import MiniBatchUpdate
 from dqn_mer.networks.q_network import pixel_table
@@ -49,12 +50,16 @@ In Catcher it is 0.07, and an update that looks takes 0.6 of the time with SGD a
 0.3 to 0.6: at 0.34 an update takes 0.88 of the time with SGD and 0.96 with Adam, at 0.44 the same, at 0.55 1.03 times.
 """
 
+COMPILED_LOSSES = (CrossEntropy, HuberTDLoss)
+"""Losses that `small_mlp` has compiled; not what a subclass makes of them."""
+
 
 def make_learner(weights: FlatWeights, loss: Loss, optimizer: Optimizer, cuda_graph: bool = False) -> SequentialLearner:
     """Return the fastest exact inner loop for this model, loss and optimizer; on CUDA, as a graph if asked for."""
     if _is_written_out(weights):
-        if type(loss) is CrossEntropy and is_plain_sgd(optimizer) and _is_small_mlp(weights.model):
-            return DenseLoopLearner(weights, optimizer)
+        if is_small_mlp(weights.model) and type(loss) in COMPILED_LOSSES:
+            if is_plain_sgd(optimizer) or has_adam_form(optimizer):
+                return SmallMLPLearner(weights, loss, optimizer)
         if isinstance(loss, ExplicitLoss):
             return make_explicit_learner(weights, loss, optimizer)
     general = AutogradLearner(weights, loss, optimizer)
@@ -65,16 +70,20 @@ def make_learner(weights: FlatWeights, loss: Loss, optimizer: Optimizer, cuda_gr
 
 def make_mini_batch(weights: FlatWeights, loss: Loss, optimizer: Optimizer, batch_size: int) -> MiniBatchUpdate:
     """Return the fastest exact mini-batch update; the arguments are `MiniBatchUpdate`'s."""
-    network = make_batch_network(weights)
-    if network is None:
+    if make_batch_network(weights) is None:
         return MiniBatchUpdate(weights, loss, optimizer, batch_size)
+    if is_small_mlp(weights.model) and type(loss) in COMPILED_LOSSES and batch_size <= MOST_EXAMPLES - 1:
+        return SmallMLPMiniBatch(weights, loss, optimizer, batch_size)
     return ExplicitMiniBatchUpdate(weights, loss, optimizer, batch_size)
 
 
 def make_forward(weights: FlatWeights) -> Callable[[Tensor], Tensor]:
     """Return the fastest exact forward pass from ``(n, ...)`` to ``(n, outputs)``, to be called without gradients."""
     network = make_batch_network(weights)
-    return weights.model if network is None else network.values
+    if network is None:
+        return weights.model
+    mlp = make_small_mlp(weights, HuberTDLoss())  # no pass forward uses the loss
+    return network.values if mlp is None else mlp.values
 
 
 def make_batch_network(weights: FlatWeights) -> BatchNetwork | None:
@@ -82,13 +91,14 @@ def make_batch_network(weights: FlatWeights) -> BatchNetwork | None:
     return BatchNetwork(weights) if _is_written_out(weights) and has_patch_form(weights.model) else None
 
 
+def make_small_mlp(weights: FlatWeights, loss: Loss) -> SmallMLP | None:
+    """Return the compiled passes of a small MLP, or None for another model, loss or device."""
+    small = type(loss) in COMPILED_LOSSES and _is_written_out(weights) and is_small_mlp(weights.model)
+    return SmallMLP(weights, loss) if small else None
+
+
 def _is_written_out(weights: FlatWeights) -> bool:
     return COMPILED and weights.vector.device.type == "cpu" and has_explicit_form(weights.model)
-
-
-def _is_small_mlp(model: nn.Module) -> bool:
-    convolutions, linear = layers_of(model)
-    return not convolutions and not any(is_large(layer.weight.shape) for layer in linear)
 
 
 def make_explicit_learner(weights: FlatWeights, loss: ExplicitLoss, optimizer: Optimizer) -> ExplicitLearner:

@@ -12,6 +12,7 @@ from torch.optim import Optimizer
 from dqn_mer.fast.kernels.dedup import MAX_CHANNELS
 from dqn_mer.fast.kernels.dense import Array
 from dqn_mer.networks.q_network import ScalePixels
+from dqn_mer.networks.weights import is_large
 
 _LETTERS: dict[type[nn.Module], str] = {
     ScalePixels: "S",
@@ -79,6 +80,12 @@ def has_patch_form(model: nn.Module) -> bool:
     """
     convolutions = layers_of(model).convolutions
     return not convolutions or convolutions[0].in_channels <= MAX_CHANNELS
+
+
+def is_small_mlp(model: nn.Module) -> bool:
+    """Return whether a model that has an explicit form has dense layers alone, none of them large."""
+    convolutions, linear = layers_of(model)
+    return not convolutions and not any(is_large(layer.weight.shape) for layer in linear)
 
 
 def is_plain_sgd(optimizer: Optimizer) -> bool:

@@ -12,8 +12,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from dqn_mer.cross_entropy import CrossEntropy
 from dqn_mer.fast.choose import make_learner, make_mini_batch
+from dqn_mer.losses import CrossEntropy
 from dqn_mer.mer import MERUpdate
 from dqn_mer.mer_parameters import MERParameters
 from dqn_mer.mini_batch import MiniBatchUpdate

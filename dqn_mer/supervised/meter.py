@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from dqn_mer.analysis.gradient_agreement import InterferenceRow, agreement, gradient_dots
-from dqn_mer.cross_entropy import CrossEntropy
+from dqn_mer.losses import CrossEntropy
 from dqn_mer.supervised.streams import Stream, as_inputs
 
 EXAMPLES = 128

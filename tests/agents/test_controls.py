@@ -13,12 +13,12 @@ from continual_ple import default_schedule
 from dqn_mer.agents.dqn import DQNAgent
 from dqn_mer.agents.draws import DrawsAlone
 from dqn_mer.agents.memory import FifoMemory, Transition
-from dqn_mer.agents.td_loss import HuberTDLoss
 from dqn_mer.config.groups import DQNParameters
 from dqn_mer.evaluation.checkpoint import CheckpointError, load_checkpoint, save_checkpoint
 from dqn_mer.fast.choose import make_explicit_learner, make_forward, make_mini_batch
 from dqn_mer.fast.convolution import ConvolutionStack
 from dqn_mer.fast.dedup_convolution import DistinctStack
+from dqn_mer.losses import HuberTDLoss
 from dqn_mer.mer import AutogradLearner, Examples, MERUpdate
 from dqn_mer.mer_parameters import MERParameters
 from dqn_mer.mini_batch import MiniBatchUpdate

@@ -9,10 +9,11 @@ import torch
 from dqn_mer.agents.dqn import DQNAgent
 from dqn_mer.agents.exploration import EpsilonSchedule, Exploration
 from dqn_mer.agents.memory import ReservoirMemory, Transition
-from dqn_mer.agents.td_loss import HuberTDLoss, td_targets
+from dqn_mer.agents.td_targets import td_targets
 from dqn_mer.config.groups import DQNParameters, ExplorationParameters
 from dqn_mer.config.seeds import spawn_streams
 from dqn_mer.fast.choose import make_learner
+from dqn_mer.losses import HuberTDLoss
 from dqn_mer.mer import Examples, MERUpdate
 from dqn_mer.mer_parameters import MERParameters
 from dqn_mer.networks.optimizers import make_optimizer

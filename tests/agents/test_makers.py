@@ -11,12 +11,12 @@ import torch
 
 from dqn_mer.agents.efficient_mer import EfficientMERUpdate
 from dqn_mer.agents.hare_tortoise import HareTortoiseUpdate
-from dqn_mer.agents.td_loss import HuberTDLoss
 from dqn_mer.config.groups import EfficientMERParameters, HareTortoiseParameters
 from dqn_mer.evaluation.checkpoint import load_checkpoint, save_checkpoint
 from dqn_mer.evaluation.evaluator import GreedyPolicy
 from dqn_mer.fast.choose import make_learner
 from dqn_mer.fast.forms import has_explicit_form
+from dqn_mer.losses import HuberTDLoss
 from dqn_mer.mer import AutogradLearner, Examples
 from dqn_mer.mini_batch import MiniBatchUpdate
 from dqn_mer.networks.optimizers import make_optimizer

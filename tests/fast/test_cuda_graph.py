@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from dqn_mer.agents.td_loss import HuberTDLoss
 from dqn_mer.fast.cuda_graph import GraphLearner
+from dqn_mer.losses import HuberTDLoss
 from dqn_mer.mer import AutogradLearner, Examples, MERUpdate
 from dqn_mer.mer_parameters import MERParameters
 from dqn_mer.networks.optimizers import make_optimizer

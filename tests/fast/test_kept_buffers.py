@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 
 from continual_ple.settings import Schedule, Setting
 from continual_ple.tasks import Task
-from dqn_mer.agents.td_loss import HuberTDLoss
 from dqn_mer.fast.choose import make_explicit_learner
+from dqn_mer.losses import HuberTDLoss
 from dqn_mer.mer import MERUpdate
 from dqn_mer.mer_parameters import MERParameters
 from dqn_mer.networks import weights as weights_module

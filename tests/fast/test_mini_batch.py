@@ -6,9 +6,11 @@ import pytest
 import torch
 from torch import Tensor, autograd, nn
 
-from dqn_mer.agents.td_loss import HuberTDLoss
 from dqn_mer.fast.choose import make_batch_network, make_forward, make_mini_batch
+from dqn_mer.fast.forms import is_small_mlp
 from dqn_mer.fast.mini_batch import BatchNetwork, ExplicitMiniBatchUpdate
+from dqn_mer.fast.small_mlp import SmallMLPMiniBatch
+from dqn_mer.losses import HuberTDLoss
 from dqn_mer.mer import Examples
 from dqn_mer.mini_batch import MiniBatchUpdate
 from dqn_mer.networks.optimizers import make_optimizer
@@ -159,7 +161,8 @@ def test_other_models_take_autograd(model: nn.Module, taken: bool) -> None:
     weights = FlatWeights(model)
     assert (make_batch_network(weights) is not None) is taken
     update = make_mini_batch(weights, HuberTDLoss(), make_optimizer("sgd", weights, 0.1), 4)
-    assert type(update) is (ExplicitMiniBatchUpdate if taken else MiniBatchUpdate)
+    written_out = SmallMLPMiniBatch if is_small_mlp(model) else ExplicitMiniBatchUpdate
+    assert type(update) is (written_out if taken else MiniBatchUpdate)
     assert (make_forward(weights) is model) is not taken
 
 

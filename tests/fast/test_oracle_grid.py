@@ -12,10 +12,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 
-from dqn_mer.agents.td_loss import HuberTDLoss
 from dqn_mer.fast import adam
 from dqn_mer.fast.choose import make_explicit_learner
 from dqn_mer.fast.mini_batch import ExplicitMiniBatchUpdate
+from dqn_mer.losses import HuberTDLoss
 from dqn_mer.mer import Examples, MERUpdate, arrange_batches
 from dqn_mer.mer_parameters import MERParameters
 from dqn_mer.networks import weights as weights_module

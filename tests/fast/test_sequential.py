@@ -6,11 +6,11 @@ import pytest
 import torch
 from torch import nn
 
-from dqn_mer.agents.td_loss import HuberTDLoss
 from dqn_mer.fast.choose import make_learner
 from dqn_mer.fast.forms import has_explicit_form, is_plain_sgd
 from dqn_mer.fast.kernels.dense import COMPILED
 from dqn_mer.fast.sequential import ExplicitLearner
+from dqn_mer.losses import HuberTDLoss
 from dqn_mer.mer import AutogradLearner
 from dqn_mer.networks.optimizers import make_optimizer
 from dqn_mer.networks.q_network import build_network
@@ -31,9 +31,9 @@ def frozen() -> nn.Module:
 @pytest.mark.parametrize(
     ("model", "explicit"),
     [
-        (build_network((4,), 2, (8,), 0), True),
+        (build_network((4,), 2, (1024, 256), 0), True),
         (build_network((1, 40, 40), 2, (8, 8), 0), True),
-        (nn.Sequential(nn.Linear(3, 2)), True),
+        (nn.Sequential(nn.Linear(512, 512)), True),
         (nn.Sequential(nn.Linear(3, 2, bias=False)), False),
         (nn.Sequential(nn.Linear(3, 4), nn.Tanh(), nn.Linear(4, 2)), False),
         (nn.Sequential(nn.Conv2d(1, 2, 3), nn.ReLU(), nn.Flatten(), nn.Linear(8, 2)), False),

@@ -7,9 +7,9 @@ import pytest
 import torch
 from torch import nn
 
-from dqn_mer.agents.td_loss import HuberTDLoss
 from dqn_mer.fast.choose import make_explicit_learner
 from dqn_mer.fast.kernels.dense import COMPILED
+from dqn_mer.losses import HuberTDLoss
 from dqn_mer.mer import AutogradLearner, MERUpdate
 from dqn_mer.mer_parameters import MERParameters
 from dqn_mer.networks.optimizers import make_optimizer

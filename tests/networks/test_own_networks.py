@@ -13,13 +13,13 @@ import torch
 from gymnasium import spaces
 from torch import Tensor, autograd, nn
 
-from dqn_mer.agents.td_loss import HuberTDLoss
 from dqn_mer.analysis.gradient_agreement import gradient_dots
 from dqn_mer.analysis.plasticity import activations
 from dqn_mer.commands.watch import watch
 from dqn_mer.evaluation.agent_options import AgentFields, EvaluateOptions, WatchOptions
 from dqn_mer.evaluation.checkpoint import CheckpointError, load_checkpoint
 from dqn_mer.evaluation.saved_agent import evaluate_checkpoint, load_agent
+from dqn_mer.losses import HuberTDLoss
 from tests.helpers.closeness import check_sums
 from tests.helpers.own_envs import QUIET, Count, count_task, play_tiny, train_tiny
 

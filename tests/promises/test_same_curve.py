@@ -19,6 +19,7 @@ from dqn_mer.config.defaults import default_config
 from dqn_mer.fast import adam
 from dqn_mer.fast.mini_batch import ExplicitMiniBatchUpdate
 from dqn_mer.fast.sequential import ExplicitLearner
+from dqn_mer.fast.small_mlp import SmallMLPLearner, SmallMLPMiniBatch
 from dqn_mer.mer import AutogradLearner, MERUpdate
 from dqn_mer.mini_batch import MiniBatchUpdate
 from dqn_mer.training.trainer import RunResult, train
@@ -66,10 +67,10 @@ def check_paths(fast: RunResult, slow: RunResult) -> None:
     """Check that one run was learned by what is written out, and the other by autograd."""
     assert type(slow.agent.replay) in (MERUpdate, MiniBatchUpdate)
     if isinstance(fast.agent.replay, MERUpdate):
-        assert isinstance(fast.agent.replay.learner, ExplicitLearner)
+        assert isinstance(fast.agent.replay.learner, ExplicitLearner | SmallMLPLearner)
         assert isinstance(slow.agent.replay.learner, AutogradLearner)
     else:
-        assert type(fast.agent.replay) is ExplicitMiniBatchUpdate
+        assert type(fast.agent.replay) in (ExplicitMiniBatchUpdate, SmallMLPMiniBatch)
 
 
 def curve(folder: Path, column: str) -> NDArray[np.float64]:

@@ -11,10 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from dqn_mer.agents.td_loss import HuberTDLoss
 from dqn_mer.fast import choose
 from dqn_mer.fast.choose import make_forward, make_learner, make_mini_batch
 from dqn_mer.fast.kernels import dense
+from dqn_mer.losses import HuberTDLoss
 from dqn_mer.mer import AutogradLearner
 from dqn_mer.mini_batch import MiniBatchUpdate
 from dqn_mer.networks.optimizers import make_optimizer

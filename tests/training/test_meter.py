@@ -13,12 +13,12 @@ from torch import Tensor, nn
 
 from dqn_mer.agents.build import build_agent
 from dqn_mer.agents.memory import Transition
-from dqn_mer.agents.td_loss import HuberTDLoss
 from dqn_mer.analysis.gradient_agreement import cosines, gradient_dots, pair_means
 from dqn_mer.analysis.plasticity import activations, dormant_share, effective_rank
 from dqn_mer.config.defaults import default_config
 from dqn_mer.config.seeds import Streams, spawn_streams
 from dqn_mer.config.task import game_task
+from dqn_mer.losses import HuberTDLoss
 from dqn_mer.networks.q_network import build_network
 from dqn_mer.networks.weights import FlatWeights
 from dqn_mer.storage.state import SavedState

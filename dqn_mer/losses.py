@@ -1,4 +1,4 @@
-"""Cross-entropy with its gradient in closed form, so that MER's inner loop needs no autograd."""
+"""Losses with their gradient in closed form, so that MER's inner loop needs no autograd."""
 
 from __future__ import annotations
 
@@ -47,4 +47,18 @@ class CrossEntropy:
         gradient: NDArray[Any] = np.exp(outputs - outputs.max())
         gradient /= gradient.sum()
         gradient[label] -= 1
+        return gradient
+
+
+class HuberTDLoss:
+    """Huber loss (threshold 1) of the temporal-difference error of the action taken."""
+
+    def __call__(self, q: Tensor, actions: Tensor, targets: Tensor) -> Tensor:
+        """Return the losses ``(n,)`` of Q-values ``(n, actions)``, actions (int64) and targets ``(n,)``."""
+        return F.smooth_l1_loss(q.gather(1, actions.unsqueeze(1)).squeeze(1), targets, reduction="none")
+
+    def output_gradient(self, q: NDArray[Any], action: np.int64, target: np.floating[Any]) -> NDArray[Any]:
+        """Return d loss / d q, shape ``(actions,)``: the TD error clipped to [-1, 1] at the action taken."""
+        gradient = np.zeros(q.shape, q.dtype)  # zeros_like takes three times as long
+        gradient[action] = min(max(q[action] - target, -1.0), 1.0)
         return gradient

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from dqn_mer.cross_entropy import CrossEntropy
+from dqn_mer.losses import CrossEntropy
 from tests.helpers.closeness import unit_roundoff
 
 

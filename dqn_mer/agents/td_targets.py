@@ -1,12 +1,7 @@
-"""Temporal differences: the targets of Q-learning, and the loss of what differs from them."""
+"""The targets of Q-learning."""
 
 from __future__ import annotations
 
-from typing import Any
-
-import numpy as np
-import torch.nn.functional as F
-from numpy.typing import NDArray
 from torch import Tensor
 
 
@@ -31,17 +26,3 @@ def td_targets(
     """
     best = (next_q if selecting_q is None else selecting_q).argmax(dim=1, keepdim=True)
     return rewards + discount * next_q.gather(1, best).squeeze(1) * ~terminated
-
-
-class HuberTDLoss:
-    """Huber loss (threshold 1) of the temporal-difference error of the action taken."""
-
-    def __call__(self, q: Tensor, actions: Tensor, targets: Tensor) -> Tensor:
-        """Return the losses ``(n,)`` of Q-values ``(n, actions)``, actions (int64) and targets ``(n,)``."""
-        return F.smooth_l1_loss(q.gather(1, actions.unsqueeze(1)).squeeze(1), targets, reduction="none")
-
-    def output_gradient(self, q: NDArray[Any], action: np.int64, target: np.floating[Any]) -> NDArray[Any]:
-        """Return d loss / d q, shape ``(actions,)``: the TD error clipped to [-1, 1] at the action taken."""
-        gradient = np.zeros(q.shape, q.dtype)  # zeros_like takes three times as long
-        gradient[action] = min(max(q[action] - target, -1.0), 1.0)
-        return gradient
