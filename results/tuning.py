@@ -1,8 +1,8 @@
 """Run the tuning trials, equal in number for every agent, and collect them into ``trials.csv``.
 
 ``python results/tuning.py run --observation state --seeds 101 --out OUT`` runs what the table lacks, trial by trial
-over all agents, each on one thread, and resumes what was stopped; with ``--seeds 102,103 --best 4`` only the four of
-each agent and game that were best on seed 101. ``python results/tuning.py collect OUT`` adds to the table what is
+over all agents, each on one thread, and resumes what was stopped; with ``--seeds 101,102,103 --best 4`` only the four of
+each agent and game that were best on seed 101, over the length of the last trials. ``python results/tuning.py collect OUT`` adds to the table what is
 finished, and ``python results/tuning.py winners`` tells which trial of each agent is best over all three seeds.
 """
 
@@ -19,7 +19,7 @@ from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
-from trials import FIRST_SEED, FRAMES, collect, read_table, winners_table
+from trials import FIRST_SEED, FRAMES, LAST_FRAMES, collect, read_table, winners_table
 
 Values = dict[str, Any]
 Trial = tuple[Path, list[str]]
@@ -167,11 +167,19 @@ def best(planned: list[Trial], count: int, rows: dict[str, dict[str, str]]) -> l
     return [trial for trial in planned if trial[0].parent in chosen]
 
 
+def place_of(trial: Trial) -> tuple[str, str]:
+    """Return the game and the observation of a trial."""
+    words = trial[1]
+    return words[words.index("--game") + 1], words[words.index("--observation") + 1]
+
+
 def lengthened(trial: Trial, frames: int) -> Trial:
-    """Return the same trial with another number of frames; its folder is named after it."""
+    """Return the same trial with this number of frames; if it had another, its folder is named after it."""
     folder, arguments = trial
     parent = folder.parent
     place = arguments.index("--frames") + 1
+    if arguments[place] == str(frames):
+        return trial
     return parent.with_name(f"{parent.name}-frames{frames}") / folder.name, [
         *arguments[:place],
         str(frames),
@@ -205,8 +213,7 @@ def main() -> None:
     run.add_argument("--seeds", default="101")
     run.add_argument("--jobs", type=int, default=2)
     run.add_argument("--out", type=Path, required=True)
-    run.add_argument("--best", type=int, help="run only this number for each agent and game, the best on seed 101")
-    run.add_argument("--frames", type=int, help="length of the trials, if not the usual one")
+    run.add_argument("--best", type=int, help="last trials: of this number for each agent and game, best on seed 101")
     run.add_argument("--plan", action="store_true", help="print the commands instead")
     gather = commands.add_parser("collect", help="write the table")
     gather.add_argument("out", type=Path)
@@ -225,8 +232,7 @@ def main() -> None:
     rows = read_table(options.table)
     if options.best is not None:
         planned = best(planned, options.best, rows)
-    if options.frames is not None:
-        planned = [lengthened(trial, options.frames) for trial in planned]
+        planned = [lengthened(trial, LAST_FRAMES[place_of(trial)]) for trial in planned]
     planned = [trial for trial in planned if command_of(trial[1]) not in rows]
     if options.plan:
         print(*(command_of(arguments) for _, arguments in planned), sep="\n")

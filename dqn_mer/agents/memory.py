@@ -125,14 +125,12 @@ class Memory:
         rows = free_rows + len(slots)
         observations, next_observations = (np.empty((rows, *self.shape), self.dtype) for _ in range(2))
         self.store.read(slots, observations[free_rows:], next_observations[free_rows:])
-        free = np.zeros(free_rows, np.int64)
-        return TransitionBatch(
-            observations,
-            np.append(free, self.actions[slots]),
-            np.append(free.astype(np.float32), self.rewards[slots]),
-            next_observations,
-            np.append(free.astype(np.bool_), self.terminated[slots]),
-        )
+        kept = self.actions, self.rewards, self.terminated
+        actions, rewards, terminated = (np.zeros(rows, column.dtype) for column in kept)
+        actions[free_rows:] = self.actions[slots]
+        rewards[free_rows:] = self.rewards[slots]
+        terminated[free_rows:] = self.terminated[slots]
+        return TransitionBatch(observations, actions, rewards, next_observations, terminated)
 
     @property
     def nbytes(self) -> int:

@@ -16,7 +16,7 @@ from torch import nn
 from torch.optim import Optimizer
 
 from dqn_mer.fast.dense import shared
-from dqn_mer.fast.kernels.adam import advance, interpolate, step
+from dqn_mer.fast.kernels.adam import advance, corrections, interpolate, step
 from dqn_mer.fast.kernels.dense import Array, product_of_active
 from dqn_mer.networks.weights import FlatWeights
 
@@ -45,7 +45,7 @@ class ExplicitAdam:
         self.weights = weights
         self.values, self.gradient = (part.numpy() for part in shared(weights.vector))
         self.elsewhere: list[slice] = []
-        self.spans: list[slice] = []
+        self._spans: list[slice] | None = None  # known when all layers are made
         self.count = 0
         self.sizes = self.scales = self.first = self.second = np.zeros(0, self.values.dtype)
         self.constants: tuple[Any, ...] = ()
@@ -59,21 +59,16 @@ class ExplicitAdam:
             state["step"] = torch.zeros(())
             state["exp_avg"], state["exp_avg_sq"] = torch.zeros_like(vector), torch.zeros_like(vector)
         self.first, self.second = state["exp_avg"].numpy(), state["exp_avg_sq"].numpy()
-        steps = float(state["step"]) + 1 + np.arange(examples)
         beta1, beta2 = group["betas"]
-        scales = 1 / np.sqrt(1 - beta2**steps)
+        sizes, scales = corrections(float(state["step"]), examples, group["lr"], beta1, beta2)
         # The ε that is set against √v from before the batch: ε over what became of √v by each step.
         drift = scales[0] / scales[-1] * beta2 ** (-examples / 2) - 1
         self.drifts = bool(drift > MAX_EPSILON_DRIFT)
-        self.sizes, self.scales = (
-            np.asarray(values, self.values.dtype) for values in (group["lr"] / (1 - beta1**steps), scales)
-        )
+        kind = self.values.dtype
+        self.sizes, self.scales = sizes.astype(kind), scales.astype(kind)
         # All in the dtype of the weights: a mixture would be computed in float64.
-        self.constants = tuple(
-            self.values.dtype.type(value) for value in (beta1, 1 - beta1, beta2, 1 - beta2, group["eps"])
-        )
+        self.constants = tuple(kind.type(value) for value in (beta1, 1 - beta1, beta2, 1 - beta2, group["eps"]))
         self.count = 0
-        self.spans = self.weights.spans_without(self.elsewhere)
 
     def begin_all(self, boosts: NDArray[np.float64]) -> tuple[Any, ...]:
         """Count the steps of a batch as taken, whose learning rates are multiplied by ``boosts``, one for each.
@@ -91,7 +86,9 @@ class ExplicitAdam:
         self.optimizer.state[self.weights.vector]["step"] += 1
         self.sizes[self.count] *= boost
         size, scale = self.sizes[self.count], self.scales[self.count]
-        for span in self.spans:
+        if self._spans is None:
+            self._spans = self.weights.spans_without(self.elsewhere)
+        for span in self._spans:
             step(
                 self.values[span], self.first[span], self.second[span], self.gradient[span], size, scale, self.constants
             )

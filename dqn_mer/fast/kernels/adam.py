@@ -10,6 +10,27 @@ from dqn_mer.fast.kernels.dense import Array, compiled
 
 
 @compiled
+def corrections(done: float, count: int, rate: float, beta1: float, beta2: float) -> tuple[Array, Array]:
+    """Return what corrects the bias of the next steps' moments, both ``(count,)`` float64.
+
+    Args:
+        done: Steps taken so far.
+        count: Steps to come.
+        rate: Learning rate.
+        beta1: Decay of the first moment.
+        beta2: Decay of the second moment.
+
+    Returns:
+        Learning rate over the first moment's correction; inverse root of the second moment's.
+    """
+    sizes, scales = np.empty(count), np.empty(count)
+    for turn in range(count):
+        steps = done + 1 + turn
+        sizes[turn], scales[turn] = rate / (1 - beta1**steps), 1 / np.sqrt(1 - beta2**steps)
+    return sizes, scales
+
+
+@compiled
 def step(weights: Array, first: Array, second: Array, gradient: Array, size: Any, scale: Any, constants: Any) -> None:
     """Take one step in place; all arrays ``(n,)``."""
     beta1, rest1, beta2, rest2, epsilon = constants
