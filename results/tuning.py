@@ -1,9 +1,10 @@
 """Run the tuning trials, equal in number for every agent, and collect them into ``trials.csv``.
 
 ``python results/tuning.py run --observation state --seeds 101 --out OUT`` runs what the table lacks, trial by trial
-over all agents, each on one thread, and resumes what was stopped; with ``--seeds 101,102,103 --best 4`` only the four of
-each agent and game that were best on seed 101, over the length of the last trials. ``python results/tuning.py collect OUT`` adds to the table what is
-finished, and ``python results/tuning.py winners`` tells which trial of each agent is best over all three seeds.
+over all agents, each on one thread, and resumes what was stopped; with ``--seeds 101,102,103 --best 4`` the last
+trials: only the four of each agent and game that were best on seed 101. ``python results/tuning.py collect OUT`` adds
+to the table what is finished, and ``python results/tuning.py winners`` tells which trial of each agent is best over all
+three seeds.
 """
 
 from __future__ import annotations

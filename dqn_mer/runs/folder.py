@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
+import re
 import shlex
 import sys
 from collections.abc import Mapping, Sequence
@@ -120,11 +121,21 @@ def describe_run(
         "git_commit": git_commit(),
         "machine": {
             "system": platform.system(),
-            "processor": platform.machine(),
+            "processor": processor_model(),
             "cores": os.cpu_count(),
             "threads": torch.get_num_threads(),
         },
     }
+
+
+def processor_model(cpuinfo: Path = Path("/proc/cpuinfo")) -> str:
+    """Return the model and the architecture of the processor, or the architecture alone where the system hides it."""
+    try:
+        found = re.search(r"^model name\s*:\s*(.+)$", cpuinfo.read_text(), re.MULTILINE)
+    except OSError:  # not Linux
+        found = None
+    model = found[1].strip() if found else platform.processor()
+    return f"{model}, {platform.machine()}" if model not in ("", platform.machine()) else platform.machine()
 
 
 def command_line() -> list[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import platform
 import shutil
 import subprocess
 import sys
@@ -109,3 +110,14 @@ def test_the_commit_is_that_of_the_packages_own_checkout_alone(tmp_path: Path) -
     assert recorded_commit(site) == "None"
     shutil.move(site / "dqn_mer", other / "dqn_mer")  # at the top of somebody's repository, but no part of it
     assert recorded_commit(other) == "None"
+
+
+def test_the_machine_is_named_by_its_processor(tmp_path: Path) -> None:
+    cpuinfo = tmp_path / "cpuinfo"
+    cpuinfo.write_text("processor\t: 0\nmodel\t\t: 17\nmodel name\t: AMD EPYC 9B45\nprocessor\t: 1\n")
+    assert folder.processor_model(cpuinfo) == f"AMD EPYC 9B45, {platform.machine()}"
+    for told in ("arm", platform.machine(), ""):
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(platform, "processor", lambda told=told: told)
+            expected = platform.machine() if told in ("", platform.machine()) else f"{told}, {platform.machine()}"
+            assert folder.processor_model(tmp_path / "none") == expected
