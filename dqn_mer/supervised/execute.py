@@ -193,8 +193,11 @@ class _Execution:
 
     def _begin(self) -> None:
         drop_logs(self.run_dir, HEADINGS)
+        stream = self.progress.stream
         configuration = {"config": self.config, "rates_source": self.progress.spec.rates_source}
-        description = describe_run(configuration, self.progress.stream.schedule(), self.command)
+        if stream.angles:
+            configuration["angles"] = stream.angles
+        description = describe_run(configuration, stream.schedule(), self.command)
         write_json(self.run_dir / "config.json", description)
         self.progress.begin(self.run_dir, self.config)
 

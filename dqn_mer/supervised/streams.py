@@ -26,8 +26,9 @@ class Task:
     """One stretch of a stream.
 
     Attributes:
-        name: Name that is short and unique in its stream, such as ``00-angle=4.3``.
-        value: Value of the parameter in which the tasks differ.
+        name: Name that is short and unique in its stream, such as ``03-rotation=3``; the same for every seed, so that
+            the runs of several seeds can be compared.
+        value: Value of the parameter in which the tasks differ: its index.
         train: Images to learn from, in the order in which they come.
         test: Images to be tested on.
     """
@@ -47,12 +48,14 @@ class Stream:
         parameter: Name of the parameter in which the tasks differ.
         tasks: Tasks in order.
         classes: Number of classes of all tasks together: outputs that a model needs.
+        angles: Angle of each task in degrees, if it turns the images; they differ from seed to seed.
     """
 
     kind: str
     parameter: str
     tasks: tuple[Task, ...]
     classes: int
+    angles: tuple[float, ...] = ()
 
     @property
     def examples_per_task(self) -> int:
@@ -125,25 +128,24 @@ def make_stream(kind: str, data: DataSet, sizes: StreamSizes, seed: int) -> Stre
         return _classes(data, sizes, choices)
     if sizes.tasks is None or sizes.examples is None:
         raise ValueError(f"tasks={sizes.tasks}, examples={sizes.examples}: must be numbers for {kind}")
+    angles: list[float] = []
     if kind == "rotations":
-        parameter = "angle"
-        values = LARGEST_ANGLE * (np.arange(sizes.tasks) + transforms.random(sizes.tasks)) / sizes.tasks
-        made = [_rotation(value) for value in values.tolist()]
+        parameter = "rotation"
+        angles = (LARGEST_ANGLE * (np.arange(sizes.tasks) + transforms.random(sizes.tasks)) / sizes.tasks).tolist()
+        made = [_rotation(angle) for angle in angles]
     else:
         parameter = "permutation"
-        values = np.arange(float(sizes.tasks))
         pixels = int(np.prod(data.train.pixels.shape[1:]))
         made = [_permutation(transforms.permutation(pixels)) for _ in range(sizes.tasks)]
     _check_enough("examples", sizes.examples, len(data.train), "images to learn from")
     tests = data.test.rows(np.sort(choices.permutation(len(data.test))[: sizes.tests]))
     digits = len(str(sizes.tasks - 1))
     tasks = []
-    for index, (value, transform) in enumerate(zip(values.tolist(), made, strict=True)):
+    for index, transform in enumerate(made):
         chosen = data.train.rows(choices.permutation(len(data.train))[: sizes.examples])
         train, test = (Images(transform(images.pixels), images.labels) for images in (chosen, tests))
-        name = f"{index:0{digits}}-{parameter}={value:.4g}"
-        tasks.append(Task(name, float(value), train, test))
-    return Stream(kind, parameter, tuple(tasks), data.classes)
+        tasks.append(Task(f"{index:0{digits}}-{parameter}={index}", float(index), train, test))
+    return Stream(kind, parameter, tuple(tasks), data.classes, tuple(angles))
 
 
 def _rotation(angle: float) -> Transform:

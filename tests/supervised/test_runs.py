@@ -28,6 +28,7 @@ from dqn_mer.supervised.command import supervised
 from dqn_mer.supervised.execute import execute, stream_of
 from dqn_mer.supervised.learners import OnlineLearner
 from dqn_mer.supervised.options import LEARNERS, SupervisedOptions, plan
+from dqn_mer.supervised.presets import STREAMS
 from dqn_mer.supervised.run import StreamRun
 from tests.helpers.stream_problems import write_images
 
@@ -70,6 +71,14 @@ def finished(images: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     assert supervised(make_options(images, out, learner=LEARNERS), console=QUIET) == 0
     assert supervised(make_options(images, out, learner=("er", "mer-7"), seeds="1"), console=QUIET) == 0
     return out
+
+
+def tags_of(run_dir: Path) -> list[str]:
+    """Return the tags of the curves that a run leaves for TensorBoard."""
+    events = EventAccumulator(str(run_dir))
+    events.Reload()
+    tags: list[str] = events.Tags()["scalars"]
+    return tags
 
 
 def run_of(out: Path, learner: str, seed: int = 0) -> Path:
@@ -144,6 +153,23 @@ def test_runs_can_be_compared(finished: Path) -> None:
     (comparison,) = compare_runs([load_run(path) for path in paths], baseline="er")
     assert comparison.groups[0].label == "er" and comparison.parameter == "permutation"
     assert [len(group.runs) for group in comparison.groups if group.label in ("er", "mer-7")] == [2, 2]
+
+
+@pytest.mark.parametrize("stream", STREAMS)
+def test_seeds_of_every_stream_can_be_compared(stream: str, images: Path, tmp_path: Path) -> None:
+    options = make_options(images, tmp_path, stream=(stream,), tasks=2, seeds="0-1", learner=("online",), meter_every=0)
+    assert supervised(options, console=QUIET) == 0
+    (comparison,) = compare_runs([load_run(path) for path in find_runs([tmp_path])[0]], baseline="online")
+    assert [len(group.runs) for group in comparison.groups] == [2]
+    charts = [{tag for tag in tags_of(spec.run_dir) if tag.startswith("accuracy/")} for spec in plan(options)]
+    assert charts[0] == charts[1]
+
+
+def test_the_angles_of_a_seed_are_recorded(images: Path, tmp_path: Path) -> None:
+    options = make_options(images, tmp_path, stream=("rotations",), learner=("online",), meter_every=0)
+    assert supervised(options, console=QUIET) == 0
+    (spec,) = plan(options)
+    assert json.loads((spec.run_dir / "config.json").read_text())["angles"] == list(stream_of(spec).angles)
 
 
 @pytest.mark.slow

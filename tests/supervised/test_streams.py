@@ -51,11 +51,11 @@ def test_every_example_comes_once_in_the_order_of_tasks(data: DataSet, kind: str
 
 def test_angles_rise_over_half_a_turn_and_turn_every_image(data: DataSet) -> None:
     stream = make_stream("rotations", data, SIZES, 0)
-    angles = [task.value for task in stream.tasks]
+    angles = stream.angles
     assert [int(angle // 36) for angle in angles] == [0, 1, 2, 3, 4]
     upright = [Image.fromarray(image) for image in data.train.pixels]
-    for task in stream.tasks:
-        turned = {np.asarray(image.rotate(task.value)).tobytes() for image in upright}
+    for task, angle in zip(stream.tasks, angles, strict=True):
+        turned = {np.asarray(image.rotate(angle)).tobytes() for image in upright}
         assert all(image.tobytes() in turned for image in task.train.pixels)
 
 
