@@ -38,7 +38,8 @@ def replay_trials(observation: str) -> list[Values]:
         return [*grid, *others(3e-4, 1e-3)]
     return [
         *({"learning_rate": 1e-4, **knobs} for knobs in PIXEL_KNOBS),
-        {"learning_rate": 3e-4, "target_sync_frames": 100, "clip_rewards": True},
+        {"learning_rate": 3e-4, **OFTEN},
+        {"learning_rate": 1e-4, "discount": 0.95, **OFTEN},
     ]
 
 
@@ -53,7 +54,8 @@ def mer_trials(observation: str) -> list[Values]:
         return [*grid, *({"across_batch_rate": 0.3, **values} for values in others(2e-4, 6e-4))]
     return [
         *({"learning_rate": 1e-4, "across_batch_rate": 0.3, **knobs} for knobs in PIXEL_KNOBS),
-        {"learning_rate": 6e-5, "across_batch_rate": 1.0, "target_sync_frames": 100, "clip_rewards": True},
+        {"learning_rate": 2e-4, "across_batch_rate": 0.3, **OFTEN},
+        {"learning_rate": 6e-5, "across_batch_rate": 1.0, **OFTEN},
     ]
 
 
@@ -71,7 +73,8 @@ def mer_sgd_trials(observation: str) -> list[Values]:
         return [*grid, *({"across_batch_rate": 0.3, **values} for values in others(2e-2, 4e-2))]
     return [
         *({"learning_rate": 2e-2, "across_batch_rate": 0.3, **knobs} for knobs in PIXEL_KNOBS),
-        {"learning_rate": 6e-3, "across_batch_rate": 1.0, "target_sync_frames": 100, "clip_rewards": True},
+        {"learning_rate": 6e-3, "across_batch_rate": 1.0, **OFTEN},
+        {"learning_rate": 6e-2, "across_batch_rate": 0.1, **OFTEN},
     ]
 
 
@@ -85,14 +88,16 @@ def others(rate: float, higher: float) -> list[Values]:
     ]
 
 
+OFTEN: Values = {"target_sync_frames": 100, "clip_rewards": True}
+"""What every trial from pixels has, but for one whose target is copied by episodes."""
+
 PIXEL_KNOBS: list[Values] = [
-    {"target_sync_frames": 100, "clip_rewards": True, "frame_skip": 2},
-    {"target_sync_frames": 100, "clip_rewards": True},
+    {**OFTEN, "frame_skip": 2},
+    OFTEN,
     {"target_sync_episodes": 5, "clip_rewards": True},
-    {"target_sync_frames": 100, "clip_rewards": True, "discount": 0.95},
-    {"target_sync_frames": 100, "clip_rewards": True, "input_scaling": "centred"},
+    {**OFTEN, "input_scaling": "centred"},
 ]
-"""What may make the small, faint picture learnable, besides the learning rate."""
+"""What may make the small, faint picture learnable for any agent; the other two trials differ."""
 
 AGENTS: dict[str, tuple[Values, Callable[[str], list[Values]]]] = {
     "dqn": ({"agent": "dqn"}, replay_trials),
