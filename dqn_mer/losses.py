@@ -1,4 +1,4 @@
-"""Losses with their gradient in closed form, so that MER's inner loop needs no autograd."""
+"""Losses with their gradient in closed form, so that learning needs no autograd."""
 
 from __future__ import annotations
 
@@ -58,7 +58,13 @@ class HuberTDLoss:
         return F.smooth_l1_loss(q.gather(1, actions.unsqueeze(1)).squeeze(1), targets, reduction="none")
 
     def output_gradient(self, q: NDArray[Any], action: np.int64, target: np.floating[Any]) -> NDArray[Any]:
-        """Return d loss / d q, shape ``(actions,)``: the TD error clipped to [-1, 1] at the action taken."""
+        """Return d loss / d q, shape ``(actions,)``: the TD error clipped to [-1, 1] at the action taken.
+
+        Raises:
+            IndexError: if the action is none.
+        """
+        if not 0 <= action < len(q):
+            raise IndexError(f"action={action}: must be from 0 to {len(q) - 1}")
         gradient = np.zeros(q.shape, q.dtype)  # zeros_like takes three times as long
         gradient[action] = min(max(q[action] - target, -1.0), 1.0)
         return gradient

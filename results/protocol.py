@@ -33,7 +33,7 @@ EVIDENCE = Path(__file__).parent / "evidence"
 
 SGD: dict[tuple[str, str], tuple[float, Values]] = {
     ("catcher", "state"): (0.012, {"target_sync_episodes": 1}),
-    ("flappy_bird", "state"): (0.012, {"target_sync_episodes": 1}),
+    ("flappy_bird", "state"): (0.006, {"target_sync_episodes": 1}),
 }
 """By game and observation, of the arms with SGD: the product of learning rate and across-batch rate, and the other
 values, of the best trial."""

@@ -15,21 +15,21 @@ from dqn_mer.config.config import CHOICES, Config
 
 # How the tuned defaults were found, on seeds that are not the reported ones, is explained in results/README.md.
 STATE = {"hidden_sizes": (128, 128)}
-CATCHER_STATE = {"learning_rate": 3e-4, "target_sync_episodes": 1}
-FLAPPY_STATE = {"learning_rate": 3e-4, "target_sync_frames": 100}
 FLAPPY_PIXELS = {"learning_rate": 3e-4, "target_sync_frames": 100}
 TUNED: dict[tuple[str, str], dict[str, dict[str, Any]]] = {
     ("catcher", "state"): {
-        "dqn": CATCHER_STATE,
+        "dqn": {"learning_rate": 1e-4, "target_sync_frames": 100},
+        "dqn-reservoir": {"learning_rate": 3e-4, "target_sync_episodes": 1},
         "dqn-mer": {"learning_rate": 2e-4, "target_sync_episodes": 1},
         "dqn-mer-sgd": {"learning_rate": 4e-2, "target_sync_episodes": 1},
-        "efficient-mer": {**CATCHER_STATE, "learning_rate": 6e-4},
+        "efficient-mer": {"learning_rate": 2e-4, "target_sync_frames": 100},
     },
     ("flappy_bird", "state"): {
-        "dqn": FLAPPY_STATE,
-        "dqn-mer": {"learning_rate": 6e-4, "target_sync_frames": 100},
-        "dqn-mer-sgd": {"learning_rate": 4e-2, "target_sync_episodes": 1},
-        "efficient-mer": {**FLAPPY_STATE, "learning_rate": 6e-4},
+        "dqn": {"learning_rate": 3e-4, "target_sync_frames": 100},
+        "dqn-reservoir": {"learning_rate": 3e-4, "target_sync_episodes": 1},
+        "dqn-mer": {"learning_rate": 6e-4, "across_batch_rate": 0.1, "target_sync_frames": 100},
+        "dqn-mer-sgd": {"learning_rate": 2e-2, "target_sync_episodes": 1},
+        "efficient-mer": {"learning_rate": 6e-4, "target_sync_frames": 100},
     },
     ("catcher", "pixels"): {
         "efficient-mer": {"learning_rate": 2e-4},

@@ -59,10 +59,10 @@ class ExplicitAdam:
             state["step"] = torch.zeros(())
             state["exp_avg"], state["exp_avg_sq"] = torch.zeros_like(vector), torch.zeros_like(vector)
         self.first, self.second = state["exp_avg"].numpy(), state["exp_avg_sq"].numpy()
-        beta1, beta2 = group["betas"]
-        sizes, scales = corrections(float(state["step"]), examples, group["lr"], beta1, beta2)
+        beta1, beta2 = (float(beta) for beta in group["betas"])  # either may be a tensor
+        sizes, scales = corrections(float(state["step"]), examples, float(group["lr"]), beta1, beta2)
         # The ε that is set against √v from before the batch: ε over what became of √v by each step.
-        drift = scales[0] / scales[-1] * beta2 ** (-examples / 2) - 1
+        drift = scales[0] / scales[-1] * beta2 ** (-examples / 2) - 1 if beta2 else np.inf
         self.drifts = bool(drift > MAX_EPSILON_DRIFT)
         kind = self.values.dtype
         self.sizes, self.scales = sizes.astype(kind), scales.astype(kind)
@@ -71,7 +71,10 @@ class ExplicitAdam:
         self.count = 0
 
     def begin_all(self, boosts: NDArray[np.float64]) -> tuple[Any, ...]:
-        """Count the steps of a batch as taken, whose learning rates are multiplied by ``boosts``, one for each.
+        """Prepare a batch whose steps a kernel takes, and count them as taken.
+
+        Args:
+            boosts: Multiple of the learning rate of each step.
 
         Returns:
             What a kernel that takes them needs: first and second moments, size and scale of each step, and constants.

@@ -2,7 +2,8 @@
 
 | what | where | else |
 |---|---|---|
-| inner loop, mini-batches and forward passes of a small MLP, a loss of `losses` | `small_mlp` | the next |
+| inner loop of a small MLP, a loss of `losses`, plain SGD or Adam | `small_mlp` | the next |
+| small mini-batches of a small MLP with such a loss, and few rows forward | `small_mlp` | the next |
 | inner loop of a ReLU MLP or CNN, a loss with its gradient | `sequential` | the next |
 | inner loop on CUDA, as one graph if asked for | `cuda_graph` | `AutogradLearner` |
 | mini-batches and forward passes of a ReLU MLP or CNN | `mini_batch` | autograd |
@@ -16,6 +17,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 import numpy as np
+import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
@@ -57,7 +59,7 @@ COMPILED_LOSSES = (CrossEntropy, HuberTDLoss)
 def make_learner(weights: FlatWeights, loss: Loss, optimizer: Optimizer, cuda_graph: bool = False) -> SequentialLearner:
     """Return the fastest exact inner loop for this model, loss and optimizer; on CUDA, as a graph if asked for."""
     if _is_written_out(weights):
-        if is_small_mlp(weights.model) and type(loss) in COMPILED_LOSSES:
+        if is_small_mlp(weights) and type(loss) in COMPILED_LOSSES:
             if is_plain_sgd(optimizer) or has_adam_form(optimizer):
                 return SmallMLPLearner(weights, loss, optimizer)
         if isinstance(loss, ExplicitLoss):
@@ -70,20 +72,17 @@ def make_learner(weights: FlatWeights, loss: Loss, optimizer: Optimizer, cuda_gr
 
 def make_mini_batch(weights: FlatWeights, loss: Loss, optimizer: Optimizer, batch_size: int) -> MiniBatchUpdate:
     """Return the fastest exact mini-batch update; the arguments are `MiniBatchUpdate`'s."""
-    if make_batch_network(weights) is None:
+    if not _is_written_out(weights) or not has_patch_form(weights.model):
         return MiniBatchUpdate(weights, loss, optimizer, batch_size)
-    if is_small_mlp(weights.model) and type(loss) in COMPILED_LOSSES and batch_size <= MOST_EXAMPLES - 1:
+    if is_small_mlp(weights) and type(loss) in COMPILED_LOSSES and batch_size < MOST_EXAMPLES:
         return SmallMLPMiniBatch(weights, loss, optimizer, batch_size)
     return ExplicitMiniBatchUpdate(weights, loss, optimizer, batch_size)
 
 
 def make_forward(weights: FlatWeights) -> Callable[[Tensor], Tensor]:
     """Return the fastest exact forward pass from ``(n, ...)`` to ``(n, outputs)``, to be called without gradients."""
-    network = make_batch_network(weights)
-    if network is None:
-        return weights.model
-    mlp = make_small_mlp(weights, HuberTDLoss())  # no pass forward uses the loss
-    return network.values if mlp is None else mlp.values
+    passes = make_small_mlp(weights) or make_batch_network(weights)
+    return weights.model if passes is None else passes.values
 
 
 def make_batch_network(weights: FlatWeights) -> BatchNetwork | None:
@@ -91,14 +90,14 @@ def make_batch_network(weights: FlatWeights) -> BatchNetwork | None:
     return BatchNetwork(weights) if _is_written_out(weights) and has_patch_form(weights.model) else None
 
 
-def make_small_mlp(weights: FlatWeights, loss: Loss) -> SmallMLP | None:
-    """Return the compiled passes of a small MLP, or None for another model, loss or device."""
-    small = type(loss) in COMPILED_LOSSES and _is_written_out(weights) and is_small_mlp(weights.model)
-    return SmallMLP(weights, loss) if small else None
+def make_small_mlp(weights: FlatWeights) -> SmallMLP | None:
+    """Return the compiled passes of a small MLP, or None for another model or device."""
+    return SmallMLP(weights) if _is_written_out(weights) and is_small_mlp(weights) else None
 
 
 def _is_written_out(weights: FlatWeights) -> bool:
-    return COMPILED and weights.vector.device.type == "cpu" and has_explicit_form(weights.model)
+    whole = weights.vector.dtype in (torch.float32, torch.float64)
+    return COMPILED and whole and weights.vector.device.type == "cpu" and has_explicit_form(weights.model)
 
 
 def make_explicit_learner(weights: FlatWeights, loss: ExplicitLoss, optimizer: Optimizer) -> ExplicitLearner:

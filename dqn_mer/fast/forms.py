@@ -12,7 +12,7 @@ from torch.optim import Optimizer
 from dqn_mer.fast.kernels.dedup import MAX_CHANNELS
 from dqn_mer.fast.kernels.dense import Array
 from dqn_mer.networks.q_network import ScalePixels
-from dqn_mer.networks.weights import is_large
+from dqn_mer.networks.weights import FlatWeights, is_large
 
 _LETTERS: dict[type[nn.Module], str] = {
     ScalePixels: "S",
@@ -82,10 +82,18 @@ def has_patch_form(model: nn.Module) -> bool:
     return not convolutions or convolutions[0].in_channels <= MAX_CHANNELS
 
 
-def is_small_mlp(model: nn.Module) -> bool:
-    """Return whether a model that has an explicit form has dense layers alone, none of them large."""
-    convolutions, linear = layers_of(model)
-    return not convolutions and not any(is_large(layer.weight.shape) for layer in linear)
+def is_small_mlp(weights: FlatWeights) -> bool:
+    """Return whether a model that has an explicit form has dense layers alone, none of them large.
+
+    Their weights must lie in the vector layer by layer, each matrix before its bias, which is not so where a parameter
+    was replaced or is shared.
+    """
+    convolutions, linear = layers_of(weights.model)
+    if convolutions:
+        return False
+    parameters = [parameter for layer in linear for parameter in (layer.weight, layer.bias)]
+    own = [id(parameter) for parameter in weights.model.parameters()]
+    return own == [id(parameter) for parameter in parameters] and not any(is_large(p.shape) for p in parameters)
 
 
 def is_plain_sgd(optimizer: Optimizer) -> bool:

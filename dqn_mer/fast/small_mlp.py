@@ -1,7 +1,7 @@
-"""Whole updates and passes as compiled functions, for small ReLU MLPs with a loss of `dqn_mer.losses` on a CPU.
+"""Updates and forward passes of small ReLU MLPs as compiled functions, with a loss of `dqn_mer.losses`, on a CPU.
 
-`sequential` and `mini_batch` call each layer from Python, which for a small MLP takes most of the time. Here a batch of
-examples, and the Reptile step after it, run without Python. Needs Numba.
+`sequential` and `mini_batch` call each layer from Python, which for a small MLP takes most of the time. Here MER's
+inner loop with its Reptile step, the gradient of a mini-batch and a forward pass are one call each. Needs Numba.
 """
 
 from __future__ import annotations
@@ -15,7 +15,6 @@ from torch.optim import Optimizer
 from dqn_mer.fast.adam import ExplicitAdam
 from dqn_mer.fast.dense import Array, shared
 from dqn_mer.fast.forms import has_adam_form, is_plain_sgd, layers_of
-from dqn_mer.fast.kernels.adam import step
 from dqn_mer.fast.kernels.mlp import add_mean_gradient, forward, learn_by_adam, learn_by_sgd
 from dqn_mer.fast.mini_batch import BatchNetwork
 from dqn_mer.losses import HuberTDLoss
@@ -24,7 +23,10 @@ from dqn_mer.mini_batch import MiniBatchUpdate
 from dqn_mer.networks.weights import FlatWeights
 
 MOST_EXAMPLES = 40
-"""More than this in a batch, and BLAS is quicker, a call for each layer."""
+"""With more examples in an update BLAS is quicker, a call for each layer: for 128-128 from 100 on, for 500-500 here."""
+
+MOST_PRODUCTS = 2**19
+"""With more products of a weight and an input in a forward pass BLAS is quicker: for 128-128 from 30 rows on."""
 
 
 class SmallMLP:
@@ -32,53 +34,71 @@ class SmallMLP:
 
     Args:
         weights: Weights of a model for which `forms.is_small_mlp` holds.
-        loss: `CrossEntropy`, or `HuberTDLoss`, which compares with targets as well.
     """
 
-    def __init__(self, weights: FlatWeights, loss: Loss) -> None:
-        self.has_targets = isinstance(loss, HuberTDLoss)
+    def __init__(self, weights: FlatWeights) -> None:
         linear = layers_of(weights.model).linear
         self.sizes = np.array([linear[0].in_features, *(layer.out_features for layer in linear)], np.int64)
+        self.dtype = weights.vector.dtype
         self.vector, self.gradient = (part.numpy() for part in shared(weights.vector))
         self.network = BatchNetwork(weights)
 
     def takes(self, inputs: Tensor) -> bool:
-        """Return whether ``inputs`` are few enough, and of the shape and dtype of the network's."""
-        few = 0 < len(inputs) <= MOST_EXAMPLES and inputs.shape[1:] == (self.sizes[0],)
-        return few and inputs.dtype == self.network.dense[0].bias.dtype
+        """Return whether a batch has few examples, of the shape and dtype of the network's inputs."""
+        few = 0 < len(inputs) <= MOST_EXAMPLES
+        return few and inputs.shape[1:] == (self.sizes[0],) and inputs.dtype == self.dtype
 
     def values(self, inputs: Tensor) -> Tensor:
         """Return the outputs ``(n, outputs)`` of ``inputs`` ``(n, inputs)``."""
-        if not self.takes(inputs):
+        if not self.takes(inputs) or len(inputs) * self.vector.size > MOST_PRODUCTS:
             return self.network.values(inputs)
         outputs = np.empty((len(inputs), self.sizes[-1]), self.vector.dtype)
-        forward(self.vector, self.sizes, np.ascontiguousarray(inputs.numpy()), outputs)
+        forward(self.vector, self.sizes, np.ascontiguousarray(inputs.detach().numpy()), outputs)
         return torch.from_numpy(outputs)
 
-    def set_mean_gradient(self, examples: Examples) -> None:
-        """Write the gradient of the mean loss over examples whose inputs are of a kind that `takes` allows.
+    def set_mean_gradient(self, examples: Examples, loss: Loss) -> None:
+        """Write the gradient of the mean loss over examples.
+
+        Args:
+            examples: As `columns` takes them.
+            loss: `CrossEntropy` or `HuberTDLoss`.
+        """
+        columns = self.columns(examples, loss)
+        self.gradient[:] = 0
+        add_mean_gradient(self.vector, self.gradient, self.sizes, columns, isinstance(loss, HuberTDLoss))
+
+    def columns(self, examples: Examples, loss: Loss) -> tuple[Array, Array, Array]:
+        """Return inputs, labels and targets for the kernels, which check nothing; cross-entropy has no targets.
+
+        Args:
+            examples: Inputs ``(n, inputs)`` of the weights' dtype and labels ``(n,)``, whole numbers; for the Huber
+                loss targets ``(n,)`` as well.
+            loss: `CrossEntropy` or `HuberTDLoss`.
 
         Raises:
+            ValueError: if the columns are others.
             IndexError: if a label is no output.
         """
-        columns = self.columns(examples)
-        self.gradient[:] = 0
-        self.check_labels(columns[1], add_mean_gradient(self.vector, self.gradient, self.sizes, columns))
-
-    def columns(self, examples: Examples) -> tuple[Array, Array, Array]:
-        """Return inputs, labels and targets for the kernels, which take no targets for cross-entropy.
-
-        Raises:
-            ValueError: if the examples have other columns than the loss compares.
-        """
-        inputs, *compared = (part.numpy() for part in examples)
-        labels, targets = compared if self.has_targets else (*compared, np.zeros(0))
-        return np.ascontiguousarray(inputs, self.vector.dtype), labels, np.ascontiguousarray(targets, self.vector.dtype)
-
-    def check_labels(self, labels: Array, bad: int) -> None:
-        """Raise IndexError if a kernel found a label that is no output, in the row ``bad``, or -1."""
-        if bad >= 0:
-            raise IndexError(f"label={labels[bad]}: must be from 0 to {self.sizes[-1] - 1}")
+        with_targets = isinstance(loss, HuberTDLoss)
+        if len(examples) != 2 + with_targets:
+            raise ValueError(
+                f"examples: must have {2 + with_targets} columns for {type(loss).__name__}, have {len(examples)}"
+            )
+        inputs, labels, *rest = examples
+        targets = rest[0] if rest else inputs.new_zeros(0)
+        rows, kind = len(inputs), self.dtype
+        if inputs.shape != (rows, self.sizes[0]) or inputs.dtype != kind:
+            raise ValueError(f"inputs: must be (n, {self.sizes[0]}) {kind}, are {tuple(inputs.shape)} {inputs.dtype}")
+        if labels.shape != (rows,) or labels.is_floating_point() or labels.dtype == torch.bool:
+            raise ValueError(f"labels: must be ({rows},) whole numbers, are {tuple(labels.shape)} {labels.dtype}")
+        if targets.shape != (rows * with_targets,) or targets.dtype != kind:
+            raise ValueError(f"targets: must be ({rows},) {kind}, are {tuple(targets.shape)} {targets.dtype}")
+        numbers = labels.numpy()
+        if rows and not (0 <= numbers.min() and numbers.max() < self.sizes[-1]):
+            wrong = numbers[(numbers < 0) | (numbers >= self.sizes[-1])][0]
+            raise IndexError(f"label={wrong}: must be from 0 to {self.sizes[-1] - 1}")
+        arrays = (np.ascontiguousarray(part.detach().numpy()) for part in (inputs, targets))
+        return next(arrays), np.ascontiguousarray(numbers), next(arrays)
 
 
 class SmallMLPLearner:
@@ -86,30 +106,32 @@ class SmallMLPLearner:
 
     Args:
         weights: Weights of the model that learns.
-        loss: As in `SmallMLP`.
+        loss: `CrossEntropy` or `HuberTDLoss`.
         optimizer: Plain SGD, or an optimizer for which `has_adam_form` holds, over ``weights.vector``.
     """
 
     def __init__(self, weights: FlatWeights, loss: Loss, optimizer: Optimizer) -> None:
+        self.loss = loss
         self.optimizer = optimizer
-        self.mlp = SmallMLP(weights, loss)
+        self.mlp = SmallMLP(weights)
         self.adam = ExplicitAdam(optimizer, weights) if has_adam_form(optimizer) else None
 
     def learn(self, examples: Examples, batch: NDArray[np.int64], newest_boost: float, reptile_rate: float) -> None:
         """Take one step on each example of ``batch`` in turn, then one Reptile step.
 
         Raises:
-            IndexError: if a label is no output; the weights are then unusable.
+            ValueError: if the examples are not as `SmallMLP.columns` takes them.
+            IndexError: if a label is no output.
         """
-        mlp, columns, kind = self.mlp, self.mlp.columns(examples), self.mlp.vector.dtype
+        mlp, columns, kind = self.mlp, self.mlp.columns(examples, self.loss), self.mlp.vector.dtype
         boosts, reptile = np.where(batch == NEWEST, newest_boost, 1.0), kind.type(reptile_rate)
+        huber = isinstance(self.loss, HuberTDLoss)
         if self.adam is None:
-            rates = (self.optimizer.param_groups[0]["lr"] * boosts).astype(kind)
-            bad = learn_by_sgd(mlp.vector, mlp.sizes, columns, batch, rates, reptile)
+            rates = (float(self.optimizer.param_groups[0]["lr"]) * boosts).astype(kind)
+            learn_by_sgd(mlp.vector, mlp.sizes, columns, huber, batch, rates, reptile)
         else:
             moments = self.adam.begin_all(boosts)
-            bad = learn_by_adam(mlp.vector, mlp.gradient, mlp.sizes, columns, batch, moments, reptile)
-        mlp.check_labels(columns[1], bad)
+            learn_by_adam(mlp.vector, mlp.gradient, mlp.sizes, columns, huber, batch, moments, reptile)
 
 
 class SmallMLPMiniBatch(MiniBatchUpdate):
@@ -117,21 +139,16 @@ class SmallMLPMiniBatch(MiniBatchUpdate):
 
     def __init__(self, weights: FlatWeights, loss: Loss, optimizer: Optimizer, batch_size: int) -> None:
         super().__init__(weights, loss, optimizer, batch_size)
-        self.mlp = SmallMLP(weights, loss)
-        self.adam = ExplicitAdam(optimizer, weights) if has_adam_form(optimizer) else None
+        self.mlp = SmallMLP(weights)
         self.plain_sgd = is_plain_sgd(optimizer)
 
     def update(self, examples: Examples) -> None:
         """Take one optimizer step on the mean loss of ``examples``."""
-        mlp = self.mlp
-        if not mlp.takes(examples[0]):
+        if not self.mlp.takes(examples[0]):
             super().update(examples)
             return
-        mlp.set_mean_gradient(examples)
+        self.mlp.set_mean_gradient(examples, self.loss)
         if self.plain_sgd:
-            mlp.vector -= self.optimizer.param_groups[0]["lr"] * mlp.gradient
-        elif self.adam is not None:
-            first, second, sizes, scales, constants = self.adam.begin_all(np.ones(1))
-            step(mlp.vector, first, second, mlp.gradient, sizes[0], scales[0], constants)
+            self.mlp.vector -= float(self.optimizer.param_groups[0]["lr"]) * self.mlp.gradient
         else:
             self.optimizer.step()

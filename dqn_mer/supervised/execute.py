@@ -194,7 +194,7 @@ class _Execution:
     def _begin(self) -> None:
         drop_logs(self.run_dir, HEADINGS)
         stream = self.progress.stream
-        configuration = {"config": self.config, "rates_source": self.progress.spec.rates_source}
+        configuration: dict[str, Any] = {"config": self.config, "rates_source": self.progress.spec.rates_source}
         if stream.angles:
             configuration["angles"] = stream.angles
         description = describe_run(configuration, stream.schedule(), self.command)

@@ -45,7 +45,7 @@ def make_gradient(weights: FlatWeights) -> Callable[[Examples], Tensor]:
     gradient = weights.vector.grad
     assert gradient is not None  # FlatWeights gives the vector one
     loss = CrossEntropy()
-    network, mlp = make_batch_network(weights), make_small_mlp(weights, loss)
+    network, mlp = make_batch_network(weights), make_small_mlp(weights)
 
     def by_autograd(examples: Examples) -> Tensor:
         inputs, labels = examples
@@ -63,7 +63,7 @@ def make_gradient(weights: FlatWeights) -> Callable[[Examples], Tensor]:
         assert mlp is not None
         if not mlp.takes(examples[0]):
             return written_out(examples)
-        mlp.set_mean_gradient(examples)
+        mlp.set_mean_gradient(examples, loss)
         return gradient
 
     if mlp is not None:

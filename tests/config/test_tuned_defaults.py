@@ -28,6 +28,7 @@ def test_defaults_are_the_best_trials(key: tuple[str, str, str]) -> None:
 
 
 def test_all_agents_had_as_many_trials() -> None:
+    assert {("catcher", "state"), ("flappy_bird", "state")} <= set(by_place())
     for (game, observation), agents in by_place().items():
         assert len(agents) == len(tuning.AGENTS), (game, observation)
         assert len(set(agents.values())) == 1, (game, observation, agents)

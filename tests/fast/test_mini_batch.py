@@ -161,7 +161,7 @@ def test_other_models_take_autograd(model: nn.Module, taken: bool) -> None:
     weights = FlatWeights(model)
     assert (make_batch_network(weights) is not None) is taken
     update = make_mini_batch(weights, HuberTDLoss(), make_optimizer("sgd", weights, 0.1), 4)
-    written_out = SmallMLPMiniBatch if is_small_mlp(model) else ExplicitMiniBatchUpdate
+    written_out = SmallMLPMiniBatch if is_small_mlp(weights) else ExplicitMiniBatchUpdate
     assert type(update) is (written_out if taken else MiniBatchUpdate)
     assert (make_forward(weights) is model) is not taken
 

@@ -1,12 +1,13 @@
 """Passes and steps of a small ReLU MLP whose weights are one vector, compiled by Numba.
 
-The weights lie as `FlatWeights` lays them out: of each layer the matrix ``(outputs, inputs)``, then the bias. A loss is
-given by an example's label and target: the Huber loss between the label's output and the target, or cross-entropy where
-there are no targets.
+The weights lie as `FlatWeights` lays them out: of each layer the matrix ``(outputs, inputs)``, then the bias. The loss
+of an example is cross-entropy with its label, or if ``huber`` the Huber loss between the output of its label and its
+target. Nothing is checked here: the labels must be outputs, and all columns of a length.
 """
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,12 @@ from numpy.typing import NDArray
 
 from dqn_mer.fast.kernels.adam import step
 from dqn_mer.fast.kernels.dense import Array, compiled, dense_forward, dense_step_kernel
+
+without_lock = partial(compiled, nogil=True)  # a second thread may make draws meanwhile
+
+MADE_WITH = "2d6a770662096fe3"
+"""Digest of ``adam.py`` and ``dense.py``, whose kernels are compiled into those here. Numba keeps a compiled kernel
+until its file changes, and looks at no other file: an edit of those must change this line, and a test sees to it."""
 
 Sizes = NDArray[np.int64]
 """Inputs of the network, then the outputs of each layer; ``(layers + 1,)``."""
@@ -49,7 +56,7 @@ def _forward(vector: Array, sizes: Sizes, starts: Sizes, places: Sizes, inputs: 
         below = above
 
 
-@compiled
+@without_lock
 def forward(vector: Array, sizes: Sizes, inputs: Array, values: Array) -> None:
     """Set ``values`` ``(n, outputs)`` to the network's outputs of ``inputs`` ``(n, inputs)``."""
     starts, places = starts_of(sizes)
@@ -60,24 +67,21 @@ def forward(vector: Array, sizes: Sizes, inputs: Array, values: Array) -> None:
 
 
 @compiled
-def _output_gradient(outputs: Array, label: int, targets: Array, row: int) -> Array:
-    """Return the gradient of one example's loss at the outputs.
-
-    It is that of cross-entropy, or with ``targets`` that of the Huber loss between the output of the label and the
-    target.
-    """
-    if targets.shape[0] == 0:
-        gradient: Array = np.exp(outputs - outputs.max())
-        gradient /= gradient.sum()
-        gradient[label] -= outputs.dtype.type(1)
+def _output_gradient(outputs: Array, label: int, targets: Array, row: int, huber: bool) -> Array:
+    """Return the gradient of one example's loss at the outputs."""
+    one = outputs.dtype.type(1)
+    gradient: Array = np.zeros_like(outputs)
+    if huber:
+        error = outputs[label] - targets[row]
+        if error > one:
+            error = one
+        elif error < -one:
+            error = -one
+        gradient[label] = error  # NaN stays NaN
         return gradient
-    gradient = np.zeros_like(outputs)
-    error, one = outputs[label] - targets[row], outputs.dtype.type(1)
-    if error > one:
-        error = one
-    elif error < -one:
-        error = -one
-    gradient[label] = error  # NaN stays NaN
+    gradient[:] = np.exp(outputs - outputs.max())
+    gradient /= gradient.sum()
+    gradient[label] -= one
     return gradient
 
 
@@ -117,28 +121,28 @@ def _backward(
         gradient = below
 
 
-@compiled
-def add_mean_gradient(vector: Array, into: Array, sizes: Sizes, examples: tuple[Array, Array, Array]) -> int:
-    """Add the gradient of the mean loss over all examples to ``into``; return the row of a bad label, or -1.
+@without_lock
+def add_mean_gradient(
+    vector: Array, into: Array, sizes: Sizes, examples: tuple[Array, Array, Array], huber: bool
+) -> None:
+    """Add the gradient of the mean loss over all examples to ``into``.
 
     Args:
         vector: Weights.
         into: Gradient of all weights.
         sizes: Sizes of the layers.
-        examples: Inputs ``(n, inputs)``, labels ``(n,)`` and targets ``(n,)`` or ``(0,)``.
+        examples: Inputs ``(n, inputs)``, labels ``(n,)`` and targets ``(n,)``, or ``(0,)`` for cross-entropy.
+        huber: Whether the loss is the Huber loss.
     """
     inputs, labels, targets = examples
     starts, places = starts_of(sizes)
     layout = sizes, starts, places
     outputs, share = np.zeros(places[-1], vector.dtype), vector.dtype.type(1 / inputs.shape[0])
     for row in range(inputs.shape[0]):
-        if not 0 <= labels[row] < sizes[-1]:
-            return row
         _forward(vector, sizes, starts, places, inputs[row], outputs)
-        gradient = _output_gradient(outputs[places[-2] :], labels[row], targets, row)
+        gradient = _output_gradient(outputs[places[-2] :], labels[row], targets, row, huber)
         gradient *= share
         _backward(vector, into, layout, inputs[row], outputs, gradient)
-    return -1
 
 
 @compiled
@@ -169,16 +173,23 @@ def _reptile(before: Array, vector: Array, rate: Any) -> None:
             vector[place] = before[place] + rate * (vector[place] - before[place])
 
 
-@compiled
+@without_lock
 def learn_by_sgd(
-    vector: Array, sizes: Sizes, examples: tuple[Array, Array, Array], batch: Array, rates: Array, reptile_rate: Any
-) -> int:
-    """Learn ``batch``, one SGD step after another, then take the Reptile step; return the row of a bad label, or -1.
+    vector: Array,
+    sizes: Sizes,
+    examples: tuple[Array, Array, Array],
+    huber: bool,
+    batch: Array,
+    rates: Array,
+    reptile_rate: Any,
+) -> None:
+    """Learn ``batch``, one SGD step after another, then take the Reptile step.
 
     Args:
-        vector: Weights; moved in place, and unusable after a bad label.
+        vector: Weights; moved in place.
         sizes: Sizes of the layers.
         examples: As in `add_mean_gradient`.
+        huber: Whether the loss is the Huber loss.
         batch: Rows in the order of learning.
         rates: Learning rate of each step.
         reptile_rate: Rate of the Reptile step.
@@ -188,10 +199,8 @@ def learn_by_sgd(
     before, outputs = vector.copy(), np.zeros(places[-1], vector.dtype)
     for turn in range(batch.shape[0]):
         row, rate = batch[turn], rates[turn]
-        if not 0 <= labels[row] < sizes[-1]:
-            return int(row)
         _forward(vector, sizes, starts, places, inputs[row], outputs)
-        gradient = _output_gradient(outputs[places[-2] :], labels[row], targets, row)
+        gradient = _output_gradient(outputs[places[-2] :], labels[row], targets, row, huber)
         for layer in range(sizes.shape[0] - 2, -1, -1):
             matrix, bias = _layer(vector, sizes, starts, layer)
             bias -= rate * gradient
@@ -201,26 +210,27 @@ def learn_by_sgd(
             else:
                 _step_only(matrix, inputs[row], gradient, rate)
     _reptile(before, vector, reptile_rate)
-    return -1
 
 
-@compiled
+@without_lock
 def learn_by_adam(
     vector: Array,
     into: Array,
     sizes: Sizes,
     examples: tuple[Array, Array, Array],
+    huber: bool,
     batch: Array,
     adam: tuple[Any, ...],
     reptile_rate: Any,
-) -> int:
-    """Learn ``batch``, one step of Adam after another, then take the Reptile step; return as `learn_by_sgd` does.
+) -> None:
+    """Learn ``batch``, one step of Adam after another, then take the Reptile step.
 
     Args:
-        vector: Weights; moved in place, and unusable after a bad label.
+        vector: Weights; moved in place.
         into: Gradient of all weights; overwritten.
         sizes: Sizes of the layers.
         examples: As in `add_mean_gradient`.
+        huber: Whether the loss is the Huber loss.
         batch: Rows in the order of learning.
         adam: First and second moments, moved in place; size and scale of each step, and Adam's constants.
         reptile_rate: Rate of the Reptile step.
@@ -232,12 +242,9 @@ def learn_by_adam(
     before, outputs = vector.copy(), np.zeros(places[-1], vector.dtype)
     for turn in range(batch.shape[0]):
         row = batch[turn]
-        if not 0 <= labels[row] < sizes[-1]:
-            return int(row)
         _forward(vector, sizes, starts, places, inputs[row], outputs)
-        gradient = _output_gradient(outputs[places[-2] :], labels[row], targets, row)
+        gradient = _output_gradient(outputs[places[-2] :], labels[row], targets, row, huber)
         into[:] = vector.dtype.type(0)
         _backward(vector, into, layout, inputs[row], outputs, gradient)
         step(vector, first, second, into, step_sizes[turn], scales[turn], constants)
     _reptile(before, vector, reptile_rate)
-    return -1
