@@ -160,8 +160,10 @@ class Evidence:
         """Return the interquartile mean over seeds with its 95% bootstrap interval."""
         return interquartile_estimate(self.values(part, game, arm, name))
 
-    def improvement(self, ours: tuple[str, str], theirs: tuple[str, str], name: str) -> Estimate | None:
-        """Return the probability that an arm is above another over the games on which both have `LEAST_SEEDS`.
+    def improvement(
+        self, ours: tuple[str, str], theirs: tuple[str, str], name: str, games: Sequence[str] = GAMES
+    ) -> Estimate | None:
+        """Return the probability that an arm is above another over those games on which both have `LEAST_SEEDS`.
 
         None if there is no such game.
 
@@ -169,9 +171,10 @@ class Evidence:
             ours: Part and arm.
             theirs: Part and arm to compare with.
             name: One of `MEASURED`.
+            games: Games to look at.
         """
         pairs = [
-            (self.values(ours[0], game, ours[1], name), self.values(theirs[0], game, theirs[1], name)) for game in GAMES
+            (self.values(ours[0], game, ours[1], name), self.values(theirs[0], game, theirs[1], name)) for game in games
         ]
         pairs = [(x, y) for x, y in pairs if min(len(x), len(y)) >= LEAST_SEEDS]
         return probability_of_improvement(pairs) if pairs else None

@@ -1,4 +1,4 @@
-"""The evidence as tables and figures, in results/evidence/ and for docs/results.md and README.md."""
+"""The evidence as tables, in results/evidence/ and for docs/results.md and README.md."""
 
 from __future__ import annotations
 
@@ -9,36 +9,15 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from evidence import EVIDENCE, GAMES, MEASURED, Evidence, Verdict, load, shown
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
+from evidence import EVIDENCE, GAMES, MEASURED, Estimate, Evidence, Verdict, load, shown, table
+from evidence_figures import ARMS, GAME_NAMES, GAMMAS, MAP, draw_gains, draw_map, draw_mechanism
 from protocol import PARTS, planned
-from verdicts import verdicts
+from verdicts import SENTENCES, verdicts
 
-from dqn_mer.analysis.drawing import COLOURS, MARKERS, PAGE, SMALL, TEXT
 from dqn_mer.analysis.statistics import interquartile_estimate
 
-ARMS = (
-    *("dqn", "dqn-reservoir", "dqn-mer", "dqn-mer-sgd", "no-reptile", "dqn-reservoir-17"),
-    *("random", "interleaved"),
-)
-"""Arms of `state`, in the order in which tables and figures have them."""
 MAIN_ARMS = ("dqn", "dqn-reservoir", "dqn-mer")
 """Arms whose learning curves are compared."""
-GAME_NAMES = {"catcher": "Catcher", "flappy_bird": "Flappy Bird"}
-OPPONENTS = ("dqn", "dqn-reservoir", "no-reptile")
-MAP = {
-    "capacity 50,000, 5 switches": ("state", ""),
-    "capacity 5,000": ("memory", "capacity-5000/"),
-    "capacity 500": ("memory", "capacity-500/"),
-    "59 switches": ("switches", "often/"),
-    "change that is not nested": ("change", "not-nested/"),
-    "hard to easy": ("change", "hard-to-easy/"),
-    "target every 100 frames": ("target", "frames-100/"),
-    "target every episode": ("target", "episodes-1/"),
-}
-"""Cells of the map: part, and what an arm's name begins with."""
-GAMMAS = (1.0, 0.3, 0.1, 0.03)
 
 
 def write_csv(path: Path, columns: Iterable[str], rows: Sequence[dict[str, Any]]) -> None:
@@ -119,12 +98,22 @@ def arms_table(evidence: Evidence, part: str, arms: Sequence[str] = ARMS, names:
     return markdown(rows)
 
 
+SHOWN_IN = {
+    **dict.fromkeys((1, 2), "gains.png"),
+    **dict.fromkeys((3, 4, 5, 7), "map.png"),
+    6: "mechanism.png",
+}
+"""Figure of results/evidence/ for each sentence that has one."""
+
+
 def verdict_table(evidence: Evidence) -> str:
     """Return the table of the verdicts."""
-    return markdown(
-        [["sentence", "from", "numbers", "verdict"]]
-        + [[v.sentence, v.part, v.numbers, f"**{v.verdict}**"] for v in verdict_rows(evidence)]
-    )
+    rows: list[list[Any]] = [["", "sentence", "from", "numbers", "verdict", "figure"]]
+    for v in verdict_rows(evidence):
+        figure = SHOWN_IN.get(v.sentence)
+        link = f"[{figure.removesuffix('.png')}](../results/evidence/{figure})" if figure else ""
+        rows.append([v.sentence, SENTENCES[v.sentence], v.part, v.numbers, f"**{v.verdict}**", link])
+    return markdown(rows)
 
 
 def map_table(evidence: Evidence) -> str:
@@ -160,86 +149,15 @@ def foreign_table(folder: Path = EVIDENCE) -> str:
     return markdown(rows)
 
 
-def draw_gains(evidence: Evidence, path: Path) -> None:
-    """Draw the gain on easier settings: each run, and the interquartile mean of each arm with its interval."""
-    figure = Figure(figsize=(PAGE, 2.6), layout="constrained")
-    panels = figure.subplots(1, len(GAMES))
-    shown_arms = [arm for arm in ARMS[:6] if ("state", GAMES[0], arm) in evidence.by_arm]
-    for panel, game in zip(panels, GAMES, strict=True):
-        for place, arm in enumerate(shown_arms):
-            values = evidence.values("state", game, arm, "G")
-            if len(values):
-                draw_column(panel, place, values, evidence, game, arm)
-        panel.axhline(0.0, color="0.25", linewidth=0.8)
-        panel.set_xticks(range(len(shown_arms)), shown_arms, rotation=30, ha="right", fontsize=SMALL)
-        panel.set_title(GAME_NAMES[game], fontsize=TEXT, loc="left")
-        panel.set_ylabel("gain on easier settings (points)", fontsize=SMALL)
-        tidy(panel)
-    figure.savefig(path, dpi=150)
-
-
-def draw_column(panel: Axes, place: int, values: Any, evidence: Evidence, game: str, arm: str) -> None:
-    """Draw the runs of an arm as points, and its estimate beside them."""
-    colour = COLOURS[place % len(COLOURS)]
-    panel.plot(np.full(len(values), place - 0.12), values, "o", color=colour, markersize=2.5, alpha=0.6)
-    value, low, high = (float(part) for part in evidence.estimate("state", game, arm, "G"))
-    panel.errorbar(place + 0.12, value, [[value - low], [high - value]], color=colour, fmt="s", markersize=4, capsize=2)
-
-
-def draw_map(evidence: Evidence, path: Path) -> None:
-    """Draw the probability that `dqn-mer` retains more than each other arm, for each cell of the map."""
-    figure = Figure(figsize=(PAGE, 3.0), layout="constrained")
-    panels = figure.subplots(1, len(OPPONENTS), sharey=True)
-    names = list(MAP)
-    for number_of, (panel, opponent) in enumerate(zip(panels, OPPONENTS, strict=True)):
-        for place, (part, cell) in enumerate(MAP.values()):
-            found = evidence.improvement((part, f"{cell}dqn-mer"), (part, cell + opponent), "RA")
-            if found is not None:
-                value, low, high = (float(bound) for bound in found)
-                bounds = [[value - low], [high - value]]
-                panel.errorbar(value, place, xerr=bounds, fmt="o", color=COLOURS[number_of], markersize=4, capsize=2)
-        panel.axvline(0.5, color="0.25", linewidth=0.8)
-        panel.set_xlim(-0.03, 1.03)
-        panel.set_ylim(len(names) - 0.5, -0.5)
-        panel.set_yticks(range(len(names)), names, fontsize=SMALL)
-        panel.set_title(f"dqn-mer > {opponent}", fontsize=TEXT, loc="left")
-        panel.set_xlabel("probability of more\nretained accuracy", fontsize=SMALL)
-        tidy(panel)
-    figure.savefig(path, dpi=150)
-
-
-def draw_mechanism(evidence: Evidence, path: Path) -> None:
-    """Draw BTI against the cosine between settings for every run of `state`, and both against γ for SGD."""
-    figure = Figure(figsize=(PAGE, 4.6), layout="constrained")
-    scatter, against_gamma = figure.subplots(2, len(GAMES))
-    for panel, game in zip(scatter, GAMES, strict=True):
-        for place, arm in enumerate(ARMS[:6]):
-            points = [evidence.values("state", game, arm, name) for name in ("cosine", "BTI")]
-            panel.plot(*points, MARKERS[place], color=COLOURS[place], markersize=3.5, linestyle="", label=arm)
-        rho, p = evidence.cosine_against_bti(game)
-        panel.set_title(f"{GAME_NAMES[game]}: rank correlation {rho:.2f}, p {p:.2g}", fontsize=TEXT, loc="left")
-        panel.set_xlabel("mean cosine between gradients on different settings", fontsize=SMALL)
-        panel.set_ylabel("BTI (points)", fontsize=SMALL)
-        tidy(panel)
-    for panel, game in zip(against_gamma, GAMES, strict=True):
-        for place, (name, axes) in enumerate((("cosine", panel), ("BTI", panel.twinx()))):
-            known = [gamma for gamma in GAMMAS if ("sgd", game, f"gamma-{gamma:g}") in evidence.by_arm]
-            means = [float(evidence.estimate("sgd", game, f"gamma-{gamma:g}", name).value) for gamma in known]
-            axes.plot(known, means, marker=MARKERS[place], color=COLOURS[place], markersize=3.5)
-            axes.set_ylabel(name, color=COLOURS[place], fontsize=SMALL)
-            tidy(axes, right=bool(place))
-        panel.set_xscale("log")
-        panel.set_xlabel("across-batch rate, at one product with the learning rate (SGD)", fontsize=SMALL)
-    figure.legend(
-        *scatter[0].get_legend_handles_labels(), loc="outside lower center", ncols=6, fontsize=SMALL, frameon=False
-    )
-    figure.savefig(path, dpi=150)
-
-
-def tidy(panel: Axes, right: bool = False) -> None:
-    """Draw a panel's ticks small, without the spines that bear none."""
-    panel.spines[["top"] if right else ["top", "right"]].set_visible(False)
-    panel.tick_params(labelsize=SMALL, width=0.6, length=2.5)
+def upstream_table(path: Path = EVIDENCE / "upstream.csv") -> str:
+    """Return the table of our agents' scores on upstream PLE beside those on our games."""
+    rows: list[list[Any]] = [["game", "observation", "agent", "setting", "episodes", "ours", "PLE", "difference"]]
+    for row in table(path) if path.exists() else []:
+        gap = shown(Estimate(float(row["difference"]), float(row["low"]), float(row["high"])))
+        scores = [f"{float(row[name]):.1f}" for name in ("ours", "PLE")]
+        place = [GAME_NAMES[row["game"]], row["observation"], f"`{row['agent']}`", row["setting"]]
+        rows.append([*place, row["episodes"], *scores, gap])
+    return markdown(rows)
 
 
 def write_evidence() -> Evidence:
@@ -263,6 +181,7 @@ def sections(evidence: Evidence) -> dict[tuple[str, str], str]:
         "pixels": arms_table(evidence, "pixels"),
         "map": map_table(evidence),
         "foreign": foreign_table(),
+        "upstream": upstream_table(),
         "sgd": arms_table(evidence, "sgd", [f"gamma-{gamma:g}" for gamma in GAMMAS]),
     }
     main = arms_table(evidence, "state", ARMS[:6], ("LA", "RA", "BTI", "G", "AUC"))

@@ -78,6 +78,7 @@ def tables(evidence: Evidence) -> dict[tuple[str, str], str]:
         ("results/README.md", "trials"): chosen,
         ("docs/logging.md", "tags"): tags_as_markdown(),
         ("docs/results.md", "benchmarks"): benchmark_table(),
+        ("docs/environments.md", "looks"): looks_table(),
     }
 
 
@@ -93,7 +94,7 @@ def draw_comparisons(evidence: Evidence) -> None:
 
 def benchmark_table() -> str:
     """Return what the benchmarks measured, as one table of ratios and rates."""
-    cells = [*learning(), *environments(), *memories(), *sweeps(), *scaling()]
+    cells = [*learning(), *environments(), *evaluations(), *memories(), *sweeps(), *scaling()]
     return "\n".join(
         ["| what | measured |", "|---|---|", *(f"| {what} | {measured} |" for what, measured in cells), ""]
     )
@@ -128,6 +129,13 @@ def environments() -> Iterator[tuple[str, str]]:
         yield f"{row['who']}: {row['game']}, {row['observation']}", f"{int(row['steps/s']):,} steps/s"
 
 
+def evaluations() -> Iterator[tuple[str, str]]:
+    """Yield the speed of evaluation."""
+    for row in measurements("evaluation"):
+        what = f"evaluation, {row['game']}, {row['observation']}, {row['episodes of each setting']} of each setting"
+        yield what, f"{float(row['frames/s']):,.0f} frames/s"
+
+
 def memories() -> Iterator[tuple[str, str]]:
     """Yield what the memories of transitions take."""
     for row in measurements("memory"):
@@ -153,6 +161,21 @@ def scaling() -> Iterator[tuple[str, str]]:
     for changed, times in grown.items():
         which = "of catcher from pixels" if changed == "cores" else "of dqn-mer, catcher from state"
         yield f"ms a frame {which}, by {changed.replace('_', ' ')}", ", ".join(times)
+
+
+def looks_table() -> str:
+    """Return how our pictures of Flappy Bird differ from upstream's, by the sky."""
+    rows = measurements("looks")
+    by_what: dict[str, dict[str, tuple[str, str]]] = {}
+    for row in rows:
+        by_what.setdefault(row["what"], {})[row["sky"]] = (f"{float(row['ours']):.1f}", f"{float(row['PLE']):.1f}")
+    skies = list(dict.fromkeys(row["sky"] for row in rows))
+    lines = ["| 84x84 grey | " + " | ".join(f"ours, {sky} | PLE, {sky}" for sky in skies) + " |"]
+    lines.append("|---" * (1 + 2 * len(skies)) + "|")
+    for what, found in by_what.items():
+        cells = [cell for sky in skies for cell in found[sky]]
+        lines.append(f"| {what} | " + " | ".join(cells) + " |")
+    return "\n".join([*lines, ""])
 
 
 def fill(page: str, section: str, content: str) -> None:

@@ -9,6 +9,17 @@ from evidence import GAMES, LEAST_SEEDS, Estimate, Evidence, Verdict, above, bel
 
 OURS = "dqn-mer"
 SIGNIFICANT = 0.05
+SENTENCES = {
+    1: "DQN-MER gets better on easier settings by learning harder ones",
+    2: "DQN with plain replay does not",
+    3: "DQN-MER does better than DQN, at the end and over the whole of training",
+    4: "the gain is not that of the reservoir alone",
+    5: "the lead grows as less is stored and as the task changes more often",
+    6: "gradients of different examples agree more under MER, and this is the reason",
+    7: "our question: it is the Reptile step, not the sequential steps alone",
+    8: "our question: it is more than as many gradient steps",
+}
+"""The sentences of PROTOCOL.md in short."""
 
 
 def verdicts(evidence: Evidence, part: str) -> list[Verdict]:
