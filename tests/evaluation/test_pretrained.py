@@ -1,4 +1,4 @@
-"""The agents that the package brings: they play as well as their cards say."""
+"""The agents that the package brings: they play as well as their cards say, and are the last ones of whole runs."""
 
 from __future__ import annotations
 
@@ -8,11 +8,15 @@ from pathlib import Path
 
 import pretrained
 import pytest
+from rich.console import Console
 
 import dqn_mer
+from dqn_mer.commands.watch import watch
+from dqn_mer.evaluation.agent_options import WatchOptions
 
 PRETRAINED = Path(dqn_mer.__file__).parent / "pretrained"
 NAMES = sorted(path.name for path in PRETRAINED.iterdir()) if PRETRAINED.is_dir() else []
+QUIET = Console(quiet=True)
 ROW = re.compile(r"\| (\S+) \| ([\d.-]+) \| ([\d.-]+) to ([\d.-]+) \|")
 
 
@@ -32,6 +36,28 @@ def test_an_agent_plays_as_its_card_says(name: str) -> None:
 def test_an_agent_is_what_its_name_says(name: str) -> None:
     config = dqn_mer.load_agent(f"pretrained/{name}").config
     assert name == f"{config.game}-{config.observation}-{config.agent}"
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_an_agent_is_the_last_one_of_a_whole_run(name: str) -> None:
+    agent = dqn_mer.load_agent(f"pretrained/{name}")
+    schedule = agent.task.schedule
+    assert agent.frame == schedule.total_frames and not schedule.interleave_frames
+    assert agent.trained_on_last == schedule.settings[schedule.order[-1]].name
+    card = (PRETRAINED / name / "README.md").read_text()
+    assert f"all {len(schedule.settings)} settings, one after the other" in card
+    assert f"It is the checkpoint after {agent.frame:,} frames, the last of its run." in card
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_an_agent_plays_and_is_watched_on_the_easier_settings(name: str, tmp_path: Path) -> None:
+    path = Path("pretrained") / name
+    settings = [setting.name for setting in dqn_mer.load_agent(path).task.schedule.settings]
+    result = dqn_mer.evaluate(path, settings="easier", episodes=1, frame_limit=10)
+    assert [row["setting"] for row in result["settings"]] == settings[:-1]
+    watch(WatchOptions(path, settings="easier", out=tmp_path / "clips", format="gif", frame_limit=3), QUIET)
+    clips = [*(f"{setting}-episode-0.gif" for setting in settings[:-1]), "contact_sheet.png"]
+    assert sorted(file.name for file in (tmp_path / "clips").iterdir()) == clips
 
 
 def copy_run(run: Path, folder: Path, seed: int, last: float) -> None:
