@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from numpy.typing import NDArray
 from rich.console import Console
 from tensorboard.plugins.hparams import metadata
@@ -191,3 +192,18 @@ def test_agents_of_stable_baselines3(algorithm: str, example: ModuleType, tmp_pa
     assert OPTIONS[algorithm].items() <= config["agent_options"].items() and "capacity" not in config
     assert not config["agent_options"].keys() & {"verbose", "stats_window_size", "seed"}
     assert len(benchmark(model, episodes=2, **SMALL)) == 2
+
+
+def test_a_loop_in_one_file(tmp_path: Path) -> None:
+    program = load_example("cleanrl_style_dqn")
+    options = {**program.OPTIONS, "learning_starts": 50, "exploration_frames": 100}
+    choices = {name: value for name, value in SHORT.items() if name != "observation"}
+    networks = [program.train(3, options, run_dir=tmp_path / str(run), **choices) for run in range(2)]
+    run = load_run(tmp_path / "0")
+    assert run.config["agent"] == "cleanrl-dqn" and run.config["agent_options"] == options
+    assert run.frames.tolist() == [0, 50, 100]
+    for first, second in zip(*(network.parameters() for network in networks), strict=True):
+        assert torch.equal(first, second)  # the seed decides
+    torch.manual_seed(3)
+    untrained = torch.nn.Linear(8, 128)
+    assert not torch.equal(networks[0][0].weight, untrained.weight)
