@@ -5,18 +5,30 @@ writes a run folder in runs/; ``python -m dqn_mer compare runs --out report`` th
 """
 
 import importlib
+import inspect
 import sys
 
 import stable_baselines3
 
 from dqn_mer import StreamRun, benchmark
 
+NO_HYPERPARAMETERS = ("stats_window_size", "verbose")
+
+
+def default_options(kind: type) -> dict[str, float]:
+    """Return the library's own defaults of an algorithm that are numbers; switches as 0 or 1."""
+    defaults = {name: parameter.default for name, parameter in inspect.signature(kind).parameters.items()}
+    names = [name for name in defaults if not name.startswith("_") and name not in NO_HYPERPARAMETERS]
+    return {name: defaults[name] + 0 for name in names if isinstance(defaults[name], (int, float))}
+
 
 def train(algorithm: str, seed: int, **choices: object) -> stable_baselines3.common.base_class.BaseAlgorithm:
-    """Train with the library's own defaults, and return the trained agent."""
-    env = StreamRun(f"sb3-{algorithm.lower()}", observation="state", seed=seed, **choices)
+    """Train with the library's own defaults, which are recorded, and return the trained agent."""
     library = stable_baselines3 if hasattr(stable_baselines3, algorithm) else importlib.import_module("sb3_contrib")
-    model = getattr(library, algorithm)("MlpPolicy", env, seed=seed, device="cpu")
+    kind = getattr(library, algorithm)
+    name, options = f"sb3-{algorithm.lower()}", default_options(kind)
+    env = StreamRun(name, observation="state", seed=seed, options=options, **choices)
+    model = kind("MlpPolicy", env, seed=seed, device="cpu")
     env.policy = model
     model.learn(env.frames)
     env.finish()

@@ -15,6 +15,7 @@ from continual_ple.settings import Schedule, Setting
 from dqn_mer.analysis.metrics import FloatArray, IntArray
 from dqn_mer.analysis.remarks import remarks_on, takes_reptile_steps
 from dqn_mer.analysis.runs import Run
+from dqn_mer.config.config import ALLOWED
 
 
 @dataclass(frozen=True)
@@ -130,10 +131,19 @@ def compare_runs(
 
 
 def _label(run: Run, by: Sequence[str]) -> str:
-    for name in by:
-        if name not in run.config:
-            raise ValueError(f"by={name!r}: must be config fields, such as agent or learning_rate")
-    return " ".join(agent_label(run.config) if name == "agent" else f"{name}={run.config[name]}" for name in by)
+    return " ".join(agent_label(run.config) if name == "agent" else f"{name}={_value(run, name)}" for name in by)
+
+
+def _value(run: Run, name: str) -> object:
+    """Return a field of a run, or the option of its agent in place of a field that another library's agent has not."""
+    options = run.config.get("agent_options")
+    if name in run.config:
+        return run.config[name]
+    if isinstance(options, Mapping) and name in options:
+        return options[name]
+    if name not in ALLOWED:
+        raise ValueError(f"by={name!r}: must be config fields, such as agent or learning_rate")
+    return None
 
 
 def agent_label(config: Mapping[str, Any]) -> str:

@@ -9,10 +9,12 @@ from typing import Any
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
+from matplotlib.colorbar import Colorbar
 from matplotlib.figure import Figure
 from matplotlib.image import AxesImage
 from matplotlib.patches import Rectangle
 from matplotlib.patheffects import Normal, Stroke
+from matplotlib.ticker import MaxNLocator
 
 from dqn_mer.analysis.comparison import Comparison, Group
 from dqn_mer.analysis.drawing import COLUMNS, SMALL, TEXT, group_title, panel_grid
@@ -63,9 +65,8 @@ def heat_maps(
         panel.tick_params(width=0.6, length=2)
         panel.set_title(titles[place], fontsize=TEXT, loc="left")
     bar = figure.colorbar(ScalarMappable(image.norm, image.cmap), ax=panels, aspect=25)
-    if signed:  # what no cell has needs no colour
-        numbers = np.concatenate([estimate.value.ravel() for _, estimate in maps])
-        bar.ax.set_ylim(min(0.0, float(np.nanmin(numbers))), max(0.0, float(np.nanmax(numbers))))
+    if signed:
+        _mark_bar(bar, np.concatenate([estimate.value.ravel() for _, estimate in maps]), digits)
     seeds = max(len(group.runs) for group, _ in maps)
     bar.set_label(label if seeds == 1 else f"{label}\n(interquartile mean over seeds)", fontsize=SMALL)
     bar.ax.tick_params(labelsize=SMALL)
@@ -82,15 +83,30 @@ def _colours(values: Sequence[FloatArray], signed: bool) -> dict[str, Any]:
     return {"cmap": "viridis", "vmin": lowest, "vmax": max(float(numbers.max()), lowest + 1e-9)}
 
 
+def _mark_bar(bar: Colorbar, numbers: FloatArray, digits: int) -> None:
+    """Let a bar show 0 and the colours that cells have, marked by numbers with as many digits as theirs."""
+    low, high = min(0.0, float(np.nanmin(numbers))), max(0.0, float(np.nanmax(numbers)))
+    places = np.asarray(MaxNLocator(8, steps=[1, 2, 5, 10]).tick_values(low, high)).round(digits)
+    marks = (np.unique(places) + 0.0).tolist()
+    bar.set_ticks(marks, labels=[_number(mark, digits) for mark in marks])
+    if low < high:
+        bar.ax.set_ylim(low, high)
+
+
 def number_cells(panel: Axes, image: AxesImage, values: FloatArray, digits: int) -> None:
     """Write each number into its cell in black or white, unless they are too many; a cell that is NaN stays empty."""
     if values.size > MOST_NUMBERED_CELLS:
         return
     light = image.to_rgba(values)[..., :3] @ LUMINANCE > 0.5
     for (i, j), value in np.ndenumerate(values):
-        rounded = round(float(value), digits) + 0.0  # no -0.0
-        text = "" if math.isnan(value) else f"{rounded:.{digits}f}".replace("-", "\N{MINUS SIGN}")
-        panel.text(j, i, text, ha="center", va="center", fontsize=SMALL - 1, color="black" if light[i, j] else "white")
+        colour = "black" if light[i, j] else "white"
+        panel.text(j, i, _number(value, digits), ha="center", va="center", fontsize=SMALL - 1, color=colour)
+
+
+def _number(value: float, digits: int) -> str:
+    """Return a number with these digits behind the point, without a sign if it is 0 then; empty for NaN."""
+    rounded = round(float(value), digits) + 0.0  # no -0.0
+    return "" if math.isnan(value) else f"{rounded:.{digits}f}".replace("-", "\N{MINUS SIGN}")
 
 
 def outline_cells(panel: Axes, columns: Sequence[int]) -> None:

@@ -23,7 +23,7 @@ from dqn_mer.analysis.drawing import (
     group_panels,
     mark_segments,
 )
-from dqn_mer.analysis.heat_maps import heat_maps
+from dqn_mer.analysis.heat_maps import heat_maps, outline_cells
 from dqn_mer.analysis.labels import parameter_label
 from dqn_mer.analysis.metrics import FloatArray, IntArray
 from dqn_mer.analysis.scores import LARGEST_SCORE
@@ -153,7 +153,10 @@ def interference_matrices(comparison: Comparison) -> Exhibit | None:
     ]
     if not maps:
         return None
-    figure, _ = heat_maps(comparison, maps, range(len(settings)), "cosine between gradients", signed=True)
+    diagonal = range(len(settings))
+    figure, panels = heat_maps(comparison, maps, diagonal, "cosine between gradients", signed=True)
+    for panel in panels:
+        outline_cells(panel, diagonal)
     rows = [
         {"group": group.label, "setting": settings[i].name, "other_setting": settings[j].name}
         | estimate_columns([part[i, j] for part in estimate], len(group.runs), "cosine", 6)
@@ -161,12 +164,12 @@ def interference_matrices(comparison: Comparison) -> Exhibit | None:
         for i, j in zip(*np.triu_indices(len(settings)), strict=True)
     ]
     parameter = parameter_label(comparison)
-    figure.supxlabel(f"{parameter} of one example", fontsize=SMALL)
+    figure.supxlabel(f"{parameter} of one example; outlined: both of one setting", fontsize=SMALL)
     figure.supylabel(f"{parameter}\nof the other", fontsize=SMALL)
     caption = (
         "Mean cosine between the loss gradients of two examples in memory, by the settings that they come from, over "
-        f"the last {length:,} frames: interquartile mean over seeds. Above 0 they transfer, below 0 they interfere. A "
-        "cell is empty if the memory held no such pair."
+        f"the last {length:,} frames: interquartile mean over seeds. Above 0 they transfer, below 0 they interfere. "
+        "Outlined: both of one setting. A cell is empty if the memory held no such pair."
     ) + _left_out(comparison, [group for group, _ in maps])
     return Exhibit("Transfer and interference between settings", caption, figure, rows)
 

@@ -53,8 +53,8 @@ def _equal_groups(groups: Sequence[Group]) -> Iterator[str]:
         if not alike:
             continue
         last = min(int(run.frames[-1]) for pair in pairs for run in pair)
-        capacity = min(int(run.config["capacity"]) for pair in pairs for run in pair)
         same_replay = _replay(pairs[0][0].config["agent"]) == _replay(pairs[0][1].config["agent"]) is not None
+        capacity = min(int(run.config["capacity"]) for pair in pairs for run in pair) if same_replay else last
         names = f"{one.label} and {other.label} have equal scores"
         until = min(capacity, last)
         if all(_equal_until(*pair, last) for pair in pairs):
@@ -101,20 +101,20 @@ def _rates_in_labels(groups: Sequence[Group], by: Sequence[str]) -> tuple[str, .
 def _field_remarks(groups: Sequence[Group], expected: set[str]) -> Iterator[str]:
     """Yield the fields, and the commits, in which runs differ beyond what makes the groups."""
     configs_by_label = {group.label: [{**run.config, "commit": run.commit} for run in group.runs] for group in groups}
-    everything = [config for configs in configs_by_label.values() for config in configs]
     names = {
         name
         for configs in configs_by_label.values()
         for config in configs
-        for other in (everything[0], configs[0])  # of the own agent too, whose options the first may not read
-        for name in config_differences(other, config, expected)
+        for others in configs_by_label.values()  # of which one may have a field that another lacks
+        for name in config_differences(others[0], config, expected)
     }
     for name in sorted(names):
         values = {
-            label: list(dict.fromkeys(json.dumps(config.get(name)).strip('"') for config in configs))
+            label: list(dict.fromkeys(json.dumps(config[name]).strip('"') for config in configs if name in config))
             for label, configs in configs_by_label.items()
         }
-        yield f"Runs differ in {name}: " + "; ".join(f"{label}: {', '.join(has)}" for label, has in values.items())
+        listing = "; ".join(f"{label}: {', '.join(has)}" for label, has in values.items() if has)
+        yield f"Runs differ in {name}: {listing}"
 
 
 def _listed(numbers: Iterable[int]) -> str:

@@ -13,8 +13,9 @@ from dqn_mer.analysis.metric_table import continual_summary
 from dqn_mer.analysis.metrics import FloatArray, IntArray
 from dqn_mer.analysis.scores import LARGEST_SCORE, read_evaluations, score_matrix
 from dqn_mer.analysis.tables import read_table
+from dqn_mer.config.agent_registry import agents
 from dqn_mer.config.combinations import STREAM_OBSERVATION, check_name, options_of_agents
-from dqn_mer.config.config import ALLOWED, INCIDENTAL, Config
+from dqn_mer.config.config import ALLOWED, INCIDENTAL, OF_EVERY_RUN, Config
 from dqn_mer.storage.escapes import shown
 from dqn_mer.storage.run_reader import CONFIG, SUMMARY, RunReader
 
@@ -27,7 +28,8 @@ class Run:
 
     Attributes:
         path: Folder of the run.
-        config: Values by field; a field that the version of the run did not know yet has today's default.
+        config: Values by field; a field that the version of the run did not know yet has today's default. The run of an
+            agent that is not registered has those of our agents only as far as its folder has them.
         commit: Git commit of the source tree that it ran from, if known.
         schedule: Schedule that it was trained on.
         frames: Frames of its evaluations, of shape (n,).
@@ -109,18 +111,23 @@ def load_run(path: Path | str) -> Run:
 def saved_config(described: Mapping[str, Any]) -> dict[str, Any]:
     """Return the configuration in a ``config.json``: values by field, each allowed, with defaults for those missing.
 
-    Whether the values fit each other is not checked, since the defaults of what an agent does not read have changed.
+    Of an agent that is not registered, the fields of our agents are not filled in. Whether the values fit each other is
+    not checked, since the defaults of what an agent does not read have changed.
 
     Raises:
         ValueError: if a value is not allowed; the message names the field. Without a configuration it may also be a
             KeyError or TypeError.
     """
-    config = {**Config().to_json(), **described["config"]}
+    defaults = Config().to_json()
+    config = {**defaults, **described["config"]}
     if config["observation"] == STREAM_OBSERVATION:
         _check_stream_config(config)
     else:
+        if config["agent"] not in [kind.name for kind in agents()]:
+            config = {**{name: defaults[name] for name in OF_EVERY_RUN}, **described["config"]}
         for name, allowed in ALLOWED.items():
-            allowed.check(name, allowed.from_json(config[name]))
+            if name in config:
+                allowed.check(name, allowed.from_json(config[name]))
     for name in ("game", "agent", "observation"):
         check_name(name, config[name])
     return config
@@ -144,12 +151,16 @@ def _score(value: object) -> float:
 
 
 def config_differences(ours: dict[str, Any], theirs: dict[str, Any], ignored: Iterable[str] = ()) -> list[str]:
-    """Return the fields with different values, unless they are incidental, ignored, or not read by both agents."""
-    agents = [config.get("agent", "") for config in (ours, theirs)]
+    """Return the fields with different values, unless they are incidental, ignored, or not read by both agents.
+
+    What only one of the two has, such as what our agents have and another library's have not, is not read by both.
+    """
+    names_of_agents = [config.get("agent", "") for config in (ours, theirs)]
     options = options_of_agents(Config)
-    read = [set(options.get(agent, ())) for agent in agents]
+    read = [set(options.get(agent, ())) for agent in names_of_agents]
     unread = {name for names in options.values() for name in names} - (read[0] & read[1])
-    if agents[0] != agents[1]:
+    unread |= ALLOWED.keys() - (ours.keys() & theirs.keys())
+    if names_of_agents[0] != names_of_agents[1]:
         unread.add("agent_options")
     names = sorted((ours.keys() | theirs.keys()) - INCIDENTAL - set(ignored) - unread)
     return [name for name in names if ours.get(name) != theirs.get(name)]

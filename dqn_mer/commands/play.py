@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -187,7 +188,8 @@ def play(options: PlayOptions, console: Console | None = None) -> list[tuple[flo
     assert controls is not None  # PlayOptions refuses a game without
     mine.facts["keys"], keyboard = controls.help, Keyboard(mine.action_names, controls)
     scores = []
-    with processor(1), open_window(printable(f"{options.game}: {mine.setting}")) as window, contextlib.suppress(Closed):
+    title, instead = printable(f"{options.game}: {mine.setting}"), _without_screen(options)
+    with processor(1), open_window(title, instead) as window, contextlib.suppress(Closed):
         match = Match(window, mine, theirs, keyboard)
         for seed in episode_seeds(options.seed, MAX_EPISODES):
             scores.append(match.play(seed))
@@ -195,6 +197,15 @@ def play(options: PlayOptions, console: Console | None = None) -> list[tuple[flo
     if scores:
         (console or lasting_console()).print(_table(mine.setting, scores))
     return scores
+
+
+def _without_screen(options: PlayOptions) -> str:
+    """Return what the report of a missing screen suggests: clips of the agent, or of one that the package brings."""
+    from dqn_mer.evaluation.pretrained import pretrained_names
+
+    names = [Path("pretrained") / name for name in pretrained_names() if name.startswith(f"{options.game}-")]
+    agent = options.against or next(reversed(names), Path("runs/NAME"))
+    return f"; to see an agent play: python -m dqn_mer watch {shlex.quote(str(agent))} --out FOLDER"
 
 
 def _set_up(options: PlayOptions) -> tuple[Overlay, Overlay | None]:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 from dqn_mer.config.agent_registry import AgentFields, all_options
-from dqn_mer.config.combinations import check_combinations
+from dqn_mer.config.combinations import ODDS_OPTIONS, check_combinations
 from dqn_mer.config.fields import allowed_values, bad_value, check_fields
 from dqn_mer.config.groups import (
     DQNParameters,
@@ -112,6 +112,14 @@ CHOICES = {name: allowed.choices for name, allowed in ALLOWED.items() if allowed
 INCIDENTAL = frozenset({"preset", *(f.name for f in dataclasses.fields(RunFields))})
 """Fields by which two runs may differ and yet be the same: how a run is made, and the preset, whose effects are in the
 other fields."""
+OF_EVERY_RUN = frozenset({
+    *("frame_skip", *ODDS_OPTIONS),  # how the game is played, by random play too
+    *("log_every", "log_dir", "run_dir"),
+    *(f.name for kind in (StartFields, GameFields, ScheduleFields, AgentFields, EvaluationFields)
+      for f in dataclasses.fields(kind)),
+})  # fmt: skip
+"""Fields that describe a run whoever learns; the others are those of the agents that are registered, and of how they
+are trained."""
 
 
 def _plain(value: Any) -> Any:

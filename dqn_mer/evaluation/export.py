@@ -30,12 +30,13 @@ DESCRIBED = ("frame", "trained_on_last", "network", "schedule")
 """What is kept of a checkpoint's description as it is, besides the options of the run."""
 
 
-def export_agent(options: ExportOptions, console: Console | None = None) -> Path:
+def export_agent(options: ExportOptions, console: Console | None = None, note: str = "") -> Path:
     """Write an agent into a new folder, play it on all settings of its run, and write its card; return the folder.
 
     Args:
         options: Options that say which agent, and how it is stored.
         console: Console that the scores are printed on; standard output by default.
+        note: Sentence for the card, such as how the run was chosen.
 
     Raises:
         ValueError: if the checkpoint or an option is bad, or the agent was trained on no game that is known by name.
@@ -51,7 +52,7 @@ def export_agent(options: ExportOptions, console: Console | None = None) -> Path
         write_folder(folder, dict(files))
         play = EvaluateOptions(path=folder, episodes=options.episodes, seed=options.seed, device=options.device)
         played = evaluate_checkpoint(play, console)
-        card = model_card(options.out.name, agent, played, (chosen, stored), options.license)
+        card = model_card(options.out.name, agent, played, (chosen, note, stored), options.license)
         write_new_file(folder / CARD, card.encode())
         os.rename(folder, options.out)
     say(console or lasting_console(), f"agent and card: {options.out}")

@@ -51,7 +51,7 @@ def model_card(name: str, agent: SavedAgent, played: Mapping[str, Any], notes: S
         name: Name of the agent.
         agent: The agent, with what it was trained on.
         played: Scores of the very weights that are shared, as `evaluate_checkpoint` returns them.
-        notes: Sentences on which checkpoint it is, and how its weights are stored.
+        notes: Sentences on which checkpoint it is, and how its weights are stored; empty ones are left out.
         licence: Licence of the weights, as the hub names it; empty if none is stated.
     """
     return TEMPLATE.format(
@@ -63,7 +63,7 @@ def model_card(name: str, agent: SavedAgent, played: Mapping[str, Any], notes: S
         frames=agent.frame,
         schedule=markdown_text(_schedule(agent)),
         seed=agent.config.seed,
-        notes="\n".join(notes),
+        notes="\n".join(filter(None, notes)),
         episodes=played["episodes"],
         play_seed=played["seed"],
         frame_limit=played["frame_limit"],
@@ -78,7 +78,10 @@ def _schedule(agent: SavedAgent) -> str:
     names = ", ".join(schedule.settings[index].name for index in schedule.order)
     if schedule.interleave_frames:
         return f"the settings {names} in turn, for {schedule.interleave_frames:,} frames at a time"
-    return f"the settings {names}, for {schedule.frames_per_setting:,} frames each, up to {agent.trained_on_last}"
+    each = f"one after the other, for {schedule.frames_per_setting:,} frames each"
+    if agent.frame >= schedule.total_frames:
+        return f"all {len(schedule.settings)} settings, {each}: {names}"
+    return f"the settings {names}, {each}, up to {agent.trained_on_last}"
 
 
 def _table(played: Mapping[str, Any]) -> str:

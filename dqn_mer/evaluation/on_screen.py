@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 STANDARD_ERROR = 2
 UNSEEN_DRIVERS = ("dummy", "offscreen")
 """Video drivers of SDL that show nothing."""
+VIDEO_VARIABLES = ("SDL_VIDEODRIVER", "SDL_VIDEO_DRIVER")
+"""Variables by which a user chooses a video driver of SDL 2 or 3."""
 
 
 def overlay(agent: SavedAgent, setting: Setting, frame_limit: int, device: str = "auto") -> Overlay:
@@ -70,15 +72,15 @@ def open_window(title: str, instead: str = "") -> Iterator[Window]:
 
     from continual_ple.window import Window
 
+    chosen = "".join(f" ({name}={os.environ[name]})" for name in VIDEO_VARIABLES if os.environ.get(name))
     try:
         with quiet_libraries():
             window = Window(title)
     except pygame.error as error:
-        raise ValueError(f"no window can be opened here: {error}{instead}") from None
-    driver = pygame.display.get_driver()
-    if driver in UNSEEN_DRIVERS:  # which SDL takes by itself where there is no screen
+        raise ValueError(f"no window can be opened here: {error}{chosen}{instead}") from None
+    if pygame.display.get_driver() in UNSEEN_DRIVERS:  # which SDL takes by itself where there is no screen
         window.close()
-        raise ValueError(f"no window can be opened here: there is no screen (SDL_VIDEODRIVER={driver}){instead}")
+        raise ValueError(f"no window can be opened here: there is no screen{chosen}{instead}")
     try:
         yield window
     finally:

@@ -15,7 +15,7 @@ from continual_ple.frame_skip import FRAMES_PLAYED
 from continual_ple.tasks import Task
 from dqn_mer.agents.periods import passes
 from dqn_mer.config.agent_registry import known_agent
-from dqn_mer.config.config import RANGES
+from dqn_mer.config.config import ALLOWED, OF_EVERY_RUN, RANGES
 from dqn_mer.config.defaults import default_config
 from dqn_mer.config.fields import check_range
 from dqn_mer.config.seeds import spawn_streams
@@ -40,8 +40,10 @@ class StreamRun(gymnasium.Wrapper[Any, Any, Any, Any]):
     Args:
         agent: Name of the agent in comparisons; not that of an agent of this package.
         task: Task to learn, if that is none of the games.
-        options: Hyper-parameters of the agent to record, which are numbers.
-        choices: Fields of `Config` that describe the game, the schedule, the evaluations and the run folder.
+        options: Hyper-parameters of the agent to record, which are numbers; in `compare` and TensorBoard they stand
+            where those of our agents do.
+        choices: Fields of `Config` that describe the game, the schedule, the evaluations and the run folder. The
+            others describe our agents, and are not recorded.
 
     Attributes:
         policy: Greedy policy to evaluate, to be set before the first reset: a function from observations ``(n, ...)``
@@ -59,6 +61,9 @@ class StreamRun(gymnasium.Wrapper[Any, Any, Any, Any]):
     ) -> None:
         if known_agent(agent) is not None:
             raise ValueError(f"agent={agent!r}: is an agent of this package; must be another name")
+        for name, value in choices.items():
+            if name in ALLOWED and name not in OF_EVERY_RUN:
+                raise ValueError(f"{name}={value!r}: is for agents of this package; must be one of options, if at all")
         config = default_config(agent="random", **choices)
         config = dataclasses.replace(config, agent=agent, agent_options=dict(options or {}))
         self.config = config if task is None else name_after(task, config)
@@ -111,7 +116,8 @@ class StreamRun(gymnasium.Wrapper[Any, Any, Any, Any]):
         summary, _, learning_curves = results
         self.tracker.log_learning_curves(self.frame, learning_curves)
         summary |= {"frames": self.frame, **speed(self.frame, time.perf_counter() - self._started_s)}
-        self.tracker.log_hparams(self.config.hyperparameters(), summary["metrics"])
+        fields = _of_every_run(self.config.hyperparameters())
+        self.tracker.log_hparams({**fields.pop("agent_options"), **fields}, summary["metrics"])
         self.tracker.close()
         write_json(self.run_dir / "summary.json", summary)
         return summary
@@ -128,7 +134,7 @@ class StreamRun(gymnasium.Wrapper[Any, Any, Any, Any]):
         self.run_dir = create_run_folder(self.config)
         write_json(
             self.run_dir / "config.json",
-            describe_run({"config": self.config.to_json()}, self.task.schedule.to_json()),
+            describe_run({"config": _of_every_run(self.config.to_json())}, self.task.schedule.to_json()),
         )
         names, parameter = [setting.name for setting in self.task.schedule.settings], self.task.parameter
         self.tracker = Tracker(self.run_dir, self.config.game, names, parameter, metric_columns(names, parameter))
@@ -156,3 +162,8 @@ class StreamRun(gymnasium.Wrapper[Any, Any, Any, Any]):
         self._setting = info["setting_index"]
         parameters = self.task.schedule.settings[self._setting].parameters
         self.tracker.log_setting(frame, self._setting, parameters.get(self.task.parameter, float("nan")))
+
+
+def _of_every_run(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the values without those of our agents, which are none of another library's agent."""
+    return {name: value for name, value in values.items() if name in OF_EVERY_RUN}

@@ -84,7 +84,8 @@ def test_cosines_have_two_digits_and_colours_centred_at_0(tmp_path: Path) -> Non
     assert panel.images[0].get_clim() == (-0.5, 0.5) and panel.images[0].get_cmap().name == "PuOr_r"
     assert bar.get_ylim() == (-0.1, 0.5)
     assert panel.get_xticklabels()[0].get_text() == "100"
-    assert exhibit.figure.get_supxlabel() == "pipe gap (px) of one example"
+    assert exhibit.figure.get_supxlabel() == "pipe gap (px) of one example; outlined: both of one setting"
+    assert [patch.get_center().tolist() for patch in panel.patches] == [[0.0, 0.0], [1.0, 1.0]]
 
 
 def test_small_cosines_have_three_digits(tmp_path: Path) -> None:
@@ -92,6 +93,20 @@ def test_small_cosines_have_three_digits(tmp_path: Path) -> None:
     exhibit = interference_matrices(compared(tmp_path))
     assert exhibit is not None
     assert [text.get_text() for text in exhibit.figure.axes[0].texts] == ["0.050", "", "", "\N{MINUS SIGN}0.004"]
+
+
+@pytest.mark.parametrize("largest", [0.175, 0.1, 0.93, 0.0031, 0.00012, 0.0])
+def test_the_bar_of_colours_has_as_many_digits_as_the_cells(largest: float, tmp_path: Path) -> None:
+    cosines = [(60, 0, 0, largest), (60, 0, 1, 0.0), (60, 1, 1, -largest / 3)]
+    write_interference(write_run(tmp_path / "run", SCORES, agent="dqn"), cosines)
+    exhibit = interference_matrices(compared(tmp_path))
+    assert exhibit is not None
+    panel, bar = exhibit.figure.axes
+    digits = len(panel.texts[0].get_text().partition(".")[2])
+    marks = {label.get_text().replace("\N{MINUS SIGN}", "-"): place for label, place in zip(
+        bar.get_yticklabels(), bar.get_yticks(), strict=True)}  # fmt: skip
+    assert all(len(mark.partition(".")[2]) == digits and float(mark) == place for mark, place in marks.items())
+    assert len(marks) == len(bar.get_yticks()) and 0.0 in marks.values()  # no two alike
 
 
 def test_a_cell_without_pairs_is_empty(tmp_path: Path) -> None:

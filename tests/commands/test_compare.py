@@ -21,6 +21,7 @@ from dqn_mer.analysis.report import comparison_table, metric_estimates
 from dqn_mer.analysis.runs import Run, find_runs, load_run
 from dqn_mer.analysis.score_figures import compared_curves, score_by_difficulty, score_matrices
 from dqn_mer.commands.compare import CompareOptions, compare
+from dqn_mer.config.defaults import default_config
 from tests.helpers.runs import write_run
 
 
@@ -45,17 +46,18 @@ def rows(path: Path) -> list[dict[str, str]]:
 
 
 def test_mer_whose_reptile_does_nothing_is_named_as_what_it_is(tmp_path: Path) -> None:
+    shared = {"learning_rate": 3e-4, "target_sync_frames": 100}
     scores = [[0.0, 0.0], [1.0, 1.0], [1.0, 1.0]]
     kinds = {
         "dqn": {"agent": "dqn"},
-        "mer": {"agent": "dqn-mer"},
+        "mer": {"agent": "dqn-mer", "across_batch_rate": 0.3},
         "sequential": {"agent": "dqn-mer", "across_batch_rate": 1.0},
         "beta": {"agent": "dqn-mer", "across_batch_rate": 1.0, "within_batch_rate": 0.3},
     }
     for name, choices in kinds.items():
         scores = [[score + 1.0 for score in row] for row in scores]  # equal ones would be remarked on
         for seed in range(3):
-            write_run(tmp_path / name / str(seed), scores, seed=seed, learning_rate=3e-4, **choices)
+            write_run(tmp_path / name / str(seed), scores, seed=seed, **shared, **choices)
 
     def runs_of(*names: str) -> list[Run]:
         return [load_run(path) for path in find_runs([tmp_path / name for name in names])[0]]
@@ -245,10 +247,11 @@ def test_groups_with_equal_scores_are_explained(
     agent: str, middle: float, last: float, choices: dict[str, int], expected: str | None, tmp_path: Path
 ) -> None:
     batch_size = {"batch_size": choices.pop("batch_size", 16)}
+    alike = {"learning_rate": 3e-4, "target_sync_frames": 100, **choices}  # whatever the tuned defaults are
     for seed in range(3):
-        write_run(tmp_path / "a" / str(seed), [[0.0, seed], [1.0, 1.0], [2.0, 2.0]], agent="dqn", seed=seed, **choices)
+        write_run(tmp_path / "a" / str(seed), [[0.0, seed], [1.0, 1.0], [2.0, 2.0]], agent="dqn", seed=seed, **alike)
         scores = [[0.0, seed], [1.0, middle], [2.0, last]]
-        write_run(tmp_path / "b" / str(seed), scores, agent=agent, seed=seed, **choices, **batch_size)
+        write_run(tmp_path / "b" / str(seed), scores, agent=agent, seed=seed, **alike, **batch_size)
     remarks = [remark for remark in compared(tmp_path).remarks if "equal" in remark]
     assert remarks == ([] if expected is None else [f"dqn and {agent} have equal scores on every seed{expected}"])
 
@@ -314,7 +317,8 @@ def test_options_that_an_agent_does_not_read_are_no_difference(runs: Path) -> No
     assert not [remark for remark in compared(runs).remarks if "across_batch_rate" in remark]
     write_run(runs / "other", [[0.0, 0.0]] * 3, agent="dqn-mer", seed=3, across_batch_rate=0.5)
     (remark,) = (remark for remark in compared(runs).remarks if "across_batch_rate" in remark)
-    assert "dqn-mer: 0.3, 0.5" in remark
+    tuned = default_config(game="flappy_bird", observation="state", agent="dqn-mer").across_batch_rate
+    assert f"dqn-mer: {tuned}, 0.5" in remark
 
 
 def test_intervals_of_two_runs_are_their_range_and_said_to_be(tmp_path: Path) -> None:

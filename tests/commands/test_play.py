@@ -12,6 +12,7 @@ from continual_ple import ArcadeEnv, Controls, Game, register_game
 from continual_ple.games.catcher import Catcher
 from continual_ple.games.flappy_bird import FlappyBird
 from continual_ple.window import Window
+from dqn_mer.__main__ import main
 from dqn_mer.commands.play import Keyboard, PlayOptions, play
 from dqn_mer.config.defaults import default_config
 from dqn_mer.config.task import game_task
@@ -104,6 +105,25 @@ def test_an_agent_plays_beside_on_the_same_seed(screen: list[np.ndarray], flappy
     assert beside == 2 * screen[-1].shape[1]
     with pytest.raises(ValueError, match="plays flappy_bird; must play catcher"):
         play(PlayOptions("catcher", against=flappy_run), QUIET)
+
+
+@pytest.mark.parametrize("variable", [None, "SDL_VIDEODRIVER"])
+def test_without_a_screen_it_says_how_to_see_an_agent_play(
+    variable: str | None, flappy_run: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("DISPLAY", "WAYLAND_DISPLAY", "XDG_RUNTIME_DIR", "SDL_VIDEODRIVER", "SDL_VIDEO_DRIVER"):
+        monkeypatch.delenv(name, raising=False)
+    if variable:
+        monkeypatch.setenv(variable, "offscreen")
+    for words, path in (
+        (["catcher"], "pretrained/catcher-state-dqn-mer"),
+        (["flappy_bird", "--against", str(flappy_run)], str(flappy_run)),
+    ):
+        assert main(["play", *words]) == 2
+        error = capfd.readouterr().err
+        assert error.startswith("error: no window can be opened here: ") and error.count("\n") == 1
+        assert error.endswith(f"; to see an agent play: python -m dqn_mer watch {path} --out FOLDER\n")
+        assert ("SDL_VIDEODRIVER=offscreen" in error) == (variable is not None)
 
 
 def test_a_game_from_outside_is_played_with_its_own_keys(

@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Builds the source archive, and from it the wheel, into dist/; checks both as PyPI does; installs and tries each.
+# Builds the source archive, and from it the wheel, into dist/, with README as PyPI can show it; checks both as PyPI does;
+# installs and tries each.
 # Each is installed into a new environment, in which nothing of the repository is to be found: it sees only the
 # dependencies, in the environment of the Python that is given. `make dist` calls this.
 set -euo pipefail
@@ -7,15 +8,18 @@ python=$1
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 
 rm -rf dist
-"$python" -m build --quiet
+scratch=$(mktemp -d)
+trap 'rm -rf "$scratch"' EXIT
+"$python" -m build --quiet --sdist --outdir "$scratch/source"
+tar -xzf "$scratch"/source/*.tar.gz -C "$scratch/source"
+"$python" tests/helpers/pypi_page.py "$scratch"/source/*/
+"$python" -m build --quiet --outdir dist "$scratch"/source/*/
 "$python" -m twine check --strict dist/*
 if tar -tzf dist/*.tar.gz | grep /tests/; then
     echo 'error: tests in the source archive: see MANIFEST.in' >&2
     exit 1
 fi
 
-scratch=$(mktemp -d)
-trap 'rm -rf "$scratch"' EXIT
 dependencies=$("$python" -c 'import sysconfig; print(sysconfig.get_path("purelib"))')
 unset PYTHONPATH
 for archive in "$PWD"/dist/*; do

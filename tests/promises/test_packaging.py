@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.helpers.pypi_page import page_for_pypi, source_address
+
 ROOT = Path(__file__).parents[2]
 DOCKERFILE, COMPOSE = (ROOT / "Dockerfile").read_text(), (ROOT / "compose.yaml").read_text()
 
@@ -42,6 +44,41 @@ def test_the_wheel_holds_both_packages_whole_and_typed(tmp_path: Path) -> None:
     assert {"dqn_mer/py.typed", "continual_ple/py.typed", "continual_ple/__init__.py"} <= held
     assert not re.search(r"^Requires-Dist: (tyro|docstring)", required, re.MULTILINE)
     assert not re.search(r"^Requires-Dist: .* @ ", required, re.MULTILINE)  # an address, which PyPI refuses
+
+
+README = """\
+![curves](results/curves.png) <img src="results/games.png" width="4">
+[paper](https://arxiv.org/abs/1), [a](#here), [docs/mer.md](docs/mer.md#x) and [two
+words](LICENSE)
+```python
+x[0](docs)
+```
+![far](https://example.org/a.png)
+"""
+
+
+def test_on_pypi_readme_leads_to_the_repository() -> None:
+    page = page_for_pypi(README, "https://example.org/repo")
+    assert "![curves](https://example.org/repo/raw/HEAD/results/curves.png)" in page
+    assert '<img src="https://example.org/repo/raw/HEAD/results/games.png" width="4">' in page
+    assert "[docs/mer.md](https://example.org/repo/blob/HEAD/docs/mer.md#x)" in page
+    assert "[two\nwords](https://example.org/repo/blob/HEAD/LICENSE)" in page
+    for same in ("[paper](https://arxiv.org/abs/1)", "[a](#here)", "x[0](docs)", "![far](https://example.org/a.png)"):
+        assert same in page
+
+
+def test_on_pypi_no_link_leads_nowhere_while_the_repository_has_no_address() -> None:
+    page = page_for_pypi(README, None)
+    assert "[a](#here), docs/mer.md and two\nwords (LICENSE)\n" in page and "curves.png" not in page
+    whole = page_for_pypi((ROOT / "README.md").read_text(), None)
+    targets = re.findall(r"\]\(([^)\s]+)\)|src=\"([^\"]+)\"", re.sub(r"```.*?```", "", whole, flags=re.DOTALL))
+    assert targets and all(link.startswith("https://") for pair in targets for link in pair if link)
+
+
+def test_the_address_is_that_of_the_metadata() -> None:
+    paper = "Name: x\nProject-URL: Paper, https://arxiv.org/abs/1\n"
+    assert source_address(paper + "\nProject-URL: Source, https://example.org/text") is None
+    assert source_address(paper + "Project-URL: Source, https://example.org/repo/\n") == "https://example.org/repo"
 
 
 def service(name: str) -> str:

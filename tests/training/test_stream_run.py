@@ -10,16 +10,25 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from numpy.typing import NDArray
 from rich.console import Console
+from tensorboard.plugins.hparams import metadata
 
 from dqn_mer import StreamRun, benchmark, compare, default_config, load_run, train
+from dqn_mer.__main__ import main
+from dqn_mer.analysis.comparison import compare_runs
+from dqn_mer.analysis.runs import find_runs
 from tests.helpers.examples import load_example
+from tests.helpers.logs import load
+from tests.helpers.runs import write_run
 
 SMALL: dict[str, Any] = {
     "game": "flappy_bird", "observation": "state", "settings": (100.0, 80.0), "frames_per_setting": 60,
     "eval_every": 40, "eval_episodes": 2, "eval_frame_limit": 30, "log_every": 20,
 }  # fmt: skip
+
+SHORT = {**SMALL, "frames_per_setting": 50, "eval_every": 50}
 
 
 def glide(observations: NDArray[Any]) -> NDArray[np.int64]:
@@ -68,6 +77,68 @@ def test_a_run_is_filed_and_compared_as_ours_are(policy: Any, tmp_path: Path) ->
     assert {group.label for group in comparison.groups} == {"glider", "random"}
 
 
+def glider_run(folder: Path, seed: int = 0, **options: float) -> Path:
+    """Make a run of another library's agent, and return its folder."""
+    env = StreamRun("glider", options=options, seed=seed, run_dir=folder, **SHORT)
+    env.policy = glide
+    play(env, env.frames)
+    env.finish()
+    env.close()
+    return folder
+
+
+def test_nothing_of_our_agents_is_said_of_another_library_s(tmp_path: Path) -> None:
+    folder = glider_run(tmp_path / "run", learning_rate=0.5, width=3)
+    config = json.loads((folder / "config.json").read_text())["config"]
+    assert config["agent_options"] == {"learning_rate": 0.5, "width": 3} and config["eval_episodes"] == 2
+    ours = {"capacity", "learning_rate", "batch_size", "across_batch_rate", "epsilon_end", "hidden_sizes", "threads"}
+    assert not config.keys() & ours
+    assert load_run(folder).config == config
+    content = load(folder).PluginTagToContent("hparams")
+    hparams = metadata.parse_session_start_info_plugin_data(content[metadata.SESSION_START_INFO_TAG]).hparams
+    assert hparams["learning_rate"].number_value == 0.5 and hparams["width"].number_value == 3
+    assert hparams["agent"].string_value == "glider" and "frame_skip" in hparams
+    assert not hparams.keys() & (ours - {"learning_rate"} | {"agent_options"})
+
+
+def test_compare_says_nothing_of_what_another_library_s_agent_has_not(tmp_path: Path) -> None:
+    for seed in range(3):
+        glider_run(tmp_path / "glider" / str(seed), seed=seed, learning_rate=0.5)
+        for agent, rate in (("dqn", 1e-3), ("dqn-reservoir", 2e-3)):
+            scores = [[0.0, 0.0], [1.0, seed], [2.0, rate]]
+            choices = {**SHORT, "learning_rate": rate, "target_sync_frames": 100}
+            write_run(tmp_path / agent / str(seed), scores, agent=agent, seed=seed, **choices)
+    runs = [load_run(path) for path in find_runs([tmp_path])[0]]
+    for by, baseline in ((("agent",), "dqn"), (("agent",), "glider")):
+        (comparison,) = compare_runs(runs, by, baseline)
+        said = [remark for remark in comparison.remarks if "learning_rate" in remark]
+        assert said == ["Runs differ in learning_rate: dqn: 0.001; dqn-reservoir: 0.002"], baseline
+        assert not [remark for remark in comparison.remarks if "capacity" in remark or "agent_options" in remark]
+    (comparison,) = compare_runs(runs, ("agent", "learning_rate", "capacity"))
+    assert "glider learning_rate=0.5 capacity=None" in {group.label for group in comparison.groups}
+    glider_run(tmp_path / "glider" / "other", seed=3, learning_rate=0.25)
+    (comparison,) = compare_runs([load_run(path) for path in find_runs([tmp_path / "glider"])[0]])
+    assert 'glider: {"learning_rate": 0.5}, {"learning_rate": 0.25}' in comparison.remarks[-1]
+
+
+def test_a_folder_that_says_more_of_another_library_s_agent_is_read_too(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As folders of an agent are whose package is not installed here."""
+    folder = glider_run(tmp_path / "run")
+    described = json.loads((folder / "config.json").read_text())
+    whole = {**default_config(agent="random", **SHORT).to_json(), "capacity": 77, "agent": "glider"}
+    (folder / "config.json").write_text(json.dumps({**described, "config": whole}))
+    assert load_run(folder).config["capacity"] == 77
+    (folder / "config.json").write_text(json.dumps({**described, "config": {**whole, "capacity": 0}}))
+    with pytest.raises(ValueError, match="capacity=0"):
+        load_run(folder)
+    (folder / "config.json").write_text(json.dumps(described))
+    (folder / "summary.json").unlink()
+    assert main(["train", "--resume", str(folder)]) == 2
+    assert capsys.readouterr().err.startswith(f"error: {folder}: no state left in resume")
+
+
 def test_the_episodes_of_a_setting_are_those_of_our_agents(tmp_path: Path) -> None:
     rows = benchmark(glide, episodes=3, seed=7, game="flappy_bird", observation="state", settings=(100.0, 80.0))
     assert [row["setting"] for row in rows] == ["0-pipe_gap=100", "1-pipe_gap=80"]
@@ -80,6 +151,10 @@ def test_the_episodes_of_a_setting_are_those_of_our_agents(tmp_path: Path) -> No
 def test_what_cannot_be_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="agent='dqn': is an agent of this package"):
         StreamRun("dqn", **SMALL)
+    with pytest.raises(ValueError, match=r"learning_rate=0\.1: is for agents of this package; must be one of options"):
+        StreamRun("glider", learning_rate=0.1, **SMALL)
+    with pytest.raises(ValueError, match="zebra: unknown field"):
+        StreamRun("glider", zebra=1, **SMALL)
     with pytest.raises(ValueError, match="episodes=0: must be a whole number from 1"):
         benchmark(glide, episodes=0)
     env = StreamRun("glider", run_dir=tmp_path / "run", **SMALL)
@@ -99,10 +174,36 @@ def example() -> ModuleType:
     return load_example("sb3_agents")
 
 
-@pytest.mark.parametrize("algorithm", ["DQN", "PPO"])
+OPTIONS = {
+    "DQN": {"learning_rate": 1e-4, "buffer_size": 1_000_000, "batch_size": 32, "target_update_interval": 10_000},
+    "PPO": {"learning_rate": 3e-4, "n_steps": 2_048, "batch_size": 64, "normalize_advantage": 1},
+    "QRDQN": {"learning_rate": 5e-5, "buffer_size": 1_000_000, "batch_size": 32, "exploration_final_eps": 0.01},
+}
+"""Some of the libraries' own defaults, as their documentation gives them."""
+
+
+@pytest.mark.parametrize("algorithm", OPTIONS)
 def test_agents_of_stable_baselines3(algorithm: str, example: ModuleType, tmp_path: Path) -> None:
     model = example.train(
         algorithm, 3, run_dir=tmp_path / "run", **{k: v for k, v in SMALL.items() if k != "observation"}
     )
-    assert load_run(tmp_path / "run").config["agent"] == f"sb3-{algorithm.lower()}"
+    config = load_run(tmp_path / "run").config
+    assert config["agent"] == f"sb3-{algorithm.lower()}"
+    assert OPTIONS[algorithm].items() <= config["agent_options"].items() and "capacity" not in config
+    assert not config["agent_options"].keys() & {"verbose", "stats_window_size", "seed"}
     assert len(benchmark(model, episodes=2, **SMALL)) == 2
+
+
+def test_a_loop_in_one_file(tmp_path: Path) -> None:
+    program = load_example("cleanrl_style_dqn")
+    options = {**program.OPTIONS, "learning_starts": 50, "exploration_frames": 100}
+    choices = {name: value for name, value in SHORT.items() if name != "observation"}
+    networks = [program.train(3, options, run_dir=tmp_path / str(run), **choices) for run in range(2)]
+    run = load_run(tmp_path / "0")
+    assert run.config["agent"] == "cleanrl-dqn" and run.config["agent_options"] == options
+    assert run.frames.tolist() == [0, 50, 100]
+    for first, second in zip(*(network.parameters() for network in networks), strict=True):
+        assert torch.equal(first, second)  # the seed decides
+    torch.manual_seed(3)
+    untrained = torch.nn.Linear(8, 128)
+    assert not torch.equal(networks[0][0].weight, untrained.weight)
