@@ -13,8 +13,9 @@ from dqn_mer.analysis.metric_table import continual_summary
 from dqn_mer.analysis.metrics import FloatArray, IntArray
 from dqn_mer.analysis.scores import LARGEST_SCORE, read_evaluations, score_matrix
 from dqn_mer.analysis.tables import read_table
-from dqn_mer.config.combinations import STREAM_OBSERVATION, check_name, options_of_agents
+from dqn_mer.config.combinations import check_name, options_of_agents
 from dqn_mer.config.config import ALLOWED, INCIDENTAL, Config
+from dqn_mer.config.supervised_runs import is_supervised
 from dqn_mer.storage.escapes import shown
 from dqn_mer.storage.run_reader import CONFIG, SUMMARY, RunReader
 
@@ -116,7 +117,7 @@ def saved_config(described: Mapping[str, Any]) -> dict[str, Any]:
             KeyError or TypeError.
     """
     config = {**Config().to_json(), **described["config"]}
-    if config["observation"] == STREAM_OBSERVATION:
+    if is_supervised(described):
         _check_stream_config(config)
     else:
         for name, allowed in ALLOWED.items():

@@ -27,32 +27,16 @@ from dqn_mer.supervised import execute as execution
 from dqn_mer.supervised.command import supervised
 from dqn_mer.supervised.execute import execute, stream_of
 from dqn_mer.supervised.learners import OnlineLearner
-from dqn_mer.supervised.options import LEARNERS, SupervisedOptions, plan
+from dqn_mer.supervised.options import LEARNERS, plan
 from dqn_mer.supervised.presets import STREAMS
 from dqn_mer.supervised.run import StreamRun
 from tests.helpers.stream_problems import write_images
+from tests.helpers.stream_runs import QUIET, RATES, make_options, run_of
 
-QUIET = Console(quiet=True)
-RATES = {
-    "learning_rate": 0.05, "batch_size": 5, "across_batch_rate": 0.5, "within_batch_rate": 0.8, "num_batches": 2,
-    "current_example_boost": 1.5,
-}  # fmt: skip
 FLAGS = (
     "stream", "learner", "memory", "data", "tasks", "examples", "hidden_sizes", "eval_every", "meter_every",
     "save_every", "out", *RATES,
 )  # fmt: skip
-
-
-@pytest.fixture(scope="module")
-def images(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_images(tmp_path_factory.mktemp("images"), train=200, test=60)
-
-
-def make_options(images: Path, out: Path, **others: Any) -> SupervisedOptions:
-    return SupervisedOptions(**{
-        "stream": ("permutations",), "learner": ("er",), "memory": (40,), "data": images, "tasks": 3, "examples": 40,
-        "hidden_sizes": (12,), "eval_every": 25, "meter_every": 30, "save_every": 50, "out": out, **RATES, **others,
-    })  # fmt: skip
 
 
 def what_is_left(run_dir: Path) -> dict[str, Any]:
@@ -64,25 +48,12 @@ def what_is_left(run_dir: Path) -> dict[str, Any]:
     return {**tables, "metrics": rows, **{k: v for k, v in summary.items() if k not in ("wall_s", "frames_per_s")}}
 
 
-@pytest.fixture(scope="module")
-def finished(images: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return a folder with a finished run of every learner, and of two seeds for two of them."""
-    out = tmp_path_factory.mktemp("runs")
-    assert supervised(make_options(images, out, learner=LEARNERS), console=QUIET) == 0
-    assert supervised(make_options(images, out, learner=("er", "mer-7"), seeds="1"), console=QUIET) == 0
-    return out
-
-
 def tags_of(run_dir: Path) -> list[str]:
     """Return the tags of the curves that a run leaves for TensorBoard."""
     events = EventAccumulator(str(run_dir))
     events.Reload()
     tags: list[str] = events.Tags()["scalars"]
     return tags
-
-
-def run_of(out: Path, learner: str, seed: int = 0) -> Path:
-    return out / "permutations" / learner / "memory-40" / f"seed-{seed}"
 
 
 def test_mer_retains_20_points_more_than_online_learning(tmp_path: Path) -> None:

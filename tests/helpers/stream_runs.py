@@ -1,0 +1,27 @@
+"""Small runs of supervised streams, and their folders."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from dqn_mer.supervised.options import SupervisedOptions
+
+QUIET = Console(quiet=True)
+RATES = {
+    "learning_rate": 0.05, "batch_size": 5, "across_batch_rate": 0.5, "within_batch_rate": 0.8, "num_batches": 2,
+    "current_example_boost": 1.5,
+}  # fmt: skip
+
+
+def make_options(images: Path, out: Path, **others: Any) -> SupervisedOptions:
+    return SupervisedOptions(**{
+        "stream": ("permutations",), "learner": ("er",), "memory": (40,), "data": images, "tasks": 3, "examples": 40,
+        "hidden_sizes": (12,), "eval_every": 25, "meter_every": 30, "save_every": 50, "out": out, **RATES, **others,
+    })  # fmt: skip
+
+
+def run_of(out: Path, learner: str, seed: int = 0) -> Path:
+    return out / "permutations" / learner / "memory-40" / f"seed-{seed}"
