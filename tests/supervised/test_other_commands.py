@@ -19,7 +19,7 @@ from tests.helpers.stream_runs import make_options, run_of
 def unfinished(images: Path, tmp_path: Path) -> Path:
     """Return the folder of a run that was stopped by a signal."""
     (spec,) = plan(make_options(images, tmp_path / "runs"))
-    execute(spec, (), lambda spec, place, total: os.kill(os.getpid(), signal.SIGTERM) if place == 61 else None)
+    execute(spec, (), lambda place: os.kill(os.getpid(), signal.SIGTERM) if place == 61 else None)
     return spec.run_dir
 
 
