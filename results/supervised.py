@@ -27,7 +27,7 @@ from dqn_mer.supervised.claims import Claim, claims
 from dqn_mer.supervised.command import run_all
 from dqn_mer.supervised.execute import Outcome
 from dqn_mer.supervised.options import LEARNERS, RunSpec, SupervisedOptions, plan
-from dqn_mer.supervised.results import LEGEND, METRICS, WITHOUT_MEMORY, results, shown
+from dqn_mer.supervised.results import LEGEND, METRICS, results, shown
 
 HERE = Path(__file__).resolve().parent / "supervised"
 MEMORIES = {"rotations": (5120, 500, 200), "permutations": (5120, 500, 200), "many-permutations": (5120, 500)}
@@ -59,7 +59,7 @@ def specs(runs: Path, seeds: str, jobs: int, data: Path | None) -> list[RunSpec]
         for stream, memories in MEMORIES.items()
         for spec in plan(
             SupervisedOptions(
-                stream=(stream,), learner=LEARNERS, memory=memories, seeds=seeds, jobs=jobs, out=runs, data=data
+                stream=(stream,), learner=tuple(LEARNERS), memory=memories, seeds=seeds, jobs=jobs, out=runs, data=data
             )
         )
     ]
@@ -109,9 +109,8 @@ def report(wanted: Sequence[RunSpec]) -> None:
 
 
 def cell(outcome: Outcome) -> tuple[str, str, int]:
-    """Return the stream, learner and memory size of a run; 0 for a learner without such a memory."""
-    spec = outcome.spec
-    return spec.stream, spec.learner, 0 if spec.learner in WITHOUT_MEMORY else spec.memory
+    """Return the stream, learner and memory size of a run; 0 for a learner without a memory."""
+    return outcome.spec.stream, outcome.spec.learner, outcome.spec.memory
 
 
 def run_row(outcome: Outcome, described: Mapping[str, Any]) -> dict[str, Any]:

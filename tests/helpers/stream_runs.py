@@ -7,7 +7,7 @@ from typing import Any
 
 from rich.console import Console
 
-from dqn_mer.supervised.options import SupervisedOptions
+from dqn_mer.supervised.options import LEARNERS, SupervisedOptions
 
 QUIET = Console(quiet=True)
 RATES = {
@@ -17,11 +17,15 @@ RATES = {
 
 
 def make_options(images: Path, out: Path, **others: Any) -> SupervisedOptions:
+    """Return the options of tiny runs, with those of `RATES` that the learners read."""
+    learners = others.setdefault("learner", ("er",))
+    rates = {name: rate for name, rate in RATES.items() if any(name in LEARNERS[learner] for learner in learners)}
     return SupervisedOptions(**{
-        "stream": ("permutations",), "learner": ("er",), "memory": (40,), "data": images, "tasks": 3, "examples": 40,
-        "hidden_sizes": (12,), "eval_every": 25, "meter_every": 30, "save_every": 50, "out": out, **RATES, **others,
+        "stream": ("permutations",), "memory": (40,), "data": images, "tasks": 3, "examples": 40,
+        "hidden_sizes": (12,), "eval_every": 25, "meter_every": 30, "save_every": 50, "out": out, **rates, **others,
     })  # fmt: skip
 
 
 def run_of(out: Path, learner: str, seed: int = 0) -> Path:
-    return out / "permutations" / learner / "memory-40" / f"seed-{seed}"
+    memory = "memory-40" if "memory" in LEARNERS[learner] else "no-memory"
+    return out / "permutations" / learner / memory / f"seed-{seed}"

@@ -21,6 +21,6 @@ def images(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def finished(images: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return a folder with a finished run of every learner, and of two seeds for two of them."""
     out = tmp_path_factory.mktemp("runs")
-    assert supervised(make_options(images, out, learner=LEARNERS), console=QUIET) == 0
+    assert supervised(make_options(images, out, learner=tuple(LEARNERS)), console=QUIET) == 0
     assert supervised(make_options(images, out, learner=("er", "mer-7"), seeds="1"), console=QUIET) == 0
     return out
