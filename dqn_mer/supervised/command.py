@@ -17,7 +17,7 @@ from dqn_mer.runs.stopping import until_stopped
 from dqn_mer.supervised.execute import Outcome, check_folder, execute, load_cached, stream_of
 from dqn_mer.supervised.options import RunSpec, SupervisedOptions, plan
 from dqn_mer.supervised.progress import REFRESH_S, RunsProgress
-from dqn_mer.supervised.results import LEGEND, results_table
+from dqn_mer.supervised.results import LEGEND, results_tables
 
 
 def supervised(options: SupervisedOptions, command: Sequence[str] = (), console: Console | None = None) -> int:
@@ -39,7 +39,7 @@ def supervised(options: SupervisedOptions, command: Sequence[str] = (), console:
     outcomes = run_all(specs, command, shown)
     done = [outcome for outcome in outcomes if not outcome.problem]
     for stream in dict.fromkeys(outcome.spec.stream for outcome in done):
-        shown.print(results_table(stream, done))
+        shown.print(results_tables(stream, done))
     if done:
         shown.print(Text(f"{LEGEND}\nData: {load_cached(options.data)[0].name}."))
     codes = [outcome.exit_code for outcome in outcomes if outcome.exit_code]
