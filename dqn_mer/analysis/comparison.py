@@ -14,7 +14,8 @@ from continual_ple import GAMES
 from continual_ple.settings import Schedule, Setting
 from dqn_mer.analysis.metrics import FloatArray, IntArray
 from dqn_mer.analysis.remarks import remarks_on, takes_reptile_steps
-from dqn_mer.analysis.runs import Run
+from dqn_mer.analysis.runs import Run, unread_fields
+from dqn_mer.analysis.words import Words, words_of
 
 
 @dataclass(frozen=True)
@@ -60,6 +61,11 @@ class Comparison:
     def schedule(self) -> Schedule:
         """Schedule that all runs were trained on."""
         return self.groups[0].runs[0].schedule
+
+    @property
+    def words(self) -> Words:
+        """What the parts of the comparison are called."""
+        return words_of(self.groups[0].runs[0].config)
 
     @property
     def order(self) -> tuple[int, ...]:
@@ -130,10 +136,13 @@ def compare_runs(
 
 
 def _label(run: Run, by: Sequence[str]) -> str:
+    """Return the name of a run's group: the fields that make the groups, as far as the run's agent reads them."""
     for name in by:
         if name not in run.config:
             raise ValueError(f"by={name!r}: must be config fields, such as agent or learning_rate")
-    return " ".join(agent_label(run.config) if name == "agent" else f"{name}={run.config[name]}" for name in by)
+    unread = unread_fields(run.config)
+    read = [name for name in by if name not in unread] or by
+    return " ".join(agent_label(run.config) if name == "agent" else f"{name}={run.config[name]}" for name in read)
 
 
 def agent_label(config: Mapping[str, Any]) -> str:

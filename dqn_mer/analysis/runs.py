@@ -144,13 +144,18 @@ def _score(value: object) -> float:
     return float(value)
 
 
+def unread_fields(config: Mapping[str, Any]) -> set[str]:
+    """Return the fields that the agent of a run does not read: those of other agents, and null in a supervised run."""
+    if is_supervised({"config": config}):
+        return {name for name, value in config.items() if value is None}
+    options = options_of_agents(Config)
+    return {name for names in options.values() for name in names} - set(options.get(config.get("agent", ""), ()))
+
+
 def config_differences(ours: dict[str, Any], theirs: dict[str, Any], ignored: Iterable[str] = ()) -> list[str]:
     """Return the fields with different values, unless they are incidental, ignored, or not read by both agents."""
-    agents = [config.get("agent", "") for config in (ours, theirs)]
-    options = options_of_agents(Config)
-    read = [set(options.get(agent, ())) for agent in agents]
-    unread = {name for names in options.values() for name in names} - (read[0] & read[1])
-    if agents[0] != agents[1]:
+    unread = unread_fields(ours) | unread_fields(theirs)
+    if ours.get("agent") != theirs.get("agent"):
         unread.add("agent_options")
     names = sorted((ours.keys() | theirs.keys()) - INCIDENTAL - set(ignored) - unread)
     return [name for name in names if ours.get(name) != theirs.get(name)]
