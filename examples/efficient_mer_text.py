@@ -14,8 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, TensorDataset
 
-from dqn_mer import ExampleMemory
-from dqn_mer.reptile_every import ReptileEvery
+from dqn_mer import ExampleMemory, ReptileEvery
 
 TEXTS = {
     "prose": "pydoc_data.topics",

@@ -19,7 +19,8 @@ from matplotlib.figure import Figure
 
 from continual_ple import ENV_IDS
 from dqn_mer.commands.compare import CompareOptions, compare
-from dqn_mer.training.tags import tags_as_markdown
+from dqn_mer.supervised import logs
+from dqn_mer.training import tags
 
 RESULTS = Path(__file__).parent
 
@@ -76,7 +77,8 @@ def tables(evidence: Evidence) -> dict[tuple[str, str], str]:
     return {
         **sections(evidence),
         ("results/README.md", "trials"): chosen,
-        ("docs/logging.md", "tags"): tags_as_markdown(),
+        ("docs/logging.md", "tags"): tags.tags_as_markdown(),
+        ("docs/supervised.md", "tags"): logs.tags_as_markdown(),
         ("docs/results.md", "benchmarks"): benchmark_table(),
         ("docs/environments.md", "looks"): looks_table(),
     }

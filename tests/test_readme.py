@@ -21,7 +21,10 @@ from dqn_mer.config.command_line import parse_config
 from dqn_mer.config.config import Config, ResumeOptions
 from dqn_mer.config.flags import parse, parse_known
 from dqn_mer.evaluation.agent_options import EvaluateOptions, ExportOptions, WatchOptions
-from dqn_mer.supervised.options import SupervisedOptions
+from dqn_mer.supervised import logs
+from dqn_mer.supervised.options import LEARNERS, SupervisedOptions
+from dqn_mer.supervised.options import plan as supervised_runs
+from dqn_mer.supervised.presets import STREAMS
 from dqn_mer.training.tags import tags_as_markdown
 
 ROOT = Path(__file__).parent.parent
@@ -80,7 +83,12 @@ def test_sweeps_are_understood(words: list[str], tmp_path: Path, monkeypatch: py
 
 @pytest.mark.parametrize("words", words_after("python -m dqn_mer compare "), ids=" ".join)
 def test_comparisons_are_understood(words: list[str]) -> None:
-    assert parse(CompareOptions, words, prog="compare").runs == (Path("runs/sweep"),)
+    assert parse(CompareOptions, words, prog="compare").runs in ((Path("runs/sweep"),), (Path("runs/supervised"),))
+
+
+@pytest.mark.parametrize("words", words_after("python -m dqn_mer supervised "), ids=" ".join)
+def test_supervised_runs_are_understood(words: list[str]) -> None:
+    assert supervised_runs(parse(SupervisedOptions, words, prog="supervised"))
 
 
 def test_the_environments_code_runs() -> None:
@@ -120,6 +128,27 @@ def test_the_schedule_file_is_valid(tmp_path: Path) -> None:
 
 def test_every_tag_is_explained() -> None:
     assert tags_as_markdown() in PAGES["logging.md"]
+    assert logs.tags_as_markdown() in PAGES["supervised.md"]
+
+
+def test_every_stream_and_learner_is_explained_with_what_it_reads() -> None:
+    rows = [
+        [cell.strip() for cell in row.split("|")[1:-1]] for row in re.findall(r"^\|.*\|$", PAGES["supervised.md"], re.M)
+    ]
+    explained = {name.strip("`"): what for name, *what in rows}
+    assert set(STREAMS) < set(explained)
+    for learner, read in LEARNERS.items():
+        flags = " ".join(f"--{name.replace('_', '-')}" for name in read)
+        assert explained[learner][1] == f"`{flags}`", learner
+
+
+def test_the_lines_beside_a_training_loop_run() -> None:
+    model = torch.nn.Linear(3, 2)
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    loader = [(torch.ones(4, 3), torch.zeros(4, dtype=torch.int64))] * 3
+    names = {"model": model, "optimizer": optimizer, "loader": loader, "loss_function": torch.nn.CrossEntropyLoss()}
+    exec(blocks("python", "mer.md")[0], names)
+    assert names["reptile"].steps == 3 and names["reptile"].every == 500
 
 
 def test_every_flag_named_exists() -> None:

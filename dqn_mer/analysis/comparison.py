@@ -14,7 +14,8 @@ from continual_ple import GAMES
 from continual_ple.settings import Schedule, Setting
 from dqn_mer.analysis.metrics import FloatArray, IntArray
 from dqn_mer.analysis.remarks import remarks_on, takes_reptile_steps
-from dqn_mer.analysis.runs import Run
+from dqn_mer.analysis.runs import Run, unread_fields
+from dqn_mer.analysis.words import Words, words_of
 from dqn_mer.config.config import ALLOWED
 
 
@@ -61,6 +62,11 @@ class Comparison:
     def schedule(self) -> Schedule:
         """Schedule that all runs were trained on."""
         return self.groups[0].runs[0].schedule
+
+    @property
+    def words(self) -> Words:
+        """What the parts of the comparison are called."""
+        return words_of(self.groups[0].runs[0].config)
 
     @property
     def order(self) -> tuple[int, ...]:
@@ -131,7 +137,10 @@ def compare_runs(
 
 
 def _label(run: Run, by: Sequence[str]) -> str:
-    return " ".join(agent_label(run.config) if name == "agent" else f"{name}={_value(run, name)}" for name in by)
+    """Return the name of a run's group: the fields that make the groups, as far as the run's agent reads them."""
+    values = {name: agent_label(run.config) if name == "agent" else f"{name}={_value(run, name)}" for name in by}
+    unread = unread_fields(run.config)
+    return " ".join(values[name] for name in [name for name in by if name not in unread] or by)
 
 
 def _value(run: Run, name: str) -> object:

@@ -1,4 +1,4 @@
-"""Drawing of a comparison's figures: panels, styles, curves, keys, and rows of numbers.
+"""Drawing of a comparison's figures: panels, styles, curves, and rows of numbers.
 
 Figures are drawn at the size at which a page prints them: `PAGE` inches wide, or half of it.
 """
@@ -7,22 +7,19 @@ from __future__ import annotations
 
 import math
 import textwrap
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
-from matplotlib.patches import Patch
 from matplotlib.ticker import MaxNLocator
 
 from dqn_mer.analysis.comparison import Comparison, Group
-from dqn_mer.analysis.labels import group_label
+from dqn_mer.analysis.labels import group_label, time_label
 from dqn_mer.analysis.metrics import FloatArray
 from dqn_mer.analysis.statistics import Estimate
-from dqn_mer.storage.escapes import figure_text
 
 # Okabe and Ito's palette; black is last, since references are dark grey. In grey, dashes and markers tell groups apart.
 COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#D55E00", "#56B4E9", "#000000")
@@ -33,10 +30,11 @@ PAGE = 7.0  # inches, the width of two columns of text
 NARROWEST_PANEL = 1.05  # inches
 TEXT, SMALL = 8, 7  # points
 LETTERS_PER_INCH = 19  # of small text
+UPRIGHT_LETTER = 0.12  # inches that an upright word of small text takes on an axis
 LARGEST_INCHES = 80.0  # of a side: what Pillow takes without a warning; 1,000 segments would have 420
 
-TIME_LABEL = "training frames (thousands)"
-KEY = "0.25"  # colour of the key's lines
+MOST_BORDERS = 50
+"""Dashed lines in a panel; more would hide the curves."""
 MEAN: dict[str, Any] = {"linewidth": 1.5, "zorder": 3}
 SEED: dict[str, Any] = {"linewidth": 0.5, "alpha": 0.6}
 BAND: dict[str, Any] = {"linewidth": 0, "alpha": 0.22}
@@ -78,12 +76,22 @@ def style(group: Group) -> dict[str, Any]:
     }
 
 
-def panel_grid(count: int, width: float, height: float) -> tuple[Figure, list[Axes]]:
-    """Return a figure with `count` panels, at most three a row, each of this size in inches unless all is too large."""
-    columns = min(count, COLUMNS)
+def panel_grid(
+    count: int, width: float, height: float, most_in_row: int = COLUMNS, share: bool = False
+) -> tuple[Figure, list[Axes]]:
+    """Return a figure with `count` panels, each of this size in inches unless all is too large.
+
+    Args:
+        count: Number of panels, at least one.
+        width: Width of a panel.
+        height: Height of a panel.
+        most_in_row: Most panels in a row.
+        share: Whether all panels have the same axes, named on the left and below alone.
+    """
+    columns = min(count, most_in_row)
     lines = math.ceil(count / columns)
     figure = _figure(width * columns, height * lines + 0.8)
-    panels = list(figure.subplots(lines, columns, squeeze=False).flat)
+    panels = list(figure.subplots(lines, columns, squeeze=False, sharex=share, sharey=share).flat)
     for panel in panels[count:]:
         panel.set_visible(False)
     return figure, panels[:count]
@@ -95,13 +103,14 @@ def _figure(width: float, height: float) -> Figure:
     return figure
 
 
-def group_panels(groups: Sequence[Group], rows: Sequence[Sequence[str]]) -> tuple[Figure, Grid]:
+def group_panels(comparison: Comparison, groups: Sequence[Group], rows: Sequence[Sequence[str]]) -> tuple[Figure, Grid]:
     """Return a figure over training with a column of panels for each group, and its panels by row and by group.
 
     The panels of a row share their scale. Those of one group alone stand side by side under its name.
 
     Args:
-        groups: Groups, at least one.
+        comparison: Comparison of the groups.
+        groups: Groups that are shown, at least one.
         rows: Name of each row, in one or two lines.
     """
     if len(groups) == 1:
@@ -121,12 +130,17 @@ def group_panels(groups: Sequence[Group], rows: Sequence[Sequence[str]]) -> tupl
             panels[0].set_ylabel("\n".join(name), fontsize=SMALL)
         lowest = grid[-1]
     for panel in lowest:
-        panel.set_xlabel(TIME_LABEL if len(groups) <= COLUMNS else TIME_LABEL.replace(" (", "\n("), fontsize=SMALL)
+        panel.set_xlabel(time_label(comparison, 1 if len(groups) <= COLUMNS else 2), fontsize=SMALL)
     for panel in (panel for panels in grid for panel in panels):
-        panel.spines[["top", "right"]].set_visible(False)
-        panel.tick_params(labelsize=SMALL, width=0.6, length=2.5)
-        panel.xaxis.set_major_locator(MaxNLocator(6 if len(groups) <= COLUMNS else 3))
+        finish_panel(panel, 6 if len(groups) <= COLUMNS else 3)
     return figure, grid
+
+
+def finish_panel(panel: Axes, most_times: int) -> None:
+    """Give a panel over training the look of all of them, with so many times named at most."""
+    panel.spines[["top", "right"]].set_visible(False)
+    panel.tick_params(labelsize=SMALL, width=0.6, length=2.5)
+    panel.xaxis.set_major_locator(MaxNLocator(most_times))
 
 
 def group_title(group: Group, width: float) -> str:
@@ -148,52 +162,46 @@ def draw_reference(panel: Axes, times: FloatArray, values: FloatArray) -> None:
     panel.plot(times, values, **REFERENCE)
 
 
-def curve_key(comparison: Comparison, groups: Sequence[Group]) -> dict[str, Any]:
-    """Return the entries of a key for the curves of these groups: what each looks like, by what it says."""
-    mean = Line2D([], [], color=KEY, **MEAN)
-    if max(len(group.runs) for group in groups) == 1:
-        entries: dict[str, Any] = {"one seed": mean}
-    else:
-        entries = {
-            "interquartile mean over seeds, 95% bootstrap interval": (Patch(color=KEY, **BAND), mean),
-            "one seed": Line2D([], [], color=KEY, **SEED),
-        }
-    if len(groups) > 1 and comparison.baseline in {group.label for group in groups}:
-        entries[f"{comparison.baseline}, for comparison"] = Line2D([], [], **REFERENCE)
-    if len(comparison.order) > 1:
-        entries["the setting changes"] = Line2D([], [], **BORDER)
-    return entries
+def border_note(comparison: Comparison) -> str:
+    """Return the sentence of a caption on the dashed lines, if there are any."""
+    return comparison.words.fill(" Dashed: the {setting} changes.") if has_borders(comparison) else ""
 
 
-def add_key(figure: Figure, entries: Mapping[str, Any], above: bool = False) -> None:
-    """Put a key below the panels of a figure, or above them: what each entry looks like, by what it says."""
-    fit = max(1, int(figure.get_figwidth() * LETTERS_PER_INCH / (max(map(len, entries)) + 7)))
-    lines = math.ceil(len(entries) / fit)
-    figure.legend(
-        list(entries.values()),
-        [figure_text(text) for text in entries],
-        loc="outside upper center" if above else "outside lower center",
-        ncols=math.ceil(len(entries) / lines),  # lines as even as can be
-        fontsize=SMALL,
-        frameon=False,
-        handlelength=2.4,
-        columnspacing=1.2,
-    )
+def has_borders(comparison: Comparison) -> bool:
+    """Return whether panels over training show where the setting changes: not if it does too often."""
+    return 1 < len(comparison.order) <= MOST_BORDERS + 1
 
 
-def mark_segments(panel: Axes, comparison: Comparison, setting: int) -> None:
-    """Draw the borders of the segments; shade those that train on ``setting``, an index, or none."""
+def mark_segments(panel: Axes, comparison: Comparison, settings: Collection[int] = (), borders: bool = True) -> None:
+    """Draw the borders of the segments, if they are asked for and not too many; shade those that train on ``settings``.
+
+    Args:
+        panel: Panel over training.
+        comparison: Comparison that it is of.
+        settings: Indices of settings.
+        borders: Whether borders are wanted.
+    """
     end, length, order = float(comparison.frames[-1]), comparison.schedule.frames_per_setting, comparison.order
     panel.set_xlim(0, end / 1000)
     for segment, trained in enumerate(order):
         start = segment * length
         if start >= end:
             break
-        if segment:
+        if segment and borders and has_borders(comparison):
             panel.axvline(start / 1000, **BORDER)
-        if trained == setting:
+        if trained in settings:
             stop = end if segment == len(order) - 1 else min(start + length, end)
             panel.axvspan(start / 1000, stop / 1000, ymin=TRAINED_FROM, **TRAINED)
+
+
+def tick_step(count: int, room: float) -> int:
+    """Return of how many ticks one is named, so that ``count`` names written upright fit in a room in inches.
+
+    >>> tick_step(20, 6.3), tick_step(100, 6.3), tick_step(100, 2.1)
+    (1, 2, 10)
+    """
+    steps = (1, 2, 5, 10, 20, 50, 100, count)
+    return next(step for step in steps if count / step * UPRIGHT_LETTER <= room or step >= count)
 
 
 def estimate_columns(estimate: Iterable[Any], runs: int, of: str = "score", digits: int = 4) -> dict[str, Any]:

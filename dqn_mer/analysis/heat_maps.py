@@ -17,7 +17,7 @@ from matplotlib.patheffects import Normal, Stroke
 from matplotlib.ticker import MaxNLocator
 
 from dqn_mer.analysis.comparison import Comparison, Group
-from dqn_mer.analysis.drawing import COLUMNS, SMALL, TEXT, group_title, panel_grid
+from dqn_mer.analysis.drawing import COLUMNS, SMALL, TEXT, group_title, panel_grid, tick_step
 from dqn_mer.analysis.labels import short_name
 from dqn_mer.analysis.metrics import FloatArray
 from dqn_mer.analysis.statistics import Estimate
@@ -27,6 +27,7 @@ LEAST_HEIGHT = 2.0  # inches, for the name of the colours
 MOST_NUMBERED_CELLS = 150
 FEW_DIGITS = 0.1  # the largest cosine for which two digits are enough to tell cells apart
 CELL, TITLE_LINE, LETTER, NARROWEST = 0.32, 0.15, 0.06, 1.2  # inches
+WIDEST, HIGHEST = 2.1, 8.0  # inches of a map: three stand beside each other on a page
 LUMINANCE = (0.299, 0.587, 0.114)
 
 
@@ -43,13 +44,13 @@ def heat_maps(
         signed: Whether 0 is the middle of the colours, rather than their start.
     """
     ticks = [figure_text(short_name(comparison.parameter, setting)) for setting in comparison.schedule.settings]
-    cell = CELL if len(ticks) * len(rows) <= MOST_NUMBERED_CELLS else CELL / 2
-    width = max(cell * len(ticks) + 0.1, NARROWEST)
+    cell = CELL if len(ticks) * len(rows) <= MOST_NUMBERED_CELLS else min(CELL / 2, WIDEST / len(ticks))
+    width, tall = max(cell * len(ticks) + 0.1, NARROWEST), min(cell * len(rows), HIGHEST)
     titles = [group_title(group, width) for group, _ in maps]
     title = TITLE_LINE * (1 + max(text.count("\n") for text in titles)) + 0.1
-    figure, panels = panel_grid(len(maps), width, cell * len(rows) + title)
+    figure, panels = panel_grid(len(maps), width, tall + title)
     long = max(map(len, ticks))
-    upright = long * LETTER > cell
+    upright = long * LETTER > cell * tick_step(len(ticks), width)
     height = figure.get_figheight() - 0.5 + LETTER * (long if upright else 1)
     figure.set_size_inches(figure.get_figwidth() + 1.25 + LETTER * long, max(height, LEAST_HEIGHT))
     colours = _colours([estimate.value for _, estimate in maps], signed)
@@ -58,10 +59,11 @@ def heat_maps(
         image = panel.imshow(estimate.value, aspect="auto", **colours)
         panel.set_facecolor("0.94")
         number_cells(panel, image, estimate.value, digits)
-        below = ticks if place + COLUMNS >= len(maps) else []  # no panel is below it, which would have the same
-        panel.set_xticks(range(len(below)), below, fontsize=SMALL, rotation=90 if upright else 0)
-        names = [ticks[setting] for setting in rows] if place % COLUMNS == 0 else []
-        panel.set_yticks(range(len(names)), names, fontsize=SMALL)
+        across, down = tick_step(len(ticks), width), tick_step(len(rows), tall)
+        below = ticks[::across] if place + COLUMNS >= len(maps) else []  # no panel is below it, which has the same
+        panel.set_xticks(range(0, len(below) * across, across), below, fontsize=SMALL, rotation=90 if upright else 0)
+        names = [ticks[setting] for setting in rows[::down]] if place % COLUMNS == 0 else []
+        panel.set_yticks(range(0, len(names) * down, down), names, fontsize=SMALL)
         panel.tick_params(width=0.6, length=2)
         panel.set_title(titles[place], fontsize=TEXT, loc="left")
     bar = figure.colorbar(ScalarMappable(image.norm, image.cmap), ax=panels, aspect=25)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 from continual_ple import GAMES
 from continual_ple.games.base import Game
 from continual_ple.settings import Setting
 from dqn_mer.analysis.comparison import Comparison, Group
+from dqn_mer.analysis.words import OF_STREAMS
 from dqn_mer.storage.escapes import figure_text
 
 CEILING_FIELDS = ("eval_frame_limit", "game_parameters", "rounding")
@@ -34,22 +36,43 @@ def short_name(parameter: str, setting: Setting) -> str:
 
 
 def parameter_label(comparison: Comparison) -> str:
-    """Return the name of the varied parameter as a label of an axis, with its unit where the game says it."""
+    """Return what varies as a label of an axis: a parameter, with its unit where the game says it, or the task."""
+    if comparison.words is OF_STREAMS:
+        return OF_STREAMS.setting
     return figure_text(with_unit(comparison.game, comparison.parameter))
 
 
 def setting_lines(comparison: Comparison, setting: Setting) -> tuple[str, ...]:
     """Return a setting as a heading: the varied parameter, and its value with the unit; else its name."""
     name, value = comparison.parameter, short_name(comparison.parameter, setting)
+    if comparison.words is OF_STREAMS:
+        own_name = re.sub(r"^\d+-", "", setting.name)
+        return (figure_text(f"{OF_STREAMS.setting} {value}" if own_name == f"{name}={value}" else own_name),)
     if set(setting.parameters) != {name}:
         return (figure_text(value),)
     return figure_text(name.replace("_", " ")), figure_text(f"{value} {_unit(comparison.game, name)}".strip())
 
 
+def settings_heading(comparison: Comparison, settings: Sequence[Setting]) -> str:
+    """Return settings that follow each other as one heading: the first, or the first and the last."""
+    if len(settings) == 1:
+        return " ".join(setting_lines(comparison, settings[0]))
+    first, last = (short_name(comparison.parameter, setting) for setting in (settings[0], settings[-1]))
+    what = f"{OF_STREAMS.setting}s" if comparison.words is OF_STREAMS else comparison.parameter.replace("_", " ")
+    return figure_text(f"{what} {first} to {last}")
+
+
 def score_label(comparison: Comparison) -> str:
     """Return what a score counts, as a label of an axis."""
+    if comparison.words is OF_STREAMS:
+        return f"{OF_STREAMS.score} (%)"
     game = _game(comparison.game)
     return figure_text(f"{game.score_name if game else 'score'} per episode")
+
+
+def time_label(comparison: Comparison, lines: int = 1) -> str:
+    """Return how far training is as a label of an axis, in one line or two."""
+    return f"{comparison.words.time}{' ' if lines == 1 else chr(10)}(thousands)"
 
 
 def ceilings(comparison: Comparison, settings: Sequence[Setting]) -> list[float | None]:
@@ -57,7 +80,7 @@ def ceilings(comparison: Comparison, settings: Sequence[Setting]) -> list[float 
 
     None where the game cannot say it, or where the runs were not evaluated alike.
     """
-    game = _game(comparison.game)
+    game = None if comparison.words is OF_STREAMS else _game(comparison.game)
     configs = [run.config for group in comparison.groups for run in group.runs]
     config = configs[0]
     if game is None or any(other[name] != config[name] for other in configs for name in CEILING_FIELDS):

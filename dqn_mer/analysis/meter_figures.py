@@ -14,8 +14,7 @@ from dqn_mer.analysis.drawing import (
     SMALL,
     TEXT,
     Exhibit,
-    add_key,
-    curve_key,
+    border_note,
     curve_rows,
     draw_curves,
     draw_reference,
@@ -24,10 +23,12 @@ from dqn_mer.analysis.drawing import (
     mark_segments,
 )
 from dqn_mer.analysis.heat_maps import heat_maps, outline_cells
+from dqn_mer.analysis.keys import add_key, curve_key
 from dqn_mer.analysis.labels import parameter_label
 from dqn_mer.analysis.metrics import FloatArray, IntArray
 from dqn_mer.analysis.scores import LARGEST_SCORE
 from dqn_mer.analysis.statistics import interquartile_estimate
+from dqn_mer.analysis.words import OF_GAMES
 from dqn_mer.storage.escapes import csv_cell, markdown_text, shown
 from dqn_mer.storage.files import DamagedError
 from dqn_mer.storage.run_reader import RunReader
@@ -36,7 +37,6 @@ FILE = "interference.csv"
 COLUMNS = ("frame", "setting", "other_setting", "cosine_mean")
 MOST_CELLS = 2**26
 """Cosines of a run, of each two settings at each frame, that are held: 0.5 GB."""
-NO_SETTING = -1
 
 
 class Measured(NamedTuple):
@@ -110,14 +110,14 @@ def interference_curves(comparison: Comparison) -> Exhibit | None:
         return None
     groups = [group for group, _, _ in measurements]
     own = np.eye(len(comparison.schedule.settings), dtype=bool)
-    kinds = {"of one setting": own, "of two settings": ~own}
+    kinds = {comparison.words.fill("of one {setting}"): own, comparison.words.fill("of two {setting}s"): ~own}
     names = [("two examples", pairs) for pairs in kinds]
-    figure, grid = group_panels(groups, names)
+    figure, grid = group_panels(comparison, groups, names)
     rows: list[dict[str, Any]] = []
     for panels, (pairs, cells) in zip(grid, kinds.items(), strict=True):
         baseline = None
         for panel, (group, frames, cosines) in zip(panels, measurements, strict=True):
-            mark_segments(panel, comparison, NO_SETTING)
+            mark_segments(panel, comparison)
             panel.axhline(0, color="black", linewidth=0.6)
             curves = _mean(cosines[..., cells])
             known = ~np.isnan(curves).any(axis=0)
@@ -135,9 +135,9 @@ def interference_curves(comparison: Comparison) -> Exhibit | None:
     add_key(figure, curve_key(comparison, groups))
     figure.supylabel("cosine between gradients", fontsize=TEXT)
     caption = (
-        "Mean cosine between the loss gradients of two examples in memory: interquartile mean over seeds, with its 95% "
-        "bootstrap band and a thin line for each seed. Above 0 learning one helps the other, below 0 it harms it. "
-        "Dashed: the setting changes."
+        f"Mean cosine between the loss gradients of two examples {_where(comparison)}: interquartile mean over seeds, "
+        "with its 95% bootstrap band and a thin line for each seed. Above 0 learning one helps the other, below 0 it "
+        f"harms it.{border_note(comparison)}"
     ) + _left_out(comparison, [group for group, _, _ in measurements])
     return Exhibit("Transfer and interference over training", caption, figure, rows)
 
@@ -163,15 +163,20 @@ def interference_matrices(comparison: Comparison) -> Exhibit | None:
         for group, estimate in maps
         for i, j in zip(*np.triu_indices(len(settings)), strict=True)
     ]
-    parameter = parameter_label(comparison)
-    figure.supxlabel(f"{parameter} of one example; outlined: both of one setting", fontsize=SMALL)
+    parameter, words = parameter_label(comparison), comparison.words
+    figure.supxlabel(f"{parameter} of one example; outlined: both of one {words.setting}", fontsize=SMALL)
     figure.supylabel(f"{parameter}\nof the other", fontsize=SMALL)
     caption = (
-        "Mean cosine between the loss gradients of two examples in memory, by the settings that they come from, over "
-        f"the last {length:,} frames: interquartile mean over seeds. Above 0 they transfer, below 0 they interfere. "
-        "Outlined: both of one setting. A cell is empty if the memory held no such pair."
+        f"Mean cosine between the loss gradients of two examples {_where(comparison)}, by the {words.setting}s that "
+        f"they come from, over the last {length:,} {words.unit}: interquartile mean over seeds. Above 0 they transfer, "
+        f"below 0 they interfere. Outlined: both of one {words.setting}. A cell is empty if there was no such pair."
     ) + _left_out(comparison, [group for group, _ in maps])
-    return Exhibit("Transfer and interference between settings", caption, figure, rows)
+    return Exhibit(words.fill("Transfer and interference between {setting}s"), caption, figure, rows)
+
+
+def _where(comparison: Comparison) -> str:
+    """Return where the examples are from: the meter of a supervised run needs no memory."""
+    return "in memory" if comparison.words is OF_GAMES else "met so far"
 
 
 def _left_out(comparison: Comparison, shown: Sequence[Group]) -> str:

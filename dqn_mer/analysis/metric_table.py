@@ -25,7 +25,8 @@ class Metric(NamedTuple):
     Attributes:
         name: Name in summary.json.
         heading: Heading of the metric's column in a comparison.
-        meaning: Meaning of the metric, in half a sentence for the page of a comparison.
+        meaning: Meaning of the metric, a sentence for the page of a comparison; ``{score}`` and ``{setting}`` stand for
+            the words of a game or of a supervised stream (`dqn_mer.analysis.words`).
         function: Function that computes the metric.
         needs: Arguments of `continual_summary` that the function is called with; without one of them there is no value.
         better: 1 if more is better, -1 if less is.
@@ -41,22 +42,22 @@ class Metric(NamedTuple):
 
 METRICS: tuple[Metric, ...] = (
     Metric("learning_accuracy", "learning accuracy",
-           "Learning accuracy: score on a setting right after training on it.",
+           "Learning accuracy: {score} on a {setting} right after training on it.",
            learning_accuracy, ("matrix", "order")),
     Metric("retained_accuracy", "retained accuracy",
-           "Retained accuracy: score on all settings after training.",
+           "Retained accuracy: {score} on all {setting}s after training.",
            retained_accuracy, ("matrix",)),
     Metric("backward_transfer_interference", "backward transfer and interference",
            "Backward transfer and interference: retained less learning accuracy.",
            backward_transfer_interference, ("matrix", "order")),
     Metric("forgetting_mean", "forgetting (less is better)",
-           "Forgetting: best score after any setting less the last, mean over settings.",
+           "Forgetting: best {score} after any {setting} less the last, mean over {setting}s.",
            forgetting_mean, ("matrix",), better=-1),
     Metric("zero_shot_forward_transfer", "zero-shot forward transfer",
-           "Zero-shot forward transfer: score above random play on settings not met yet.",
+           "Zero-shot forward transfer: {score} above {untrained} on {setting}s not met yet.",
            zero_shot_forward_transfer, ("matrix", "random_scores", "order")),
     Metric("area_under_curve", "area under curve",
-           "Area under curve: score over all settings and the whole of training.",
+           "Area under curve: {score} over all {setting}s and the whole of training.",
            area_under_curve, ("frames", "scores")),
 )  # fmt: skip
 """The metrics of a finished run and of a comparison, in the order in which they are shown."""

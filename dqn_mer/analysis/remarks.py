@@ -12,6 +12,7 @@ import numpy as np
 
 from dqn_mer.analysis.runs import Run, config_differences
 from dqn_mer.config.agent_registry import agents
+from dqn_mer.config.supervised_runs import is_supervised
 
 if TYPE_CHECKING:  # which needs the remarks
     from dqn_mer.analysis.comparison import Group
@@ -53,7 +54,7 @@ def _equal_groups(groups: Sequence[Group]) -> Iterator[str]:
         if not alike:
             continue
         last = min(int(run.frames[-1]) for pair in pairs for run in pair)
-        same_replay = _replay(pairs[0][0].config["agent"]) == _replay(pairs[0][1].config["agent"]) is not None
+        same_replay = _replay(pairs[0][0].config) == _replay(pairs[0][1].config) is not None
         capacity = min(int(run.config["capacity"]) for pair in pairs for run in pair) if same_replay else last
         names = f"{one.label} and {other.label} have equal scores"
         until = min(capacity, last)
@@ -86,9 +87,11 @@ def _equal_until(one: Run, other: Run, frame: int) -> bool:
     )
 
 
-def _replay(agent: str) -> object:
-    """Return what makes the replay step of an agent; None if the agent is not known here."""
-    return next((kind.replay for kind in agents() if kind.name == agent), None)
+def _replay(config: Mapping[str, Any]) -> object:
+    """Return what makes the replay step of a run's agent; None for a supervised run, and if the agent is not known."""
+    if is_supervised({"config": config}):
+        return None
+    return next((kind.replay for kind in agents() if kind.name == config["agent"]), None)
 
 
 def _rates_in_labels(groups: Sequence[Group], by: Sequence[str]) -> tuple[str, ...]:

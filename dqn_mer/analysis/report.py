@@ -22,6 +22,7 @@ from dqn_mer.analysis.metric_table import METRICS, Metric
 from dqn_mer.analysis.score_figures import compared_curves, score_by_difficulty, score_matrices
 from dqn_mer.analysis.statistics import Estimate, interquartile_estimate, probability_of_improvement
 from dqn_mer.analysis.terminal_tables import narrow_tables
+from dqn_mer.analysis.words import OF_GAMES
 from dqn_mer.storage.escapes import cell, csv_text, markdown_text
 
 EXHIBITS: dict[str, Callable[[Comparison], Exhibit | None]] = {
@@ -35,6 +36,7 @@ EXHIBITS: dict[str, Callable[[Comparison], Exhibit | None]] = {
 ALWAYS = {"report.md", "metrics.csv", "runs.csv"}
 """Files that the report of every comparison has."""
 DPI = 200
+MOST_NAMES = 10  # of settings that the page lists
 PNG_COLOURS = 256  # a third of the bytes
 
 
@@ -106,7 +108,7 @@ def _page(comparison: Comparison, exhibits: Mapping[str, Exhibit]) -> str:
     lines = [f"# {title}", "", f"{_described(comparison)}", ""]
     if comparison.remarks:
         lines += ["**Beware:**", "", *(f"- {markdown_text(remark)}" for remark in comparison.remarks), ""]
-    lines += ["## Metrics", "", _markdown(_metric_table(comparison)), "", _meaning(), ""]
+    lines += ["## Metrics", "", _markdown(_metric_table(comparison)), "", _meaning(comparison), ""]
     if len(improved := _improvement_table(comparison)) > 1:
         over = markdown_text(comparison.baseline)
         lines += [f"### Probability of improvement over {over}", "", _markdown(improved), ""]
@@ -118,9 +120,9 @@ def _page(comparison: Comparison, exhibits: Mapping[str, Exhibit]) -> str:
     return "\n".join(lines)
 
 
-def _meaning() -> str:
+def _meaning(comparison: Comparison) -> str:
     """Return what the metrics are, in a paragraph."""
-    sentences = [metric.meaning for metric in METRICS]
+    sentences = [comparison.words.fill(metric.meaning) for metric in METRICS]
     sentences.append(
         "All are interquartile means over seeds with 95% stratified bootstrap intervals; the probability of "
         "improvement is that of a run scoring better than one of the baseline, ties counting half."
@@ -129,12 +131,19 @@ def _meaning() -> str:
 
 
 def _described(comparison: Comparison) -> str:
-    run = comparison.groups[0].runs[0]
-    values = ", ".join(markdown_text(setting.name) for setting in comparison.schedule.settings)
+    """Return what was learned, and the number of runs, in two sentences."""
+    config, schedule, words = comparison.groups[0].runs[0].config, comparison.schedule, comparison.words
+    names = [markdown_text(setting.name) for setting in schedule.settings]
+    values = ", ".join(names) if len(names) <= MOST_NAMES else f"{len(names)}: {names[0]} to {names[-1]}"
     counts = ", ".join(f"{markdown_text(group.label)} ({len(group.runs)})" for group in comparison.groups)
+    what = (
+        f"{config['observation'].title()} observations"
+        if words is OF_GAMES
+        else f"Labelled images: {markdown_text(config.get('data', 'unknown'))}"
+    )
     return (
-        f"{run.config['observation'].title()} observations, {comparison.frames[-1]:,} frames, "
-        f"{comparison.schedule.frames_per_setting:,} between changes of the setting ({values}). Runs: {counts}."
+        f"{what}, {comparison.frames[-1]:,} {words.unit}, {schedule.frames_per_setting:,} between changes of the "
+        f"{words.setting} ({values}). Runs: {counts}."
     )
 
 

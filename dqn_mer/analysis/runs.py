@@ -14,8 +14,9 @@ from dqn_mer.analysis.metrics import FloatArray, IntArray
 from dqn_mer.analysis.scores import LARGEST_SCORE, read_evaluations, score_matrix
 from dqn_mer.analysis.tables import read_table
 from dqn_mer.config.agent_registry import agents
-from dqn_mer.config.combinations import STREAM_OBSERVATION, check_name, options_of_agents
+from dqn_mer.config.combinations import check_name, options_of_agents
 from dqn_mer.config.config import ALLOWED, INCIDENTAL, OF_EVERY_RUN, Config
+from dqn_mer.config.supervised_runs import is_supervised
 from dqn_mer.storage.escapes import shown
 from dqn_mer.storage.run_reader import CONFIG, SUMMARY, RunReader
 
@@ -120,7 +121,7 @@ def saved_config(described: Mapping[str, Any]) -> dict[str, Any]:
     """
     defaults = Config().to_json()
     config = {**defaults, **described["config"]}
-    if config["observation"] == STREAM_OBSERVATION:
+    if is_supervised(described):
         _check_stream_config(config)
     else:
         if config["agent"] not in [kind.name for kind in agents()]:
@@ -150,17 +151,21 @@ def _score(value: object) -> float:
     return float(value)
 
 
+def unread_fields(config: Mapping[str, Any]) -> set[str]:
+    """Return the fields that the agent of a run does not read: those of other agents, and null in a supervised run."""
+    if is_supervised({"config": config}):
+        return {name for name, value in config.items() if value is None}
+    options = options_of_agents(Config)
+    return {name for names in options.values() for name in names} - set(options.get(config.get("agent", ""), ()))
+
+
 def config_differences(ours: dict[str, Any], theirs: dict[str, Any], ignored: Iterable[str] = ()) -> list[str]:
     """Return the fields with different values, unless they are incidental, ignored, or not read by both agents.
 
     What only one of the two has, such as what our agents have and another library's have not, is not read by both.
     """
-    names_of_agents = [config.get("agent", "") for config in (ours, theirs)]
-    options = options_of_agents(Config)
-    read = [set(options.get(agent, ())) for agent in names_of_agents]
-    unread = {name for names in options.values() for name in names} - (read[0] & read[1])
-    unread |= ALLOWED.keys() - (ours.keys() & theirs.keys())
-    if names_of_agents[0] != names_of_agents[1]:
+    unread = unread_fields(ours) | unread_fields(theirs) | (ALLOWED.keys() - (ours.keys() & theirs.keys()))
+    if ours.get("agent") != theirs.get("agent"):
         unread.add("agent_options")
     names = sorted((ours.keys() | theirs.keys()) - INCIDENTAL - set(ignored) - unread)
     return [name for name in names if ours.get(name) != theirs.get(name)]

@@ -12,23 +12,19 @@ from typing import Any
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
-from matplotlib.patches import Patch
 from numpy.typing import NDArray
 
 from dqn_mer.analysis.comparison import Comparison, Group
 from dqn_mer.analysis.drawing import (
     CEILING,
     COLUMNS,
-    KEY,
     LETTERS_PER_INCH,
     PAGE,
     SEED,
     SMALL,
     TEXT,
-    TRAINED,
     Exhibit,
-    add_key,
-    curve_key,
+    border_note,
     curve_rows,
     draw_curves,
     draw_reference,
@@ -37,8 +33,10 @@ from dqn_mer.analysis.drawing import (
     mark_segments,
     panel_grid,
     style,
+    tick_step,
 )
 from dqn_mer.analysis.heat_maps import heat_maps, outline_cells
+from dqn_mer.analysis.keys import KEY, add_key, curve_key, trained_key
 from dqn_mer.analysis.labels import (
     ceiling_label,
     ceilings,
@@ -47,10 +45,14 @@ from dqn_mer.analysis.labels import (
     score_label,
     setting_lines,
 )
+from dqn_mer.analysis.many_settings import curves_of_many
 from dqn_mer.analysis.metrics import FloatArray
 from dqn_mer.analysis.statistics import Estimate, interquartile_estimate
+from dqn_mer.analysis.words import OF_GAMES
 from dqn_mer.storage.escapes import figure_text
 
+MOST_ROWS = 10  # settings, each in a row of panels; a page holds no more
+MOST_OUTLINED = 30  # settings, beyond which the outlines of cells would hide them
 MOST_IN_HALF_A_PAGE = 8  # settings
 SHARE_OF_GAP = 0.6  # of that between two settings, which the intervals of all groups take
 CEILING_MEANING = "Dotted: the highest mean score that any play can reach within the frame limit of an evaluation"
@@ -60,34 +62,36 @@ MIN_PANEL_SHARE = 0.25  # a panel's axis reaches at least this share of the best
 
 def compared_curves(comparison: Comparison) -> Exhibit:
     """Draw the paper's Figure 3: evaluation score on each setting over training."""
+    if len(comparison.schedule.settings) > MOST_ROWS:
+        return curves_of_many(comparison)
     settings, groups, times = comparison.schedule.settings, comparison.groups, comparison.frames / 1000
     names = [setting_lines(comparison, setting) for setting in settings]
-    figure, grid = group_panels(groups, names)
+    figure, grid = group_panels(comparison, groups, names)
     estimates = [interquartile_estimate(comparison.curves(group)) for group in groups]
     rows: list[dict[str, Any]] = []
     for column, (group, estimate) in enumerate(zip(groups, estimates, strict=True)):
         curves = comparison.curves(group)
         for index, setting in enumerate(settings):
             here, panel = Estimate(*(part[:, index] for part in estimate)), grid[index][column]
-            mark_segments(panel, comparison, index)
+            mark_segments(panel, comparison, (index,))
             draw_curves(panel, group, times, curves[..., index], here)
             if groups[0].label == comparison.baseline != group.label:
                 draw_reference(panel, times, estimates[0].value[:, index])
             rows += curve_rows(group, {"setting": setting.name}, comparison.frames, here)
     has_ceiling = _fit_scores(grid, ceilings(comparison, settings))
-    key = curve_key(comparison, groups) | {"trained on this setting": Patch(**TRAINED)}
+    key = curve_key(comparison, groups) | trained_key(comparison)
     if has_ceiling:
         key[ceiling_label(comparison)] = Line2D([], [], **CEILING)
     add_key(figure, key)
     figure.supylabel(score_label(comparison), fontsize=TEXT)
-    caption = (
-        "Evaluation score on each setting (rows) over training: interquartile mean over seeds, with its 95% bootstrap "
-        "band and a thin line for each seed. Dashed: the setting changes. Bar along the top: the agent trains on this "
-        "setting. Each setting has its own scale."
+    caption = comparison.words.fill(
+        "Evaluation {score} on each {setting} (rows) over training: interquartile mean over seeds, with its 95% "
+        f"bootstrap band and a thin line for each seed.{border_note(comparison)} Bar along the top: the {{learner}} "
+        "trains on this {setting}. Each {setting} has its own scale."
     )
     if has_ceiling:
         caption += f" {CEILING_MEANING}, on settings where the scores come near it."
-    return Exhibit("Score on every setting over training", caption, figure, rows)
+    return Exhibit(comparison.words.fill("{Score} on every {setting} over training"), caption, figure, rows)
 
 
 def _fit_scores(grid: Sequence[Sequence[Axes]], limits: Sequence[float | None]) -> bool:
@@ -114,8 +118,9 @@ def score_matrices(comparison: Comparison) -> Exhibit:
     settings, order = comparison.schedule.settings, comparison.order
     maps = [(group, interquartile_estimate(np.stack([r.matrix for r in group.runs]))) for group in comparison.groups]
     figure, panels = heat_maps(comparison, maps, order, score_label(comparison), signed=False)
+    outlined = len(settings) <= MOST_OUTLINED
     for group, panel in zip(comparison.groups, panels, strict=True):
-        if not any(run.schedule.interleave_frames for run in group.runs):
+        if outlined and not any(run.schedule.interleave_frames for run in group.runs):
             outline_cells(panel, order)
     rows = [
         {"group": group.label, "segment": i, "trained_on": settings[trained].name, "setting": settings[j].name}
@@ -124,15 +129,16 @@ def score_matrices(comparison: Comparison) -> Exhibit:
         for i, trained in enumerate(order)
         for j in range(len(settings))
     ]
-    parameter = parameter_label(comparison)
-    figure.supxlabel(f"evaluated on {parameter}; outlined: just trained on", fontsize=SMALL)
+    parameter, words = parameter_label(comparison), comparison.words
+    outline = "Outlined: the {setting} just trained on. " if outlined else ""
+    figure.supxlabel(f"evaluated on {parameter}" + "; outlined: just trained on" * outlined, fontsize=SMALL)
     figure.supylabel(f"after training on\n{parameter}", fontsize=SMALL)
-    caption = (
-        "R[i, j]: score on setting j (columns) after training on setting i (rows, in the order of training), "
-        "interquartile mean over seeds. Outlined: the setting just trained on. Above the diagonal: settings not met "
-        "yet; below: settings to be remembered."
+    caption = words.fill(
+        "R[i, j]: {score} on {setting} j (columns) after training on {setting} i (rows, in the order of training), "
+        f"interquartile mean over seeds. {outline}"
+        "Above the diagonal: {setting}s not met yet; below: {setting}s to be remembered."
     )
-    return Exhibit("Score on every setting after training on each", caption, figure, rows)
+    return Exhibit(words.fill("{Score} on every {setting} after training on each"), caption, figure, rows)
 
 
 def score_by_difficulty(comparison: Comparison) -> Exhibit:
@@ -162,19 +168,19 @@ def score_by_difficulty(comparison: Comparison) -> Exhibit:
             for name, estimate in estimates.items()
         ]
     key = _difficulty_key(comparison) | _draw_ceilings(panel, comparison, at, gap * 0.6)
-    upright = sum(map(len, labels)) + 2 * len(labels) > (width - 0.7) * LETTERS_PER_INCH
-    panel.set_xticks([at[name] for name in names], labels, rotation=90 if upright else 0)
+    _name_ticks(panel, [at[name] for name in names], labels, width - 0.7)
     _label_difficulty(panel, comparison)
     add_key(figure, {group_label(group): Line2D([], [], **style(group)) for group in groups}, above=True)
     if key:
         add_key(figure, key)
-    caption = (
-        "Score at the end of training by difficulty, interquartile mean over seeds with its 95% bootstrap interval. "
-        "Filled: settings that were trained on; hollow: never met in training. Dashes: the seeds."
+    by = "difficulty" if comparison.words is OF_GAMES else "{setting}"
+    caption = comparison.words.fill(
+        f"{{Score}} at the end of training by {by}, interquartile mean over seeds with its 95% bootstrap interval. "
+        "Filled: {setting}s that were trained on; hollow: never met in training. Dashes: the seeds."
     )
     if ceiling_label(comparison) in key:
         caption += f" {CEILING_MEANING}, where the scores come near it."
-    return Exhibit("Score by difficulty", caption, figure, rows)
+    return Exhibit(comparison.words.fill(f"{{Score}} by {by}"), caption, figure, rows)
 
 
 def _draw_ceilings(panel: Axes, comparison: Comparison, at: Mapping[str, float], reach: float) -> dict[str, Line2D]:
@@ -185,6 +191,12 @@ def _draw_ceilings(panel: Axes, comparison: Comparison, at: Mapping[str, float],
     for x, limit in near.items():
         panel.hlines(limit, x - reach, x + reach, **CEILING)
     return {ceiling_label(comparison): Line2D([], [], **CEILING)} if near else {}
+
+
+def _name_ticks(panel: Axes, places: Sequence[float], names: Sequence[str], room: float) -> None:
+    """Name the places on the axis in a room in inches: upright where it is narrow, and not all where they are many."""
+    upright, every = sum(map(len, names)) + 2 * len(names) > room * LETTERS_PER_INCH, tick_step(len(names), room)
+    panel.set_xticks(places[::every], names[::every], rotation=90 if upright else 0)
 
 
 def _label_difficulty(panel: Axes, comparison: Comparison) -> None:

@@ -14,6 +14,7 @@ from continual_ple.games.catalogue import game_class
 from continual_ple.settings import Setting
 from dqn_mer.analysis.comparison import Comparison, compare_runs
 from dqn_mer.analysis.runs import Run, find_runs, load_run
+from dqn_mer.analysis.words import OF_STREAMS
 from dqn_mer.commands.errors import run_command
 from dqn_mer.config.fields import Flag, check_fields
 from dqn_mer.config.seeds import spawn_streams
@@ -118,10 +119,15 @@ def _with_unseen(
     comparisons: tuple[Comparison, ...], values: Sequence[float], console: Console
 ) -> tuple[Comparison, ...]:
     """Let every saved agent play the settings with these values, on the episodes of its evaluations."""
+    given = ",".join(f"{value:g}" for value in values)
     if len(comparisons) > 1:
         games = " and ".join(comparison.game for comparison in comparisons)
-        raise ValueError(f"unseen={','.join(f'{value:g}' for value in values)}: must be for one game; runs are {games}")
+        raise ValueError(f"unseen={given}: must be for one game; runs are {games}")
     (comparison,) = comparisons
+    if comparison.words is OF_STREAMS:
+        raise ValueError(
+            f"unseen={given}: must be for a game; {comparison.game} are supervised runs, which keep no agent"
+        )
     name = comparison.parameter
     trained = {setting.parameters[name] for setting in comparison.schedule.settings}
     for value in values:

@@ -11,6 +11,7 @@ from continual_ple import GAMES, OBSERVATIONS
 from continual_ple.observations import sees_images
 from dqn_mer.config.agent_registry import AgentKind, agents, known_agent
 from dqn_mer.config.fields import bad_value, own_fields
+from dqn_mer.config.supervised_runs import STREAM_OBSERVATION
 from dqn_mer.mer_parameters import MERParameters
 
 if TYPE_CHECKING:
@@ -21,9 +22,6 @@ TARGET_PERIODS = ("target_sync_frames", "target_sync_episodes")
 
 ODDS_OPTIONS = ("flap_probability",)
 """Fields with the odds of a random action; a game names the one that it has as its `random_odds`."""
-
-STREAM_OBSERVATION = "image"
-"""Value of the field ``observation`` by which the run of a supervised stream is known."""
 
 SCHEDULE_FLAGS = ("settings", "vary", "cycles", "frames_per_setting", "interleave_frames")
 """Fields that describe a schedule together; a schedule file says all of it."""

@@ -14,11 +14,12 @@ import safetensors.torch
 import torch
 from torch import nn
 
+from dqn_mer.config.supervised_runs import is_no_agent, is_supervised
 from dqn_mer.networks.own_networks import MakeNetwork
 from dqn_mer.networks.q_network import network_from_spec
 from dqn_mer.storage.escapes import message, shown
 from dqn_mer.storage.files import DamagedError, write_folder
-from dqn_mer.storage.run_reader import RunReader
+from dqn_mer.storage.run_reader import CONFIG, RunReader
 
 FORMAT = "dqn-mer checkpoint"
 VERSION = 1
@@ -98,6 +99,8 @@ def _find(path: Path) -> RunReader:
     for latest in reversed(reader.frames(CHECKPOINTS)):
         if latest.has(DESCRIPTION):
             return latest
+    if reader.has(CONFIG) and is_supervised(reader.json(CONFIG)):
+        raise CheckpointError(is_no_agent(path))
     raise CheckpointError(f"{path}: must be a checkpoint or a run folder with {CHECKPOINTS}/frame-*/{DESCRIPTION}")
 
 

@@ -71,10 +71,10 @@ class StopRequest(AbstractContextManager["StopRequest"]):
         self.signal_number = self.signal_number or number
         signal.signal(signal.SIGINT, self._before[signal.SIGINT])
 
-    def stopped(self, frame: int, advice: str) -> RunStopped:
-        """Return the error to raise once the run is saved."""
+    def stopped(self, place: int, advice: str, unit: str = "frame") -> RunStopped:
+        """Return the error to raise once the run is saved after so many of its units."""
         name = "Ctrl-C" if self.signal_number == signal.SIGINT else signal.Signals(self.signal_number).name
-        return RunStopped(f"stopped by {name} at frame {frame:,}; {advice}", 128 + self.signal_number)
+        return RunStopped(f"stopped by {name} at {unit} {place:,}; {advice}", 128 + self.signal_number)
 
 
 @contextmanager

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import multiprocessing
 from collections.abc import Iterator, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor, as_completed
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
+from functools import partial
+from typing import Any
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.text import Text
 
+from dqn_mer.fast.kernels.dense import WHY_NOT_COMPILED
 from dqn_mer.runs.stopping import until_stopped
 from dqn_mer.supervised.execute import Outcome, check_folder, execute, load_cached, stream_of
 from dqn_mer.supervised.options import RunSpec, SupervisedOptions, plan
-from dqn_mer.supervised.results import LEGEND, results_table
+from dqn_mer.supervised.progress import REFRESH_S, RunsProgress
+from dqn_mer.supervised.results import LEGEND, results_tables
 
 
 def supervised(options: SupervisedOptions, command: Sequence[str] = (), console: Console | None = None) -> int:
@@ -35,9 +39,9 @@ def supervised(options: SupervisedOptions, command: Sequence[str] = (), console:
     outcomes = run_all(specs, command, shown)
     done = [outcome for outcome in outcomes if not outcome.problem]
     for stream in dict.fromkeys(outcome.spec.stream for outcome in done):
-        shown.print(results_table(stream, done))
+        shown.print(results_tables(stream, done))
     if done:
-        _line(shown, f"{LEGEND}\nData: {load_cached(options.data)[0].name}.")
+        shown.print(Text(f"{LEGEND}\nData: {load_cached(options.data)[0].name}."))
     codes = [outcome.exit_code for outcome in outcomes if outcome.exit_code]
     return max(codes, default=0)
 
@@ -50,18 +54,24 @@ def run_all(specs: Sequence[RunSpec], command: Sequence[str], console: Console) 
     """
     options = specs[0].options
     data, _ = load_cached(options.data)
-    streams: dict[str, RunSpec] = {}
+    firsts: dict[str, RunSpec] = {}
     for spec in specs:
         check_folder(spec)
-        streams.setdefault(spec.stream, spec)
-    for spec in streams.values():
-        stream_of(spec)
+        firsts.setdefault(spec.stream, spec)
+    lengths = {name: stream_of(spec).total_examples for name, spec in firsts.items()}
     _line(console, f"data: {data.name}")
-    _line(console, f"{len(specs)} runs in {options.out}")
+    several = f", {options.jobs} at a time, each in a process that first loads PyTorch" if options.jobs > 1 else ""
+    _line(console, f"{len(specs)} runs in {options.out}{several}; the first examples compile kernels if need be")
+    if WHY_NOT_COMPILED:
+        _line(console, f"Numba cannot be imported, so PyTorch's autograd learns, more slowly ({WHY_NOT_COMPILED})")
+    places = multiprocessing.get_context("spawn").RawArray("q", len(specs))
     outcomes: list[Outcome] = []
-    for outcome in (_in_processes if options.jobs > 1 else _in_turn)(specs, command, console):
-        outcomes.append(outcome)
-        _report(outcome, len(outcomes), len(specs), console)
+    names = [spec.name for spec in specs]
+    with RunsProgress(names, [lengths[spec.stream] for spec in specs], places, console) as progress:
+        for index, outcome in (_in_processes if options.jobs > 1 else _in_turn)(specs, command, progress):
+            outcomes.append(outcome)
+            progress.ended(index, outcome.skipped)
+            _report(outcome, len(outcomes), len(specs), console)
     return outcomes
 
 
@@ -83,44 +93,49 @@ def _report(outcome: Outcome, count: int, total: int, console: Console) -> None:
     _line(console, f"{count}/{total} {outcome.spec.name}: {numbers}  ({how})")
 
 
-def _in_turn(specs: Sequence[RunSpec], command: Sequence[str], console: Console) -> Iterator[Outcome]:
-    """Yield the outcomes of the runs, one after the other, with a bar for the one in progress."""
-    columns = (TextColumn("{task.description}", markup=False), BarColumn(), TextColumn("{task.completed:,.0f}"))
-    with Progress(*columns, TimeRemainingColumn(), console=console, transient=True, auto_refresh=False) as progress:
-        bar = progress.add_task("", total=None, visible=False)
-
-        def show(spec: RunSpec, place: int, total: int) -> None:
-            if place % 16 == 0:
-                progress.update(bar, description=spec.name, completed=place, total=total, visible=True)
-                if place % 64 == 0 and console.is_terminal:
-                    progress.refresh()
-
-        for spec in specs:
-            progress.reset(bar, visible=False)
-            outcome = execute(spec, command, show)
-            progress.update(bar, visible=False)
-            yield outcome
-            if outcome.exit_code > 1:  # a signal
-                return
+def _in_turn(specs: Sequence[RunSpec], command: Sequence[str], progress: RunsProgress) -> Iterator[tuple[int, Outcome]]:
+    """Yield the index and the outcome of each run, one after the other."""
+    for index, spec in enumerate(specs):
+        outcome = execute(spec, command, partial(progress.learned, index))
+        yield index, outcome
+        if outcome.exit_code > 1:  # a signal
+            return
 
 
-def _no_show(spec: RunSpec, place: int, total: int) -> None:
-    """Show nothing: another process shows the progress."""
+_places: Any = None
+"""In a process of `_in_processes`: examples that each run has learned, which all processes share."""
 
 
-def _in_processes(specs: Sequence[RunSpec], command: Sequence[str], console: Console) -> Iterator[Outcome]:
-    """Yield the outcomes of the runs as they end, several at a time, each in a process on one core."""
+def _share(places: Any) -> None:
+    global _places
+    _places = places
+
+
+def _learned(index: int, place: int) -> None:
+    _places[index] = place
+
+
+def _in_processes(
+    specs: Sequence[RunSpec], command: Sequence[str], progress: RunsProgress
+) -> Iterator[tuple[int, Outcome]]:
+    """Yield the index and the outcome of each run as it ends, several at a time, each in a process on one core."""
     context = multiprocessing.get_context("spawn")
-    with until_stopped(), ProcessPoolExecutor(specs[0].options.jobs, mp_context=context) as pool:
-        futures: dict[Future[Outcome], RunSpec] = {
-            pool.submit(execute, spec, tuple(command), _no_show): spec for spec in specs
+    jobs, shared = specs[0].options.jobs, (progress.places,)
+    with until_stopped(), ProcessPoolExecutor(jobs, context, _share, shared) as pool:
+        waiting: dict[Future[Outcome], int] = {
+            pool.submit(execute, spec, tuple(command), partial(_learned, index)): index
+            for index, spec in enumerate(specs)
         }
         try:
-            for future in as_completed(futures):
-                outcome = _outcome_of(future, futures[future])
-                yield outcome
-                if outcome.exit_code > 1:  # a signal, perhaps to this process alone of the workers
-                    raise KeyboardInterrupt(outcome.exit_code)
+            while waiting:
+                ended, _ = wait(waiting, REFRESH_S, FIRST_COMPLETED)
+                progress.update()
+                for future in ended:
+                    index = waiting.pop(future)
+                    outcome = _outcome_of(future, specs[index])
+                    yield index, outcome
+                    if outcome.exit_code > 1:  # a signal, perhaps to this process alone of the workers
+                        raise KeyboardInterrupt(outcome.exit_code)
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
             for process in multiprocessing.active_children():

@@ -27,8 +27,8 @@ from dqn_mer.supervised.run import NotFiniteError, StreamRun
 from dqn_mer.supervised.streams import Stream, StreamSizes, make_stream
 
 RESUMING = "the same command resumes it"
-Show = Callable[[RunSpec, int, int], None]
-"""Shows the progress of a run: ``show(spec, examples done, examples in all)``."""
+Show = Callable[[int], None]
+"""Shows the progress of a run: ``show(examples learned)``."""
 
 
 @dataclass(frozen=True)
@@ -181,13 +181,14 @@ class _Execution:
         while progress.place < total:
             if self.request.signal_number:
                 self._save()
-                raise self.request.stopped(progress.place, RESUMING)
+                raise self.request.stopped(progress.place, RESUMING, "example")
             progress.advance((progress.place - self.first) / max(time.perf_counter() - self.started_s, 1e-9))
-            self.show(progress.spec, progress.place, total)
+            self.show(progress.place)
             if self._save_is_due() and progress.place < total:
                 self._save()
         summary = progress.summarise(self.run_dir, self._wall_s())
-        progress.logs.hparams(self.config, summary["metrics"])
+        read = {name: value for name, value in self.config.items() if value is not None}
+        progress.logs.hparams(read, summary["metrics"])
         summary |= {"data": self.config["data"], "data_sha256": self.config["data_sha256"]}
         write_json(self.run_dir / "summary.json", summary)  # the mark of a finished run: nothing comes after it
 

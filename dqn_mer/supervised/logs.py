@@ -12,11 +12,11 @@ from dqn_mer.analysis.metrics import EvaluationRow
 from dqn_mer.runs.charts import layout_of
 from dqn_mer.runs.event_files import SUMMARIES
 from dqn_mer.runs.logs import LogFiles
+from dqn_mer.runs.tag_table import tag_table
 from dqn_mer.storage.state import SavedState, State
 
 EVALUATIONS, INTERFERENCE, METRICS = ("evaluations.csv", "interference.csv", "metrics.csv")
 TAGS = {
-    "accuracy/<task>": "Share of the task's test images that are classified correctly, in percent.",
     "accuracy/mean": "Mean of accuracy over all tasks, met or not.",
     "continual/learning_accuracy": "Mean, over the tasks that are over, of accuracy on each right after it (LA).",
     "continual/retained_accuracy": "Mean, over the tasks that are over, of accuracy now (RA).",
@@ -26,15 +26,26 @@ TAGS = {
     "gradients/dot_between": "Dot product of two examples' loss gradients, different tasks, mean.",
     "gradients/cosine_within": "Cosine between two examples' loss gradients, same task, mean, -1 to 1.",
     "gradients/cosine_between": "Cosine between two examples' loss gradients, different tasks, mean, -1 to 1.",
-    "speed/examples_per_s": "Examples of the stream per second since the last row, tests and saves included.",
+    "speed/examples_per_s": "Examples of the stream per second since this process began, tests and saves included.",
 }
-"""Every tag with its meaning."""
+"""The columns of metrics.csv, in order, with their meanings."""
+SHOWN = {
+    "accuracy/<task>": "Share of the task's test images that are classified correctly, in percent.",
+    "final/<metric>": "At the end of the run: a continual-learning metric of summary.json (also under HParams).",
+    "config": "Text: the configuration of the run.",
+}
+"""Tags that only TensorBoard shows, with their meanings; <task> and <metric> stand for names."""
 HEADINGS = {
     EVALUATIONS: [field.name for field in fields(EvaluationRow)],
     INTERFERENCE: [field.name for field in fields(InterferenceRow)],
-    METRICS: [tag for tag in TAGS if "<" not in tag],
+    METRICS: list(TAGS),
 }
 """Columns of each table."""
+
+
+def tags_as_markdown() -> str:
+    """Return the table of all tags for docs/supervised.md."""
+    return tag_table({**SHOWN, **TAGS})
 
 
 class RunLogs(AbstractContextManager["RunLogs"]):

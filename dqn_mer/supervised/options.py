@@ -13,7 +13,17 @@ from dqn_mer.config.seed_lists import MOST_RUNS, read_seeds
 from dqn_mer.ranges import COUNT, COUNT_OR_0, RATE, SAVE_MINUTES, Range
 from dqn_mer.supervised.presets import MEMORIES, STREAMS, Rates, published_rates
 
-LEARNERS = ("online", "ewc", "gem", "a-gem", "er", "mer-1", "mer-6", "mer-7")
+LEARNERS = {
+    "online": ("learning_rate",),
+    "ewc": ("learning_rate", "strength"),
+    "gem": ("memory", "learning_rate", "strength"),
+    "a-gem": ("memory", "learning_rate", "batch_size"),
+    "er": ("memory", "learning_rate", "batch_size"),
+    "mer-1": ("memory", "learning_rate", "batch_size", "num_batches", "within_batch_rate", "across_batch_rate"),
+    "mer-6": ("memory", "learning_rate", "batch_size", "num_batches", "across_batch_rate"),
+    "mer-7": ("memory", "learning_rate", "batch_size", "across_batch_rate", "current_example_boost"),
+}
+"""Every learner, with the options that it reads."""
 QUICK_LEARNERS = ("online", "ewc", "gem", "er", "mer-7")
 POSITIVE = Range(1e-9, 1e9)
 RATES = tuple(field.name for field in dataclasses.fields(Rates))
@@ -106,6 +116,10 @@ class SupervisedOptions(RunFields, RateFields, StreamFields):
             raise ValueError(f"stream: empty; must hold at least one of {', '.join(STREAMS)}")
         if not self.hidden_sizes:
             raise ValueError("hidden_sizes: empty; must hold at least one number")
+        for name in RATES:
+            value = getattr(self, name)
+            if value is not None and not any(name in LEARNERS[learner] for learner in self.learners):
+                raise ValueError(f"{name}={value!r}: not read by {', '.join(self.learners)}; must be left out")
         runs = len(read_seeds(self.seeds)) * len(self.stream) * len(self.learners) * len(self.memories)
         if runs > MOST_RUNS:
             raise ValueError(f"seeds={self.seeds!r}: makes {runs:,} runs; must be at most {MOST_RUNS:,}")
@@ -117,7 +131,7 @@ class SupervisedOptions(RunFields, RateFields, StreamFields):
     @property
     def learners(self) -> tuple[str, ...]:
         """Learners to run, each once."""
-        return tuple(dict.fromkeys(self.learner or (QUICK_LEARNERS if self.preset == "quick" else LEARNERS)))
+        return tuple(dict.fromkeys(self.learner or (QUICK_LEARNERS if self.preset == "quick" else tuple(LEARNERS))))
 
     @property
     def memories(self) -> tuple[int, ...]:
@@ -132,7 +146,7 @@ class RunSpec:
     Attributes:
         stream: Kind of the stream.
         learner: Name of the learner.
-        memory: Number of examples that the learner may keep.
+        memory: Number of examples that the learner may keep; 0 for a learner without a memory.
         seed: Seed of everything random.
         rates: Hyper-parameters.
         rates_source: Source of the hyper-parameters, in words.
@@ -154,7 +168,8 @@ class RunSpec:
     @property
     def name(self) -> str:
         """Path of the run's folder below the folder of all runs."""
-        return f"{self.stream}/{self.learner}/memory-{self.memory}/seed-{self.seed}"
+        memory = f"memory-{self.memory}" if self.memory else "no-memory"
+        return f"{self.stream}/{self.learner}/{memory}/seed-{self.seed}"
 
     @property
     def run_dir(self) -> Path:
@@ -164,37 +179,41 @@ class RunSpec:
     def to_json(self, data: str, digest: str) -> dict[str, Any]:
         """Return the values as JSON types by field name, under the names that an RL run's config.json has.
 
+        What the learner does not read is None.
+
         Args:
             data: Description of the images, in words.
             digest: SHA-256 of the images.
         """
-        o = self.options
+        o, read = self.options, LEARNERS[self.learner]
+        rates = {name: value if name in read else None for name, value in dataclasses.asdict(self.rates).items()}
         return {
             "game": self.stream, "agent": self.learner, "observation": "image", "seed": self.seed, "preset": o.preset,
-            "capacity": self.memory, "data": data, "data_sha256": digest, "tasks": self.tasks,
+            "capacity": self.memory or None, "data": data, "data_sha256": digest, "tasks": self.tasks,
             "examples_per_task": self.examples, "tests": o.tests, "classes_per_task": o.classes_per_task,
-            "hidden_sizes": list(o.hidden_sizes), **dataclasses.asdict(self.rates),
+            "hidden_sizes": list(o.hidden_sizes), **rates,
             "eval_every": o.eval_every, "meter_every": o.meter_every,
         }  # fmt: skip
 
 
 def plan(options: SupervisedOptions) -> list[RunSpec]:
-    """Return the runs, those of one seed before those of the next; a size that a learner does not read is run once.
+    """Return the runs, those of one seed before those of the next; a learner without a memory runs once for all sizes.
 
-    Online learning and EWC have no memory of the size that is asked for, so that they run with the first one only.
+    Raises:
+        ValueError: if a memory is too small for the tasks of a stream.
     """
     quick = options.preset == "quick"
     given = {name: getattr(options, name) for name in RATES if getattr(options, name) is not None}
     runs = []
-    for seed, stream, learner, memory in itertools.product(
-        read_seeds(options.seeds), dict.fromkeys(options.stream), options.learners, options.memories
+    sizes = {name: options.memories if "memory" in LEARNERS[name] else (0,) for name in options.learners}
+    learners = [(learner, memory) for learner, memories in sizes.items() for memory in memories]
+    for seed, stream, (learner, memory) in itertools.product(
+        read_seeds(options.seeds), dict.fromkeys(options.stream), learners
     ):
-        if learner in ("online", "ewc") and memory != options.memories[0]:
-            continue
         rates, source = published_rates(learner, stream, memory)
-        if given:
-            rates = dataclasses.replace(rates, **given)
-            source = f"{', '.join(given)} given; else {source}"
+        if own := {name: value for name, value in given.items() if name in LEARNERS[learner]}:
+            rates = dataclasses.replace(rates, **own)
+            source = f"{', '.join(own)} given; else {source}"
         many, classes = stream == "many-permutations", stream == "classes"
         tasks = options.tasks if options.tasks or classes else 10 if quick else 100 if many else 20
         examples = options.examples if options.examples or classes else 200 if quick or many else 1_000

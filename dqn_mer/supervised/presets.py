@@ -97,8 +97,8 @@ _MER_7 = {
 }
 
 PUBLISHED: dict[tuple[str, str, int], Rates] = {
-    **{("online", stream, memory): Rates(rate) for stream, rate in _ONLINE.items() for memory in MEMORIES},
-    **{("ewc", stream, memory): Rates(a, strength=b) for stream, (a, b) in _EWC.items() for memory in MEMORIES},
+    **{("online", stream, 0): Rates(rate) for stream, rate in _ONLINE.items()},
+    **{("ewc", stream, 0): Rates(a, strength=b) for stream, (a, b) in _EWC.items()},
     **{("gem", *case): Rates(a, strength=margin) for case, (a, margin) in _GEM.items()},
     **{("er", *case): Rates(a, size) for case, (a, size) in _ER.items()},
     **{
@@ -110,7 +110,7 @@ PUBLISHED: dict[tuple[str, str, int], Rates] = {
         for case, (a, g, size, s) in _MER_7.items()
     },
 }
-"""Published rates by learner, stream and memory size."""
+"""Published rates by learner, stream and memory size; 0 for a learner without a memory."""
 
 AGEM_BATCH = 25
 """Examples of A-GEM's reference batch. The authors did not run A-GEM: it takes GEM's learning rate."""
@@ -120,18 +120,18 @@ def published_rates(learner: str, stream: str, memory: int) -> tuple[Rates, str]
     """Return the rates of a learner, and their source in words.
 
     A combination that the authors did not run takes the rates of the nearest one that they did: of the memory size
-    nearest by ratio, and of Rotations for a stream of classes.
+    nearest by ratio, and of Rotations for a stream of classes. The memory of a learner without one is 0.
 
     >>> published_rates("mer-7", "rotations", 200)[0].batch_size, published_rates("er", "classes", 1000)[1]
     (50, 'rates published for rotations with 500 memories')
     """
     source = "gem" if learner == "a-gem" else learner
     like = stream if stream in _ONLINE else "rotations"
+    if not memory:
+        return PUBLISHED[source, like, 0], f"rates published for {like}"
     sizes = [size for size in MEMORIES if (source, like, size) in PUBLISHED]
     nearest = min(sizes, key=lambda size: max(size / memory, memory / size))
     rates = PUBLISHED[source, like, nearest]
     if learner == "a-gem":
         return Rates(rates.learning_rate, AGEM_BATCH), f"learning rate published for gem, {like}, {nearest} memories"
-    if learner in ("online", "ewc"):
-        return rates, f"rates published for {like}"
     return rates, f"rates published for {like} with {nearest} memories"

@@ -7,11 +7,11 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
-from rich import box
-from rich.table import Table
+from rich.console import Group
 from rich.text import Text
 
 from dqn_mer.analysis.statistics import Estimate, interquartile_estimate
+from dqn_mer.analysis.terminal_tables import narrow_tables
 from dqn_mer.supervised.execute import Outcome
 
 METRICS = {
@@ -19,8 +19,6 @@ METRICS = {
     "learning_accuracy": "LA",
     "backward_transfer_interference": "BTI",
 }
-WITHOUT_MEMORY = ("online", "ewc")
-"""Learners that ignore the size of the memory."""
 
 
 class Result(NamedTuple):
@@ -28,7 +26,7 @@ class Result(NamedTuple):
 
     Attributes:
         learner: Name of the learner.
-        memory: Number of examples that it may keep; 0 for a learner without a memory of this kind.
+        memory: Number of examples that it may keep; 0 for a learner without a memory.
         seeds: Number of runs.
         estimates: Interquartile means over seeds with 95% intervals, by metric, in percent.
     """
@@ -51,7 +49,7 @@ def results(stream: str, outcomes: Sequence[Outcome]) -> list[Result]:
     for outcome in outcomes:
         spec = outcome.spec
         if spec.stream == stream:
-            groups[spec.learner, 0 if spec.learner in WITHOUT_MEMORY else spec.memory].append(outcome)
+            groups[spec.learner, spec.memory].append(outcome)
     made = [
         Result(
             learner,
@@ -66,23 +64,23 @@ def results(stream: str, outcomes: Sequence[Outcome]) -> list[Result]:
     return made
 
 
-def results_table(stream: str, outcomes: Sequence[Outcome]) -> Table:
-    """Return the results on a stream as a table for the terminal."""
-    table = Table(
-        title=Text(stream),
-        box=box.SIMPLE_HEAD,
-        padding=(0, 1, 0, 0),
-        pad_edge=False,  # so that it fits a terminal of 80 columns
-    )
-    for heading in ("memory", "learner", "seeds"):
-        table.add_column(heading, justify="left" if heading == "learner" else "right", no_wrap=True)
-    for heading in METRICS.values():
-        table.add_column(heading, justify="right", no_wrap=True)
-    for result in results(stream, outcomes):
-        cells = [shown(result.estimates[name], signed=name.startswith("backward")) for name in METRICS]
-        memory = f"{result.memory:,}" if result.memory else "none"
-        table.add_row(memory, result.learner, str(result.seeds), *cells)
-    return table
+def results_tables(stream: str, outcomes: Sequence[Outcome]) -> Group:
+    """Return the results on a stream for a terminal of 80 columns: a table for each memory size.
+
+    Learners without a memory are in all of them. Those that retain most come first.
+    """
+    made = results(stream, outcomes)
+    sizes = sorted({result.memory for result in made if result.memory}, reverse=True)
+    return Group(*(_table(stream, size, [r for r in made if r.memory in (0, size)]) for size in sizes or [0]))
+
+
+def _table(stream: str, memory: int, made: Sequence[Result]) -> Group:
+    rows = [["learner", "seeds", *METRICS.values()]]
+    for result in sorted(made, key=lambda r: -float(r.estimates["retained_accuracy"].value)):
+        numbers = [shown(result.estimates[name], signed=name.startswith("backward")) for name in METRICS]
+        rows.append([result.learner, str(result.seeds), *numbers])
+    title = f"{stream}, memory of {memory:,} examples" if memory else stream
+    return narrow_tables(Text(title), [[Text(cell) for cell in row] for row in rows])
 
 
 def shown(estimate: Estimate, signed: bool = False) -> str:

@@ -15,6 +15,7 @@ from continual_ple.settings import Schedule
 from continual_ple.tasks import Task
 from dqn_mer.config.agent_registry import find_agent, known_agent
 from dqn_mer.config.config import Config, ResumeOptions
+from dqn_mer.config.supervised_runs import is_no_training_run, is_supervised
 from dqn_mer.runs.folder import lock_run, versions
 from dqn_mer.runs.stopping import RunStopped, how_to_resume
 from dqn_mer.storage.escapes import one_line, shown
@@ -80,6 +81,8 @@ def _stopped_run(options: ResumeOptions, lock: BaseFileLock, task: Task | None) 
     run_dir = options.resume
     snapshot = find_state(run_dir)
     described = snapshot.header if snapshot else _description(run_dir)
+    if is_supervised(described):
+        raise ValueError(is_no_training_run(run_dir))
     try:
         config = Config.from_json(described["config"])
         schedule = Schedule.from_json(described["schedule"])
@@ -134,11 +137,12 @@ def _check_network(config: Config, state: State, features: int) -> None:
 def _description(run_dir: Path) -> dict[str, Any]:
     """Return config.json of a run that was stopped before it had a state, and so before its first frame."""
     reader = RunReader(run_dir)
-    if reader.has(TABLES[0]):
+    described = reader.json(CONFIG)
+    if reader.has(TABLES[0]) and not is_supervised(described):
         with reader.open(TABLES[0], TABLE_BYTES) as metrics:
             if metrics.read(2**20).count(b"\n") > 1:
                 raise StateError(f"{run_dir}: no state left in {FOLDER}, though frames were played")
-    return reader.json(CONFIG)
+    return described
 
 
 def _changed_versions(before: object) -> list[str]:

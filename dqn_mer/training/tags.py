@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from dqn_mer.runs.charts import Layout, layout_of
+from dqn_mer.runs.tag_table import tag_table
 
 LOGGED: dict[str, str] = {
     "train/score": "Score of the training episodes that ended since the last row, mean, in the game's points.",
@@ -69,8 +70,7 @@ def chart_layout(game: str, setting_names: Sequence[str], parameter_name: str) -
 
 def tags_as_markdown() -> str:
     """Return the table of all tags for docs/logging.md."""
-    rows = (f"| `{tag}` | {meaning} |\n" for tag, meaning in {**LOGGED, **SHOWN}.items())
-    return "| tag | meaning |\n|---|---|\n" + "".join(rows)
+    return tag_table({**LOGGED, **SHOWN})
 
 
 def metric_columns(setting_names: Sequence[str], parameter_name: str) -> list[str]:

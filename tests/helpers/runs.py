@@ -33,3 +33,23 @@ def write_run(
         rows = [(frame, j, row[j]) for frame, row in zip(frames, scores, strict=True) for j in range(len(names))]
         csv.writer(file).writerows([("frame", "setting_index", "score_mean"), *rows])
     return folder
+
+
+def write_stream_run(folder: Path, tasks: int, agent: str = "er", capacity: int | None = 40, seed: int = 0) -> Path:
+    """Write a finished supervised run: accuracy on task j is ``seed`` before it is met, then ``10 + j + seed``."""
+    names = [f"{task:02}-rotation={task}" for task in range(tasks)]
+    config = {"game": "rotations", "agent": agent, "observation": "image", "seed": seed, "capacity": capacity}
+    settings = [{"name": name, "parameters": {"rotation": float(task)}} for task, name in enumerate(names)]
+    schedule = {"frames_per_setting": BORDER, "settings": settings, "order": list(range(tasks))}
+    folder.mkdir(parents=True)
+    description = {"config": {**config, "data": "a few digits"}, "schedule": schedule, "git_commit": "abc"}
+    (folder / "config.json").write_text(json.dumps(description))
+    (folder / "summary.json").write_text(json.dumps({"random_scores": dict.fromkeys(names, 0.5)}))
+    with (folder / "evaluations.csv").open("w", newline="") as file:
+        rows = [
+            (BORDER * met, task, seed + (10 + task if task < met else 0))
+            for met in range(tasks + 1)
+            for task in range(tasks)
+        ]
+        csv.writer(file).writerows([("frame", "setting_index", "score_mean"), *rows])
+    return folder

@@ -53,14 +53,14 @@ def test_learners_without_a_memory_are_compared_at_every_size_with_those_that_ha
     results = claims(scores(gem_500=60.0, gem_200=50.0, ewc_0=40.0, online_0=20.0))
     assert [(c.claim, c.where) for c in results] == [
         ("gem > ewc", "rotations, memory 500"),
-        ("ewc > online", "rotations, memory 500"),
         ("gem > ewc", "rotations, memory 200"),
+        ("ewc > online", "rotations"),
     ]
 
 
 def test_every_published_run_has_its_rates() -> None:
     per_stream = {stream: sum(case[1] == stream for case in PUBLISHED) for stream in STREAMS}
-    assert per_stream == {"rotations": 21, "permutations": 21, "many-permutations": 16, "classes": 0}
+    assert per_stream == {"rotations": 17, "permutations": 17, "many-permutations": 12, "classes": 0}
     for learner, stream, memory in PUBLISHED:
         rates, source = published_rates(learner, stream, memory)
         assert rates == PUBLISHED[learner, stream, memory]
@@ -83,7 +83,7 @@ def test_the_table_is_made_from_what_is_finished(tmp_path: Path, monkeypatch: py
     )  # fmt: skip
     wanted = plan(options)
     for spec in wanted[:-1]:
-        assert execute(spec, (), lambda *progress: None).exit_code == 0
+        assert execute(spec, (), lambda place: None).exit_code == 0
     script = runpy.run_path(str(SCRIPT))
     here = tmp_path / "results"
     script["report"].__globals__["HERE"] = here
@@ -100,10 +100,10 @@ def test_the_table_is_made_from_what_is_finished(tmp_path: Path, monkeypatch: py
     assert "| mer-7 > er | rotations, memory 20 | 1 |" in page
 
 
-def test_the_script_asks_for_the_runs_of_the_paper(tmp_path: Path) -> None:
+def test_the_script_asks_for_every_learner_stream_and_memory(tmp_path: Path) -> None:
     wanted = runpy.run_path(str(SCRIPT))["specs"](tmp_path, "0-9", 1, None)
-    assert len(wanted) == 10 * (2 + 6 * 3 + 2 + 6 * 3 + 2 + 6 * 2)
+    assert len(wanted) == 10 * (3 * (2 + 6 * 3) + 2 + 6 * 2)
     assert [spec.seed for spec in wanted] == sorted(spec.seed for spec in wanted)
     assert {(spec.stream, spec.tasks, spec.examples) for spec in wanted} == {
-        ("rotations", 20, 1_000), ("permutations", 20, 1_000), ("many-permutations", 100, 200)
+        ("rotations", 20, 1_000), ("permutations", 20, 1_000), ("many-permutations", 100, 200), ("classes", None, None)
     }  # fmt: skip

