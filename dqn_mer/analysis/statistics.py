@@ -9,7 +9,6 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy import stats
 
 from dqn_mer.analysis.metrics import FloatArray
 
@@ -38,6 +37,8 @@ def interquartile_mean(scores: ArrayLike, axis: int = 0) -> FloatArray:
     >>> float(interquartile_mean([0.0, 1.0, 2.0, 6.0, 100.0]))
     3.0
     """
+    from scipy import stats  # here and below, since it takes half as long to load as PyTorch, and play needs it last
+
     unknown = np.isnan(scores).any(axis=axis)  # which SciPy 1.11 takes for the largest number, and leaves out
     return np.where(unknown, np.nan, stats.trim_mean(scores, 0.25, axis=axis))
 
@@ -88,6 +89,8 @@ def _interval(strata: Sequence[FloatArray], statistic: Callable[..., FloatArray]
         return nothing, nothing
     unknown = np.any([np.isnan(scores).any(axis=0) for scores in strata], axis=0)
     strata = [np.where(unknown, 0.0, scores) for scores in strata]  # which has an interval; it is taken away below
+    from scipy import stats
+
     interval = stats.bootstrap(
         strata,
         statistic,
@@ -122,6 +125,8 @@ def mean_interval(scores: ArrayLike, confidence: float = 0.95, seed: int = 0) ->
         raise ValueError(f"confidence must be between 0 and 1, got {confidence}")
     if (values == values[0]).all():
         return float(values[0]), float(values[0]), float(values[0])
+    from scipy import stats
+
     interval = stats.bootstrap(
         (values,),
         np.mean,

@@ -168,6 +168,7 @@ def _played(run: Run, values: Sequence[float]) -> Run:
 
 def main(arguments: Sequence[str]) -> int:
     """Compare finished runs as the flags say, and return the exit code."""
+    modules = {"Matplotlib": "dqn_mer.analysis.report", "SciPy": "scipy.stats"}
     return run_command(
-        "compare", CompareOptions, compare, arguments, lambda options: f"comparing runs for {options.out}", "Matplotlib"
+        "compare", CompareOptions, compare, arguments, lambda options: f"comparing runs for {options.out}", modules
     )

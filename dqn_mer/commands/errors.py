@@ -1,9 +1,11 @@
-"""Exit codes, and the one-line report of invalid input."""
+"""Exit codes, the one-line report of invalid input, and what is said while a command loads."""
 
 from __future__ import annotations
 
+import gc
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from importlib import import_module
 from typing import TypeVar
 
 from dqn_mer.config.flag_words import UsageError
@@ -13,6 +15,9 @@ from dqn_mer.storage.lasting_output import lasting_console
 
 T = TypeVar("T")
 
+PLAYS = {"PyTorch": "dqn_mer.evaluation.saved_agent"}
+"""What a saved agent needs to play, for `load`."""
+
 
 def complain(complaint: str) -> int:
     """Print a complaint in one line on standard error and return exit code 2."""
@@ -20,9 +25,30 @@ def complain(complaint: str) -> int:
     return 2
 
 
-def say_loading(doing: str, what: str = "PyTorch") -> None:
-    """Report what is about to be done before imports that take seconds: nobody looks at an empty screen."""
-    say(lasting_console(), f"{doing}: loading {what}")
+def load(doing: str, modules: Mapping[str, str] = PLAYS) -> None:
+    """Say what is about to be done, and import what takes seconds, with a line that grows meanwhile.
+
+    Args:
+        doing: What is about to be done, in a few words.
+        modules: What is loaded, as the user knows it, and the name of a module that loads it; or of a function that
+            does, as ``module:function``.
+    """
+    console = lasting_console()
+    say(console, doing)
+    before, collecting = "loading ", gc.isenabled()
+    gc.disable()  # a fifth of the time would go into a search for garbage in what is being loaded
+    try:
+        for what, name in modules.items():
+            say(console, before + what, end="")
+            module, _, function = name.partition(":")
+            loaded = import_module(module)
+            if function:
+                getattr(loaded, function)()
+            before = ", "
+    finally:
+        say(console, "")
+        if collecting:
+            gc.enable()
 
 
 def run_command(
@@ -31,24 +57,24 @@ def run_command(
     command: Callable[[T], object],
     arguments: Sequence[str],
     doing: Callable[[T], str],
-    loads: str = "PyTorch",
+    modules: Mapping[str, str] = PLAYS,
 ) -> int:
     """Read the flags of a command, run it and return the exit code.
 
     Args:
         name: Name of the command, for its help.
         kind: Dataclass of its options.
-        command: Function of the options, which imports what is slow.
+        command: Function of the options.
         arguments: Words of the command line.
         doing: What the command does with the options, in a few words, which are shown at once.
-        loads: What it imports.
+        modules: What it needs, as for `load`.
 
     Returns:
         0; 2 after invalid input, reported in one line; 130 after Ctrl-C.
     """
     try:
         options = parse(kind, arguments, prog=f"python -m dqn_mer {name}")
-        say_loading(doing(options), loads)
+        load(doing(options), modules)
         command(options)
     except (UsageError, ValueError, ImportError, OSError) as error:
         return complain(str(error))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 
-from dqn_mer.commands.errors import complain, say_loading
+from dqn_mer.commands.errors import complain, load
 from dqn_mer.config.flag_words import UsageError
 from dqn_mer.config.flags import parse
 from dqn_mer.storage.lasting_output import lasting_output
@@ -21,7 +21,7 @@ def main(arguments: Sequence[str]) -> int:
     """
     try:
         options = parse(SupervisedOptions, arguments, prog="python -m dqn_mer supervised")
-        say_loading(f"learning streams for {options.out}")
+        load(f"learning streams for {options.out}", {"PyTorch": "torch", "Numba": "dqn_mer.supervised.command"})
         from dqn_mer.runs.folder import command_line
         from dqn_mer.supervised.command import supervised
 

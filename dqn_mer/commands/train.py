@@ -6,7 +6,7 @@ import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from dqn_mer.commands.errors import complain, say_loading
+from dqn_mer.commands.errors import complain, load
 from dqn_mer.config.command_line import parse_config, peek
 from dqn_mer.config.config import Config, ResumeOptions
 from dqn_mer.config.flag_words import UsageError
@@ -17,6 +17,14 @@ from dqn_mer.storage.lasting_output import lasting_console, lasting_output
 
 if TYPE_CHECKING:
     from dqn_mer.training.trainer import Trainer
+
+TRAINS = {
+    "PyTorch": "torch",
+    "its compiler": "dqn_mer.networks.optimizers:load_compiler",
+    "Matplotlib": "dqn_mer.analysis.learning_curves",
+    "Numba": "dqn_mer.training.trainer",
+}
+"""What a run needs, for `load`."""
 
 
 @lasting_output()
@@ -55,7 +63,7 @@ def make_trainer(arguments: Sequence[str]) -> Trainer:
     """
     resume = peek(arguments, "resume") is not None or arguments[-1:] == ["--resume"]
     parsed = parse(ResumeOptions, arguments, prog="python train.py") if resume else parse_config(arguments)
-    say_loading(_described(parsed))
+    load(_described(parsed), TRAINS)
     console = lasting_console()
     from dqn_mer.config.task import game_task
     from dqn_mer.training.resume import open_run

@@ -25,7 +25,7 @@ from dqn_mer.evaluation.evaluator import Evaluator, GreedyPolicy, SettingResult
 from dqn_mer.evaluation.pretrained import agent_folder
 from dqn_mer.networks.device import choose_device, processor
 from dqn_mer.ranges import COUNT_OR_0
-from dqn_mer.storage.escapes import cell
+from dqn_mer.storage.escapes import cell, say
 from dqn_mer.storage.files import write_new_file
 from dqn_mer.storage.json_files import as_json
 from dqn_mer.storage.lasting_output import lasting_console
@@ -112,6 +112,7 @@ def evaluate_checkpoint(
     settings = settings_to_play(options, agent)
     frame_limit = options.frame_limit or agent.config.eval_frame_limit
     device = choose_device(options.device, sees_images(agent.config.observation))
+    say(console or lasting_console(), _what_is_played(options.episodes, len(settings), frame_limit))
     evaluator = Evaluator(
         lambda setting: agent.task.agents_env(setting, frame_limit=frame_limit),
         settings,
@@ -167,6 +168,16 @@ def result_json(result: SettingResult, parameters: Mapping[str, float]) -> dict[
         "length_mean_frames": float(result.lengths.mean()),
         "scores": result.scores.tolist(),
     }
+
+
+def _what_is_played(episodes: int, settings: int, frame_limit: int) -> str:
+    """Return what is about to be played, which may take minutes.
+
+    >>> _what_is_played(1, 6, 2000)
+    'playing 1 episode on each of 6 settings, at most 2,000 frames each'
+    """
+    where = "1 setting" if settings == 1 else f"each of {settings:,} settings"
+    return f"playing {episodes:,} episode{'s' * (episodes != 1)} on {where}, at most {frame_limit:,} frames each"
 
 
 def _table(content: dict[str, Any]) -> Table:

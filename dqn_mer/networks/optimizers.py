@@ -38,3 +38,8 @@ def make_optimizer(
     return torch.optim.RMSprop(
         [weights.vector], lr=learning_rate, alpha=0.95, eps=0.01, centered=True, capturable=on_cuda
     )
+
+
+def load_compiler() -> None:
+    """Load what PyTorch loads when its first optimizer is made: its compiler, which takes as long as PyTorch itself."""
+    torch.optim.SGD([torch.zeros(1)], lr=1.0)

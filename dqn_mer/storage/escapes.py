@@ -66,9 +66,9 @@ def cell(text: object) -> Text:
     return Text(printable(text))
 
 
-def say(console: Console, text: object, style: str = "") -> None:
-    """Print one line, taken literally: no markup, emoji codes, colours or control characters."""
-    console.print(Text(printable(text), style=style), soft_wrap=True, highlight=False)
+def say(console: Console, text: object, style: str = "", end: str = "\n") -> None:
+    """Print one line, or a part of one, taken literally: no markup, emoji codes, colours or control characters."""
+    console.print(Text(printable(text), style=style), soft_wrap=True, highlight=False, end=end)
 
 
 def markdown_text(text: object) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+import io
 import json
 import os
 import re
@@ -15,6 +17,7 @@ import pytest
 
 from dqn_mer.__main__ import COMMANDS, FIRST_STEPS, main
 from dqn_mer.commands.compare import CompareOptions
+from dqn_mer.commands.errors import load
 from dqn_mer.commands.play import PlayOptions
 from dqn_mer.commands.train import main as train_command
 from dqn_mer.config.command_line import parse_config
@@ -270,11 +273,11 @@ def test_without_a_command_the_first_steps_are_shown(capsys: pytest.CaptureFixtu
 @pytest.mark.parametrize(
     ("words", "line"),
     [
-        ("evaluate old/run", "evaluating old/run: loading PyTorch"),
-        ("watch old/run", "watching old/run: loading PyTorch"),
-        ("play catcher", "playing catcher: loading PyTorch"),
-        ("compare old --out new", "comparing runs for new: loading Matplotlib"),
-        ("supervised --out new", "learning streams for new: loading PyTorch"),
+        ("evaluate old/run", "evaluating old/run\nloading PyTorch"),
+        ("watch old/run", "watching old/run\nloading PyTorch"),
+        ("play catcher", "playing catcher\nloading PyTorch"),
+        ("compare old --out new", "comparing runs for new\nloading Matplotlib"),
+        ("supervised --out new", "learning streams for new\nloading PyTorch"),
     ],
 )
 def test_every_command_says_what_it_does_before_what_takes_seconds_is_loaded(
@@ -289,11 +292,41 @@ def test_every_command_says_what_it_does_before_what_takes_seconds_is_loaded(
     assert (done.returncode, done.stdout, done.stderr) == (2, line + "\n", "error: loaded too early\n")
 
 
+def test_play_waits_for_nothing_that_it_does_not_need() -> None:
+    script = "import sys, dqn_mer.commands.play, dqn_mer.commands.watch_agent, dqn_mer.evaluation.export\n"
+    script += "assert not {'matplotlib', 'numba', 'scipy.stats'} & set(sys.modules)"
+    subprocess.run(
+        [sys.executable, "-c", script], check=True, cwd=TRAIN.parent, env={**os.environ, "PYTHONPATH": PYTHONPATH}
+    )
+
+
+def test_what_is_loaded_is_said_piece_by_piece(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    said = io.StringIO()
+    monkeypatch.setattr(sys, "stdout", said)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    seen = []
+    for name in ("slow_one", "slow_two", "slow_three"):
+        code = (
+            "import gc, sys\nsaid, collects = sys.stdout.getvalue(), gc.isenabled()\ndef more(): sys.stdout.write('!')"
+        )
+        (tmp_path / f"{name}.py").write_text(code)
+    load("doing it", {"one": "slow_one", "two": "slow_two:more", "three": "slow_three"})
+    for name in ("slow_one", "slow_two", "slow_three"):
+        module = sys.modules.pop(name)
+        seen.append((module.said, module.collects))
+    parts = ["doing it\nloading one", "doing it\nloading one, two", "doing it\nloading one, two!, three"]
+    assert seen == [(part, False) for part in parts]
+    assert said.getvalue() == parts[-1] + "\n" and gc.isenabled()
+    with pytest.raises(ImportError):
+        load("doing it", {"one": "there_is_no_such_module"})
+    assert said.getvalue().endswith("doing it\nloading one\n") and gc.isenabled()
+
+
 @pytest.mark.parametrize(
     ("words", "line"),
     [
-        ("--seed 7", "dqn-mer on catcher, pixels observations, seed 7: loading PyTorch"),
-        ("--resume old/run", "resuming old/run: loading PyTorch"),
+        ("--seed 7", "dqn-mer on catcher, pixels observations, seed 7\nloading PyTorch"),
+        ("--resume old/run", "resuming old/run\nloading PyTorch"),
     ],
 )
 def test_the_first_line_says_what_is_done_before_what_takes_seconds_is_loaded(

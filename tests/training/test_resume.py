@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from dqn_mer.commands.train import TRAINS
 from dqn_mer.commands.train import main as train_command
 from dqn_mer.config.agent_registry import AGENTS
 from dqn_mer.evaluation.beside_training import WorkerEvaluation
@@ -209,4 +210,4 @@ def test_a_finished_run_says_so(tmp_path: Path, capsys: pytest.CaptureFixture[st
     capsys.readouterr()
     assert train_command(["--resume", str(run)]) == 0
     finished = f"{run}: this run is finished, there is nothing to resume"
-    assert capsys.readouterr().out.splitlines() == [f"resuming {run}: loading PyTorch", finished]
+    assert capsys.readouterr().out.splitlines() == [f"resuming {run}", f"loading {', '.join(TRAINS)}", finished]
