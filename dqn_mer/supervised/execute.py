@@ -23,7 +23,7 @@ from dqn_mer.storage.state import SavedState, StateError
 from dqn_mer.supervised.data import DataSet, load_data
 from dqn_mer.supervised.logs import HEADINGS
 from dqn_mer.supervised.options import RunSpec
-from dqn_mer.supervised.run import NotFiniteError, StreamRun
+from dqn_mer.supervised.run import NotFiniteError, SupervisedRun
 from dqn_mer.supervised.streams import Stream, StreamSizes, make_stream
 
 RESUMING = "the same command resumes it"
@@ -133,7 +133,7 @@ def _execute(spec: RunSpec, command: Sequence[str], show: Show, request: StopReq
     with lock_run(run_dir):
         if (run_dir / "summary.json").is_file():  # another process finished it meanwhile
             return _finished(spec, skipped=True)
-        with StreamRun(spec, stream_of(spec)) as run:
+        with SupervisedRun(spec, stream_of(spec)) as run:
             _Execution(run, run_dir, config_of(spec), command, request, show).run()
         drop_states(run_dir)
         with suppress(OSError):  # a finished run needs no lock; Windows does not remove an open file
@@ -155,7 +155,7 @@ class _Execution:
 
     def __init__(
         self,
-        run: StreamRun,
+        run: SupervisedRun,
         run_dir: Path,
         config: dict[str, Any],
         command: Sequence[str],
