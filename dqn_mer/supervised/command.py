@@ -18,6 +18,7 @@ from dqn_mer.supervised.execute import Outcome, check_folder, execute, load_cach
 from dqn_mer.supervised.options import RunSpec, SupervisedOptions, plan
 from dqn_mer.supervised.progress import REFRESH_S, RunsProgress
 from dqn_mer.supervised.results import LEGEND, results_tables
+from dqn_mer.supervised.streams import Stream
 
 
 def supervised(options: SupervisedOptions, command: Sequence[str] = (), console: Console | None = None) -> int:
@@ -42,6 +43,7 @@ def supervised(options: SupervisedOptions, command: Sequence[str] = (), console:
         shown.print(results_tables(stream, done))
     if done:
         shown.print(Text(f"{LEGEND}\nData: {load_cached(options.data)[0].name}."))
+        _line(shown, f"results: {options.out}  (python -m dqn_mer compare {options.out} --out report)")
     codes = [outcome.exit_code for outcome in outcomes if outcome.exit_code]
     return max(codes, default=0)
 
@@ -54,25 +56,38 @@ def run_all(specs: Sequence[RunSpec], command: Sequence[str], console: Console) 
     """
     options = specs[0].options
     data, _ = load_cached(options.data)
-    firsts: dict[str, RunSpec] = {}
     for spec in specs:
         check_folder(spec)
-        firsts.setdefault(spec.stream, spec)
-    lengths = {name: stream_of(spec).total_examples for name, spec in firsts.items()}
+    streams = _streams(specs)
     _line(console, f"data: {data.name}")
     several = f", {options.jobs} at a time, each in a process that first loads PyTorch" if options.jobs > 1 else ""
-    _line(console, f"{len(specs)} runs in {options.out}{several}; the first examples compile kernels if need be")
+    runs = f"{len(specs)} run{'s' * (len(specs) > 1)} in {options.out}"
+    _line(console, f"{runs}{several}; the first examples compile kernels if need be")
     if WHY_NOT_COMPILED:
         _line(console, f"Numba cannot be imported, so PyTorch's autograd learns, more slowly ({WHY_NOT_COMPILED})")
     places = multiprocessing.get_context("spawn").RawArray("q", len(specs))
     outcomes: list[Outcome] = []
-    names = [spec.name for spec in specs]
-    with RunsProgress(names, [lengths[spec.stream] for spec in specs], places, console) as progress:
+    names, lengths = [spec.name for spec in specs], [streams[spec.stream].total_examples for spec in specs]
+    with RunsProgress(names, lengths, places, console) as progress:
         for index, outcome in (_in_processes if options.jobs > 1 else _in_turn)(specs, command, progress):
             outcomes.append(outcome)
             progress.ended(index, outcome.skipped)
             _report(outcome, len(outcomes), len(specs), console)
     return outcomes
+
+
+def _streams(specs: Sequence[RunSpec]) -> dict[str, Stream]:
+    """Make a stream of each kind, and raise ValueError if the data, or a memory, is too small for it."""
+    streams = {}
+    for spec in specs:
+        if spec.stream not in streams:
+            streams[spec.stream] = stream_of(spec)
+        tasks = len(streams[spec.stream].tasks)
+        if spec.learner in ("gem", "a-gem") and spec.memory < tasks:
+            raise ValueError(
+                f"memory={spec.memory}: must be at least {tasks} for {spec.learner}, one example for each task"
+            )
+    return streams
 
 
 def _line(console: Console, text: str, style: str = "") -> None:

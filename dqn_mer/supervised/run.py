@@ -28,7 +28,7 @@ class NotFiniteError(ArithmeticError):
     """Learning has diverged: a weight is NaN or infinite."""
 
 
-class StreamRun(AbstractContextManager["StreamRun"]):
+class SupervisedRun(AbstractContextManager["SupervisedRun"]):
     """Everything of a run that changes with its examples: `begin` or `resume` it, then call `advance` for each example.
 
     Args:

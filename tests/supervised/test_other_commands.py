@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from dqn_mer.__main__ import main
-from dqn_mer.supervised.execute import execute
+from dqn_mer.supervised.execute import check_folder, execute
 from dqn_mer.supervised.options import plan
 from tests.helpers.stream_runs import make_options, run_of
 
@@ -56,3 +56,17 @@ def test_there_is_no_agent_to_play(
     complaint = capsys.readouterr().err
     assert f"error: {run}: is a supervised run, which keeps no agent" in complaint and complaint.count("\n") == 1
     assert not (tmp_path / "agent").exists()
+
+
+@pytest.mark.parametrize("name", ["config.json", "summary.json", ".lock", "metrics.csv"])
+def test_a_folder_with_a_pipe_in_the_place_of_a_file_is_refused(name: str, images: Path, tmp_path: Path) -> None:
+    (spec,) = plan(make_options(images, tmp_path))
+    spec.run_dir.mkdir(parents=True)
+    os.mkfifo(spec.run_dir / name)
+    try:
+        check_folder(spec)
+        problem = execute(spec, (), lambda place: None).problem
+    except ValueError as error:
+        problem = str(error)
+    assert str(spec.run_dir / name) in problem and "\n" not in problem
+    assert [path.name for path in spec.run_dir.iterdir()] == [name]

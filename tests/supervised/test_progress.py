@@ -59,7 +59,7 @@ def test_what_takes_time_is_said_before_it_begins(
     monkeypatch.setattr(command, "execute", lambda *_: said.append(console.file.getvalue()) or _stop())
     with pytest.raises(KeyboardInterrupt):
         supervised(make_options(images, tmp_path), console=console)
-    assert f"1 runs in {tmp_path}; the first examples compile kernels if need be\n" in said[0]
+    assert f"1 run in {tmp_path}; the first examples compile kernels if need be\n" in said[0]
     assert "Numba cannot be imported, so PyTorch's autograd learns, more slowly (ImportError: no numba)" in said[0]
 
 

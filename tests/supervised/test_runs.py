@@ -29,7 +29,7 @@ from dqn_mer.supervised.execute import execute, stream_of
 from dqn_mer.supervised.learners import OnlineLearner
 from dqn_mer.supervised.options import LEARNERS, plan
 from dqn_mer.supervised.presets import STREAMS
-from dqn_mer.supervised.run import StreamRun
+from dqn_mer.supervised.run import SupervisedRun
 from tests.helpers.stream_problems import write_images
 from tests.helpers.stream_runs import QUIET, RATES, make_options, run_of
 
@@ -154,7 +154,7 @@ def test_compare_writes_a_report_of_the_runs(finished: Path, tmp_path: Path) -> 
 
 
 def test_the_same_command_again_skips_what_is_finished(finished: Path, images: Path, monkeypatch: Any) -> None:
-    monkeypatch.setattr(StreamRun, "advance", None)
+    monkeypatch.setattr(SupervisedRun, "advance", None)
     console = Console(record=True, width=150)
     options = make_options(images, finished, learner=tuple(LEARNERS))
     assert supervised(options, console=console) == 0
@@ -193,17 +193,17 @@ def test_a_killed_run_resumes_from_its_last_save(
     finished: Path, images: Path, tmp_path: Path, place: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (spec,) = plan(make_options(images, tmp_path, learner=("mer-1",)))
-    advance = StreamRun.advance
+    advance = SupervisedRun.advance
 
-    def killed(run: StreamRun, speed: float) -> None:
+    def killed(run: SupervisedRun, speed: float) -> None:
         if run.place == place:
             raise Killed
         advance(run, speed)
 
-    monkeypatch.setattr(StreamRun, "advance", killed)
+    monkeypatch.setattr(SupervisedRun, "advance", killed)
     with pytest.raises(Killed):
         execute(spec, (), lambda place: None)
-    monkeypatch.setattr(StreamRun, "advance", advance)
+    monkeypatch.setattr(SupervisedRun, "advance", advance)
     assert supervised(spec.options, console=QUIET) == 0
     assert what_is_left(spec.run_dir) == what_is_left(run_of(finished, "mer-1"))
     events = EventAccumulator(str(spec.run_dir))
@@ -263,9 +263,9 @@ def test_a_damaged_save_is_passed_over_or_named(images: Path, tmp_path: Path) ->
 def test_a_signal_stops_the_runs_after_this_one_whatever_happens_to_this_one(
     images: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, late: bool, folder_there: bool
 ) -> None:
-    advance = StreamRun.advance
+    advance = SupervisedRun.advance
 
-    def stop(run: StreamRun, speed: float) -> None:
+    def stop(run: SupervisedRun, speed: float) -> None:
         advance(run, speed)
         if run.place == (120 if late else 20):
             if not folder_there:
@@ -273,7 +273,7 @@ def test_a_signal_stops_the_runs_after_this_one_whatever_happens_to_this_one(
                 (tmp_path / "permutations").write_text("in the way")
             os.kill(os.getpid(), signal.SIGTERM)
 
-    monkeypatch.setattr(StreamRun, "advance", stop)
+    monkeypatch.setattr(SupervisedRun, "advance", stop)
     options = make_options(images, tmp_path, learner=("er", "online"), memory=(40, 30))
     assert supervised(options, console=QUIET) == 128 + signal.SIGTERM
     if folder_there:
@@ -324,7 +324,8 @@ def test_other_images_of_the_same_form_are_refused(finished: Path, tmp_path: Pat
         (["--stream", "letters"], "stream='letters': must be words of rotations, permutations"),
         (["--learner", "mer-8"], "learner='mer-8': must be words of online, ewc"),
         (["--memory", "0"], "memory=0: must be a whole number from 1 to 1,000,000"),
-        (["--memory", "10", "--learner", "gem"], "memory=10: must be at least 20 for gem"),
+        (["--memory", "10", "--learner", "gem", "--examples", "9"], "memory=10: must be at least 20 for gem"),
+        (["--memory", "1", "--learner", "er,a-gem", "--stream", "classes"], "memory=1: must be at least 2 for a-gem"),
         (["--seeds", "4-0"], "seeds='4-0': range 4-0 must rise"),
         (["--examples", "5000"], "examples=5,000: must be at most 200, the images to learn from"),
         (["--data", "missing"], "data='missing': must be a folder"),
