@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import multiprocessing
 from collections.abc import Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import suppress
 from functools import partial
+from queue import Empty, SimpleQueue
 from typing import Any
 
 from rich.console import Console
@@ -137,15 +139,18 @@ def _in_processes(
     context = multiprocessing.get_context("spawn")
     jobs, shared = specs[0].options.jobs, (progress.places,)
     with until_stopped(), ProcessPoolExecutor(jobs, context, _share, shared) as pool:
-        waiting: dict[Future[Outcome], int] = {
-            pool.submit(execute, spec, tuple(command), partial(_learned, index)): index
-            for index, spec in enumerate(specs)
-        }
+        # Not futures.wait: a signal within it leaves locks held that the pool needs to shut down.
+        ended: SimpleQueue[Future[Outcome]] = SimpleQueue()
         try:
+            waiting: dict[Future[Outcome], int] = {}
+            for index, spec in enumerate(specs):
+                future = pool.submit(execute, spec, tuple(command), partial(_learned, index))
+                waiting[future] = index
+                future.add_done_callback(ended.put)
             while waiting:
-                ended, _ = wait(waiting, REFRESH_S, FIRST_COMPLETED)
                 progress.update()
-                for future in ended:
+                with suppress(Empty):
+                    future = ended.get(timeout=REFRESH_S)
                     index = waiting.pop(future)
                     outcome = _outcome_of(future, specs[index])
                     yield index, outcome
