@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from dqn_mer.analysis.runs import Run, config_differences
+from dqn_mer.analysis.runs import Run, config_differences, unread_fields
 from dqn_mer.config.agent_registry import agents
 from dqn_mer.config.supervised_runs import is_supervised
 
@@ -112,9 +112,12 @@ def _field_remarks(groups: Sequence[Group], expected: set[str]) -> Iterator[str]
         for name in config_differences(others[0], config, expected)
     }
     for name in sorted(names):
-        values = {
-            label: list(dict.fromkeys(json.dumps(config[name]).strip('"') for config in configs if name in config))
+        reading = {
+            label: [config[name] for config in configs if name in config.keys() - unread_fields(config)]
             for label, configs in configs_by_label.items()
+        }
+        values = {
+            label: list(dict.fromkeys(json.dumps(value).strip('"') for value in has)) for label, has in reading.items()
         }
         listing = "; ".join(f"{label}: {', '.join(has)}" for label, has in values.items() if has)
         yield f"Runs differ in {name}: {listing}"

@@ -149,7 +149,7 @@ def test_the_angles_of_a_seed_are_recorded(images: Path, tmp_path: Path) -> None
 def test_compare_writes_a_report_of_the_runs(finished: Path, tmp_path: Path) -> None:
     compare(CompareOptions(runs=(finished,), out=tmp_path / "report", baseline="er"), QUIET)
     page = (tmp_path / "report" / "permutations" / "report.md").read_text()
-    assert "P(mer-7 > er)" in page
+    assert "### Probability of improvement over er" in page and "Runs differ in strength: ewc: 10.0; gem: 0.0" in page
     assert (tmp_path / "report" / "permutations" / "interference.png").is_file()
 
 
