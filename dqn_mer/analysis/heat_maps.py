@@ -25,6 +25,7 @@ from dqn_mer.storage.escapes import figure_text
 
 LEAST_HEIGHT = 2.0  # inches, for the name of the colours
 MOST_NUMBERED_CELLS = 150
+MOST_OUTLINED = 30  # settings, beyond which the outlines of cells would hide them
 FEW_DIGITS = 0.1  # the largest cosine for which two digits are enough to tell cells apart
 CELL, TITLE_LINE, LETTER, NARROWEST = 0.32, 0.15, 0.06, 1.2  # inches
 WIDEST, HIGHEST = 2.1, 8.0  # inches of a map: three stand beside each other on a page

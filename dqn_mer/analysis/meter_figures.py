@@ -22,7 +22,7 @@ from dqn_mer.analysis.drawing import (
     group_panels,
     mark_segments,
 )
-from dqn_mer.analysis.heat_maps import heat_maps, outline_cells
+from dqn_mer.analysis.heat_maps import MOST_OUTLINED, heat_maps, outline_cells
 from dqn_mer.analysis.keys import add_key, curve_key
 from dqn_mer.analysis.labels import parameter_label
 from dqn_mer.analysis.metrics import FloatArray, IntArray
@@ -155,8 +155,9 @@ def interference_matrices(comparison: Comparison) -> Exhibit | None:
         return None
     diagonal = range(len(settings))
     figure, panels = heat_maps(comparison, maps, diagonal, "cosine between gradients", signed=True)
+    outlined = len(settings) <= MOST_OUTLINED
     for panel in panels:
-        outline_cells(panel, diagonal)
+        outline_cells(panel, diagonal if outlined else ())
     rows = [
         {"group": group.label, "setting": settings[i].name, "other_setting": settings[j].name}
         | estimate_columns([part[i, j] for part in estimate], len(group.runs), "cosine", 6)
@@ -164,12 +165,13 @@ def interference_matrices(comparison: Comparison) -> Exhibit | None:
         for i, j in zip(*np.triu_indices(len(settings)), strict=True)
     ]
     parameter, words = parameter_label(comparison), comparison.words
-    figure.supxlabel(f"{parameter} of one example; outlined: both of one {words.setting}", fontsize=SMALL)
+    outline = f"both of one {words.setting}"
+    figure.supxlabel(f"{parameter} of one example" + f"; outlined: {outline}" * outlined, fontsize=SMALL)
     figure.supylabel(f"{parameter}\nof the other", fontsize=SMALL)
     caption = (
         f"Mean cosine between the loss gradients of two examples {_where(comparison)}, by the {words.setting}s that "
         f"they come from, over the last {length:,} {words.unit}: interquartile mean over seeds. Above 0 they transfer, "
-        f"below 0 they interfere. Outlined: both of one {words.setting}. A cell is empty if there was no such pair."
+        f"below 0 they interfere. {f'Outlined: {outline}. ' * outlined}A cell is empty if there was no such pair."
     ) + _left_out(comparison, [group for group, _ in maps])
     return Exhibit(words.fill("Transfer and interference between {setting}s"), caption, figure, rows)
 

@@ -35,7 +35,7 @@ from dqn_mer.analysis.drawing import (
     style,
     tick_step,
 )
-from dqn_mer.analysis.heat_maps import heat_maps, outline_cells
+from dqn_mer.analysis.heat_maps import MOST_OUTLINED, heat_maps, outline_cells
 from dqn_mer.analysis.keys import KEY, add_key, curve_key, trained_key
 from dqn_mer.analysis.labels import (
     ceiling_label,
@@ -52,7 +52,6 @@ from dqn_mer.analysis.words import OF_GAMES
 from dqn_mer.storage.escapes import figure_text
 
 MOST_ROWS = 10  # settings, each in a row of panels; a page holds no more
-MOST_OUTLINED = 30  # settings, beyond which the outlines of cells would hide them
 MOST_IN_HALF_A_PAGE = 8  # settings
 SHARE_OF_GAP = 0.6  # of that between two settings, which the intervals of all groups take
 CEILING_MEANING = "Dotted: the highest mean score that any play can reach within the frame limit of an evaluation"

@@ -107,6 +107,8 @@ def test_maps_of_many_tasks_are_no_wider_than_others(tasks: int, tmp_path: Path)
     figure = score_matrices(compared(write_runs(tmp_path, tasks, seeds=1))).figure
     assert figure.get_figwidth() <= 3 * (WIDEST + 0.1) + 1.5
     check_no_overlap(figure)
+    assert len(figure.axes[0].patches) == (20 if tasks == 20 else 0)  # the outlines of more cells would hide them
+    assert ("outlined" in figure.get_supxlabel()) == (tasks == 20)
     names = [label.get_text() for label in figure.axes[0].get_yticklabels()]
     assert names == [str(task) for task in range(0, tasks, tasks // 10)]
 
