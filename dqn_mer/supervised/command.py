@@ -2,23 +2,17 @@
 
 from __future__ import annotations
 
-import multiprocessing
 from collections.abc import Iterator, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
-from contextlib import suppress
 from functools import partial
-from queue import Empty, SimpleQueue
-from typing import Any
 
 from rich.console import Console
 from rich.text import Text
 
 from dqn_mer.fast.kernels.dense import WHY_NOT_COMPILED
-from dqn_mer.runs.stopping import until_stopped
 from dqn_mer.supervised.execute import Outcome, check_folder, execute, load_cached, stream_of
 from dqn_mer.supervised.options import RunSpec, SupervisedOptions, plan
-from dqn_mer.supervised.progress import REFRESH_S, RunsProgress
+from dqn_mer.supervised.processes import CONTEXT, run_in_processes
+from dqn_mer.supervised.progress import RunsProgress
 from dqn_mer.supervised.results import LEGEND, results_tables
 from dqn_mer.supervised.streams import Stream
 
@@ -67,11 +61,11 @@ def run_all(specs: Sequence[RunSpec], command: Sequence[str], console: Console) 
     _line(console, f"{runs}{several}; the first examples compile kernels if need be")
     if WHY_NOT_COMPILED:
         _line(console, f"Numba cannot be imported, so PyTorch's autograd learns, more slowly ({WHY_NOT_COMPILED})")
-    places = multiprocessing.get_context("spawn").RawArray("q", len(specs))
+    places = CONTEXT.RawArray("q", len(specs))
     outcomes: list[Outcome] = []
     names, lengths = [spec.name for spec in specs], [streams[spec.stream].total_examples for spec in specs]
     with RunsProgress(names, lengths, places, console) as progress:
-        for index, outcome in (_in_processes if options.jobs > 1 else _in_turn)(specs, command, progress):
+        for index, outcome in (run_in_processes if options.jobs > 1 else _in_turn)(specs, command, progress):
             outcomes.append(outcome)
             progress.ended(index, outcome.skipped)
             _report(outcome, len(outcomes), len(specs), console)
@@ -117,54 +111,3 @@ def _in_turn(specs: Sequence[RunSpec], command: Sequence[str], progress: RunsPro
         yield index, outcome
         if outcome.exit_code > 1:  # a signal
             return
-
-
-_places: Any = None
-"""In a process of `_in_processes`: examples that each run has learned, which all processes share."""
-
-
-def _share(places: Any) -> None:
-    global _places
-    _places = places
-
-
-def _learned(index: int, place: int) -> None:
-    _places[index] = place
-
-
-def _in_processes(
-    specs: Sequence[RunSpec], command: Sequence[str], progress: RunsProgress
-) -> Iterator[tuple[int, Outcome]]:
-    """Yield the index and the outcome of each run as it ends, several at a time, each in a process on one core."""
-    context = multiprocessing.get_context("spawn")
-    jobs, shared = specs[0].options.jobs, (progress.places,)
-    with until_stopped(), ProcessPoolExecutor(jobs, context, _share, shared) as pool:
-        # Not futures.wait: a signal within it leaves locks held that the pool needs to shut down.
-        ended: SimpleQueue[Future[Outcome]] = SimpleQueue()
-        try:
-            waiting: dict[Future[Outcome], int] = {}
-            for index, spec in enumerate(specs):
-                future = pool.submit(execute, spec, tuple(command), partial(_learned, index))
-                waiting[future] = index
-                future.add_done_callback(ended.put)
-            while waiting:
-                progress.update()
-                with suppress(Empty):
-                    future = ended.get(timeout=REFRESH_S)
-                    index = waiting.pop(future)
-                    outcome = _outcome_of(future, specs[index])
-                    yield index, outcome
-                    if outcome.exit_code > 1:  # a signal, perhaps to this process alone of the workers
-                        raise KeyboardInterrupt(outcome.exit_code)
-        except BaseException:
-            pool.shutdown(wait=False, cancel_futures=True)
-            for process in multiprocessing.active_children():
-                process.terminate()  # which saves the run in progress
-            raise
-
-
-def _outcome_of(future: Future[Outcome], spec: RunSpec) -> Outcome:
-    try:
-        return future.result()
-    except BrokenProcessPool:
-        return Outcome(spec, problem="its process was killed; the same command resumes it", exit_code=1)

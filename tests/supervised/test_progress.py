@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import io
+import os
 import re
+import signal
 from pathlib import Path
 
 import pytest
 from rich.console import Console
 
-from dqn_mer.supervised import command
+from dqn_mer.supervised import command, processes
 from dqn_mer.supervised.command import supervised
+from dqn_mer.supervised.options import RunSpec
 from dqn_mer.supervised.progress import RunsProgress
 from tests.helpers.stream_runs import make_options
 
@@ -65,3 +68,24 @@ def test_what_takes_time_is_said_before_it_begins(
 
 def _stop() -> None:
     raise KeyboardInterrupt
+
+
+@pytest.mark.slow
+def test_a_killed_process_takes_no_other_run_with_it(
+    images: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun = processes._Worker.begin
+    killed: list[int] = []
+
+    def begin(worker: processes._Worker, index: int, spec: RunSpec) -> None:
+        if spec.seed == 1 and not killed:
+            os.kill(worker.process.pid or 0, signal.SIGKILL)
+            worker.process.join()
+            killed.append(index)
+        begun(worker, index, spec)
+
+    monkeypatch.setattr(processes._Worker, "begin", begin)
+    console = Console(file=io.StringIO(), width=200)
+    assert supervised(make_options(images, tmp_path, seeds="0-4", jobs=2), console=console) == 1
+    assert "er/memory-40/seed-1: its process was killed; the same command resumes it" in console.file.getvalue()
+    assert [path.parent.name for path in sorted(tmp_path.rglob("summary.json"))] == [f"seed-{n}" for n in (0, 2, 3, 4)]
