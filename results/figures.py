@@ -122,6 +122,8 @@ def learning() -> Iterator[tuple[str, str]]:
     for row in measurements("supervised"):
         rate = f"{float(row['ours examples/s']):,.0f} examples/s"
         ratio = f"{float(row['naive / ours']):.0f} times a naive loop"
+        if peer := row["avalanche examples/s"]:
+            ratio += f", {float(row['ours examples/s']) / float(peer):.0f} times Avalanche's MER"
         yield f"supervised {row['learner']}, MLP 100-100, {row['steps']} steps an example", f"{rate}; {ratio}"
 
 

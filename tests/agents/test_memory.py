@@ -138,12 +138,48 @@ def test_size_of_frames_follows_what_is_kept_and_noise_stays_within_the_bound() 
         following = np.concatenate([stack[1:], rng.integers(0, 256, (1, 60, 50), dtype=np.uint8)])
         memory.add(Transition(stack, 0, 0.0, following, False))
         stack = following
-    kept = sum(len(block) for block in memory.store.blocks)
+    kept = sum(len(block) for block in memory.store.blocks) + 60 * 50  # and one example
     assert kept > 3 * 5 * 60 * 50
     assert memory.nbytes == kept + 3 * (8 + 33 + 8 + 4 + 1 + 8) <= largest_bytes(3, (4, 60, 50), BYTE, moving=True)
 
 
-def test_fifty_thousand_transitions_of_play_fit_into_400_megabytes() -> None:
+@pytest.mark.parametrize("older", [False, True])
+@pytest.mark.parametrize("count", [30, 75, 76, 100, 260])
+def test_frames_come_back_whether_or_not_examples_helped_to_compress_them_and_after_a_save(
+    count: int, older: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rng = np.random.default_rng(0)
+    places = rng.integers(0, 256, (8, 60, 50), dtype=np.uint8)
+    stacks = [places[rng.integers(0, 8, 4)] for _ in range(count + 60)]
+    memory, again = FifoMemory(120, (4, 60, 50), BYTE), FifoMemory(120, (4, 60, 50), BYTE)
+    with monkeypatch.context() as without:
+        if older:  # a version that took no examples
+            without.setattr("dqn_mer.agents.stores.EXAMPLE_SLOTS", ())
+        for stack in stacks[:count]:
+            memory.add(Transition(stack, 0, 0.0, places[:4], False))
+        state = memory.get_state()
+    if older:
+        del state["store"]["examples"]
+    again.set_state(SavedState(state))
+    for each in (again,) if older else (memory, again):
+        for stack in stacks[count:]:
+            each.add(Transition(stack, 0, 0.0, places[:4], False))
+        batch = each.read(np.argsort(each.born[: len(each)]))
+        np.testing.assert_array_equal(batch.observations, stacks[-len(each) :])
+    assert older or again.store.blocks == memory.store.blocks
+
+
+def test_frames_that_look_like_the_examples_take_less() -> None:
+    rng = np.random.default_rng(0)
+    places = rng.integers(0, 256, (8, 60, 50), dtype=np.uint8)
+    memory = FifoMemory(200, (4, 60, 50), BYTE)
+    for _ in range(200):
+        memory.add(Transition(places[rng.integers(0, 8, 4)], 0, 0.0, places[:4], False))
+    sizes = [len(block) for block in memory.store.blocks]
+    assert np.mean(sizes[76:]) < 0.8 * np.mean(sizes[:76])
+
+
+def test_fifty_thousand_transitions_of_play_fit_into_125_megabytes() -> None:
     for game in ("Catcher", "FlappyBird"):
         env = gymnasium.make(f"ContinualPLE/{game}-v0")
         env.action_space.seed(0)
@@ -153,5 +189,5 @@ def test_fifty_thousand_transitions_of_play_fit_into_400_megabytes() -> None:
             following, _, terminated, truncated, _ = env.step(env.action_space.sample())
             memory.add(Transition(observation, 0, 0.0, following, terminated))
             observation = env.reset()[0] if terminated or truncated else following
-        assert memory.nbytes / 300 * 50_000 < 400e6
+        assert memory.nbytes / 300 * 50_000 < 125e6
         env.close()
