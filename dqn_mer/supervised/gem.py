@@ -38,7 +38,8 @@ def project(gradient: Tensor, past: Tensor, margin: float = 0.0) -> Tensor:
     >>> project(torch.tensor([1.0, -1.0]), torch.tensor([[0.0, 1.0]])).tolist()
     [1.0, 0.0]
     """
-    products = (past @ past.T).double().numpy()
+    rows = past.numpy()
+    products = (rows @ rows.T).astype(np.float64)  # NumPy's product, which computes one half of what is symmetric
     values, vectors = np.linalg.eigh(products)
     used = values > SMALLEST_SHARE * max(values[-1], 0.0)
     if not used.any():  # all past gradients are zero
