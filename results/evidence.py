@@ -21,7 +21,7 @@ from dqn_mer.analysis.statistics import Estimate, interquartile_estimate, probab
 
 EVIDENCE = Path(__file__).parent / "evidence"
 GAMES = ("catcher", "flappy_bird")
-MEASURED = ("RA", "LA", "BTI", "G", "AUC", "cosine")
+MEASURED = ("RA", "LA", "BTI", "G", "E", "AUC", "cosine")
 """What is measured of each run, as PROTOCOL.md defines it."""
 LEAST_SEEDS = 3
 """Fewest seeds of an arm that any verdict is based on."""
@@ -89,6 +89,16 @@ def gain_on_easier(matrix: NDArray[np.float64], order: Sequence[int]) -> float:
     return float(np.mean(gains)) if gains else NAN
 
 
+def score_on_easier(matrix: NDArray[np.float64], order: Sequence[int]) -> float:
+    """Return E: mean over pairs i < j of R[j, order[i]]; NaN without a pair.
+
+    >>> score_on_easier(np.array([[4.0, 0.0], [6.0, 1.0]]), [0, 1])
+    6.0
+    """
+    scores = [matrix[later, setting] for later in range(len(order)) for setting in order[:later]]
+    return float(np.mean(scores)) if scores else NAN
+
+
 def matrix_of(plays: Sequence[Mapping[str, str]], settings: Sequence[str]) -> NDArray[np.float64]:
     """Return R, (saved agents, settings), from the rows of plays.csv."""
     frames = list(dict.fromkeys(row["frame"] for row in plays))
@@ -124,6 +134,7 @@ def load_run(folder: Path, evidence: Path) -> Run:
         values["LA"] = learning_accuracy(matrix, order)
         values["BTI"] = backward_transfer_interference(matrix, order)
         values["G"] = gain_on_easier(matrix, order)
+        values["E"] = score_on_easier(matrix, order)
     facts = {
         "frames": summary["frames"],
         "wall_s": summary["wall_s"],

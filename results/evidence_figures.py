@@ -10,8 +10,10 @@ import numpy as np
 from evidence import GAMES, Estimate, Evidence
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from dqn_mer.analysis.drawing import COLOURS, MARKERS, PAGE, SMALL, TEXT
+from dqn_mer.analysis.statistics import interquartile_estimate
 
 ARMS = (
     *("dqn", "dqn-mer", "dqn-reservoir", "dqn-mer-sgd", "no-reptile", "dqn-reservoir-17"),
@@ -42,31 +44,42 @@ def colour_of(arm: str) -> str:
 
 
 def draw_gains(evidence: Evidence, path: Path) -> None:
-    """Draw the gain on easier settings: each run, and the interquartile mean of each arm with its interval."""
-    figure = Figure(figsize=(PAGE, 2.9), layout="constrained")
-    panels = figure.subplots(1, len(GAMES))
+    """Draw the gain on easier settings, and the scores on them that it is the difference of."""
+    figure = Figure(figsize=(PAGE, 5.2), layout="constrained")
+    gains, scores = figure.subplots(2, len(GAMES), sharex="col")
     seeds = set()
-    for panel, game in zip(panels, GAMES, strict=True):
+    for column, game in enumerate(GAMES):
         arms = [arm for arm in LEARNING_ARMS if len(evidence.values("state", game, arm, "G"))]
         for place, arm in enumerate(arms):
-            values = evidence.values("state", game, arm, "G")
-            seeds.add(len(values))
-            draw_column(panel, place, values, evidence.estimate("state", game, arm, "G"), colour_of(arm))
-        panel.axhline(0.0, color="0.25", linewidth=0.8)
-        panel.set_xticks(range(len(arms)), arms, rotation=30, ha="right", fontsize=SMALL)
-        panel.set_title(GAME_NAMES[game], fontsize=TEXT, loc="left")
-        panel.set_ylabel("gain on easier settings (points)", fontsize=SMALL)
-        tidy(panel)
-    explain(figure, seeds)
+            gained, later = (evidence.values("state", game, arm, name) for name in ("G", "E"))
+            seeds.add(len(gained))
+            draw_column(gains[column], place, gained, evidence.estimate("state", game, arm, "G"), colour_of(arm))
+            before, after = interquartile_estimate(later - gained), evidence.estimate("state", game, arm, "E")
+            draw_estimate(scores[column], place - 0.15, before, colour_of(arm), markerfacecolor="white")
+            draw_estimate(scores[column], place + 0.15, after, colour_of(arm))
+        gains[column].axhline(0.0, color="0.25", linewidth=0.8)
+        gains[column].set_title(GAME_NAMES[game], fontsize=TEXT, loc="left")
+        gains[column].set_ylabel("gain on easier settings (points)", fontsize=SMALL)
+        scores[column].set_ylabel("score on easier settings (points)", fontsize=SMALL)
+        scores[column].set_xticks(range(len(arms)), arms, rotation=30, ha="right", fontsize=SMALL)
+        tidy(gains[column])
+        tidy(scores[column])
+    signs = "points: runs; squares: interquartile mean"
+    explain(figure, seeds, f"below, open: right after training on them, filled: after each harder one\n{signs}")
     figure.savefig(path, dpi=150)
 
 
 def draw_column(panel: Axes, place: float, values: Any, estimate: Estimate, colour: str) -> None:
     """Draw runs as points, and their estimate beside them."""
     panel.plot(np.full(len(values), place - 0.12), values, "o", color=colour, markersize=2.5, alpha=0.6)
+    draw_estimate(panel, place + 0.12, estimate, colour)
+
+
+def draw_estimate(panel: Axes, place: float, estimate: Estimate, colour: str, **style: Any) -> None:
+    """Draw an estimate with its interval."""
     value, low, high = (float(part) for part in estimate)
     bounds = None if np.isnan(low) else [[value - low], [high - value]]
-    panel.errorbar(place + 0.12, value, bounds, color=colour, fmt="s", markersize=4, capsize=2)
+    panel.errorbar(place, value, bounds, color=colour, fmt="s", markersize=4, capsize=2, **style)
 
 
 def explain(figure: Figure, seeds: set[int], sign: str = "points: runs; squares: interquartile mean") -> None:
@@ -118,6 +131,7 @@ def draw_mechanism(evidence: Evidence, path: Path) -> None:
         rho, p = evidence.cosine_against_bti(game)
         panel.set_title(f"{GAME_NAMES[game]}: rank correlation {rho:.2f}, p {p:.3f}", fontsize=TEXT, loc="left")
         panel.set_xlabel("mean cosine between gradients on different settings", fontsize=SMALL)
+        panel.xaxis.set_major_locator(MaxNLocator(5))
         panel.set_ylabel("BTI (points)", fontsize=SMALL)
         tidy(panel)
     seeds: set[int] = set()

@@ -184,5 +184,5 @@ def sections(evidence: Evidence) -> dict[tuple[str, str], str]:
         "upstream": upstream_table(),
         "sgd": arms_table(evidence, "sgd", [f"gamma-{gamma:g}" for gamma in GAMMAS]),
     }
-    main = arms_table(evidence, "state", ARMS[:6], ("LA", "RA", "BTI", "G", "AUC"))
+    main = arms_table(evidence, "state", ARMS[:6], ("LA", "RA", "G", "E", "AUC"))
     return {("README.md", "evidence"): main, **{("docs/results.md", name): text for name, text in report.items()}}

@@ -9,7 +9,19 @@ from pathlib import Path
 import figures
 import numpy as np
 import pytest
-from evidence import EVIDENCE, GAMES, MEASURED, Evidence, Run, cosine_between, gain_on_easier, load, matrix_of, table
+from evidence import (
+    EVIDENCE,
+    GAMES,
+    MEASURED,
+    Evidence,
+    Run,
+    cosine_between,
+    gain_on_easier,
+    load,
+    matrix_of,
+    score_on_easier,
+    table,
+)
 from evidence_pages import run_rows, summary_rows
 from verdicts import verdicts
 
@@ -31,12 +43,14 @@ def verdict(made: Sequence[Run], sentence: int, part: str = "state") -> str:
     return found
 
 
-def test_gain_by_its_definition() -> None:
+def test_gain_and_score_on_easier_settings_by_their_definitions() -> None:
     rng = np.random.default_rng(0)
     for order in ([0, 1, 2, 3], [2, 0, 3, 1]):
         matrix = rng.normal(size=(4, 4))
         gains = [matrix[j, order[i]] - matrix[i, order[i]] for i in range(4) for j in range(4) if i < j]
         assert gain_on_easier(matrix, order) == pytest.approx(sum(gains) / len(gains), rel=1e-12)
+        scores = [matrix[j, order[i]] for i in range(4) for j in range(4) if i < j]
+        assert score_on_easier(matrix, order) == pytest.approx(sum(scores) / len(scores), rel=1e-12)
 
 
 def test_matrix_of_plays_whatever_their_order() -> None:
