@@ -17,7 +17,12 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from dqn_mer.analysis.metrics import backward_transfer_interference, learning_accuracy, retained_accuracy
-from dqn_mer.analysis.statistics import Estimate, interquartile_estimate, probability_of_improvement
+from dqn_mer.analysis.statistics import (
+    Estimate,
+    improvement_difference,
+    interquartile_estimate,
+    probability_of_improvement,
+)
 
 EVIDENCE = Path(__file__).parent / "evidence"
 GAMES = ("catcher", "flappy_bird")
@@ -25,6 +30,9 @@ MEASURED = ("RA", "LA", "BTI", "G", "E", "AUC", "cosine")
 """What is measured of each run, as PROTOCOL.md defines it."""
 LEAST_SEEDS = 3
 """Fewest seeds of an arm that any verdict is based on."""
+LEARNING_ARMS = ("dqn", "dqn-mer", "dqn-reservoir", "dqn-mer-sgd", "no-reptile", "dqn-reservoir-17")
+"""Arms of `state` that learn the stream as it comes; the first three as `compare` has them."""
+PERMUTATIONS = 9_999
 CONTROLS = "-controls"
 """Ending of the part whose arms are judged with those of the part before it."""
 NAN = float("nan")
@@ -184,20 +192,53 @@ class Evidence:
             name: One of `MEASURED`.
             games: Games to look at.
         """
+        pairs = self._pairs(ours, theirs, name, games)
+        return probability_of_improvement(pairs) if pairs else None
+
+    def _pairs(
+        self, ours: tuple[str, str], theirs: tuple[str, str], name: str, games: Sequence[str]
+    ) -> list[tuple[NDArray[np.float64], NDArray[np.float64]]]:
         pairs = [
             (self.values(ours[0], game, ours[1], name), self.values(theirs[0], game, theirs[1], name)) for game in games
         ]
-        pairs = [(x, y) for x, y in pairs if min(len(x), len(y)) >= LEAST_SEEDS]
-        return probability_of_improvement(pairs) if pairs else None
+        return [(x, y) for x, y in pairs if min(len(x), len(y)) >= LEAST_SEEDS]
+
+    def growth(self, arms: tuple[str, str], first: tuple[str, str], last: tuple[str, str], name: str) -> Estimate:
+        """Return by how much the probability that an arm is above another is higher in a last cell than in a first.
+
+        Args:
+            arms: The arm, and the other.
+            first: Part and cell, both with `LEAST_SEEDS` of each arm.
+            last: Part and cell likewise.
+            name: One of `MEASURED`.
+        """
+        cells = [
+            self._pairs((part, cell + arms[0]), (part, cell + arms[1]), name, GAMES) for part, cell in (last, first)
+        ]
+        return improvement_difference(*cells)
 
     def cosine_against_bti(self, game: str) -> tuple[float, float]:
-        """Return Spearman's correlation of cosine and BTI over the runs of `state` on a game, and its p-value."""
-        points = [(r.values["cosine"], r.values["BTI"]) for r in self.runs if (r.part, r.game) == ("state", game)]
-        known = np.array([point for point in points if not np.isnan(point).any()]).reshape(-1, 2)
-        if len(known) < 3:
+        """Return the rank correlation of cosine and BTI within the arms of `state` on a game, and its p-value.
+
+        Ranks are those within an arm, less their mean, so that differences between arms do not enter. The p-value is
+        two-sided, by permutation within arms.
+        """
+        cosines, losses = [], []
+        for (part, name, arm), runs in self.by_arm.items():
+            points = np.array([[run.values["cosine"], run.values["BTI"]] for run in runs])
+            points = points[~np.isnan(points).any(axis=1)]
+            if (part, name) == ("state", game) and arm in LEARNING_ARMS and len(points) > 1:
+                cosines.append(stats.rankdata(points[:, 0]) - (len(points) + 1) / 2)
+                losses.append(stats.rankdata(points[:, 1]) - (len(points) + 1) / 2)
+        if not cosines:
             return NAN, NAN
-        found = stats.spearmanr(known[:, 0], known[:, 1])
-        return float(found.statistic), float(found.pvalue)
+        lengths = [np.linalg.norm(np.concatenate(ranks)) for ranks in (cosines, losses)]
+        rng = np.random.default_rng(0)
+        found = np.concatenate(cosines) @ np.concatenate(losses)
+        drawn = [sum(one @ rng.permutation(other) for one, other in zip(cosines, losses, strict=True))
+                 for _ in range(PERMUTATIONS)]  # fmt: skip
+        extreme = np.sum(np.abs(drawn) >= abs(found) - 1e-9)
+        return float(found / np.prod(lengths)), float((extreme + 1) / (PERMUTATIONS + 1))
 
 
 def shown(estimate: Estimate, digits: int = 1) -> str:

@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 from evidence import EVIDENCE, GAMES, MEASURED, Estimate, Evidence, Verdict, load, shown, table
 from evidence_figures import ARMS, GAME_NAMES, GAMMAS, MAP, draw_gains, draw_map, draw_mechanism
-from protocol import PARTS, planned
+from protocol import PARTS, STAYING, planned
+from staying import going_on_and_staying, paired_difference
 from verdicts import SENTENCES, verdicts
 
 from dqn_mer.analysis.statistics import interquartile_estimate
@@ -128,6 +129,18 @@ def map_table(evidence: Evidence) -> str:
     return markdown(rows)
 
 
+def staying_table() -> str:
+    """Return the table of runs that go on to harder settings, and of those that stay."""
+    rows: list[list[Any]] = [["game", "arm", "seeds", "goes on to harder settings", "stays", "difference"]]
+    for game in GAMES:
+        for arm in STAYING:
+            pairs = going_on_and_staying(game, arm)
+            if len(pairs):
+                means = [f"{value:.1f}" for value in pairs.mean(axis=0)]
+                rows.append([GAME_NAMES[game], f"`{arm}`", len(pairs), *means, shown(paired_difference(pairs))])
+    return markdown(rows)
+
+
 SUMMARISED = {
     "LA": "learning_accuracy",
     "RA": "retained_accuracy",
@@ -179,6 +192,7 @@ def sections(evidence: Evidence) -> dict[tuple[str, str], str]:
         "verdicts": verdict_table(evidence),
         "arms": arms_table(evidence, "state"),
         "pixels": arms_table(evidence, "pixels"),
+        "stay": staying_table(),
         "map": map_table(evidence),
         "foreign": foreign_table(),
         "upstream": upstream_table(),

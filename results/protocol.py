@@ -67,6 +67,8 @@ def sgd(game: str, observation: str, gamma: float) -> Values:
 
 COMPARED = ("dqn", "dqn-reservoir", "dqn-mer", "no-reptile")
 """Arms of the map."""
+STAYING = ("dqn", "dqn-reservoir", "dqn-mer", "dqn-mer-sgd")
+"""Arms of `stay`."""
 
 
 class Part(NamedTuple):
@@ -93,6 +95,8 @@ class Part(NamedTuple):
                 yield "no-reptile", table["no-reptile"]
         elif name == "state":
             yield from table.items()
+        elif name == "stay":
+            yield from ((arm, {**table[arm], **STAY[game]}) for arm in STAYING)
         elif name == "sgd":
             for gamma in (1.0, 0.3, 0.1, 0.03):
                 yield f"gamma-{gamma:g}", sgd(game, self.observation, gamma)
@@ -103,6 +107,7 @@ class Part(NamedTuple):
 
 PARTS = {
     "state": Part("state", 10),
+    "stay": Part("state", 5),
     "pixels": Part("pixels", 5),
     "pixels-controls": Part("pixels", 3),
     "memory": Part("state", 3),
@@ -113,6 +118,11 @@ PARTS = {
 }
 """By name, in the order in which they are run."""
 
+STAY = {
+    "catcher": {"settings": (0.0608, 0.0908, 0.1208), "frames": 150_000},
+    "flappy_bird": {"settings": (100, 95, 90), "frames": 150_000},
+}
+"""The first half of the settings, the last of which stays for the frames of the others."""
 SETTINGS = {
     "catcher": {"settings": (1.344, 0.7, 2.4, 1.0), "vary": "paddle_speed"},
     "flappy_bird": {"settings": (1.0, 0.6, 1.4, 0.8), "vary": "gravity"},

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Callable
 
 from evidence import GAMES, LEAST_SEEDS, Estimate, Evidence, Verdict, above, below, shown
@@ -11,7 +10,7 @@ OURS = "dqn-mer"
 SIGNIFICANT = 0.05
 SENTENCES = {
     1: "DQN-MER gets better on easier settings by learning harder ones",
-    2: "DQN with plain replay does not",
+    2: "DQN with plain replay does not, and forgets the easier ones",
     3: "DQN-MER does better than DQN, at the end and over the whole of training",
     4: "the gain is not that of the reservoir alone",
     5: "the lead grows as less is stored and as the task changes more often",
@@ -42,9 +41,17 @@ def gains(evidence: Evidence, part: str, arm: str) -> dict[str, Estimate]:
     return {game: evidence.estimate(part, game, arm, "G") for game in known}
 
 
-def by_game(estimates: dict[str, Estimate]) -> str:
+def by_game(estimates: dict[str, Estimate], digits: int = 1) -> str:
     """Return an estimate for each game as text."""
-    return "; ".join(f"{game.replace('_', ' ')} {shown(estimate)}" for game, estimate in estimates.items())
+    return "; ".join(f"{game.replace('_', ' ')} {shown(estimate, digits)}" for game, estimate in estimates.items())
+
+
+def lead(evidence: Evidence, part: str, other: str, name: str) -> str:
+    """Return the probability that DQN-MER is above another arm as text, over both games and on each."""
+    pooled = evidence.improvement((part, OURS), (part, other), name)
+    each = {game: evidence.improvement((part, OURS), (part, other), name, [game]) for game in GAMES}
+    known = {game: found for game, found in each.items() if found is not None}
+    return f"{shown(pooled, 2)} ({by_game(known, 2)})" if pooled is not None else ""
 
 
 def better_on_easier(evidence: Evidence, part: str) -> Verdict | None:
@@ -52,13 +59,7 @@ def better_on_easier(evidence: Evidence, part: str) -> Verdict | None:
     found = gains(evidence, part, OURS)
     if len(found) < len(GAMES):
         return None
-    positive = [game for game in GAMES if above(found[game], 0.0)]
-    negative = [game for game in GAMES if below(found[game], 0.0)]
-    if negative or not positive:
-        verdict = "not held"
-    else:
-        verdict = "held" if len(positive) == len(GAMES) else f"held on {positive[0].replace('_', ' ')}"
-    return Verdict(1, part, f"G of `{OURS}`: {by_game(found)}", verdict)
+    return Verdict(1, part, f"G of `{OURS}`: {by_game(found)}", _on_games(found, above, below))
 
 
 def plain_replay_does_not(evidence: Evidence, part: str) -> Verdict | None:
@@ -66,11 +67,20 @@ def plain_replay_does_not(evidence: Evidence, part: str) -> Verdict | None:
     found = gains(evidence, part, "dqn")
     if len(found) < len(GAMES):
         return None
-    not_above = [game for game in GAMES if not above(found[game], 0.0)]
-    verdict = "not held"
-    if not_above:
-        verdict = "held" if len(not_above) == len(GAMES) else f"held on {not_above[0].replace('_', ' ')}"
-    return Verdict(2, part, f"G of `dqn`: {by_game(found)}", verdict)
+    numbers = f"G of `dqn`: {by_game(found)}"
+    if direct := lead(evidence, part, "dqn", "G"):
+        numbers += f"; P(`{OURS}` > `dqn`) in G {direct}"
+    return Verdict(2, part, numbers, _on_games(found, below, above))
+
+
+def _on_games(
+    found: dict[str, Estimate], supports: Callable[[Estimate, float], bool], refutes: Callable[[Estimate, float], bool]
+) -> str:
+    """Return the verdict on a sentence about a gain on each game."""
+    held = [game.replace("_", " ") for game in GAMES if supports(found[game], 0.0)]
+    if any(refutes(found[game], 0.0) for game in GAMES):
+        return "not held"
+    return "held" if len(held) == len(GAMES) else f"held on {held[0]}" if held else "undecided"
 
 
 def better_than_dqn(evidence: Evidence, part: str) -> Verdict | None:
@@ -80,38 +90,36 @@ def better_than_dqn(evidence: Evidence, part: str) -> Verdict | None:
     if len(known) < len(found):
         return None
     better = [name for name, estimate in known.items() if above(estimate, 0.5)]
-    if any(below(estimate, 0.5) for estimate in known.values()) or not better:
+    if any(below(estimate, 0.5) for estimate in known.values()):
         verdict = "not held"
     else:
-        verdict = "held" if len(better) == len(known) else f"held in {better[0]}"
-    numbers = "; ".join(f"{name} {shown(estimate, 2)}" for name, estimate in known.items())
+        verdict = "held" if len(better) == len(known) else f"held in {better[0]}" if better else "undecided"
+    numbers = "; ".join(f"{name} {lead(evidence, part, 'dqn', name)}" for name in known)
     return Verdict(3, part, f"P(`{OURS}` > `dqn`): {numbers}", verdict)
 
 
 def not_the_reservoir(evidence: Evidence, part: str) -> Verdict | None:
     """Sentence 4: the gain is not that of the reservoir alone."""
-    return _by_retained(evidence, part, 4, "dqn-reservoir", ("held", "not held", "not held"))
+    return _by_retained(evidence, part, 4, "dqn-reservoir", "not held")
 
 
 def the_reptile_step(evidence: Evidence, part: str) -> Verdict | None:
     """Question 7: whether it is the Reptile step, or the sequential steps, that helps."""
-    return _by_retained(evidence, part, 7, "no-reptile", ("held", "not held: the steps, not Reptile", "undecided"))
+    return _by_retained(evidence, part, 7, "no-reptile", "not held: the steps, not Reptile")
 
 
 def more_than_compute(evidence: Evidence, part: str) -> Verdict | None:
     """Question 8: whether it is more than as many gradient steps."""
-    return _by_retained(evidence, part, 8, "dqn-reservoir-17", ("held", "not held", "undecided"))
+    return _by_retained(evidence, part, 8, "dqn-reservoir-17", "not held")
 
 
-def _by_retained(
-    evidence: Evidence, part: str, sentence: int, other: str, words: tuple[str, str, str]
-) -> Verdict | None:
-    """Judge by RA against another arm; the words are for above, below, and neither."""
+def _by_retained(evidence: Evidence, part: str, sentence: int, other: str, refuted: str) -> Verdict | None:
+    """Judge by RA against another arm."""
     found = evidence.improvement((part, OURS), (part, other), "RA")
     if found is None:
         return None
-    verdict = words[0] if above(found, 0.5) else words[1] if below(found, 0.5) else words[2]
-    return Verdict(sentence, part, f"P(`{OURS}` > `{other}`) in RA: {shown(found, 2)}", verdict)
+    verdict = "held" if above(found, 0.5) else refuted if below(found, 0.5) else "undecided"
+    return Verdict(sentence, part, f"P(`{OURS}` > `{other}`) in RA: {lead(evidence, part, other, 'RA')}", verdict)
 
 
 LADDERS = {
@@ -123,34 +131,38 @@ LADDERS = {
 
 def lead_grows(evidence: Evidence, part: str) -> Verdict | None:
     """Sentence 5: the lead grows as less is stored and as the task changes more often."""
-    held, numbers = [], []
+    held, refuted, numbers = [], [], []
     for name, rungs in LADDERS.items():
         leads = [evidence.improvement((p, cell + OURS), (p, f"{cell}dqn"), "RA") for p, cell in rungs]
-        known = [lead for lead in leads if lead is not None]
+        known = [found for found in leads if found is not None]
         if len(known) < len(rungs):
             return None
-        values = [float(lead.value) for lead in known]
-        if all(a < b for a, b in itertools.pairwise(values)) and above(known[-1], 0.5):
-            held.append(name)
-        numbers.append(f"{name}: {', '.join(shown(lead, 2) for lead in known)}")
-    verdict = "held" if len(held) == len(LADDERS) else f"held for one: {held[0]}" if held else "not held"
+        growth = evidence.growth((OURS, "dqn"), rungs[0], rungs[-1], "RA")
+        held += [name] if above(growth, 0.0) and above(known[-1], 0.5) else []
+        refuted += [name] if below(growth, 0.0) or below(known[-1], 0.5) else []
+        numbers.append(f"{name}: {', '.join(shown(found, 2) for found in known)}, growth {shown(growth, 2)}")
+    verdict = "held" if len(held) == len(LADDERS) else f"held for one: {held[0]}" if held else "undecided"
+    if len(refuted) == len(LADDERS):
+        verdict = "not held"
     return Verdict(5, part, f"P(`{OURS}` > `dqn`) in RA; {'; '.join(numbers)}", verdict)
 
 
 def gradients_agree(evidence: Evidence, part: str) -> Verdict | None:
     """Sentence 6: gradients of different examples agree more under MER, and this is the reason."""
     leads = {arm: evidence.improvement((part, OURS), (part, arm), "cosine") for arm in ("dqn", "dqn-reservoir")}
-    known = {arm: lead for arm, lead in leads.items() if lead is not None}
+    known = {arm: found for arm, found in leads.items() if found is not None}
     if len(known) < len(leads):
         return None
     correlations = {game: evidence.cosine_against_bti(game) for game in GAMES}
-    higher = all(above(lead, 0.5) for lead in known.values())
+    higher = all(above(found, 0.5) for found in known.values())
     predicts = all(rho > 0 and p < SIGNIFICANT for rho, p in correlations.values())
-    verdict = "held" if higher and predicts else "held in part" if higher or predicts else "not held"
+    verdict = "held" if higher and predicts else "held in part" if higher or predicts else "undecided"
+    if all(below(found, 0.5) for found in known.values()) and not predicts:
+        verdict = "not held"
     numbers = "; ".join(
-        [f"P(`{OURS}` > `{arm}`) in cosine {shown(lead, 2)}" for arm, lead in known.items()]
+        [f"P(`{OURS}` > `{arm}`) in cosine {shown(found, 2)}" for arm, found in known.items()]
         + [
-            f"{game.replace('_', ' ')}: Spearman's rank correlation {rho:.2f}, p {p:.3f}"
+            f"{game.replace('_', ' ')}: rank correlation with BTI within arms {rho:.2f}, p {p:.3f}"
             for game, (rho, p) in correlations.items()
         ]
     )

@@ -23,6 +23,7 @@ from evidence import (
     table,
 )
 from evidence_pages import run_rows, summary_rows
+from staying import going_on_and_staying
 from verdicts import verdicts
 
 ROOT = Path(__file__).parents[1]
@@ -80,9 +81,10 @@ def test_cosine_leaves_out_the_first_quarter_and_pairs_within_a_setting() -> Non
     ("catcher", "flappy", "first", "second"),
     [
         (5, 5, "held", "not held"),
-        (5, 0, "held on catcher", "held on flappy bird"),
-        (5, -5, "not held", "held on flappy bird"),
-        (0, 0, "not held", "held"),
+        (5, 0, "held on catcher", "not held"),
+        (0, -5, "not held", "held on flappy bird"),
+        (5, -5, "not held", "not held"),
+        (0, 0, "undecided", "undecided"),
         (-5, -5, "not held", "held"),
     ],
 )
@@ -94,7 +96,7 @@ def test_gain_on_easier_settings(catcher: float, flappy: float, first: str, seco
 
 @pytest.mark.parametrize(
     ("retained", "area", "expected"),
-    [(5, 5, "held"), (5, 0, "held in RA"), (0, 5, "held in AUC"), (5, -5, "not held"), (0, 0, "not held")],
+    [(5, 5, "held"), (5, 0, "held in RA"), (0, 5, "held in AUC"), (5, -5, "not held"), (0, 0, "undecided")],
 )
 def test_better_than_dqn(retained: float, area: float, expected: str) -> None:
     assert verdict(runs("state", "dqn") + runs("state", "dqn-mer", RA=retained, AUC=area), 3) == expected
@@ -104,7 +106,7 @@ def test_better_than_dqn(retained: float, area: float, expected: str) -> None:
     ("lead", "expected"),
     [
         (5, ("held", "held", "held")),
-        (0, ("not held", "undecided", "undecided")),
+        (0, ("undecided", "undecided", "undecided")),
         (-5, ("not held", "not held: the steps, not Reptile", "not held")),
     ],
 )
@@ -120,7 +122,9 @@ def test_against_the_controls(lead: float, expected: Sequence[str]) -> None:
         ((0, 0.5, 5), 5, "held"),
         ((0, 0.5, 5), 0, "held for one: less is stored"),
         ((0, 5, 0.5), 5, "held for one: more switches"),
-        ((0, 0, 0), 0, "not held"),
+        ((5, 5, 5), 5, "undecided"),
+        ((0, 0, 0), 0, "undecided"),
+        ((0, 0, -5), -5, "not held"),
     ],
 )
 def test_the_lead_grows(leads: Sequence[float], often: float, expected: str) -> None:
@@ -143,6 +147,37 @@ def test_gradients_agree(lead: float, slope: int, expected: str) -> None:
     made = runs("state", "dqn") + runs("state", "dqn-reservoir") + runs("state", "dqn-mer", cosine=lead)
     made = [run._replace(values={**run.values, "BTI": slope * run.values["cosine"]}) for run in made]
     assert verdict(made, 6) == expected
+
+
+def test_agreement_is_held_against_retention_within_arms_alone() -> None:
+    def made(within: int) -> Evidence:
+        ranks = {seed: float(seed) for seed in range(6)}
+        found = []
+        for place, arm in enumerate(("dqn", "dqn-mer", "dqn-reservoir")):  # arms with more agreement retain less
+            for run in runs("state", arm):
+                changed = {"cosine": 10 * place + ranks[run.seed], "BTI": within * ranks[run.seed] - 100 * place}
+                found.append(run._replace(values={**run.values, **changed}))
+        return Evidence(found)
+
+    for within in (1, -1):
+        rho, p = made(within).cosine_against_bti("catcher")
+        assert rho == pytest.approx(within)
+        assert p < 0.001
+    assert np.isnan(Evidence([]).cosine_against_bti("catcher")).all()
+
+
+def test_staying_is_held_against_going_on_at_the_end_on_settings_that_both_have_met(tmp_path: Path) -> None:
+    plays = {
+        "state": "frame,setting,score_mean\n50,a,1\n50,b,2\n50,c,3\n100,a,5\n100,b,6\n100,c,9\n",
+        "stay": "frame,setting,score_mean\n100,a,3\n100,b,4\n",
+    }
+    for part, text in plays.items():
+        for seed in (0, 1) if part == "stay" else (1, 2):
+            folder = tmp_path / part / "catcher" / "dqn" / f"seed-{seed}"
+            folder.mkdir(parents=True)
+            (folder / "plays.csv").write_text(text)
+    assert going_on_and_staying("catcher", "dqn", tmp_path).tolist() == [[5.5, 3.5]]
+    assert going_on_and_staying("catcher", "dqn-mer", tmp_path).shape == (0, 2)
 
 
 def test_the_controls_from_pixels_stand_beside_their_arms() -> None:

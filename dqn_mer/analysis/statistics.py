@@ -67,10 +67,40 @@ def probability_of_improvement(pairs: Sequence[tuple[ArrayLike, ArrayLike]]) -> 
     >>> float(probability_of_improvement([([3.0, 1.0], [0.0, 1.0])]).value)
     0.875
     """
+    strata = _strata(pairs)
+    return Estimate(_mean_superiority(*strata), *_interval(strata, _mean_superiority))
+
+
+def improvement_difference(
+    pairs: Sequence[tuple[ArrayLike, ArrayLike]], others: Sequence[tuple[ArrayLike, ArrayLike]]
+) -> Estimate:
+    """Return by how much the probability of improvement is higher in ``pairs`` than in ``others``, with its interval.
+
+    Args:
+        pairs: As `probability_of_improvement` takes them.
+        others: The same under other conditions, such as with a larger memory.
+
+    Raises:
+        ValueError: if either has no game, or a game without runs.
+
+    >>> float(improvement_difference([([3.0, 1.0], [0.0, 1.0])], [([1.0], [1.0])]).value)
+    0.375
+    """
+    strata, rest = _strata(pairs), _strata(others)
+
+    def difference(*both: FloatArray, axis: int = -1) -> FloatArray:
+        ours, theirs = (_mean_superiority(*part, axis=axis) for part in (both[: len(strata)], both[len(strata) :]))
+        return ours - theirs
+
+    return Estimate(difference(*strata, *rest), *_interval([*strata, *rest], difference))
+
+
+def _strata(pairs: Sequence[tuple[ArrayLike, ArrayLike]]) -> list[FloatArray]:
+    """Return the scores of X and of Y for each game in turn."""
     strata = [np.asarray(scores, dtype=np.float64) for pair in pairs for scores in pair]
     if not strata or any(scores.ndim != 1 or scores.size == 0 for scores in strata):
         raise ValueError("every game needs scores of shape (runs,) for both, at least one run each")
-    return Estimate(_mean_superiority(*strata), *_interval(strata, _mean_superiority))
+    return strata
 
 
 def _mean_superiority(*strata: FloatArray, axis: int = -1) -> FloatArray:

@@ -5,6 +5,7 @@ import pytest
 from scipy import stats
 
 from dqn_mer.analysis.statistics import (
+    improvement_difference,
     interquartile_estimate,
     interquartile_mean,
     mean_interval,
@@ -106,3 +107,16 @@ def test_mean_interval_without_spread(scores: list[float]) -> None:
 def test_no_interval_of_bad_scores(scores: list[float], confidence: float, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         mean_interval(scores, confidence)
+
+
+def test_difference_of_two_probabilities_of_improvement() -> None:
+    rng = np.random.default_rng(0)
+    pairs, others = ([(rng.normal(shift, 1, 8), rng.normal(0, 1, 8)) for _ in range(2)] for shift in (3.0, 0.0))
+    found = improvement_difference(pairs, others)
+    values = [float(probability_of_improvement(each).value) for each in (pairs, others)]
+    assert found.value == pytest.approx(values[0] - values[1])
+    assert 0 < found.low < found.value < found.high < 1
+    same = improvement_difference(others, others)
+    assert same.low < same.value == 0 < same.high
+    with pytest.raises(ValueError, match="at least one run each"):
+        improvement_difference(pairs, [])
