@@ -55,6 +55,10 @@ def arrange_batches(parameters: MERParameters, num_draws: int, rng: np.random.Ge
     return batches
 
 
+Arrange = Callable[[MERParameters, int, np.random.Generator], list[NDArray[np.int64]]]
+"""How an update's examples come into its batches: `arrange_batches`, or a function that is called like it."""
+
+
 class SequentialLearner(Protocol):
     """Learns examples one at a time: the inner loop of MER.
 
@@ -128,15 +132,22 @@ class MERUpdate:
         learner: Inner loop, on the same weights.
         parameters: Algorithm, sizes and rates.
         rng: Random generator for the order of the examples within a batch.
+        arrange: How the examples come into batches.
     """
 
     def __init__(
-        self, weights: FlatWeights, learner: SequentialLearner, parameters: MERParameters, rng: np.random.Generator
+        self,
+        weights: FlatWeights,
+        learner: SequentialLearner,
+        parameters: MERParameters,
+        rng: np.random.Generator,
+        arrange: Arrange = arrange_batches,
     ) -> None:
         self.weights = weights
         self.learner = learner
         self.parameters = parameters
         self.rng = rng
+        self.arrange = arrange
         self.num_draws = parameters.num_draws
 
     @classmethod
@@ -181,7 +192,7 @@ class MERUpdate:
                 f"examples: must be the newest and at most {p.num_draws} draws, "
                 f"a multiple of {p.num_batches}; has {draws}"
             )
-        batches = arrange_batches(p, draws, self.rng)
+        batches = self.arrange(p, draws, self.rng)
         within = 1.0 if p.one_big_batch else p.within_batch_rate
         if len(batches) == 1:  # both Reptile steps start from the same weights: they are one, with rate βγ
             self.learner.learn(examples, batches[0], p.current_example_boost, within * p.across_batch_rate)

@@ -21,11 +21,12 @@ from typing import Any
 import numpy as np
 from rich.console import Console
 
+from dqn_mer.analysis.statistics import Estimate
 from dqn_mer.runs.folder import command_line
 from dqn_mer.storage.files import replace_file
-from dqn_mer.supervised.claims import Claim, claims
+from dqn_mer.supervised.claims import LEAST_SEEDS, SIGNIFICANT, Claim, claims
 from dqn_mer.supervised.command import run_all
-from dqn_mer.supervised.execute import Outcome
+from dqn_mer.supervised.execute import Outcome, config_of
 from dqn_mer.supervised.options import LEARNERS, RunSpec, SupervisedOptions, plan
 from dqn_mer.supervised.results import LEGEND, METRICS, results, shown
 
@@ -38,21 +39,28 @@ MEMORIES = {
 }
 COSINES = ("within", "between")
 SETTING = (
-    "1,000 examples of each of 20 tasks, for many-permutations 200 of each of 100, each seen once; an MLP of two "
+    "1,000 examples of each of 20 tasks, for many-permutations 200 of each of 100, learned once; an MLP of two "
     "hidden layers of 100 units; the rates that the authors published for each learner, stream and memory size "
     "(`dqn_mer/supervised/presets.py`), which they tuned on all of MNIST. A seed decides angles, permutations, the "
-    "choice and order of examples, and initial weights. The authors did not run A-GEM. For many-permutations with a "
-    "memory of 200 they published no rates, so it has those for 500. The tasks of classes are two digits each, with as "
-    "many examples as the rarest pair has; its rates are those for rotations, since the authors' script has none for "
-    "their own stream of classes, Omniglot."
+    "choice and order of examples, and initial weights; which images are for tests is the same for all. "
+    "**Not comparable with the paper in absolute numbers**: each task draws its examples from the same 4,000 images, "
+    "so that an image comes back in five tasks on average, differently turned or permuted, where the authors draw from "
+    "60,000; and tests are on 1,000 images, where theirs are on 10,000. mer-6-last learns the newest example last, as "
+    "the authors' script for Algorithm 6 does, and mer-6 at a random place, as the paper says. Of the authors' "
+    "variants of experience replay er is the one without task labels. They did not run A-GEM: its rate is GEM's, not "
+    "tuned for it. For many-permutations with a memory of 200 they published no rates, so it has those for 500. The "
+    "tasks of classes are two digits each, of one output layer, with as many examples as the rarest pair has; its "
+    "rates are those for rotations, not tuned, since the authors' script has none for their own stream of classes, "
+    "Omniglot."
 )
 READING = (
     "Cosines are between the loss gradients of examples of the tasks met so far, of one task (within) or of two "
     "(between): mean over training."
 )
 CLAIMS = (
-    "Differences of retained accuracy in points, seed by seed: mean with 95% bootstrap interval. A claim is held, or "
-    "not held, where the interval leaves out 0."
+    "Differences of retained accuracy in points, seed by seed: mean with Student's 95% interval. A claim is held, or "
+    f"not held, where its p-value, by Holm's method for all {{}} claims of the table, is below {SIGNIFICANT}, from "
+    f"{LEAST_SEEDS} seeds on."
 )
 
 Run = tuple[Outcome, dict[str, Any]]
@@ -81,6 +89,8 @@ def finished(wanted: Sequence[RunSpec]) -> list[Run]:
         if path.is_file():
             summary = json.loads(path.read_text())
             described = json.loads((spec.run_dir / "config.json").read_text())
+            if any(described["config"].get(name) != value for name, value in config_of(spec).items()):
+                raise ValueError(f"runs={spec.run_dir}: was made with other options; give another folder")
             outcome = Outcome(spec, summary["metrics"], summary["wall_s"])
             runs.append((outcome, {**described, "summary": summary, "cosines": cosines(spec.run_dir)}))
     return runs
@@ -112,7 +122,7 @@ def report(wanted: Sequence[RunSpec]) -> None:
     write("runs.csv", [run_row(outcome, described) for outcome, described in runs])
     write("summary.csv", summary)
     write("claims.csv", [{**claim._asdict(), "verdict": claim.verdict} for claim in held])
-    replace_file(HERE / "README.md", page(runs, summary, held, len(wanted)).encode())
+    replace_file(HERE / "README.md", page(runs, summary, held, wanted).encode())
 
 
 def cell(outcome: Outcome) -> tuple[str, str, int]:
@@ -158,14 +168,19 @@ def summary_rows(runs: Sequence[Run]) -> list[dict[str, Any]]:
     return rows
 
 
-def page(runs: Sequence[Run], summary: Sequence[dict[str, Any]], held: Sequence[Claim], wanted: int) -> str:
+def page(
+    runs: Sequence[Run], summary: Sequence[dict[str, Any]], held: Sequence[Claim], wanted: Sequence[RunSpec]
+) -> str:
     """Return README.md of the results."""
     outcomes = [outcome for outcome, _ in runs]
     seeds = sorted({outcome.spec.seed for outcome in outcomes})
+    done = {outcome.spec.name for outcome in outcomes}
+    missing = [spec.name for spec in wanted if spec.seed in seeds and spec.name not in done]
     lines = [
         "# MER on the supervised streams of the paper",
         "",
-        f"Made by `python results/supervised.py`: {len(runs)} of {wanted} runs, seeds {', '.join(map(str, seeds))}, "
+        f"Made by `python results/supervised.py`: {len(runs)} of {len(wanted)} runs, "
+        f"seeds {', '.join(map(str, seeds))}, "
         f"{sum(outcome.wall_s for outcome in outcomes) / 3_600:.1f} hours of runs on one core each, from commit "
         f"{', '.join(sorted({str(described['git_commit']) for _, described in runs}))}.",
         "",
@@ -173,21 +188,31 @@ def page(runs: Sequence[Run], summary: Sequence[dict[str, Any]], held: Sequence[
         "",
         f"{LEGEND} {READING}",
         "",
+        *([f"Missing of these seeds, not finished or diverged: {', '.join(missing)}.", ""] if missing else []),
     ]
     for stream in dict.fromkeys(row["stream"] for row in summary):
         rows = [{k: v for k, v in row.items() if k != "stream"} for row in summary if row["stream"] == stream]
         lines += [f"## {stream}", "", *markdown(rows), ""]
-    rows = [
+    for heading, published in (("The authors' claims", True), ("The same where the authors ran nothing", False)):
+        kind = [claim for claim in held if claim.published is published]
+        if kind:
+            lines += [f"## {heading}", "", CLAIMS.format(len(kind)), "", *markdown(claim_rows(kind)), ""]
+    return "\n".join(lines)
+
+
+def claim_rows(held: Sequence[Claim]) -> list[dict[str, Any]]:
+    """Return claims as rows of a table."""
+    return [
         {
             "claim": claim.claim,
             "where": claim.where,
             "seeds": claim.seeds,
-            "difference": f"{claim.difference:+.1f} [{claim.low:+.1f}, {claim.high:+.1f}]",
+            "difference": shown(Estimate(claim.difference, claim.low, claim.high), signed=True),
+            "p": "" if np.isnan(claim.p) else f"{claim.p:.3f}",
             "verdict": claim.verdict,
         }
         for claim in held
     ]
-    return "\n".join([*lines, "## The authors' claims", "", CLAIMS, "", *markdown(rows), ""])
 
 
 def markdown(rows: Sequence[Mapping[str, Any]]) -> list[str]:

@@ -6,10 +6,11 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from dqn_mer.mer import arrange_batches
 from dqn_mer.mer_parameters import MERParameters
 from dqn_mer.networks.weights import FlatWeights
 from dqn_mer.supervised.gem import AGEMLearner, GEMLearner, TaskMemories
-from dqn_mer.supervised.learners import OnlineLearner, StreamLearner, make_mer, make_replay
+from dqn_mer.supervised.learners import OnlineLearner, StreamLearner, make_mer, make_replay, newest_last
 from dqn_mer.supervised.memory import ExampleMemory
 from dqn_mer.supervised.options import EWC_EXAMPLES, RunSpec
 from dqn_mer.supervised.presets import Rates
@@ -43,7 +44,8 @@ def build_learner(
     memory = ExampleMemory(spec.memory, like, reservoir)
     if spec.learner == "er":
         return make_replay(weights, rates.learning_rate, rates.batch_size, memory, draws)
-    return make_mer(weights, rates.learning_rate, mer_parameters(spec.learner, rates), memory, draws, ordering)
+    arrange = newest_last if spec.learner == "mer-6-last" else arrange_batches
+    return make_mer(weights, rates.learning_rate, mer_parameters(spec.learner, rates), memory, draws, ordering, arrange)
 
 
 def mer_parameters(learner: str, rates: Rates) -> MERParameters:
@@ -61,7 +63,7 @@ def mer_parameters(learner: str, rates: Rates) -> MERParameters:
     return MERParameters(
         batch_size=rates.batch_size,
         num_batches=rates.num_batches,
-        within_batch_rate=1.0 if learner == "mer-6" else rates.within_batch_rate,
+        within_batch_rate=rates.within_batch_rate if learner == "mer-1" else 1.0,
         across_batch_rate=rates.across_batch_rate,
-        one_big_batch=learner == "mer-6",
+        one_big_batch=learner != "mer-1",
     )

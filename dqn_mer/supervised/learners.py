@@ -10,11 +10,12 @@ from typing import Any, Protocol
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from dqn_mer.fast.choose import make_learner, make_mini_batch
 from dqn_mer.losses import CrossEntropy
-from dqn_mer.mer import MERUpdate
+from dqn_mer.mer import NEWEST, Arrange, MERUpdate, arrange_batches
 from dqn_mer.mer_parameters import MERParameters
 from dqn_mer.mini_batch import MiniBatchUpdate
 from dqn_mer.networks.weights import FlatWeights
@@ -148,6 +149,7 @@ def make_mer(
     memory: ExampleMemory,
     rng: np.random.Generator,
     ordering: np.random.Generator,
+    arrange: Arrange = arrange_batches,
 ) -> ReplayLearner:
     """Return MER in the form that ``parameters`` say.
 
@@ -158,9 +160,21 @@ def make_mer(
         memory: The reservoir.
         rng: Random generator of the draws.
         ordering: Random generator of the order within a batch.
+        arrange: How the examples come into batches.
     """
     inner = make_learner(weights, CrossEntropy(), make_sgd(weights, learning_rate))
-    return ReplayLearner(weights, MERUpdate(weights, inner, parameters, ordering), memory, rng)
+    return ReplayLearner(weights, MERUpdate(weights, inner, parameters, ordering, arrange), memory, rng)
+
+
+def newest_last(parameters: MERParameters, num_draws: int, rng: np.random.Generator) -> list[NDArray[np.int64]]:
+    """Arrange Algorithm 6's big batch as the authors' script does: the draws as they come, and the newest at the end.
+
+    The arguments and the result are those of `dqn_mer.mer.arrange_batches`.
+
+    >>> newest_last(MERParameters(3, one_big_batch=True), 3, np.random.default_rng(0))[0].tolist()
+    [1, 2, 3, 0]
+    """
+    return [np.append(np.arange(1, num_draws + 1), np.full(parameters.num_batches, NEWEST))]
 
 
 def make_sgd(weights: FlatWeights, learning_rate: float) -> torch.optim.SGD:

@@ -21,6 +21,7 @@ LEARNERS = {
     "er": ("memory", "learning_rate", "batch_size"),
     "mer-1": ("memory", "learning_rate", "batch_size", "num_batches", "within_batch_rate", "across_batch_rate"),
     "mer-6": ("memory", "learning_rate", "batch_size", "num_batches", "across_batch_rate"),
+    "mer-6-last": ("memory", "learning_rate", "batch_size", "num_batches", "across_batch_rate"),
     "mer-7": ("memory", "learning_rate", "batch_size", "across_batch_rate", "current_example_boost"),
 }
 """Every learner, with the options that it reads."""
@@ -41,7 +42,7 @@ class StreamFields:
     stream: tuple[str, ...] = ("rotations",)
     """Streams, as A,B,...: rotations and permutations of all images, many-permutations, or classes in turn."""
     learner: tuple[str, ...] = ()
-    """Learners, as A,B,... of online, ewc, gem, a-gem, er, mer-1, mer-6, mer-7 (empty: all; quick: five of them)."""
+    """Learners, as A,B,... of online, ewc, gem, a-gem, er, mer-1, mer-6, mer-6-last, mer-7 (empty: all; quick: 5)."""
     memory: Annotated[tuple[int, ...], Range(1, 1_000_000, whole=True)] = ()
     """Examples that a learner may keep, as N,N,... (empty: 5120,500,200; quick: 200). online and ewc keep none."""
     seeds: str = "0"
@@ -65,13 +66,13 @@ class RateFields:
     learning_rate: Annotated[float | None, POSITIVE] = None
     """SGD step size (none: as published)."""
     batch_size: Annotated[int | None, COUNT_OR_0] = None
-    """er, a-gem, mer-1, mer-6, mer-7: examples drawn from memory for a batch (none: as published)."""
+    """er, a-gem, mer-1, mer-6[-last], mer-7: examples drawn from memory for a batch (none: as published)."""
     num_batches: Annotated[int | None, COUNT] = None
-    """mer-1, mer-6: batches for each example (none: as published)."""
+    """mer-1, mer-6[-last]: batches for each example (none: as published)."""
     within_batch_rate: Annotated[float | None, RATE] = None
     """mer-1: Reptile rate after each batch (none: as published)."""
     across_batch_rate: Annotated[float | None, RATE] = None
-    """mer-1, mer-6, mer-7: Reptile rate after all batches of an example (none: as published)."""
+    """mer-1, mer-6[-last], mer-7: Reptile rate after all batches of an example (none: as published)."""
     current_example_boost: Annotated[float | None, POSITIVE] = None
     """mer-7: multiple of the learning rate on the newest example (none: as published)."""
     strength: Annotated[float | None, Range(0, 1e9)] = None

@@ -3,7 +3,8 @@
 Source: ``mer_examples.sh`` of github.com/mattriemer/MER at commit 4b7b9c9, which reproduces the paper's tables (two
 hidden layers of 100 units; 1,000 examples of each of 20 tasks, or 200 of each of 100 for Many Permutations). There
 ``--replay_batch_size`` is `Rates.batch_size` (the paper's k-1), ``--batches_per_example`` is `Rates.num_batches` and
-``--s`` is `Rates.current_example_boost`; ER is its ``eralg4``. Its ``meralg6`` always runs with one batch an example.
+``--s`` is `Rates.current_example_boost`; ER is its ``eralg4``. Its ``meralg6`` always runs with one batch an example,
+and learns the newest example last (`mer-6-last`), its ``meralg1`` first; in the paper its place in a batch is random.
 """
 
 from __future__ import annotations
@@ -125,7 +126,7 @@ def published_rates(learner: str, stream: str, memory: int) -> tuple[Rates, str]
     >>> published_rates("mer-7", "rotations", 200)[0].batch_size, published_rates("er", "classes", 1000)[1]
     (50, 'rates published for rotations with 500 memories')
     """
-    source = "gem" if learner == "a-gem" else learner
+    source = {"a-gem": "gem", "mer-6-last": "mer-6"}.get(learner, learner)
     like = stream if stream in _ONLINE else "rotations"
     if not memory:
         return PUBLISHED[source, like, 0], f"rates published for {like}"
