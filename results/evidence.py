@@ -26,7 +26,9 @@ from dqn_mer.analysis.statistics import (
 
 EVIDENCE = Path(__file__).parent / "evidence"
 GAMES = ("catcher", "flappy_bird")
-MEASURED = ("RA", "LA", "BTI", "G", "E", "AUC", "cosine")
+AGREEMENT = ("cosine_q", "cosine_loss", "same_sign")
+"""What ``agreement.py`` measures of saved agents."""
+MEASURED = ("RA", "LA", "BTI", "G", "E", "AUC", "cosine", *AGREEMENT)
 """What is measured of each run, as PROTOCOL.md defines it."""
 LEAST_SEEDS = 3
 """Fewest seeds of an arm that any verdict is based on."""
@@ -137,6 +139,11 @@ def load_run(folder: Path, evidence: Path) -> Run:
     meter = folder / "interference.csv"
     if meter.exists():
         values["cosine"] = cosine_between(table(meter), summary["frames"])
+    if (folder / "agreement.csv").exists():
+        saved = table(folder / "agreement.csv")
+        for name in AGREEMENT:
+            known = [float(row[name]) for row in saved if row[name]]
+            values[name] = float(np.mean(known)) if known else NAN
     if len(matrix) == len(settings) and not described["config"].get("interleave_frames"):
         order = range(len(settings))
         values["LA"] = learning_accuracy(matrix, order)

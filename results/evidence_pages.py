@@ -9,7 +9,19 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from evidence import EVIDENCE, GAMES, MEASURED, Estimate, Evidence, Verdict, load, shown, table
+from evidence import (
+    AGREEMENT,
+    EVIDENCE,
+    GAMES,
+    LEARNING_ARMS,
+    MEASURED,
+    Estimate,
+    Evidence,
+    Verdict,
+    load,
+    shown,
+    table,
+)
 from evidence_figures import ARMS, GAME_NAMES, GAMMAS, MAP, draw_gains, draw_map, draw_mechanism
 from protocol import PARTS, STAYING, planned
 from staying import going_on_and_staying, paired_difference
@@ -82,7 +94,10 @@ def progress_table(evidence: Evidence) -> str:
     return markdown(rows)
 
 
-def arms_table(evidence: Evidence, part: str, arms: Sequence[str] = ARMS, names: Sequence[str] = MEASURED) -> str:
+SCORES = tuple(name for name in MEASURED if name not in AGREEMENT)
+
+
+def arms_table(evidence: Evidence, part: str, arms: Sequence[str] = ARMS, names: Sequence[str] = SCORES) -> str:
     """Return the table of the arms of a part on both games."""
     rows: list[list[Any]] = [["game", "arm", "seeds", *names]]
     for game in GAMES:
@@ -90,7 +105,7 @@ def arms_table(evidence: Evidence, part: str, arms: Sequence[str] = ARMS, names:
             runs = evidence.by_arm.get((part, game, arm))
             if runs:
                 estimates = [evidence.estimate(part, game, arm, name) for name in names]
-                digits = [3 if name == "cosine" else 1 for name in names]
+                digits = [3 if name in ("cosine", *AGREEMENT) else 1 for name in names]
                 cells = [
                     "" if np.isnan(estimate.value) else shown(estimate, places)
                     for estimate, places in zip(estimates, digits, strict=True)
@@ -193,6 +208,7 @@ def sections(evidence: Evidence) -> dict[tuple[str, str], str]:
         "arms": arms_table(evidence, "state"),
         "pixels": arms_table(evidence, "pixels"),
         "stay": staying_table(),
+        "agreement": arms_table(evidence, "state", LEARNING_ARMS, ("cosine", *AGREEMENT)),
         "map": map_table(evidence),
         "foreign": foreign_table(),
         "upstream": upstream_table(),

@@ -28,7 +28,10 @@ EPISODES = 50
 """Episodes a setting of the plays after a run."""
 PLAY_SEED = 1_000_000
 """Seed of those episodes, the same for every run; no run trains or evaluates on it."""
-KEPT = ("config.json", "evaluations.csv", "interference.csv", "matrix.csv", "plays.csv", "summary.json")
+KEPT = (
+    *("config.json", "evaluations.csv", "interference.csv", "matrix.csv", "plays.csv", "agreement.csv"),
+    "summary.json",
+)
 EVIDENCE = Path(__file__).parent / "evidence"
 
 SGD: dict[tuple[str, str], tuple[float, Values]] = {
