@@ -23,7 +23,7 @@ from evidence import (
     table,
 )
 from evidence_figures import ARMS, GAME_NAMES, GAMMAS, MAP, draw_gains, draw_map, draw_mechanism
-from protocol import PARTS, STAYING, planned
+from protocol import LOWER_RATES, PARTS, STAYING, planned
 from staying import going_on_and_staying, paired_difference
 from verdicts import SENTENCES, verdicts
 
@@ -212,6 +212,7 @@ def sections(evidence: Evidence) -> dict[tuple[str, str], str]:
         "map": map_table(evidence),
         "foreign": foreign_table(),
         "upstream": upstream_table(),
+        "compute": arms_table(evidence, "compute", [f"rate-{rate:g}" for rate in LOWER_RATES]),
         "sgd": arms_table(evidence, "sgd", [f"gamma-{gamma:g}" for gamma in GAMMAS]),
     }
     main = arms_table(evidence, "state", ARMS[:6], ("LA", "RA", "G", "E", "AUC"))

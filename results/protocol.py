@@ -70,6 +70,8 @@ def sgd(game: str, observation: str, gamma: float) -> Values:
 
 COMPARED = ("dqn", "dqn-reservoir", "dqn-mer", "no-reptile")
 """Arms of the map."""
+LOWER_RATES = (1e-4, 3e-5)
+"""Learning rates of `compute`: that of one update a frame, which `dqn-reservoir-17` has in `state`, is 3e-4."""
 STAYING = ("dqn", "dqn-reservoir", "dqn-mer", "dqn-mer-sgd")
 """Arms of `stay`."""
 
@@ -100,6 +102,10 @@ class Part(NamedTuple):
             yield from table.items()
         elif name == "stay":
             yield from ((arm, {**table[arm], **STAY[game]}) for arm in STAYING)
+        elif name == "compute":
+            yield from (
+                (f"rate-{rate:g}", {**table["dqn-reservoir-17"], "learning_rate": rate}) for rate in LOWER_RATES
+            )
         elif name == "sgd":
             for gamma in (1.0, 0.3, 0.1, 0.03):
                 yield f"gamma-{gamma:g}", sgd(game, self.observation, gamma)
@@ -118,6 +124,7 @@ PARTS = {
     "switches": Part("state", 3),
     "change": Part("state", 3),
     "target": Part("state", 3),
+    "compute": Part("state", 3),
 }
 """By name, in the order in which they are run."""
 
