@@ -201,6 +201,13 @@ class DQNAgent:
         selecting_q = self.online_q(next_observations.to(self.device)) if self.parameters.double_q else None
         return observations, actions, td_targets(rewards, terminated, next_q, self.parameters.discount, selecting_q)
 
+    @torch.no_grad()
+    def td_errors(self, examples: Examples) -> Tensor:
+        """Return Q of the action less the target, ``(n,)``, of examples as `examples_of` returns them."""
+        observations, actions, targets = examples
+        chosen: Tensor = self.online.model(observations).gather(1, actions.unsqueeze(1)).squeeze(1)
+        return chosen - targets
+
 
 def learns_at(parameters: DQNParameters, frame: int, frames: int = 1) -> bool:
     """Return whether updates are made after ``frame``, counted from 1, which ends a step of ``frames`` frames.

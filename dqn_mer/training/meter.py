@@ -11,10 +11,11 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from torch import Tensor
 
 from continual_ple.settings import Schedule
 from dqn_mer.agents.dqn import DQNAgent
-from dqn_mer.analysis.gradient_agreement import InterferenceRow, agreement, gradient_dots
+from dqn_mer.analysis.gradient_agreement import InterferenceRow, agreement, cosines, gradient_dots, pair_means
 from dqn_mer.analysis.plasticity import activations, dormant_share, effective_rank
 from dqn_mer.config.agent_registry import find_agent
 from dqn_mer.config.config import Config
@@ -97,12 +98,24 @@ class Meter:
         examples = agent.examples_of(agent.memory.read(slots))
         dots = gradient_dots(model, agent.loss, examples).cpu().double().numpy()
         values, rows = agreement(dots, settings, [setting.name for setting in self.schedule.settings])
+        values |= self._factors(cosines(dots), agent.td_errors(examples), settings)
         values["plasticity/weight_norm"] = float(agent.online.vector.detach().norm())
         layers = activations(model, examples[0])
         if layers and bool(layers[-1].isfinite().all()):  # else learning has diverged, which is reported elsewhere
             values["plasticity/dormant_share"] = dormant_share(layers)
             values["plasticity/feature_rank"] = float(effective_rank(layers[-1].flatten(1)))
         return Measurement({tag: value for tag, value in values.items() if not math.isnan(value)}, rows)
+
+    def _factors(self, cosine: NDArray[np.float64], errors: Tensor, settings: NDArray[np.int64]) -> dict[str, float]:
+        """Return the factors of the cosines of loss gradients: of gradients of Q, and whether errors share a sign."""
+        signs = errors.sign().cpu().double().numpy()
+        same = np.outer(signs, signs)
+        factors = {"cosine_q": cosine * same, "same_sign": same}
+        means = {name: pair_means(each, settings, len(self.schedule.settings)) for name, each in factors.items()}
+        return {
+            **{f"gradients/{name}_within": mean.within() for name, mean in means.items()},
+            **{f"gradients/{name}_between": mean.between() for name, mean in means.items()},
+        }
 
     def get_state(self) -> State:
         """Return what a later measurement depends on, besides the agent."""

@@ -165,6 +165,25 @@ def test_a_measurement_says_what_the_parts_say() -> None:
     assert EXAMPLES == 128  # as the tags say
 
 
+@pytest.mark.parametrize("agent", ["dqn", "dqn-mer"])
+def test_a_cosine_of_loss_gradients_is_that_of_q_gradients_times_the_errors_signs(agent: str) -> None:
+    meter = played(120, agent=agent)
+    before = copy.deepcopy(meter.rng)
+    values = meter.measure().values
+    meter.rng = before
+    slots, settings = meter.sample()
+    model, examples = meter.agent.online.model, meter.agent.examples_of(meter.agent.memory.read(slots))
+    with torch.no_grad():
+        outputs = model(examples[0])
+    errors = [float(q[action] - target) for q, action, target in zip(outputs, *examples[1:], strict=True)]
+    chosen = gradient_dots(model, lambda q, actions, targets: q.gather(1, actions[:, None])[:, 0], examples)
+    same = np.sign(np.outer(errors, errors))
+    for name, pairs in (("cosine_q", cosines(chosen.double().numpy())), ("same_sign", same)):
+        means = pair_means(pairs, settings, 6)
+        for kind in ("within", "between"):
+            assert values[f"gradients/{name}_{kind}"] == pytest.approx(getattr(means, kind)(), abs=1e-5)
+
+
 def test_a_diverged_network_does_not_stop_the_meter() -> None:
     meter = played(60)
     meter.agent.online.load(torch.full_like(meter.agent.online.vector, float("inf")))
