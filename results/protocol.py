@@ -32,6 +32,8 @@ KEPT = (
     *("config.json", "evaluations.csv", "interference.csv", "matrix.csv", "plays.csv", "agreement.csv"),
     "summary.json",
 )
+METERED = ("state", "sgd", "pixels", "pixels-controls")
+"""Parts whose runs' interference.csv, the largest file, is kept: verdicts and figures read it."""
 EVIDENCE = Path(__file__).parent / "evidence"
 
 SGD: dict[tuple[str, str], tuple[float, Values]] = {
@@ -207,7 +209,8 @@ def keep(out: Path, evidence: Path) -> None:
     for folder in finished(out):
         target = evidence / folder.relative_to(out)
         target.mkdir(parents=True, exist_ok=True)
-        for name in KEPT:
+        part = folder.relative_to(out).parts[0]
+        for name in KEPT if part in METERED else [name for name in KEPT if name != "interference.csv"]:
             if (folder / name).exists():
                 text = (folder / name).read_text()
                 (target / name).write_text(re.sub(r"python \S*/results/", "python results/", text))
