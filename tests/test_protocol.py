@@ -1,0 +1,52 @@
+"""The protocol of the evidence: the runs that its page counts, and what is kept of a run."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import protocol
+from protocol import PARTS, keep, planned
+
+PAGE = Path(protocol.__file__).parent / "PROTOCOL.md"
+
+
+def test_the_page_counts_the_runs_that_are_planned() -> None:
+    rows = re.findall(r"^\| `([\w-]+)` \| (state|pixels) \|.*\| 0-(\d) \| (\d+) \|$", PAGE.read_text(), re.MULTILINE)
+    counted = {part: (observation, int(last) + 1, int(runs)) for part, observation, last, runs in rows}
+    assert counted == {name: (part.observation, part.seeds, len(planned(name, Path()))) for name, part in PARTS.items()}
+
+
+def test_no_two_runs_of_a_part_share_a_folder_or_their_flags() -> None:
+    for part in PARTS:
+        runs = planned(part, Path("out"))
+        assert len({folder for folder, _ in runs}) == len({tuple(words) for _, words in runs}) == len(runs)
+
+
+def test_a_run_that_stays_is_the_other_until_it_stays() -> None:
+    """Then both learn the same from the same frames, so that their difference is what came after."""
+    stays, goes_on = (
+        {folder.parts[-3:]: words for folder, words in planned(part, Path())} for part in ("stay", "state")
+    )
+    for run, words in stays.items():
+        place = words.index("--settings")
+        assert words[:place] == goes_on[run] and words[place + 2 :] == ["--frames", "150000"]
+
+
+def test_what_is_kept_of_a_run(tmp_path: Path) -> None:
+    for part in ("state", "stay"):
+        run = tmp_path / "out" / part / "catcher" / "dqn" / "seed-0"
+        run.mkdir(parents=True)
+        for name in ("summary.json", "plays.csv", "interference.csv", "metrics.csv"):
+            (run / name).write_text("python /elsewhere/results/foreign.py evidence")
+    unfinished = tmp_path / "out" / "state" / "catcher" / "dqn" / "seed-1"
+    unfinished.mkdir()
+    (unfinished / "config.json").write_text("{}")
+    keep(tmp_path / "out", tmp_path / "kept")
+    kept = sorted(str(path.relative_to(tmp_path / "kept")) for path in (tmp_path / "kept").rglob("*") if path.is_file())
+    run = "catcher/dqn/seed-0"
+    assert kept == [
+        f"state/{run}/interference.csv", f"state/{run}/plays.csv", f"state/{run}/summary.json",
+        f"stay/{run}/plays.csv", f"stay/{run}/summary.json",
+    ]  # fmt: skip
+    assert (tmp_path / "kept" / "stay" / run / "plays.csv").read_text() == "python results/foreign.py evidence"
