@@ -39,19 +39,19 @@ MEMORIES = {
 }
 COSINES = ("within", "between")
 SETTING = (
-    "1,000 examples of each of 20 tasks, for many-permutations 200 of each of 100, learned once; an MLP of two "
-    "hidden layers of 100 units; the rates that the authors published for each learner, stream and memory size "
+    "1,000 examples of each of 20 tasks, for many-permutations 200 of each of 100, learned once; an MLP of two hidden"
+    " layers of 100 units; the rates that the authors published for each learner, stream and memory size "
     "(`dqn_mer/supervised/presets.py`), which they tuned on all of MNIST. A seed decides angles, permutations, the "
-    "choice and order of examples, and initial weights; which images are for tests is the same for all. "
-    "**Not comparable with the paper in absolute numbers**: each task draws its examples from the same 4,000 images, "
-    "so that an image comes back in five tasks on average, differently turned or permuted, where the authors draw from "
-    "60,000; and tests are on 1,000 images, where theirs are on 10,000. mer-6-last learns the newest example last, as "
-    "the authors' script for Algorithm 6 does, and mer-6 at a random place, as the paper says. Of the authors' "
-    "variants of experience replay er is the one without task labels. They did not run A-GEM: its rate is GEM's, not "
-    "tuned for it. For many-permutations with a memory of 200 they published no rates, so it has those for 500. The "
-    "tasks of classes are two digits each, of one output layer, with as many examples as the rarest pair has; its "
-    "rates are those for rotations, not tuned, since the authors' script has none for their own stream of classes, "
-    "Omniglot."
+    "choice and order of examples, and initial weights; which images are for tests is the same for all. **Not "
+    "comparable with the paper in absolute numbers**: each task draws its examples from the same 4,000 images, so "
+    "that an image comes back in five tasks on average, differently turned or permuted, where the authors draw from "
+    "60,000; and tests are on 1,000 images, where theirs are on 10,000. mer-6-last learns the newest example last, as"
+    " the authors' script for Algorithm 6 does, and mer-6 at a random place, as the paper says. er is the authors' "
+    "eralg4; their eralg5, which weighs the tasks of a batch equally, is not here. They did not run A-GEM: its rate "
+    "is GEM's, not tuned for it. For many-permutations with a memory of 200 they published no rates, so it has those "
+    "for 500. The tasks of classes are two digits each, of one output layer, with as many examples as the rarest pair"
+    " has; its rates are those for rotations, not tuned, since the authors' script has none for their own stream of "
+    "classes, Omniglot."
 )
 READING = (
     "Cosines are between the loss gradients of examples of the tasks met so far, of one task (within) or of two "
