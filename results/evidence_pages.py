@@ -146,7 +146,7 @@ def map_table(evidence: Evidence) -> str:
 
 def staying_table() -> str:
     """Return the table of runs that go on to harder settings, and of those that stay."""
-    rows: list[list[Any]] = [["game", "arm", "seeds", "goes on to harder settings", "stays", "difference"]]
+    rows: list[list[Any]] = [["game", "arm", "seeds", "continues to harder settings", "stays", "difference"]]
     for game in GAMES:
         for arm in STAYING:
             pairs = going_on_and_staying(game, arm)
