@@ -95,6 +95,12 @@ def make_small_mlp(weights: FlatWeights) -> SmallMLP | None:
     return SmallMLP(weights) if _is_written_out(weights) and is_small_mlp(weights) else None
 
 
+def dense_layers(model: nn.Module) -> list[nn.Linear] | None:
+    """Return the layers of a model of dense layers with a ReLU between and nothing else, or None for another model."""
+    layers = layers_of(model) if has_explicit_form(model) else None
+    return None if layers is None or layers.convolutions else layers.linear
+
+
 def _is_written_out(weights: FlatWeights) -> bool:
     whole = weights.vector.dtype in (torch.float32, torch.float64)
     return COMPILED and whole and weights.vector.device.type == "cpu" and has_explicit_form(weights.model)

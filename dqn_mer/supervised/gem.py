@@ -15,40 +15,40 @@ from dqn_mer.storage.state import SavedState, State, StateError
 from dqn_mer.supervised.learners import as_rows, load_weights
 from dqn_mer.supervised.memory import Example
 from dqn_mer.supervised.model import make_gradient
+from dqn_mer.supervised.past_gradients import PastGradients, make_past_gradients
 
 SMALLEST_SHARE = 1e-12
 """Eigenvalues below this share of the largest are rounding: gradients of two tasks are then parallel."""
 
 
-def project(gradient: Tensor, past: Tensor, margin: float = 0.0) -> Tensor:
-    """Return GEM's gradient: the nearest whose dot products with all past gradients are not negative.
+def shares_of_past(products: NDArray[Any], against: NDArray[Any], margin: float = 0.0) -> NDArray[np.float64]:
+    """Return how much of each past task's gradient GEM adds to the newest one.
 
     The dual problem: ``gradient + past.T @ v`` with the ``v >= margin`` that makes its norm least. A margin above 0
     biases it further towards the past tasks, as in the authors' code. SciPy's NNLS solves it on the square root of the
     Gram matrix, so that its size is the number of tasks and not that of the weights.
 
     Args:
-        gradient: Gradient of the newest example, ``(weights,)``.
-        past: Gradient of each past task, ``(tasks, weights)``.
+        products: Dot products of the past gradients, the Gram matrix, ``(tasks, tasks)``.
+        against: Dot products of the newest gradient and the past ones, ``(tasks,)``.
         margin: Lower bound of v, at least 0.
 
     Returns:
-        ``(weights,)``.
+        v, ``(tasks,)``; zeros if all past gradients are zero.
 
-    >>> project(torch.tensor([1.0, -1.0]), torch.tensor([[0.0, 1.0]])).tolist()
-    [1.0, 0.0]
+    >>> shares_of_past(np.array([[4.0]]), np.array([-2.0])).tolist()  # of (1, -1) and (0, 2): the sum is (1, 0)
+    [0.5]
     """
-    rows = past.numpy()
-    products = (rows @ rows.T).astype(np.float64)  # NumPy's product, which computes one half of what is symmetric
+    products = products.astype(np.float64)
     values, vectors = np.linalg.eigh(products)
     used = values > SMALLEST_SHARE * max(values[-1], 0.0)
-    if not used.any():  # all past gradients are zero
-        return gradient
+    if not used.any():
+        return np.zeros(len(products))
     lengths = np.sqrt(values[used])
-    wanted = -(past @ gradient).double().numpy() - products @ np.full(len(products), margin)
+    wanted = -against.astype(np.float64) - products @ np.full(len(products), margin)
     root: NDArray[np.float64] = lengths[:, np.newaxis] * vectors[:, used].T
     shifted, _ = nnls(root, (vectors[:, used].T @ wanted) / lengths)
-    return gradient + past.T @ torch.from_numpy(shifted + margin).to(past.dtype)
+    return np.asarray(shifted + margin, np.float64)
 
 
 class TaskMemories:
@@ -126,7 +126,8 @@ class GEMLearner:
         self.margin = margin
         self.memories = memories
         self.gradient = make_gradient(weights)
-        self._past = torch.zeros(0, weights.vector.numel(), dtype=weights.vector.dtype)
+        self._past: PastGradients | None = None
+        self._past_counts: list[tuple[int, int]] = []
 
     def observe(self, example: Example, task: int) -> None:
         """Keep the example, and take the step."""
@@ -138,15 +139,19 @@ class GEMLearner:
 
     def _allowed(self, example: Example, past: list[int]) -> Tensor:
         """Return the gradient to follow, with the past tasks of the memory in mind."""
-        if len(self._past) < len(past):
-            self._past = torch.zeros(2 * len(past), self._past.shape[1], dtype=self._past.dtype)
-        gradients = self._past[: len(past)]
-        for row, task in zip(gradients, past, strict=True):
-            row.copy_(self.gradient(self.memories.of(task)))
-        newest = self.gradient(as_rows(example))
-        if bool((gradients @ newest >= 0).all()):
-            return newest
-        return project(newest, gradients, self.margin)
+        gradients = self._gradients_of(past)
+        against = gradients.measure(as_rows(example))
+        if (against >= 0).all():
+            return gradients.combine(np.zeros(len(past)))
+        return gradients.combine(shares_of_past(gradients.products(), against, self.margin))
+
+    def _gradients_of(self, past: list[int]) -> PastGradients:
+        """Return the gradients of past tasks, made anew when another task begins."""
+        counts = [(task, self.memories.counts[task]) for task in past]
+        if self._past is None or counts != self._past_counts:
+            self._past = make_past_gradients(self.weights, self.gradient, [self.memories.of(task) for task in past])
+            self._past_counts = counts
+        return self._past
 
     def stored(self) -> int:
         """Return the number of examples that are kept, of all tasks."""
@@ -161,6 +166,7 @@ class GEMLearner:
         with saved:
             load_weights(self.weights, saved)
             self.memories.set_state(saved.part("memories"))
+        self._past = None
 
 
 class AGEMLearner(GEMLearner):

@@ -11,7 +11,7 @@ from torch import nn
 
 from dqn_mer.mer_parameters import MERParameters
 from dqn_mer.storage.state import SavedState, StateError
-from dqn_mer.supervised.gem import AGEMLearner, GEMLearner, TaskMemories, project
+from dqn_mer.supervised.gem import AGEMLearner, GEMLearner, TaskMemories, shares_of_past
 from dqn_mer.supervised.learners import OnlineLearner, ReplayLearner, make_mer, make_replay, newest_last
 from dqn_mer.supervised.memory import ExampleMemory
 from dqn_mer.supervised.regularized import EWCLearner
@@ -167,6 +167,11 @@ def test_ewc_equals_its_penalty_in_autograd() -> None:
         learner.observe(example, place // 8)
         check_same(weights.vector.detach(), vector_of(twin))
     assert past[1][0][0].abs().max() > 0
+
+
+def project(gradient: torch.Tensor, past: torch.Tensor, margin: float = 0.0) -> torch.Tensor:
+    shares = shares_of_past((past @ past.T).numpy(), (past @ gradient).numpy(), margin)
+    return gradient + past.T @ torch.from_numpy(shares)
 
 
 @pytest.mark.parametrize("margin", [0.0, 0.3, 1.0])
