@@ -17,7 +17,7 @@ from dqn_mer.supervised.memory import Example
 from dqn_mer.supervised.model import make_gradient
 from dqn_mer.supervised.past_gradients import PastGradients, make_past_gradients
 
-SMALLEST_SHARE = 1e-12
+SMALLEST_SHARE = 1e-10
 """Eigenvalues below this share of the largest are rounding: gradients of two tasks are then parallel."""
 
 
@@ -26,29 +26,34 @@ def shares_of_past(products: NDArray[Any], against: NDArray[Any], margin: float 
 
     The dual problem: ``gradient + past.T @ v`` with the ``v >= margin`` that makes its norm least. A margin above 0
     biases it further towards the past tasks, as in the authors' code. SciPy's NNLS solves it on the square root of the
-    Gram matrix, so that its size is the number of tasks and not that of the weights.
+    Gram matrix, so that its size is the number of tasks and not that of the weights. The past gradients are brought
+    to length 1 before: that of a task whose examples are fitted may be a billion times shorter than another's.
 
     Args:
-        products: Dot products of the past gradients, the Gram matrix, ``(tasks, tasks)``.
-        against: Dot products of the newest gradient and the past ones, ``(tasks,)``.
+        products: Dot products of the past gradients, the Gram matrix, ``(tasks, tasks)`` float64.
+        against: Dot products of the newest gradient and the past ones, ``(tasks,)`` float64.
         margin: Lower bound of v, at least 0.
 
     Returns:
-        v, ``(tasks,)``; zeros if all past gradients are zero.
+        v, ``(tasks,)``; margin for a gradient of zero.
 
     >>> shares_of_past(np.array([[4.0]]), np.array([-2.0])).tolist()  # of (1, -1) and (0, 2): the sum is (1, 0)
     [0.5]
     """
-    products = products.astype(np.float64)
-    values, vectors = np.linalg.eigh(products)
-    used = values > SMALLEST_SHARE * max(values[-1], 0.0)
-    if not used.any():
-        return np.zeros(len(products))
-    lengths = np.sqrt(values[used])
-    wanted = -against.astype(np.float64) - products @ np.full(len(products), margin)
-    root: NDArray[np.float64] = lengths[:, np.newaxis] * vectors[:, used].T
-    shifted, _ = nnls(root, (vectors[:, used].T @ wanted) / lengths)
-    return np.asarray(shifted + margin, np.float64)
+    shares = np.full(len(products), margin)
+    lengths = np.sqrt(products.diagonal())
+    some = lengths > 0
+    if not some.any():
+        return shares
+    lengths = lengths[some]
+    wanted = -(against + products @ shares)[some] / lengths
+    values, vectors = np.linalg.eigh(products[np.ix_(some, some)] / np.outer(lengths, lengths))
+    used = values > SMALLEST_SHARE * values[-1]
+    roots = np.sqrt(values[used])
+    root: NDArray[np.float64] = roots[:, np.newaxis] * vectors[:, used].T
+    added, _ = nnls(root, (vectors[:, used].T @ wanted) / roots)
+    shares[some] += added / lengths
+    return shares
 
 
 class TaskMemories:

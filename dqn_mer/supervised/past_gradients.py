@@ -18,15 +18,21 @@ from dqn_mer.networks.weights import FlatWeights
 Array = NDArray[Any]
 Gradient = Callable[[Examples], Tensor]
 
+COLUMNS = 4_096
+"""Weights that are converted to float64 at a time, so that they stay in the processor's cache."""
+
 PAIRS_PER_TASK = 25_000
 """Pairs of past examples for each past task, up to which `FactoredGradients` is the faster way (measured)."""
 
 
 class PastGradients(Protocol):
-    """The mean loss gradients of past tasks and of the newest example, under the weights as they are."""
+    """The mean loss gradients of past tasks and of the newest example, under the weights as they are.
+
+    Dot products are summed up in float64: they decide a least-squares problem whose matrix may be close to singular.
+    """
 
     def measure(self, newest: Examples) -> Array:
-        """Return the dot product of the gradient of ``newest``, one row, and that of each past task: ``(tasks,)``."""
+        """Return the dot product of the gradient of ``newest``, one row, and that of each past task, ``(tasks,)``."""
 
     def products(self) -> Array:
         """Return the dot products of the past tasks' gradients, ``(tasks, tasks)``."""
@@ -69,13 +75,16 @@ class WrittenOutGradients:
         for row, examples in zip(self.rows, self.past, strict=True):
             row.copy_(self.gradient(examples))
         self.newest = self.gradient(newest)
-        return (self.rows @ self.newest).numpy()
+        against: Array = (self.rows @ self.newest).double().numpy()
+        return against
 
     def products(self) -> Array:
         """Return the dot products of the past gradients."""
-        rows = self.rows.numpy()
-        products: Array = rows @ rows.T  # NumPy's product, which computes one half of what is symmetric
-        return products
+        products = torch.zeros(len(self.rows), len(self.rows), dtype=torch.float64)
+        for first in range(0, self.rows.shape[1], COLUMNS):
+            columns = self.rows[:, first : first + COLUMNS].double()
+            products.addmm_(columns, columns.t())
+        return products.numpy()
 
     def combine(self, shares: Array) -> Tensor:
         """Return the newest gradient plus shares of the past ones."""
@@ -89,7 +98,7 @@ class FactoredGradients:
 
     As in `dqn_mer.analysis.gradient_agreement.gradient_dots`, a dense layer's gradient from one example is an outer
     product, so that the dot product of two examples' gradients follows from those of their inputs and of their output
-    gradients. The sum of gradients is one product of matrices at the end.
+    gradients. The sum of gradients is one product of matrices at the end. All of it is float64.
 
     Args:
         weights: Weights of the model.
@@ -100,13 +109,14 @@ class FactoredGradients:
     def __init__(self, weights: FlatWeights, layers: Sequence[nn.Linear], past: Sequence[Examples]) -> None:
         counts = [len(labels) for _, labels in past]
         self.layers = layers
+        assert weights.vector.grad is not None
         self.gradient = weights.vector.grad
         self.starts = np.concatenate([[0], np.cumsum(counts)])  # of the rows of each task; the newest example's is last
         self.counts = np.array([*counts, 1])
         newest = (torch.zeros_like(past[0][0][:1]), torch.zeros_like(past[0][1][:1]))
-        self.inputs = torch.cat([*(inputs for inputs, _ in past), newest[0]])
+        self.inputs = torch.cat([*(inputs for inputs, _ in past), newest[0]]).double()
         self.labels = torch.cat([*(labels for _, labels in past), newest[1]])
-        self.weight = torch.from_numpy(np.repeat(1 / self.counts, self.counts)).to(self.inputs.dtype).unsqueeze(1)
+        self.weight = torch.from_numpy(np.repeat(1 / self.counts, self.counts)).unsqueeze(1)
         self.input_dots = self.inputs @ self.inputs.t()
         self.factors: list[tuple[Tensor, Tensor]] = []
         self.dots = np.zeros((0, 0))
@@ -133,21 +143,22 @@ class FactoredGradients:
     def combine(self, shares: Array) -> Tensor:
         """Return the newest gradient plus shares of the past ones."""
         used = slice(0 if shares.any() else -1, None)
-        rows = torch.from_numpy(np.repeat([*shares, 1.0], self.counts)[used]).to(self.inputs.dtype).unsqueeze(1)
+        rows = torch.from_numpy(np.repeat([*shares, 1.0], self.counts)[used]).unsqueeze(1)
         for layer, (inputs, gradients) in zip(self.layers, self.factors, strict=True):
             shared = rows * gradients[used]
-            torch.mm(shared.t(), inputs[used], out=layer.weight.grad)
-            torch.sum(shared, dim=0, out=layer.bias.grad)
-        assert self.gradient is not None
+            for parameter, total in ((layer.weight, shared.t() @ inputs[used]), (layer.bias, shared.sum(dim=0))):
+                assert parameter.grad is not None  # FlatWeights gives every parameter a gradient, a view of one vector
+                parameter.grad.copy_(total)
         return self.gradient
 
     def _factors(self) -> list[tuple[Tensor, Tensor]]:
         """Return each layer's inputs and output gradients, in rows; those of a task add up to its mean gradient."""
-        inputs = [self.inputs]
-        for layer in self.layers[:-1]:
-            inputs.append(torch.addmm(layer.bias, inputs[-1], layer.weight.t()).clamp_(min=0))
-        outputs = torch.addmm(self.layers[-1].bias, inputs[-1], self.layers[-1].weight.t())
+        inputs, matrices = [self.inputs], [layer.weight.double() for layer in self.layers]
+        biases = [layer.bias.double() for layer in self.layers]
+        for matrix, bias in zip(matrices[:-1], biases[:-1], strict=True):
+            inputs.append(torch.addmm(bias, inputs[-1], matrix.t()).clamp_(min=0))
+        outputs = torch.addmm(biases[-1], inputs[-1], matrices[-1].t())
         gradients = [CrossEntropy().mean_gradient(outputs, self.labels).mul_(len(self.labels)).mul_(self.weight)]
-        for layer, active in zip(self.layers[:0:-1], inputs[:0:-1], strict=True):
-            gradients.append((gradients[-1] @ layer.weight).mul_(active > 0))
+        for matrix, active in zip(matrices[:0:-1], inputs[:0:-1], strict=True):
+            gradients.append((gradients[-1] @ matrix).mul_(active > 0))
         return list(zip(inputs, reversed(gradients), strict=True))

@@ -208,6 +208,17 @@ def test_the_projection_takes_parallel_equal_and_zero_gradients() -> None:
     torch.testing.assert_close(project(gradient, torch.zeros(2, 3, dtype=torch.float64)), gradient)
 
 
+@pytest.mark.parametrize("seed", range(5))
+def test_the_projection_depends_on_no_length_of_a_past_gradient(seed: int) -> None:
+    generator = torch.Generator().manual_seed(seed)
+    gradient = torch.randn(40, generator=generator, dtype=torch.float64)
+    past = torch.randn(12, 40, generator=generator, dtype=torch.float64) - 0.3 * gradient
+    expected = project(gradient, past)
+    lengths = torch.logspace(-14, 2, 12, dtype=torch.float64).unsqueeze(1)  # of tasks that are fitted, and new ones
+    torch.testing.assert_close(project(gradient, lengths * past), expected)
+    assert expected.norm() < gradient.norm()  # a projection
+
+
 def gradient_of(model: nn.Module, examples: list[tuple[np.ndarray, np.int64]]) -> torch.Tensor:
     model.zero_grad()
     inputs = torch.from_numpy(np.stack([one for one, _ in examples]))

@@ -62,3 +62,26 @@ def test_few_examples_of_an_mlp_are_not_written_out(model: nn.Sequential, per_ta
     weights = FlatWeights(model)
     past = [(torch.zeros(per_task, 3), torch.zeros(per_task, dtype=torch.int64)) for _ in range(4)]
     assert type(make_past_gradients(weights, make_gradient(weights), past)) is kind
+
+
+@pytest.mark.parametrize("per_task", [2, 300])
+def test_float32_weights_have_dot_products_in_float64(per_task: int) -> None:
+    rng = np.random.default_rng(per_task)
+    weights = FlatWeights(build_mlp((6, 5, 3), 0))
+    exact = FlatWeights(build_mlp((6, 5, 3), 0).double())
+    past = [make_examples(rng, per_task, 6, 3) for _ in range(5)]
+    past[1] = (past[0][0] + 1e-4, past[0][1])  # nearly the gradient of another task
+    single = [(inputs.float(), labels) for inputs, labels in past]
+    gradients = make_past_gradients(weights, make_gradient(weights), single)
+    newest = make_examples(rng, 1, 6, 3)
+    gradients.measure((newest[0].float(), newest[1]))
+    rows = torch.stack([gradient_by_autograd(exact.model, (one.double(), labels)) for one, labels in single]).numpy()
+    products = gradients.products()
+    assert products.dtype == np.float64
+    if per_task == 2:  # in float64 from the start
+        np.testing.assert_allclose(products, rows @ rows.T, rtol=1e-12, atol=1e-15)
+    else:
+        assert isinstance(gradients, WrittenOutGradients)
+        exact_rows = gradients.rows.double().numpy()
+        np.testing.assert_allclose(products, exact_rows @ exact_rows.T, rtol=1e-12, atol=1e-15)
+        np.testing.assert_allclose(products, rows @ rows.T, rtol=1e-4, atol=1e-7)
