@@ -91,5 +91,6 @@ def _end(workers: Sequence[_Worker]) -> None:
     for worker in workers:
         worker.process.terminate()
     for worker in workers:
+        worker.connection.close()  # what a process that has saved its run waits at
+    for worker in workers:
         worker.process.join()
-        worker.connection.close()
