@@ -204,8 +204,9 @@ def _report(outcomes: Sequence[Outcome], out: Path, console: Console) -> int:
 
     failed = [outcome for outcome in outcomes if outcome.exit_code != 0]
     skipped = sum(outcome.skipped for outcome in outcomes)
-    line(f"{len(outcomes)} runs: {len(outcomes) - skipped - len(failed)} trained, {skipped} were finished before, "
-         f"{len(failed)} failed")  # fmt: skip
+    runs = f"{len(outcomes)} run{'s' * (len(outcomes) > 1)}"
+    trained = len(outcomes) - skipped - len(failed)
+    line(f"{runs}: {trained} trained, {skipped} were finished before, {len(failed)} failed")
     if len(failed) < len(outcomes):
         words = [Path(sys.executable).name, "-m", "dqn_mer", "compare", str(out), "--out", f"{out}-report"]
         line(f"compare them: {shlex.join(words)}")

@@ -60,7 +60,7 @@ class SweepDisplay(AbstractContextManager["SweepDisplay"]):
     def __enter__(self) -> SweepDisplay:
         """Start to watch."""
         done = self._total - len(self._open)
-        self._say(f"{self._total} runs, {done} finished before")
+        self._say(f"{self._total} run{'s' * (self._total > 1)}, {done} finished before")
         self._progress.start()
         self._thread.start()
         return self

@@ -129,6 +129,14 @@ def check_cluster() -> None:
         raise ImportError(
             "engine='slurm': needs Slurm, and no srun was found; start the sweep on a node of the cluster"
         )
+    try:
+        subprocess.run(["sacct", "--noheader", "--jobs=1"], capture_output=True, text=True, check=True)
+    except (OSError, subprocess.CalledProcessError) as error:
+        said = error.stderr.strip() if isinstance(error, subprocess.CalledProcessError) else str(error)
+        raise ImportError(
+            f"engine='slurm': needs Slurm's accounting, which knows how jobs ended, and sacct fails: {shown(said)}; "
+            "submit the scripts of docs/slurm.md"
+        ) from None
 
 
 def _submit(jobs: Sequence[Job], folder: Path, at_once: int, options: Mapping[str, str]) -> list[submitit.Job[Outcome]]:

@@ -187,7 +187,7 @@ def test_a_sweep_after_a_stopped_one_runs(tmp_path: Path) -> None:
     sweep_job.stop_jobs()
     out = tmp_path / "my sweep"
     code, output = swept(out, agents=("dqn",), seeds="0")
-    assert code == 0 and "1 runs: 1 trained" in output
+    assert code == 0 and "1 run: 1 trained" in output
     assert f"compare '{out}' --out '{out}-report'\n" in output  # as a shell takes it
 
 

@@ -221,6 +221,17 @@ def test_mistakes_take_one_line_and_submit_nothing(
     assert not list(tmp_path.iterdir())
 
 
+def test_slurm_without_accounting_is_refused(cluster: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "bin" / "sacct").write_text("#!/bin/sh\necho Slurm accounting storage is disabled >&2; exit 1\n")
+    words = ["sweep", "--engine", "slurm", "--slurm", "time=60", "--out", str(tmp_path / "sweep"), *TINY]
+    assert main(words) == 2
+    assert capsys.readouterr().err == (
+        "error: engine='slurm': needs Slurm's accounting, which knows how jobs ended, and sacct fails: "
+        "'Slurm accounting storage is disabled'; submit the scripts of docs/slurm.md\n"
+    )
+    assert not (tmp_path / "sweep").exists() and not list(cluster.iterdir())
+
+
 @pytest.mark.parametrize(
     ("option", "expected"),
     [
