@@ -81,7 +81,17 @@ def tables(evidence: Evidence) -> dict[tuple[str, str], str]:
         ("docs/supervised.md", "tags"): logs.tags_as_markdown(),
         ("docs/results.md", "benchmarks"): benchmark_table(),
         ("docs/environments.md", "looks"): looks_table(),
+        ("README.md", "supervised"): supervised_row(),
     }
+
+
+def supervised_row() -> str:
+    """Return what learners with a memory of 500 examples retain of the twenty rotations."""
+    rows = [row for row in table(RESULTS / "supervised" / "summary.csv") if row["stream"] == "rotations"]
+    retained = {row["learner"]: row["RA"] for row in rows if row["memory"] in ("0", "500")}
+    names = ("mer-1", "mer-6", "mer-7", "er", "gem", "ewc", "online")
+    lines = [[f"`{name}`" for name in names], ["---"] * len(names), [retained[name] for name in names]]
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines) + "\n"
 
 
 def draw_comparisons(evidence: Evidence) -> None:

@@ -17,8 +17,8 @@ from dqn_mer.supervised.memory import Example
 from dqn_mer.supervised.model import make_gradient
 from dqn_mer.supervised.past_gradients import PastGradients, make_past_gradients
 
-SMALLEST_SHARE = 1e-10
-"""Eigenvalues below this share of the largest are rounding: gradients of two tasks are then parallel."""
+RIDGE = 1e-12
+"""Share of the largest eigenvalue that is added to all: without it nearly parallel gradients would have huge shares."""
 
 
 def shares_of_past(products: NDArray[Any], against: NDArray[Any], margin: float = 0.0) -> NDArray[np.float64]:
@@ -37,7 +37,7 @@ def shares_of_past(products: NDArray[Any], against: NDArray[Any], margin: float 
     Returns:
         v, ``(tasks,)``; margin for a gradient of zero.
 
-    >>> shares_of_past(np.array([[4.0]]), np.array([-2.0])).tolist()  # of (1, -1) and (0, 2): the sum is (1, 0)
+    >>> shares_of_past(np.array([[4.0]]), np.array([-2.0])).round(6).tolist()  # of (1, -1) and (0, 2): (1, 0)
     [0.5]
     """
     shares = np.full(len(products), margin)
@@ -48,10 +48,8 @@ def shares_of_past(products: NDArray[Any], against: NDArray[Any], margin: float 
     lengths = lengths[some]
     wanted = -(against + products @ shares)[some] / lengths
     values, vectors = np.linalg.eigh(products[np.ix_(some, some)] / np.outer(lengths, lengths))
-    used = values > SMALLEST_SHARE * values[-1]
-    roots = np.sqrt(values[used])
-    root: NDArray[np.float64] = roots[:, np.newaxis] * vectors[:, used].T
-    added, _ = nnls(root, (vectors[:, used].T @ wanted) / roots)
+    roots = np.sqrt(values.clip(min=0) + RIDGE * values[-1])
+    added, _ = nnls(roots[:, np.newaxis] * vectors.T, (vectors.T @ wanted) / roots)
     shares[some] += added / lengths
     return shares
 
@@ -146,7 +144,7 @@ class GEMLearner:
         """Return the gradient to follow, with the past tasks of the memory in mind."""
         gradients = self._gradients_of(past)
         against = gradients.measure(as_rows(example))
-        if (against >= 0).all():
+        if (against >= 0).all() or not np.isfinite(against).all():  # the latter has diverged: the next test says so
             return gradients.combine(np.zeros(len(past)))
         return gradients.combine(shares_of_past(gradients.products(), against, self.margin))
 

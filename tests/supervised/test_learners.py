@@ -219,6 +219,17 @@ def test_the_projection_depends_on_no_length_of_a_past_gradient(seed: int) -> No
     assert expected.norm() < gradient.norm()  # a projection
 
 
+@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.parametrize("margin", [0.0, 0.5])
+def test_nearly_parallel_gradients_make_no_long_step(seed: int, margin: float) -> None:
+    generator = torch.Generator().manual_seed(seed)
+    gradient, one = (torch.randn(30, generator=generator, dtype=torch.float64) for _ in range(2))
+    past = one * torch.randn(40, 1, generator=generator, dtype=torch.float64)
+    past += 1e-6 * torch.randn(40, 30, generator=generator, dtype=torch.float64)
+    longest = (gradient + margin * past.sum(dim=0)).norm()  # without any more of the past gradients
+    assert project(gradient, past, margin).norm() <= longest * (1 + 1e-9)
+
+
 def gradient_of(model: nn.Module, examples: list[tuple[np.ndarray, np.int64]]) -> torch.Tensor:
     model.zero_grad()
     inputs = torch.from_numpy(np.stack([one for one, _ in examples]))
@@ -253,7 +264,15 @@ def test_gem_follows_the_gradient_that_no_past_task_objects_to() -> None:
     assert 0 < projected < 18
 
 
-def test_a_gem_step_is_orthogonal_to_the_past_where_they_oppose() -> None:
+def test_weights_that_are_not_finite_end_no_learner() -> None:
+    for learner in make_learners(make_weights()).values():
+        for place, example in enumerate(make_examples(12)):
+            learner.observe(example, place // 4)
+            if place == 5:
+                learner.weights.vector.detach().fill_(torch.nan)
+
+
+def test_an_a_gem_step_is_orthogonal_to_the_past_where_they_oppose() -> None:
     weights = make_weights()
     learner = AGEMLearner(weights, RATE, 64, TaskMemories(1, make_examples(1)[0]), np.random.default_rng(0))
     inputs, label = make_examples(1)[0]
