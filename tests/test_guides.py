@@ -11,6 +11,7 @@ import sys
 import time
 import types
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,7 @@ from rich.console import Console
 import dqn_mer
 from continual_ple import GAMES
 from dqn_mer.config import agent_registry
+from dqn_mer.config.config import OF_EVERY_RUN
 from tests.helpers.added import install, nothing_left
 from tests.helpers.own_envs import tiny_config, train_tiny
 from tests.helpers.pages import DOCS, blocks, entry_point
@@ -73,6 +75,16 @@ def test_a_built_in_game_takes_a_network_too(tmp_path: Path) -> None:
     env.reset(seed=0)
     assert env.unwrapped.game.parameters["fall_speed"] == 0.0908
     assert train_tiny(task, tmp_path, frames=60, eval_frame_limit=20).agent.updates == 40
+
+
+def test_an_agent_of_another_library_is_filed_and_played(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    code = next(code for language, code in blocks("experiments.md") if language == "python")
+    tiny = {name: TINY[name] for name in OF_EVERY_RUN & TINY.keys()}
+    monkeypatch.setattr(dqn_mer, "StreamRun", partial(dqn_mer.StreamRun, **{**tiny, "frames": 120}))
+    monkeypatch.setattr(dqn_mer, "benchmark", partial(dqn_mer.benchmark, eval_frame_limit=20))
+    names = run_as_program(code.replace("episodes=50", "episodes=1"), "experiments.md")
+    (run_dir,) = tmp_path.glob("runs/*")
+    assert names["env"].run_dir.samefile(run_dir) and dqn_mer.load_run(run_dir).config["agent"] == "sb3-dqn"
 
 
 def test_an_installed_package_brings_the_agent(tmp_path: Path) -> None:

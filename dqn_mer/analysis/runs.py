@@ -128,7 +128,7 @@ def saved_config(described: Mapping[str, Any]) -> dict[str, Any]:
             config = {**{name: defaults[name] for name in OF_EVERY_RUN}, **described["config"]}
         for name, allowed in ALLOWED.items():
             if name in config:
-                allowed.check(name, allowed.from_json(config[name]))
+                allowed.check(name, allowed.as_held(config[name]))
     for name in ("game", "agent", "observation"):
         check_name(name, config[name])
     return config

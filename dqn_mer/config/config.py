@@ -84,7 +84,7 @@ class Config(
         allowed = allowed_values(cls)
         for name in sorted(set(values) - set(allowed)):
             raise ValueError(f"{name}: unknown")
-        return cls(**{name: allowed[name].from_json(value) for name, value in values.items()})
+        return cls(**values)
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import inspect
 import math
+import os
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -86,15 +87,15 @@ class Allowed:
             elif self.item is float and not _finite(item):
                 raise bad_value(name + key, item, KINDS[float])
 
-    def from_json(self, value: object) -> Any:
-        """Return a JSON value as the field holds it; a value that is not allowed stays as it is."""
-        if self.kind is Path and isinstance(value, str):
-            return Path(value)
-        return tuple(value) if self.kind is tuple and isinstance(value, list) else value
+    def as_held(self, value: object) -> Any:
+        """Return a value as the field holds it, a list as a tuple and a text as a path; any other stays as it is."""
+        if self.kind is tuple and isinstance(value, list | tuple):
+            return tuple(_as_path(item) for item in value) if self.item is Path else tuple(value)
+        return _as_path(value) if self.kind is Path else value
 
 
 KINDS: dict[Any, str] = {
-    bool: "true or false", int: "a whole number", float: "a finite number", str: "text", Path: "a pathlib.Path",
+    bool: "true or false", int: "a whole number", float: "a finite number", str: "text", Path: "a path",
 }  # fmt: skip
 
 
@@ -128,13 +129,19 @@ def own_fields(kind: type) -> tuple[str, ...]:
 
 
 def check_fields(instance: Any) -> None:
-    """Check every field of a dataclass against its annotation.
+    """Check every field of a dataclass against its annotation; lists become tuples, and texts paths, as it says.
 
     Raises:
         ValueError: if a value is not allowed; the message names the field, its value and what is allowed.
     """
     for name, allowed in allowed_values(type(instance)).items():
-        allowed.check(name, getattr(instance, name))
+        value = allowed.as_held(getattr(instance, name))
+        allowed.check(name, value)
+        object.__setattr__(instance, name, value)  # the dataclass may be frozen
+
+
+def _as_path(value: object) -> Any:
+    return Path(value) if isinstance(value, str | os.PathLike) else value
 
 
 def _allowed(hint: Any) -> Allowed:

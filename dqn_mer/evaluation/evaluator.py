@@ -83,15 +83,24 @@ AnyPolicy = Policy | Predictor
 def as_policy(policy: AnyPolicy | None) -> Policy:
     """Return what chooses actions for observations ``(n, ...)``, greedily if it is an object with ``predict``.
 
+    What it returns raises ValueError unless the actions are ``(n,)``.
+
     Raises:
         ValueError: if it is neither that nor a function.
     """
-    if isinstance(policy, Predictor):
-        predictor = policy
-        return lambda observations: np.asarray(predictor.predict(observations, deterministic=True)[0], np.int64)
-    if not callable(policy):
+    if not isinstance(policy, Predictor) and not callable(policy):
         raise ValueError(f"policy={policy!r}: must be a function of observations, or have a method predict")
-    return policy
+
+    def choose(observations: NDArray[Any]) -> NDArray[np.int64]:
+        if isinstance(policy, Predictor):
+            actions = np.asarray(policy.predict(observations, deterministic=True)[0])
+        else:
+            actions = np.asarray(policy(observations))
+        if actions.shape != (len(observations),):
+            raise ValueError(f"policy: gave actions of shape {actions.shape}; must be ({len(observations)},)")
+        return actions.astype(np.int64)
+
+    return choose
 
 
 class RandomPolicy:

@@ -77,6 +77,7 @@ class StreamRun(gymnasium.Wrapper[Any, Any, Any, Any]):
         self.ends = set(task.schedule.ends(self.frames))
         self.streams = spawn_streams(config.seed)
         self.run_dir: Path | None = None
+        self._summary: dict[str, Any] | None = None
         self._episodes, self._clock = RecentEpisodes(), RateClock()
 
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Any, dict[str, Any]]:
@@ -95,7 +96,9 @@ class StreamRun(gymnasium.Wrapper[Any, Any, Any, Any]):
         return observation, info
 
     def step(self, action: Any) -> tuple[Any, float, bool, bool, dict[str, Any]]:
-        """Play one step, and record what is due after it."""
+        """Play one step, and record what is due after it; raises ValueError once the run is finished."""
+        if self._summary is not None:
+            raise ValueError(f"frame={self.frame:,}: the run is finished; make another StreamRun")
         observation, reward, terminated, truncated, info = self.env.step(int(np.asarray(action)))
         if self.frame < self.frames:
             before, self.frame = self.frame, self.frame + info.get(FRAMES_PLAYED, 1)
@@ -107,9 +110,13 @@ class StreamRun(gymnasium.Wrapper[Any, Any, Any, Any]):
     def finish(self) -> dict[str, Any]:
         """End the run: write matrix.csv, learning_curves.png and summary.json, whose content is returned.
 
+        A second call returns it again.
+
         Raises:
             ValueError: if the run has not reached its last frame.
         """
+        if self._summary is not None:
+            return self._summary
         if self.run_dir is None or self.frame < self.frames:
             raise ValueError(f"frame={self.frame:,}: must be {self.frames:,}, the last of the run")
         results = summarise_scores(self.run_dir, self.config, self.task, self.frame, self.random_scores)
@@ -120,6 +127,7 @@ class StreamRun(gymnasium.Wrapper[Any, Any, Any, Any]):
         self.tracker.log_hparams({**fields.pop("agent_options"), **fields}, summary["metrics"])
         self.tracker.close()
         write_json(self.run_dir / "summary.json", summary)
+        self._summary = summary
         return summary
 
     def close(self) -> None:
@@ -130,7 +138,8 @@ class StreamRun(gymnasium.Wrapper[Any, Any, Any, Any]):
         super().close()
 
     def _begin(self) -> None:
-        policy = as_policy(self.policy)
+        policy, space = as_policy(self.policy), self.observation_space
+        policy(np.zeros((1, *(space.shape or ())), space.dtype))  # one that gives no actions leaves no folder behind
         self.run_dir = create_run_folder(self.config)
         write_json(
             self.run_dir / "config.json",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
@@ -151,6 +152,14 @@ def test_impossible_combinations_name_the_field(values: dict, field: str) -> Non
 )
 def test_json_brings_back_the_same_configuration(config: Config) -> None:
     assert Config.from_json(json.loads(json.dumps(config.to_json()))) == config
+
+
+def test_texts_are_paths_and_lists_are_tuples() -> None:
+    given = default_config(log_dir="a/b", run_dir=os.fspath(Path("c")), hidden_sizes=[8, 4], settings=[0.1, 0.2])
+    assert given == default_config(log_dir=Path("a/b"), run_dir=Path("c"), hidden_sizes=(8, 4), settings=(0.1, 0.2))
+    assert given.log_dir == Path("a/b") and given.hidden_sizes == (8, 4)
+    with pytest.raises(ValueError, match="log_dir=3: must be a path"):
+        default_config(log_dir=3)
 
 
 def test_json_with_unknown_fields_is_refused() -> None:

@@ -139,6 +139,17 @@ def test_a_folder_that_says_more_of_another_library_s_agent_is_read_too(
     assert capsys.readouterr().err.startswith(f"error: {folder}: no state left in resume")
 
 
+def test_a_finished_run_stays_as_it_is(tmp_path: Path) -> None:
+    env = StreamRun("glider", log_dir=str(tmp_path), **SHORT)  # a path may be a text
+    env.policy = lambda observations: torch.ones(len(observations))
+    play(env, 100)
+    summary = env.finish()
+    assert env.finish() == summary == json.loads((env.run_dir / "summary.json").read_text())
+    with pytest.raises(ValueError, match="frame=100: the run is finished; make another StreamRun"):
+        env.step(1)
+    env.close()
+
+
 def test_the_episodes_of_a_setting_are_those_of_our_agents(tmp_path: Path) -> None:
     rows = benchmark(glide, episodes=3, seed=7, game="flappy_bird", observation="state", settings=(100.0, 80.0))
     assert [row["setting"] for row in rows] == ["0-pipe_gap=100", "1-pipe_gap=80"]
@@ -159,6 +170,9 @@ def test_what_cannot_be_is_refused(tmp_path: Path) -> None:
         benchmark(glide, episodes=0)
     env = StreamRun("glider", run_dir=tmp_path / "run", **SMALL)
     with pytest.raises(ValueError, match="policy=None: must be a function"):
+        env.reset()
+    env.policy = lambda observations: 0
+    with pytest.raises(ValueError, match=r"policy: gave actions of shape \(\); must be \(1,\)"):
         env.reset()
     assert not (tmp_path / "run").exists()  # nothing half-written
     env.policy = glide
