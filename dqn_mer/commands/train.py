@@ -42,6 +42,9 @@ def main(arguments: Sequence[str]) -> int:
     except RunStopped as stopped:
         print(one_line(stopped))
         return stopped.exit_code
+    except KeyboardInterrupt:
+        print("stopped by Ctrl-C before the first frame", file=sys.stderr)
+        return 130
     try:  # errors from here on are not the user's mistakes, and keep their traceback
         with trainer:
             result = trainer.run()

@@ -16,9 +16,10 @@ from continual_ple.tasks import Task
 from dqn_mer.config.agent_registry import find_agent, known_agent
 from dqn_mer.config.config import Config, ResumeOptions
 from dqn_mer.config.supervised_runs import is_no_training_run, is_supervised
-from dqn_mer.runs.folder import lock_run, versions
+from dqn_mer.runs.folder import describe_run, lock_run, versions
 from dqn_mer.runs.stopping import RunStopped, how_to_resume
 from dqn_mer.storage.escapes import one_line, shown
+from dqn_mer.storage.json_files import write_json
 from dqn_mer.storage.run_reader import CONFIG, SUMMARY, TABLE_BYTES, TABLES, RunReader
 from dqn_mer.storage.snapshots import FOLDER, find_state
 from dqn_mer.storage.state import SavedState, State, StateError
@@ -102,6 +103,22 @@ def _stopped_run(options: ResumeOptions, lock: BaseFileLock, task: Task | None) 
     notes = [f"passed over: {line}" for line in snapshot.passed_over]
     notes += [f"resuming from {snapshot.folder}", *_changed_versions(described.get("versions"))]
     return Stopped(run_dir, lock, config, schedule, threads, SavedState(snapshot.state), tuple(notes))
+
+
+def restore_description(stopped: Stopped) -> str | None:
+    """Write config.json of a run again if it is missing or damaged; return a line that says so, or None.
+
+    What the state says of the run is enough to resume it, but nothing else shows a run without config.json.
+    """
+    try:
+        described = RunReader(stopped.run_dir).json(CONFIG)
+        Config.from_json(described["config"])
+        Schedule.from_json(described["schedule"])
+    except (ArithmeticError, AttributeError, KeyError, OSError, TypeError, ValueError) as error:
+        description = describe_run({"config": stopped.config.to_json()}, stopped.schedule.to_json())
+        write_json(stopped.run_dir / CONFIG, description)
+        return f"written again from the saved state: {one_line(error)}"
+    return None
 
 
 def _check_task(run_dir: Path, config: Config, schedule: Schedule, task: Task | None) -> None:

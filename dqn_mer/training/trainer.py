@@ -31,7 +31,7 @@ from dqn_mer.storage.snapshots import drop_states
 from dqn_mer.training.announce import announce, say_line
 from dqn_mer.training.loop import NotFiniteError, TrainingLoop
 from dqn_mer.training.progress import ProgressDisplay
-from dqn_mer.training.resume import Stopped, open_run
+from dqn_mer.training.resume import Stopped, open_run, restore_description
 from dqn_mer.training.saves import Saves
 from dqn_mer.training.summary import summarise
 from dqn_mer.training.tracker import drop_tracked
@@ -208,6 +208,9 @@ class Trainer(AbstractContextManager["Trainer"]):
             return
         with processor(self.threads):
             self.saves.resume(stopped.state)
+            restored = restore_description(stopped)  # whose number of threads is that of the run
+        if restored is not None:
+            say_line(self.console, restored)
 
     def _play_on(self, request: StopRequest, display: ProgressDisplay) -> None:
         loop = self.loop

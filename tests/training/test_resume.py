@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import signal
@@ -12,6 +13,8 @@ from typing import Any
 
 import pytest
 
+from dqn_mer import load_run
+from dqn_mer.commands import train as train_module
 from dqn_mer.commands.train import TRAINS
 from dqn_mer.commands.train import main as train_command
 from dqn_mer.config.agent_registry import AGENTS
@@ -88,6 +91,18 @@ def test_a_second_ctrl_c_acts_at_once(at_frame: At, tmp_path: Path, capsys: pyte
 
 
 @pytest.mark.usefixtures("signals")
+def test_ctrl_c_while_it_loads_is_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(train_module, "load", interrupted)
+    assert train_command(flags(run_dir=tmp_path / "run")) == 130
+    assert capsys.readouterr().err == "stopped by Ctrl-C before the first frame\n"
+    assert not (tmp_path / "run").exists()
+
+
 def test_signals_that_are_ignored_or_handled_already_stay_so(at_frame: At, whole: Any, tmp_path: Path) -> None:
     """``nohup`` ignores SIGHUP; a script may have a use of its own for SIGUSR1."""
     heard: list[int] = []
@@ -211,3 +226,19 @@ def test_a_finished_run_says_so(tmp_path: Path, capsys: pytest.CaptureFixture[st
     assert train_command(["--resume", str(run)]) == 0
     finished = f"{run}: this run is finished, there is nothing to resume"
     assert capsys.readouterr().out.splitlines() == [f"resuming {run}", f"loading {', '.join(TRAINS)}", finished]
+
+
+@pytest.mark.parametrize("left", [None, b"", b'{"config": {"agent": "dqn"', b'{"config": {}, "schedule": 3}'])
+def test_a_damaged_description_is_written_again(
+    left: bytes | None, at_frame: At, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run_dir = stopped(at_frame, tmp_path / "run")
+    before = json.loads((run_dir / "config.json").read_text())
+    (run_dir / "config.json").unlink() if left is None else (run_dir / "config.json").write_bytes(left)
+    assert train_command(["--resume", str(run_dir)]) == 0
+    assert "written again from the saved state: " in capsys.readouterr().out
+    after = json.loads((run_dir / "config.json").read_text())
+    assert {name: after[name] for name in ("config", "schedule", "machine")} == {
+        name: before[name] for name in ("config", "schedule", "machine")
+    }
+    assert load_run(run_dir).config["agent"] == before["config"]["agent"]
