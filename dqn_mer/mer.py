@@ -13,6 +13,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor, autograd, nn
+from torch.nn.modules.batchnorm import _BatchNorm
 from torch.optim import Optimizer
 
 from dqn_mer.mer_parameters import MERParameters
@@ -21,6 +22,9 @@ from dqn_mer.storage.state import SavedState, State, optimizer_state, set_optimi
 
 NEWEST = 0
 """Row of the newest example among the examples of one update."""
+
+UPDATES_PER_CHECK = 100
+"""Updates from one look at whether the model's parameters still are the vector's to the next: it takes microseconds."""
 
 Loss = Callable[..., Tensor]
 """``loss(outputs (n, ...), *targets (n, ...)) -> (n,)``: one loss per example."""
@@ -149,6 +153,7 @@ class MERUpdate:
         self.rng = rng
         self.arrange = arrange
         self.num_draws = parameters.num_draws
+        self._until_check = 0
 
     @classmethod
     def for_model(
@@ -169,7 +174,16 @@ class MERUpdate:
             parameters: Algorithm, sizes and rates.
             seed: Seed of the order of the examples within a batch.
             make_learner: Makes the inner loop; ``dqn_mer.make_learner`` takes the fastest exact one.
+
+        Raises:
+            ValueError: if the model normalises over a batch, which here is a single example.
         """
+        for name, module in model.named_modules():
+            if isinstance(module, _BatchNorm) and module.training:
+                raise ValueError(
+                    f"model: {name or type(module).__name__} normalises over a batch, and MER learns one example at a "
+                    "time; use LayerNorm or GroupNorm"
+                )
         weights = FlatWeights(model)
         learner = make_learner(weights, loss, make_optimizer([weights.vector]))
         return cls(weights, learner, parameters, np.random.default_rng(seed))
@@ -183,7 +197,8 @@ class MERUpdate:
                 ``min(batch_size, stored)`` for a batch.
 
         Raises:
-            ValueError: if there are more draws, or they cannot be divided among the batches.
+            ValueError: if there are more draws, they cannot be divided among the batches, or a parameter of the model
+                was replaced or moved (seen at the first update, then at every hundredth).
         """
         p = self.parameters
         draws = len(examples[0]) - 1
@@ -192,6 +207,9 @@ class MERUpdate:
                 f"examples: must be the newest and at most {p.num_draws} draws, "
                 f"a multiple of {p.num_batches}; has {draws}"
             )
+        if self._until_check == 0:
+            self.weights.check_tied()
+        self._until_check = (self._until_check or UPDATES_PER_CHECK) - 1
         batches = self.arrange(p, draws, self.rng)
         within = 1.0 if p.one_big_batch else p.within_batch_rate
         if len(batches) == 1:  # both Reptile steps start from the same weights: they are one, with rate βγ

@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
+from numbers import Integral, Real
 from typing import Annotated
 
 from dqn_mer.ranges import RATE, Range
+
+_KINDS: dict[type, tuple[type, str]] = {
+    bool: (bool, "true or false"), int: (Integral, "a whole number"), float: (Real, "a number"),
+}  # fmt: skip
+"""What may be given where the default is of a type, NumPy's numbers too, and what that is in words."""
 
 
 @dataclass(frozen=True)
@@ -46,6 +52,10 @@ class MERParameters(ReplayParameters):
 
     def __post_init__(self) -> None:
         """Check what the algorithms need."""
+        for field in fields(self):
+            value, (kind, words) = getattr(self, field.name), _KINDS[type(field.default)]
+            if not isinstance(value, kind) or isinstance(value, bool) != (kind is bool):
+                raise ValueError(f"{field.name}={value!r}: must be {words}")
         if self.batch_size < 0:
             raise ValueError(f"batch_size={self.batch_size}: must be at least 0")
         if self.num_batches < 1:

@@ -45,7 +45,8 @@ def evaluate(
         path: A run folder, whose latest checkpoint is taken, one checkpoint folder, or ``pretrained/NAME``.
         task: Task that it was trained on, if that is none of the games.
         console: Console that the table is printed on; none by default.
-        options: Flags of the command: ``settings="easier"``, ``episodes=50``, ``seed=1``, ...
+        options: Flags of the command: ``settings="easier"``, ``episodes=50``, ``seed=1``, ... Settings may be a
+            list of names or of values.
 
     Returns:
         What ``--json`` writes: the scores of each setting, with their mean and 95% interval.
@@ -53,6 +54,9 @@ def evaluate(
     Raises:
         ValueError: if the checkpoint or an option is bad.
     """
+    settings = options.get("settings")
+    if isinstance(settings, Sequence) and not isinstance(settings, str):
+        options["settings"] = ",".join(map(str, settings))
     chosen = agent_options.EvaluateOptions(path=Path(path), **options)
     return saved_agent.evaluate_checkpoint(chosen, console or Console(quiet=True), task)
 

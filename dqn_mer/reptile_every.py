@@ -64,10 +64,18 @@ class ReptileEvery:
         self.steps += 1
         if self.steps % self.every:
             return False
+        self._check_tied()
         for parameter, before in zip(self.parameters, self.before, strict=True):
             before.lerp_(parameter, self.rate)
             parameter.copy_(before)
         return True
+
+    def _check_tied(self) -> None:
+        """Raise ValueError if the model was moved, which the copy of its weights was not."""
+        for parameter, before in zip(self.parameters, self.before, strict=True):
+            kinds = [f"{tensor.dtype} on {tensor.device}" for tensor in (before, parameter)]
+            if kinds[0] != kinds[1]:
+                raise ValueError(f"model: was {kinds[0]}, is {kinds[1]}; make the hook after the model is moved")
 
     def state_dict(self) -> dict[str, Any]:
         """Return the count and the copy of the weights, to be saved beside the model's and the optimizer's."""

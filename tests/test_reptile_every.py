@@ -109,6 +109,15 @@ def test_a_resumed_hook_goes_on_as_the_first() -> None:
     assert same(train(model, hook, 8, seed=1), train(other, resumed, 8, seed=1))
 
 
+def test_a_model_that_was_moved_is_refused() -> None:
+    model = nn.Linear(2, 1)
+    reptile = ReptileEvery(model, every=2)
+    model.double()
+    assert reptile.step() is False
+    with pytest.raises(ValueError, match=r"model: was torch\.float32 on cpu, is torch\.float64 on cpu; make the hook"):
+        reptile.step()
+
+
 def test_a_state_of_another_model_is_refused() -> None:
     hook = ReptileEvery(nn.Linear(2, 2))
     with pytest.raises(ValueError, match="before: must be tensors of shapes"):

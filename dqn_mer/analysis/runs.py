@@ -105,7 +105,8 @@ def load_run(path: Path | str) -> Run:
         if not (commit is None or (isinstance(commit, str) and len(commit) <= 100)):
             raise ValueError(f"git_commit={shown(commit)}: must be text or null")
     except (ArithmeticError, ValueError, KeyError, TypeError) as error:
-        raise ValueError(f"{path}: cannot be read as a finished run: {type(error).__name__}: {error}") from None
+        reason = f"{error} is missing" if isinstance(error, KeyError) else error
+        raise ValueError(f"{path}: cannot be read as a finished run: {reason}") from None
     return Run(path, config, commit, schedule, frames, scores, matrix, metrics)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import gymnasium
@@ -59,15 +60,8 @@ def game_task(config: Config, schedule: Schedule | None = None) -> Task:
     parameter = config.vary or game.varied_parameter
     if parameter not in varied:
         parameter = min(varied)
-
-    def make_env(
-        setting: Setting, frame_limit: int | None = None, render_mode: str | None = None
-    ) -> gymnasium.Env[Any, Any]:
-        _make_known(game, observation)
-        return make_game_env(config, {**config.game_parameters, **setting.parameters}, frame_limit, render_mode)
-
     return Task(
-        make_env,
+        partial(_make_env, config, game, observation),  # which can be pickled, as the whole task can
         schedule,
         parameter,
         random_odds(config),
@@ -76,6 +70,19 @@ def game_task(config: Config, schedule: Schedule | None = None) -> Task:
         name=config.game,
         fresh=True,
     )
+
+
+def _make_env(
+    config: Config,
+    game: type[Game],
+    observation: type[Observation],
+    setting: Setting,
+    frame_limit: int | None = None,
+    render_mode: str | None = None,
+) -> gymnasium.Env[Any, Any]:
+    """Make the environment of a setting, in this process or in another one."""
+    _make_known(game, observation)
+    return make_game_env(config, {**config.game_parameters, **setting.parameters}, frame_limit, render_mode)
 
 
 def _make_known(game: type[Game], observation: type[Observation]) -> None:

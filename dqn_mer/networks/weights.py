@@ -66,6 +66,21 @@ class FlatWeights:
                 spans.append(span)
         return spans
 
+    def check_tied(self) -> None:
+        """Raise ValueError unless all parameters of the model still are views of the vector."""
+        size, start = self.vector.element_size(), self.vector.data_ptr()
+        for name, parameter in self.model.named_parameters():
+            span = self._spans.get(id(parameter))
+            if (
+                span is None
+                or parameter.data_ptr() != start + size * span.start
+                or parameter.dtype != self.vector.dtype
+            ):
+                raise ValueError(
+                    f"model: its parameter {name} was replaced or moved, and is no longer trained; "
+                    "change a model before its weights become one vector"
+                )
+
     def snapshot(self) -> Tensor:
         """Return a real copy of the weights, shape ``(weights,)``; later training does not change it."""
         return self.vector.detach().clone()
