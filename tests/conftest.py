@@ -14,6 +14,7 @@ from dqn_mer.training.loop import TrainingLoop
 from dqn_mer.training.trainer import train
 from tests.helpers.profiles import load_profile
 from tests.helpers.resuming import At, flags, stop_after, train_and_digest, what_is_left
+from tests.helpers.runs import write_run
 
 load_profile()
 torch.set_num_threads(1)  # small tests: more threads would only wait for each other
@@ -40,6 +41,16 @@ def flappy_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     )  # fmt: skip
     train(config, console=Console(quiet=True))
     return folder
+
+
+@pytest.fixture
+def runs(tmp_path: Path) -> Path:
+    """Return a folder with three seeds of two agents; scores of seed s are those of seed 0 plus s."""
+    for seed in range(3):
+        for agent, base in (("dqn", 0.0), ("dqn-mer", 10.0)):
+            scores = [[0.0, 0.0], [base + 4 + seed, base + 1 + seed], [base + 2 + seed, base + 6 + seed]]
+            write_run(tmp_path / "runs" / agent / f"seed-{seed}", scores, agent=agent, seed=seed)
+    return tmp_path / "runs"
 
 
 @pytest.fixture

@@ -10,11 +10,9 @@ import pytest
 from PIL import Image
 
 from dqn_mer.__main__ import main
-from dqn_mer.analysis.comparison import Comparison, compare_runs
 from dqn_mer.analysis.meter_figures import interference_curves, interference_matrices, read_interference
 from dqn_mer.analysis.report import report_file_names
-from dqn_mer.analysis.runs import find_runs, load_run
-from tests.helpers.runs import write_run
+from tests.helpers.runs import compared, write_run
 
 NAMES = ("0-pipe_gap=100", "1-pipe_gap=90")
 KINDS = (("one", ""), ("two", "s"))
@@ -38,11 +36,6 @@ def runs(tmp_path: Path) -> Path:
             own = [(10 + seed, 0, 0, 9.9)]  # a frame at which no other run was measured
             write_interference(run, own + [(f, i, j, sign * (cosine + seed / 10)) for f, i, j, cosine in by_pair])
     return tmp_path / "runs"
-
-
-def compared(folder: Path) -> Comparison:
-    (comparison,) = compare_runs([load_run(path) for path in find_runs([folder])[0]])
-    return comparison
 
 
 def test_curves_are_means_within_and_between_settings(runs: Path) -> None:

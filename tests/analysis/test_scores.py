@@ -11,7 +11,6 @@ import matplotlib.image
 import numpy as np
 import pytest
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 from rich.console import Console, RenderableType
 
 from continual_ple.settings import Schedule, Setting
@@ -20,6 +19,7 @@ from dqn_mer.analysis.comparison import Comparison, Group
 from dqn_mer.analysis.runs import Run
 from dqn_mer.analysis.score_figures import compared_curves
 from dqn_mer.config.defaults import default_config
+from tests.helpers.figures import visible_panels
 
 NAMES = ["0-pipe_gap=100", "1-pipe_gap=95", "2-pipe_gap=90"]
 FRAMES = np.array([0, 50, 100, 150, 200, 250, 300])
@@ -33,10 +33,6 @@ def dashed(panel: object) -> list[float]:
 def shaded(panel: object) -> list[tuple[float, float]]:
     patches = panel.patches
     return [(patch.get_x(), patch.get_x() + patch.get_width()) for patch in patches]
-
-
-def visible_panels(figure: Figure) -> list[Axes]:
-    return [panel for panel in figure.axes if panel.get_visible()]
 
 
 def alone(

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-from itertools import combinations
 from pathlib import Path
 
 import numpy as np
 import pytest
-from matplotlib.figure import Figure
 
 from dqn_mer.__main__ import main
-from dqn_mer.analysis.comparison import Comparison, compare_runs
 from dqn_mer.analysis.heat_maps import WIDEST
-from dqn_mer.analysis.runs import find_runs, load_run
+from dqn_mer.analysis.runs import load_run
 from dqn_mer.analysis.score_figures import compared_curves, score_by_difficulty, score_matrices
-from tests.helpers.runs import write_run, write_stream_run
+from tests.helpers.figures import check_no_overlap, visible_panels
+from tests.helpers.runs import compared, write_run, write_stream_run
 
 PAGE = (7.0, 10.0)  # inches
 
@@ -24,19 +22,6 @@ def write_runs(folder: Path, tasks: int, seeds: int = 2) -> Path:
         for agent, capacity in (("online", None), ("er", 40), ("mer-7", 40)):
             write_stream_run(folder / agent / str(seed), tasks, agent, capacity, seed)
     return folder
-
-
-def compared(folder: Path, *by: str) -> Comparison:
-    (comparison,) = compare_runs([load_run(path) for path in find_runs([folder])[0]], by or ("agent",))
-    return comparison
-
-
-def check_no_overlap(figure: Figure) -> None:
-    figure.draw_without_rendering()
-    panels = [panel for panel in figure.axes if panel.get_visible()]
-    boxes = [part.get_tightbbox() for part in (*panels, *figure.legends)]
-    assert all(not one.overlaps(other) for one, other in combinations(boxes, 2))
-    assert all(figure.bbox.x0 <= box.x0 and box.y1 <= figure.bbox.y1 for box in boxes)
 
 
 def test_the_axes_say_what_a_stream_has(tmp_path: Path) -> None:
@@ -70,7 +55,7 @@ def test_the_page_speaks_of_tasks_examples_and_the_data(tmp_path: Path) -> None:
 
 
 def test_what_a_learner_does_not_read_is_not_in_its_name(tmp_path: Path) -> None:
-    comparison = compared(write_runs(tmp_path, tasks=2), "agent", "capacity")
+    comparison = compared(write_runs(tmp_path, tasks=2), by=("agent", "capacity"))
     assert [group.label for group in comparison.groups] == ["er capacity=40", "mer-7 capacity=40", "online"]
     assert not [remark for remark in comparison.remarks if remark.startswith("Runs differ")]
 
@@ -85,7 +70,7 @@ def test_there_is_no_agent_to_play_unseen_settings(tmp_path: Path, capsys: pytes
 def test_what_an_agent_does_not_read_is_not_in_its_name(tmp_path: Path) -> None:
     for agent in ("dqn", "dqn-mer"):
         write_run(tmp_path / agent, [[0.0, 0.0], [1.0, 1.0], [2.0, 2.0]], agent=agent, batch_size=16)
-    labels = [group.label for group in compared(tmp_path, "agent", "across_batch_rate", "batch_size").groups]
+    labels = [group.label for group in compared(tmp_path, by=("agent", "across_batch_rate", "batch_size")).groups]
     rate = load_run(tmp_path / "dqn-mer").config["across_batch_rate"]
     assert labels == ["dqn batch_size=16", f"dqn-mer across_batch_rate={rate} batch_size=16"]
 
@@ -96,7 +81,7 @@ def test_what_an_agent_does_not_read_is_not_in_its_name(tmp_path: Path) -> None:
 )
 def test_many_tasks_take_one_page(tasks: int, panels: int, last: str, tmp_path: Path) -> None:
     figure = compared_curves(compared(write_runs(tmp_path, tasks, seeds=1))).figure
-    shown = [panel for panel in figure.axes if panel.get_visible()]
+    shown = visible_panels(figure)
     assert len(shown) == panels and shown[-1].get_title(loc="left") == last
     assert figure.get_size_inches()[0] <= PAGE[0] and figure.get_size_inches()[1] <= PAGE[1]
     check_no_overlap(figure)

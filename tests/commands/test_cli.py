@@ -2,36 +2,19 @@
 
 from __future__ import annotations
 
-import gc
-import io
 import json
-import os
-import re
 import subprocess
 import sys
-import textwrap
-from dataclasses import is_dataclass
 from pathlib import Path
 
 import pytest
 
-from dqn_mer.__main__ import COMMANDS, FIRST_STEPS, main
-from dqn_mer.commands.compare import CompareOptions
-from dqn_mer.commands.errors import load
-from dqn_mer.commands.play import PlayOptions
+from dqn_mer.__main__ import main
 from dqn_mer.commands.train import main as train_command
 from dqn_mer.config.command_line import parse_config
-from dqn_mer.config.config import CHOICES, RANGES, Config
 from dqn_mer.config.defaults import default_config
-from dqn_mer.config.fields import own_fields
-from dqn_mer.config.flags import parse
-from dqn_mer.config.help_texts import written
-from dqn_mer.evaluation.agent_options import WatchOptions
+from tests.helpers.resuming import ROOT
 
-TRAIN = Path(__file__).parents[2] / "train.py"
-PYTHONPATH = os.pathsep.join([str(TRAIN.parent), str(TRAIN.parent / "envs")])
-SLOW = ("torch", "numba", "tensorboard", "matplotlib", "scipy")
-"""Modules that take long to import."""
 TINY = (
     "--observation state --frames 120 --frames-per-setting 60 --warmup-frames 20 --capacity 100 --eval-every 60 "
     "--eval-episodes 1 --eval-frame-limit 30 --hidden-sizes 8 --threads 1"
@@ -144,80 +127,10 @@ def test_unwritable_folder_is_one_line(tmp_path: Path, capsys: pytest.CaptureFix
     assert "log_dir=" in capsys.readouterr().err
 
 
-def help_of(*words: str, columns: int) -> str:
-    done = subprocess.run(
-        [sys.executable, *words, "--help"], capture_output=True, text=True, check=True, cwd=TRAIN.parent,
-        env={**os.environ, "COLUMNS": str(columns)},
-    )  # fmt: skip
-    assert done.stderr == ""
-    assert max(map(len, done.stdout.splitlines())) <= columns
-    return done.stdout
-
-
-@pytest.mark.parametrize("columns", [80, 120])
-def test_help_groups_the_flags_and_tells_range_and_default_of_each(columns: int) -> None:
-    text = help_of("train.py", "--game", "flappy_bird", "--observation", "state", columns=columns)
-    groups = re.findall(r"^([\w-]+) options:\n(.*?)\n\n(?=\S)", text, re.S | re.M)
-    titles = [
-        "start",
-        "game",
-        "schedule",
-        "agent",
-        "memory",
-        "optimizer",
-        "replay",
-        "mer",
-        "efficient-mer",
-        "hare-tortoise",
-        "dqn",
-    ]
-    assert [title for title, _ in groups] == [*titles, "network", "exploration", "evaluation", "run"]
-    shown = {title: re.sub(r"\s+", " ", group) for title, group in groups}
-    default = {
-        **vars(default_config(game="flappy_bird", observation="state")),
-        "game": "catcher",
-        "observation": "pixels",
-    }
-    bases = [base for base in reversed(Config.__mro__[1:]) if is_dataclass(base)]
-    for base, group in zip(bases, shown.values(), strict=True):
-        for name in own_fields(base):
-            (of_flag,) = re.findall(rf" --{name.replace('_', '-')}\b(?!-)(.*?)(?= --(?!no-)|$)", group)
-            assert f"default: {written(default[name])})" in of_flag, name
-            if name in RANGES:
-                assert RANGES[name].span() in of_flag
-            assert all(choice in of_flag for choice in CHOICES.get(name, ()))
-    assert "Resume a stopped run with `--resume RUN`" in text
-    assert "Reptile rate after all batches of an update (the paper's gamma). For dqn-mer alone." in shown["mer"]
-    assert "random: random play, which learns nothing." in shown["agent"]
-    assert "gravity (0.1 to 4 px/frame²)" in shown["schedule"]
-
-
-@pytest.mark.parametrize("words", ["train", "evaluate"])
-def test_help_may_be_left_unread(words: str) -> None:
-    """As with ``| head``: the reader is gone before anything is written."""
-    reading, writing = os.pipe()
-    os.close(reading)
-    done = subprocess.run(
-        [sys.executable, "-m", "dqn_mer", words, "--help"], stdout=writing, stderr=subprocess.PIPE, cwd=TRAIN.parent,
-        check=False,
-    )  # fmt: skip
-    os.close(writing)
-    assert (done.returncode, done.stderr) == (0, b"")
-
-
-@pytest.mark.parametrize("columns", [80, 120])
-def test_help_of_the_commands(columns: int) -> None:
-    text = help_of("-m", "dqn_mer", columns=columns)
-    assert "train  " in text and "evaluate  " in text
-    text = re.sub(r"\s+", " ", help_of("-m", "dqn_mer", "evaluate", columns=columns))
-    assert "Play a saved agent greedily" in text and "(from 1 to 100,000; default: 20)" in text
-    assert "(from 1 to 1,000,000,000, or none; default: none)" in text
-
-
 def test_train_then_evaluate_as_a_user_would(tmp_path: Path) -> None:
     def run(*words: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
-            [sys.executable, "-W", "error", *words], capture_output=True, text=True, cwd=TRAIN.parent, check=False
+            [sys.executable, "-W", "error", *words], capture_output=True, text=True, cwd=ROOT, check=False
         )
 
     done = run("train.py", *TINY, "--run-dir", str(tmp_path / "run"))
@@ -240,105 +153,3 @@ def test_train_then_evaluate_as_a_user_would(tmp_path: Path) -> None:
 def test_unknown_commands(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     assert main(words) == 2
     assert "must be one of train, evaluate" in capsys.readouterr().err
-
-
-@pytest.mark.parametrize("command", COMMANDS)
-def test_help_of_every_command_fits_a_terminal_and_loads_no_torch(command: str) -> None:
-    script = f"""
-        import atexit, sys
-        from dqn_mer.__main__ import main
-        atexit.register(lambda: print("torch" in sys.modules, file=sys.stderr))
-        main(["{command}", "--help"])
-    """
-    done = subprocess.run(
-        [sys.executable, "-c", textwrap.dedent(script)], capture_output=True, text=True, check=True,
-        env={**os.environ, "COLUMNS": "80", "PYTHONPATH": PYTHONPATH},
-    )  # fmt: skip
-    assert done.stderr == "False\n"
-    lines = done.stdout.splitlines()
-    assert lines[0].startswith(("usage: python -m dqn_mer", "usage: python train.py")) and max(map(len, lines)) <= 80
-
-
-def test_without_a_command_the_first_steps_are_shown(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main([]) == 2
-    shown, complaint = capsys.readouterr()
-    assert complaint.count("\n") == 1 and max(map(len, shown.splitlines())) <= 80
-    assert len(FIRST_STEPS) == 4 and all(f"python -m dqn_mer {words}\n" in shown for words in FIRST_STEPS)
-    kinds = {"watch": WatchOptions, "play": PlayOptions, "compare": CompareOptions}
-    for words in FIRST_STEPS:
-        command, *flags = words.split()
-        assert parse_config(flags) if command == "train" else parse(kinds[command], flags, prog=command)
-
-
-@pytest.mark.parametrize(
-    ("words", "line"),
-    [
-        ("evaluate old/run", "evaluating old/run\nloading PyTorch"),
-        ("watch old/run", "watching old/run\nloading PyTorch"),
-        ("play catcher", "playing catcher\nloading PyTorch"),
-        ("compare old --out new", "comparing runs for new\nloading Matplotlib"),
-        ("supervised --out new", "learning streams for new\nloading PyTorch"),
-    ],
-)
-def test_every_command_says_what_it_does_before_what_takes_seconds_is_loaded(
-    words: str, line: str, tmp_path: Path
-) -> None:
-    for module in SLOW:
-        (tmp_path / f"{module}.py").write_text("raise ImportError('loaded too early')")
-    done = subprocess.run(
-        [sys.executable, "-m", "dqn_mer", *words.split()], capture_output=True, text=True, check=False, cwd=tmp_path,
-        env={**os.environ, "PYTHONPATH": os.pathsep.join([str(tmp_path), PYTHONPATH])},
-    )  # fmt: skip
-    assert (done.returncode, done.stdout, done.stderr) == (2, line + "\n", "error: loaded too early\n")
-
-
-def test_play_waits_for_nothing_that_it_does_not_need() -> None:
-    script = "import sys, dqn_mer.commands.play, dqn_mer.commands.watch_agent, dqn_mer.evaluation.export\n"
-    script += "assert not {'matplotlib', 'numba', 'scipy.stats'} & set(sys.modules)"
-    subprocess.run(
-        [sys.executable, "-c", script], check=True, cwd=TRAIN.parent, env={**os.environ, "PYTHONPATH": PYTHONPATH}
-    )
-
-
-def test_what_is_loaded_is_said_piece_by_piece(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    said = io.StringIO()
-    monkeypatch.setattr(sys, "stdout", said)
-    monkeypatch.syspath_prepend(str(tmp_path))
-    seen = []
-    for name in ("slow_one", "slow_two", "slow_three"):
-        code = (
-            "import gc, sys\nsaid, collects = sys.stdout.getvalue(), gc.isenabled()\ndef more(): sys.stdout.write('!')"
-        )
-        (tmp_path / f"{name}.py").write_text(code)
-    load("doing it", {"one": "slow_one", "two": "slow_two:more", "three": "slow_three"})
-    for name in ("slow_one", "slow_two", "slow_three"):
-        module = sys.modules.pop(name)
-        seen.append((module.said, module.collects))
-    parts = ["doing it\nloading one", "doing it\nloading one, two", "doing it\nloading one, two!, three"]
-    assert seen == [(part, False) for part in parts]
-    assert said.getvalue() == parts[-1] + "\n" and gc.isenabled()
-    with pytest.raises(ImportError):
-        load("doing it", {"one": "there_is_no_such_module"})
-    assert said.getvalue().endswith("doing it\nloading one\n") and gc.isenabled()
-
-
-@pytest.mark.parametrize(
-    ("words", "line"),
-    [
-        ("--seed 7", "dqn-mer on catcher, pixels observations, seed 7\nloading PyTorch"),
-        ("--resume old/run", "resuming old/run\nloading PyTorch"),
-    ],
-)
-def test_the_first_line_says_what_is_done_before_what_takes_seconds_is_loaded(
-    words: str, line: str, tmp_path: Path
-) -> None:
-    for module in SLOW:
-        (tmp_path / f"{module}.py").write_text("raise ImportError('loaded too early')")
-    path = os.pathsep.join([str(tmp_path), PYTHONPATH])
-    done = subprocess.run(
-        [sys.executable, str(TRAIN), *words.split(), "--run-dir=new"][: 4 if "--resume" in words else None],
-        capture_output=True, text=True, check=False, cwd=tmp_path, env={**os.environ, "PYTHONPATH": path},
-    )  # fmt: skip
-    assert (done.returncode, done.stdout) == (2, line + "\n")
-    assert done.stderr == "error: loaded too early\n"
-    assert not (tmp_path / "new").exists()

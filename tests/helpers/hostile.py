@@ -1,4 +1,4 @@
-"""What the tests of files from strangers share: things to put in the place of a file, commands with a time limit."""
+"""What the tests of files from strangers share: what stands in the place of a file, and commands with a time limit."""
 
 from __future__ import annotations
 
@@ -8,14 +8,19 @@ import json
 import os
 import shutil
 import signal
+import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 from dqn_mer.__main__ import main
+from dqn_mer.storage.files import SUMS, digest
+from tests.helpers.resuming import flags, stop_after
 
 SECONDS = 60
 """No command on a tiny run takes longer, however busy the machine is; one that blocks would for ever."""
+SAME = flags(frames=66, frames_per_setting=50)
+"""Flags of the run that is stopped, and of the sweep of a `Place`, which resumes it."""
 TABLE = b"frame,setting_index,score_mean\n"
 DEEP = b"[" * 10**5 + b"]" * 10**5
 
@@ -127,3 +132,81 @@ def check_answer(code: int, complaint: str) -> None:
     else:
         assert (code, complaint[:7], complaint.count("\n")) == (2, "error: ", 1), complaint
         assert len(complaint) < 1_000
+
+
+def stop_with_one_state(run: Path, words: Sequence[str]) -> Path:
+    """Train until a signal comes after 60 frames, and keep only the last saved state; returns the run's folder."""
+    assert stop_after(60, [*words, "--run-dir", str(run)]) == 143
+    for folder in sorted((run / "resume").iterdir())[:-1]:
+        shutil.rmtree(folder)
+    return run
+
+
+def write_sums(state: Path) -> None:
+    """Write the checksums of a saved state that was changed, so that they fit it again."""
+    names = ("state.json", "arrays.safetensors")
+    (state / SUMS).write_text("".join(f"{digest(state / name)}  {name}\n" for name in names))
+
+
+def contents(folder: Path) -> dict[str, bytes | str]:
+    """Return everything below a folder: the bytes of files, and where links lead."""
+    kinds = {}
+    for path in folder.rglob("*"):
+        kind = str(path.readlink()) if path.is_symlink() else path.read_bytes() if path.is_file() else "folder"
+        kinds[str(path.relative_to(folder))] = kind
+    return kinds
+
+
+def contents_of(folder: Path) -> dict[str, Any]:
+    """Return `contents`, of large files only the size."""
+    large = [path for path in folder.rglob("*") if path.is_file() and path.stat().st_size > 2**24]
+    sizes = {path: path.stat().st_size for path in large if not path.is_symlink()}
+    for path in sizes:
+        os.truncate(path, 0)
+    listing: dict[str, Any] = contents(folder)
+    for path, size in sizes.items():
+        os.truncate(path, size)
+        listing[str(path.relative_to(folder))] = size
+    return listing
+
+
+class Place:
+    """A copy of a run beside a canary that nothing may touch."""
+
+    def __init__(self, parent: Path, run: Path) -> None:
+        self.folder = Path(tempfile.mkdtemp(dir=parent))
+        (self.folder / "canary").mkdir()
+        (self.folder / "canary" / "report.md").write_text("mine")
+        self.run = Path(shutil.copytree(run, self.folder / "runs" / "flappy_bird" / "dqn" / "seed-0"))
+        self.out = self.folder / "out"
+
+    def words(self, command: str) -> list[str]:
+        path, out = str(self.run), str(self.out)
+        return {
+            "evaluate": ["evaluate", path, "--episodes=1", "--frame-limit=3"],
+            "compare": ["compare", path, f"--out={out}", "--by=agent,game,vary,run_dir,game_parameters"],
+            "unseen": ["compare", path, f"--out={out}", "--unseen=90"],
+            "watch": ["watch", path, f"--out={out}", "--format=gif", "--frame-limit=3"],
+            "play": ["play", "flappy_bird", f"--against={path}"],
+            "resume": ["train", f"--resume={path}"],
+            "sweep": [
+                *("sweep", "--games=flappy_bird", "--agents=dqn", "--seeds=0", f"--out={self.folder / 'runs'}"),
+                *SAME,
+            ],
+        }[command]
+
+    def check(self, command: str) -> int:
+        """Run a command and check its answer, and that nothing but its output has changed."""
+        before = contents_of(self.folder)
+        code, _, complaint = run_command(self.words(command))
+        after = contents_of(self.folder)
+        if command == "sweep" and code == 1:  # a run that fails is no mistake of the sweep's
+            complaint, code = "", 0
+        check_answer(code, complaint)
+        own = ("out",) if command != "sweep" else ("out", "runs")
+        if command == "resume" and code == 0:
+            own = ("runs",)
+        changed = {name for name in before.keys() | after.keys() if before.get(name) != after.get(name)}
+        assert all(name.split("/")[0] in own for name in changed if not name.endswith("/.lock")), changed
+        shutil.rmtree(self.folder)
+        return code

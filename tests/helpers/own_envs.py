@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -62,6 +63,11 @@ class Count(gymnasium.Env[Any, Any]):
 class WithoutRenderMode(Count):
     def __init__(self) -> None:
         super().__init__()
+
+
+def box(low: float, high: float, shape: tuple[int, ...], dtype: type) -> Callable[..., Count]:
+    """Return what makes a `Count` with observations in such a box."""
+    return functools.partial(Count, box=spaces.Box(low, high, shape, dtype))
 
 
 class WithState(Count):

@@ -31,6 +31,8 @@ At = Callable[[int, Callable[[TrainingLoop], None]], None]
 """What the fixture `at_frame` gives."""
 
 ROOT = Path(__file__).parents[2]
+PYTHONPATH = os.pathsep.join([str(ROOT), str(ROOT / "envs")])
+"""Where another process finds both packages."""
 WALL_TIME_COLUMNS = ("speed/frames_per_s",)
 TINY = {
     "observation": "state", "frames": 300, "frames_per_setting": 120, "warmup_frames": 40, "capacity": 150,

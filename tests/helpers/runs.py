@@ -1,4 +1,4 @@
-"""Run folders made of known numbers."""
+"""Run folders made of known numbers, and their comparison."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from continual_ple import schedule_from_values
+from dqn_mer.analysis.comparison import Comparison, compare_runs
+from dqn_mer.analysis.runs import find_runs, load_run
 from dqn_mer.config.defaults import default_config
 
 BORDER = 50
@@ -53,3 +55,9 @@ def write_stream_run(folder: Path, tasks: int, agent: str = "er", capacity: int 
         ]
         csv.writer(file).writerows([("frame", "setting_index", "score_mean"), *rows])
     return folder
+
+
+def compared(folder: Path, **options: Any) -> Comparison:
+    """Compare the finished runs in a folder, which are all of one game, with options of `compare_runs`."""
+    (comparison,) = compare_runs([load_run(path) for path in find_runs([folder])[0]], **options)
+    return comparison

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 
 from dqn_mer.supervised.options import LEARNERS, SupervisedOptions
+from tests.helpers.logs import table
 
 QUIET = Console(quiet=True)
 RATES = {
@@ -29,3 +31,11 @@ def make_options(images: Path, out: Path, **others: Any) -> SupervisedOptions:
 def run_of(out: Path, learner: str, seed: int = 0) -> Path:
     memory = "memory-40" if "memory" in LEARNERS[learner] else "no-memory"
     return out / "permutations" / learner / memory / f"seed-{seed}"
+
+
+def what_is_left(run_dir: Path) -> dict[str, Any]:
+    """Return what must be the same of two runs that did the same."""
+    summary = json.loads((run_dir / "summary.json").read_text())
+    tables = {name: (run_dir / name).read_bytes() for name in ("evaluations.csv", "matrix.csv", "interference.csv")}
+    rows = [{k: v for k, v in row.items() if not k.startswith("speed/")} for row in table(run_dir / "metrics.csv")]
+    return {**tables, "metrics": rows, **{k: v for k, v in summary.items() if k not in ("wall_s", "frames_per_s")}}

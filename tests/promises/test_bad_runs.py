@@ -21,6 +21,7 @@ from dqn_mer.config.config import ALLOWED
 from dqn_mer.config.fields import Allowed, allowed_values
 from dqn_mer.config.help_texts import NONE
 from dqn_mer.evaluation.agent_options import EvaluateOptions
+from tests.helpers.hostile import contents
 from tests.helpers.profiles import tries
 from tests.promises.test_bad_input import NASTY, WORDS, asks_for_help, flag, one_line
 
@@ -73,15 +74,6 @@ def command_lines(draw: st.DrawFn, fields: dict[str, Allowed]) -> list[str]:
         else:
             words.append(f"{flag(name)}={draw(cheap(name, fields[name]))}")
     return words + draw(st.lists(WORDS, max_size=1) if draw(st.integers(0, 9)) == 0 else st.just([]))
-
-
-def contents(folder: Path) -> dict[str, bytes | str]:
-    """Return everything below a folder: the bytes of files, and where links lead."""
-    kinds = {}
-    for path in folder.rglob("*"):
-        kind = str(path.readlink()) if path.is_symlink() else path.read_bytes() if path.is_file() else "folder"
-        kinds[str(path.relative_to(folder))] = kind
-    return kinds
 
 
 def command(words: Sequence[str]) -> tuple[int, str]:

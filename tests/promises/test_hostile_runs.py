@@ -3,14 +3,12 @@ memory, and touches nothing outside its own output."""
 
 from __future__ import annotations
 
-import csv
 import itertools
 import json
 import os
 import shutil
 import subprocess
 import sys
-import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -18,18 +16,27 @@ import pytest
 from hypothesis import HealthCheck, event, given, settings
 from hypothesis import strategies as st
 
-from dqn_mer.analysis import report
 from dqn_mer.analysis.runs import load_run
 from dqn_mer.analysis.scores import read_evaluations
 from dqn_mer.commands import sweep_job
 from dqn_mer.evaluation.checkpoint import CheckpointError, load_checkpoint
-from dqn_mer.storage.files import SUMS, DamagedError, digest
+from dqn_mer.storage.files import DamagedError
 from dqn_mer.storage.growing_file import GrowingFile
 from dqn_mer.storage.run_reader import RunReader
-from tests.helpers.hostile import BAD_VALUES, INSTEAD, check_answer, leaves, linked, put, rewrite, run_command
-from tests.helpers.resuming import ROOT, flags, stop_after
-from tests.helpers.runs import write_run
-from tests.promises.test_bad_runs import contents
+from tests.helpers.hostile import (
+    BAD_VALUES,
+    INSTEAD,
+    SAME,
+    Place,
+    leaves,
+    linked,
+    put,
+    rewrite,
+    run_command,
+    stop_with_one_state,
+    write_sums,
+)
+from tests.helpers.resuming import PYTHONPATH
 
 HOSTILE = settings(
     deadline=None, max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
@@ -41,7 +48,6 @@ FINISHED = (
     "learning_curves.png", "checkpoints", FRAME, f"{FRAME}/checkpoint.json", f"{FRAME}/weights.safetensors",
     f"{FRAME}/SHA256SUMS",
 )  # fmt: skip
-SAME = flags(frames=66, frames_per_setting=50)
 STATE = "resume/frame-000000061"
 STOPPED = (
     "config.json", ".lock", "evaluations.csv", "interference.csv", "metrics.csv", "checkpoints", "resume", STATE,
@@ -53,86 +59,18 @@ STOPPED = (
 def stopped(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return a run that was stopped soon before its end, with a checkpoint and a single state, for tests to copy."""
     run = tmp_path_factory.mktemp("stopped") / "run"
-    assert stop_after(60, [*SAME, "--game", "flappy_bird", "--agent", "dqn", "--run-dir", str(run)]) == 143
-    for folder in sorted((run / "resume").iterdir())[:-1]:
-        shutil.rmtree(folder)
-    return run
-
-
-@pytest.fixture
-def no_drawing(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Leave out what takes nearly all the time of a comparison, and has tests of its own."""
-    monkeypatch.setattr(report, "_picture", lambda figure, kind: b"")
-
-
-class Place:
-    """A copy of a run beside a canary that nothing may touch."""
-
-    def __init__(self, parent: Path, run: Path) -> None:
-        self.folder = Path(tempfile.mkdtemp(dir=parent))
-        (self.folder / "canary").mkdir()
-        (self.folder / "canary" / "report.md").write_text("mine")
-        self.run = Path(shutil.copytree(run, self.folder / "runs" / "flappy_bird" / "dqn" / "seed-0"))
-        self.out = self.folder / "out"
-
-    def words(self, command: str) -> list[str]:
-        path, out = str(self.run), str(self.out)
-        return {
-            "evaluate": ["evaluate", path, "--episodes=1", "--frame-limit=3"],
-            "compare": ["compare", path, f"--out={out}", "--by=agent,game,vary,run_dir,game_parameters"],
-            "unseen": ["compare", path, f"--out={out}", "--unseen=90"],
-            "watch": ["watch", path, f"--out={out}", "--format=gif", "--frame-limit=3"],
-            "play": ["play", "flappy_bird", f"--against={path}"],
-            "resume": ["train", f"--resume={path}"],
-            "sweep": [
-                "sweep",
-                "--games=flappy_bird",
-                "--agents=dqn",
-                "--seeds=0",
-                f"--out={self.folder / 'runs'}",
-                *SAME,
-            ],
-        }[command]
-
-    def check(self, command: str) -> int:
-        """Run a command and check its answer, and that nothing but its output has changed."""
-        before = {name: kind for name, kind in contents_of(self.folder).items()}
-        code, _, complaint = run_command(self.words(command))
-        after = contents_of(self.folder)
-        if command == "sweep" and code == 1:  # a run that fails is no mistake of the sweep's
-            complaint, code = "", 0
-        check_answer(code, complaint)
-        own = ("out",) if command != "sweep" else ("out", "runs")
-        if command == "resume" and code == 0:
-            own = ("runs",)
-        changed = {name for name in before.keys() | after.keys() if before.get(name) != after.get(name)}
-        assert all(name.split("/")[0] in own for name in changed if not name.endswith("/.lock")), changed
-        shutil.rmtree(self.folder)
-        return code
-
-
-def contents_of(folder: Path) -> dict[str, Any]:
-    """Return `contents`, of large files only the size."""
-    large = [path for path in folder.rglob("*") if path.is_file() and path.stat().st_size > 2**24]
-    sizes = {path: path.stat().st_size for path in large if not path.is_symlink()}
-    for path in sizes:
-        os.truncate(path, 0)
-    listing: dict[str, Any] = contents(folder)
-    for path, size in sizes.items():
-        os.truncate(path, size)
-        listing[str(path.relative_to(folder))] = size
-    return listing
-
-
-def try_instead(kind: str, name: str, command: str, place: Place) -> int:
-    INSTEAD[kind](place.run / name)
-    return place.check(command)
+    return stop_with_one_state(run, [*SAME, "--game", "flappy_bird", "--agent", "dqn"])
 
 
 @pytest.fixture
 def no_trainer(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sweep_job, "TRAINER", ["false"])
     monkeypatch.setenv("SDL_VIDEODRIVER", "dummy")
+
+
+def try_instead(kind: str, name: str, command: str, place: Place) -> int:
+    INSTEAD[kind](place.run / name)
+    return place.check(command)
 
 
 @HOSTILE
@@ -178,8 +116,7 @@ def try_value(data: st.DataObject, place: Place, command: str) -> None:
     put(described, data.draw(st.sampled_from(list(leaves(described)))), data.draw(st.sampled_from(BAD_VALUES)))
     path.write_text(json.dumps(described))
     if command == "resume":
-        sums = (f"{digest(path.parent / name)}  {name}\n" for name in ("state.json", "arrays.safetensors"))
-        (path.parent / SUMS).write_text("".join(sums))
+        write_sums(path.parent)
     event(f"{command}: exit code {place.check(command)}")
 
 
@@ -244,69 +181,6 @@ def test_a_file_with_another_name_is_not_cut(stopped: Path, tmp_path: Path) -> N
     assert path.read_bytes() == b"12345"
 
 
-@pytest.mark.parametrize("game", ["../../canary", "..", ".", "/tmp", "a/b", "a\\b", "", " ", "x" * 101, "a\n", 3, None])
-def test_a_report_is_written_where_the_user_says(game: Any, tmp_path: Path, no_drawing: None) -> None:
-    place = Place(tmp_path, write_run(tmp_path / "run", [[0.0, 0.0], [4.0, 1.0], [2.0, 6.0]]))
-    config = json.loads((place.run / "config.json").read_text())
-    config["config"]["game"] = game
-    (place.run / "config.json").write_text(json.dumps(config))
-    assert place.check("compare") == 2
-
-
-def test_an_overwritten_report_follows_no_link(tmp_path: Path, no_drawing: None) -> None:
-    run = write_run(tmp_path / "run", [[0.0, 0.0], [4.0, 1.0], [2.0, 6.0]])
-    mine = tmp_path / "mine"
-    mine.mkdir()
-    for name in ("report.md", "metrics.csv", "runs.csv"):
-        (mine / name).write_text("mine")
-    (tmp_path / "out").mkdir()
-    (tmp_path / "out" / "catcher").symlink_to(mine)  # an earlier report's game, whose files would be removed
-    command = ["compare", str(run), "--out", str(tmp_path / "out"), "--overwrite"]
-    assert run_command(command)[0] == 0
-    (tmp_path / "out" / "flappy_bird" / "report.md").unlink()
-    (tmp_path / "out" / "flappy_bird" / "report.md").symlink_to(mine / "report.md")
-    assert run_command(command)[0] == 0
-    shutil.rmtree(tmp_path / "out" / "flappy_bird")
-    (tmp_path / "out" / "flappy_bird").symlink_to(mine)
-    assert run_command(command)[0] == 2
-    assert [path.read_text() for path in sorted(mine.iterdir())] == ["mine"] * 3
-
-
-TEXT = "=HYPERLINK(1)|<img src=x>[link](y) $x^2$ \x1b[31m`*_ https://z"
-
-
-def test_text_of_files_is_text_in_a_report_a_table_a_figure_and_a_terminal(tmp_path: Path) -> None:
-    """Real figures: their texts are neither mathematics nor broken XML."""
-    game = "=a|<b>[c](d) $x^2$"
-    for seed in range(2):
-        run = write_run(tmp_path / "\x1b[31mruns" / f"{seed}", [[0.0, 0.0], [4.0, 1.0], [2.0, 6.0]], seed=seed)
-        config = json.loads((run / "config.json").read_text())
-        config["config"] |= {"game": game, "run_dir": TEXT + str(seed)}
-        config["git_commit"] = "=1+1\x1b"
-        for place, setting in enumerate(config["schedule"]["settings"]):
-            setting["name"] = f"=$\\frac{{{place}}}$<i>"
-        summary = {"random_scores": {setting["name"]: 0.0 for setting in config["schedule"]["settings"]}}
-        (run / "config.json").write_text(json.dumps(config))
-        (run / "summary.json").write_text(json.dumps(summary))
-    out = tmp_path / "out"
-    code, said, _ = run_command(["compare", str(tmp_path / "\x1b[31mruns"), f"--out={out}", "--by", "agent,run_dir"])
-    assert code == 0 and "\\x1b[31m" in said
-    page = (out / game / "report.md").read_text()
-    assert "<img" not in page and "<b>" not in page and "<i>" not in page and "\x1b" not in page
-    assert "](y)" not in page.replace("\\](y)", "") and "https://" not in page
-    for path in (out / game).glob("*.csv"):
-        cells = [cell for row in csv.reader(path.read_text().splitlines()) for cell in row]
-        assert not [cell for cell in cells if cell.startswith(("=", "+", "@")) or "\x1b" in cell]
-    assert "x^2" in (out / game / "curves.svg").read_text()  # as it is, where mathematics would be "x" and a raised "2"
-
-
-def test_negative_numbers_of_a_table_stay_numbers(tmp_path: Path, no_drawing: None) -> None:
-    run = write_run(tmp_path / "run", [[0.0, 0.0], [-4.0, -1.0], [-2.0, -6.0]])
-    assert run_command(["compare", str(run), "--out", str(tmp_path / "out")])[0] == 0
-    rows = csv.DictReader((tmp_path / "out" / "flappy_bird" / "metrics.csv").read_text().splitlines())
-    assert {row["metric"]: row["value"] for row in rows}["retained_accuracy"] == "-4.0"
-
-
 IN_LITTLE_MEMORY = """
 import json, resource, sys
 from pathlib import Path
@@ -327,13 +201,13 @@ def test_what_a_small_file_says_of_sizes_takes_no_memory(flappy_run: Path, stopp
     state = memory.run / STATE
     config = json.loads((state / "state.json").read_text())["config"]
     rewrite(state / "state.json", config={**config, "capacity": 10**8})
-    (state / SUMS).write_text("".join(f"{digest(state / n)}  {n}\n" for n in ("state.json", "arrays.safetensors")))
+    write_sums(state)
     INSTEAD["40 GB"](weights.run / FRAME / "weights.safetensors")
     commands = [network.words("evaluate"), memory.words("resume"), weights.words("evaluate")]
     done = subprocess.run(
         [sys.executable, "-c", IN_LITTLE_MEMORY, json.dumps(commands)],
         capture_output=True, text=True, check=False, timeout=300,
-        env={**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), str(ROOT / "envs")]), "OMP_NUM_THREADS": "1"},
+        env={**os.environ, "PYTHONPATH": PYTHONPATH, "OMP_NUM_THREADS": "1"},
     )  # fmt: skip
     assert done.stdout.split()[-3:] == ["2", "2", "2"], done.stderr
     assert done.stderr.count("\n") == 3 and "Traceback" not in done.stderr

@@ -14,8 +14,8 @@ import pytest
 import safetensors.numpy
 
 from dqn_mer.commands.train import main as train_command
-from dqn_mer.storage.files import SUMS, digest
-from tests.helpers.resuming import flags, stop_after
+from tests.helpers.hostile import stop_with_one_state, write_sums
+from tests.helpers.resuming import flags
 
 Change = Callable[[Path, dict[str, Any]], None]
 
@@ -23,11 +23,7 @@ Change = Callable[[Path, dict[str, Any]], None]
 @pytest.fixture(scope="module")
 def only_state(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return a run with a single state, for tests to copy."""
-    run = tmp_path_factory.mktemp("stopped") / "run"
-    assert stop_after(60, flags(run_dir=run, game="flappy_bird")) == 143
-    for folder in sorted((run / "resume").iterdir())[:-1]:
-        shutil.rmtree(folder)
-    return run
+    return stop_with_one_state(tmp_path_factory.mktemp("stopped") / "run", flags(game="flappy_bird"))
 
 
 def loop(change: Callable[[dict[str, Any]], None]) -> Change:
@@ -134,8 +130,7 @@ def test_a_stranger_gets_one_line(
     if described.get("more") == []:
         text = text.replace("[]", "[" * 10**5 + "]" * 10**5)
     (folder / "state.json").write_text(text)
-    sums = [f"{digest(folder / name)}  {name}\n" for name in ("state.json", "arrays.safetensors")]
-    (folder / SUMS).write_text("".join(sums))
+    write_sums(folder)
     logs = {path: path.read_bytes() for path in run.iterdir() if path.is_file()}
     assert train_command(["--resume", str(run)]) == 2
     complaint = capsys.readouterr().err

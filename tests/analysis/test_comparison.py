@@ -1,0 +1,129 @@
+"""Groups of runs with known numbers: what they are called, how they compare, and remarks on unfair comparisons."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from dqn_mer.__main__ import main
+from dqn_mer.analysis.comparison import compare_runs
+from dqn_mer.analysis.report import metric_estimates
+from dqn_mer.analysis.runs import Run, find_runs, load_run
+from dqn_mer.config.defaults import default_config
+from tests.helpers.runs import compared, write_run
+
+
+def test_mer_whose_reptile_does_nothing_is_named_as_what_it_is(tmp_path: Path) -> None:
+    shared = {"learning_rate": 3e-4, "target_sync_frames": 100}
+    scores = [[0.0, 0.0], [1.0, 1.0], [1.0, 1.0]]
+    kinds = {
+        "dqn": {"agent": "dqn"},
+        "mer": {"agent": "dqn-mer", "across_batch_rate": 0.3},
+        "sequential": {"agent": "dqn-mer", "across_batch_rate": 1.0},
+        "beta": {"agent": "dqn-mer", "across_batch_rate": 1.0, "within_batch_rate": 0.3},
+    }
+    for name, choices in kinds.items():
+        scores = [[score + 1.0 for score in row] for row in scores]  # equal ones would be remarked on
+        for seed in range(3):
+            write_run(tmp_path / name / str(seed), scores, seed=seed, **shared, **choices)
+
+    def runs_of(*names: str) -> list[Run]:
+        return [load_run(path) for path in find_runs([tmp_path / name for name in names])[0]]
+
+    (three,) = compare_runs(runs_of("dqn", "mer", "sequential"))
+    assert [group.label for group in three.groups] == ["dqn", "dqn-mer", "dqn-mer (no Reptile)"]
+    assert [len(group.runs) for group in three.groups] == [3, 3, 3]
+    assert three.remarks == ()  # the labels say in what they differ
+    (four,) = compare_runs(runs_of("dqn", "mer", "sequential", "beta"))
+    assert [len(group.runs) for group in four.groups] == [3, 6, 3]  # a rate of one batch is still Reptile
+    (remark,) = (remark for remark in four.remarks if "across_batch_rate" in remark)
+    assert "dqn-mer: 0.3, 1.0" in remark or "dqn-mer: 1.0, 0.3" in remark
+    (by_rate,) = compare_runs(runs_of("mer", "sequential"), by=("across_batch_rate",))
+    assert [group.label for group in by_rate.groups] == ["across_batch_rate=0.3", "across_batch_rate=1.0"]
+    (chosen,) = compare_runs(runs_of("dqn", "sequential"), baseline="dqn-mer (no Reptile)")
+    assert chosen.groups[0].label == "dqn-mer (no Reptile)"
+
+
+def test_groups_by_other_fields_and_another_baseline(runs: Path) -> None:
+    write_run(runs / "other", [[0.0, 0.0]] * 3, agent="dqn", batch_size=8)
+    comparison = compared(runs, by=("agent", "batch_size"), baseline="dqn batch_size=8")
+    assert [group.label for group in comparison.groups] == [
+        "dqn batch_size=8", "dqn batch_size=16", "dqn-mer batch_size=16",
+    ]  # fmt: skip
+    assert "dqn batch_size=8 has one run only, so there are no intervals for it." in comparison.remarks
+
+
+def test_options_that_an_agent_does_not_read_are_no_difference(runs: Path) -> None:
+    path = runs / "dqn" / "seed-0" / "config.json"
+    description = json.loads(path.read_text())
+    path.write_text(json.dumps({**description, "config": {**description["config"], "across_batch_rate": 0.9}}))
+    assert not [remark for remark in compared(runs).remarks if "across_batch_rate" in remark]
+    write_run(runs / "other", [[0.0, 0.0]] * 3, agent="dqn-mer", seed=3, across_batch_rate=0.5)
+    (remark,) = (remark for remark in compared(runs).remarks if "across_batch_rate" in remark)
+    tuned = default_config(game="flappy_bird", observation="state", agent="dqn-mer").across_batch_rate
+    assert f"dqn-mer: {tuned}, 0.5" in remark
+
+
+NEVER_FULL = ": the memory of 50,000 transitions was never full, so that both remembered the same."
+UNTIL_60 = " up to frame 60: until the memory of 60 transitions is full, both remember the same."
+
+
+@pytest.mark.parametrize(
+    ("agent", "middle", "last", "choices", "expected"),
+    [
+        ("dqn-reservoir", 1.0, 2.0, {}, NEVER_FULL),
+        ("dqn-reservoir", 1.0, 2.0, {"capacity": 60}, "."),  # equal by chance: the memories were not
+        ("dqn-reservoir", 1.0, 2.5, {"capacity": 60}, UNTIL_60),
+        ("dqn-reservoir", 1.5, 2.5, {"capacity": 60}, None),
+        ("dqn-reservoir", 1.0, 2.5, {"capacity": 40}, None),  # full before the first evaluation after learning
+        ("hare-tortoise", 1.0, 2.0, {}, "."),  # not the memory is what they differ in
+        ("dqn-reservoir", 1.0, 2.0, {"batch_size": 8}, None),
+    ],
+)
+def test_groups_with_equal_scores_are_explained(
+    agent: str, middle: float, last: float, choices: dict[str, int], expected: str | None, tmp_path: Path
+) -> None:
+    batch_size = {"batch_size": choices.pop("batch_size", 16)}
+    alike = {"learning_rate": 3e-4, "target_sync_frames": 100, **choices}  # whatever the tuned defaults are
+    for seed in range(3):
+        write_run(tmp_path / "a" / str(seed), [[0.0, seed], [1.0, 1.0], [2.0, 2.0]], agent="dqn", seed=seed, **alike)
+        scores = [[0.0, seed], [1.0, middle], [2.0, last]]
+        write_run(tmp_path / "b" / str(seed), scores, agent=agent, seed=seed, **alike, **batch_size)
+    remarks = [remark for remark in compared(tmp_path).remarks if "equal" in remark]
+    assert remarks == ([] if expected is None else [f"dqn and {agent} have equal scores on every seed{expected}"])
+
+
+def test_intervals_of_two_runs_are_their_range_and_said_to_be(tmp_path: Path) -> None:
+    for seed, last in enumerate((1.0, 4.0)):
+        write_run(tmp_path / f"seed-{seed}", [[0.0, 0.0], [1.0, 1.0], [last, last]], agent="dqn", seed=seed)
+    comparison = compared(tmp_path)
+    assert comparison.remarks == ("dqn has two runs only; its intervals are no more than the range of the two.",)
+    estimate = metric_estimates(comparison)["dqn"]["retained_accuracy"]
+    assert (estimate.value, estimate.low, estimate.high) == (2.5, 1.0, 4.0)
+
+
+def test_evaluations_that_not_all_runs_have_are_left_out(tmp_path: Path) -> None:
+    write_run(tmp_path / "a", [[0.0, 0.0], [1.0, 1.0], [2.0, 2.0], [3.0, 3.0]], frames=(0, 25, 50, 100))
+    write_run(tmp_path / "b", [[0.0, 0.0], [4.0, 4.0], [5.0, 5.0]], seed=1)
+    comparison = compared(tmp_path)
+    assert comparison.frames.tolist() == [0, 50, 100]
+    assert comparison.curves(comparison.groups[0])[:, 1, 0].tolist() == [2.0, 4.0]
+
+
+def test_unfair_comparisons_are_pointed_out(runs: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write_run(runs / "other", [[0.0, 0.0]] * 3, agent="dqn", seed=2, batch_size=8, threads=2)
+    (runs / "dqn-mer" / "seed-0" / "summary.json").unlink()
+    remarks = compared(runs).remarks
+    assert remarks == (
+        "dqn has more than one run of seed 2; intervals take them as independent.",
+        "dqn-mer has two runs only; its intervals are no more than the range of the two.",
+        "Groups have different seeds (dqn: 0, 1, 2, 2; dqn-mer: 1, 2).",
+        "Runs differ in batch_size: dqn: 16, 8; dqn-mer: 16",
+        "Runs differ in learning_rate: dqn: 0.0003; dqn-mer: 0.0006",
+    )
+    assert main(["compare", str(runs), "--out", str(runs.parent / "report")]) == 0
+    output = capsys.readouterr().out
+    assert "left out: " + str(runs / "dqn-mer" / "seed-0") + ": not finished" in output
+    assert all(f"beware: {remark}" in output for remark in remarks)
