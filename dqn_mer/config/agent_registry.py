@@ -74,15 +74,29 @@ def register_agent(
         summary: Description in a few words, for the help.
 
     Raises:
-        ValueError: if the name or the options are not allowed.
+        ValueError: if the name, a maker, the options or the defaults are not allowed.
     """
     if not isinstance(name, str) or not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}", name):
         raise bad_value("name", name, "letters, digits, '.', '_' and '-', at most 100")
     if name in AGENTS:
         raise ValueError(f"name={name!r}: is a built-in agent; must be another name")
+    for part, make in (("memory", memory), ("replay", replay)):
+        if not callable(make) and not (isinstance(make, str) and re.fullmatch(r"[\w.]+:\w+", make)):
+            raise bad_value(part, make, "a function, or its location as module:function")
     if options is not None:
         _check_options(options)
+    if defaults:
+        _check_defaults(defaults)
     _AGENTS[name] = AgentKind(name, memory, replay, options, dict(defaults or {}), learns, summary)
+
+
+def _check_defaults(defaults: Mapping[str, Any]) -> None:
+    from dqn_mer.config.config import ALLOWED  # which is made of this module's fields
+
+    for name, value in defaults.items():
+        if name not in ALLOWED:
+            raise bad_value("defaults", name, "fields of Config")
+        ALLOWED[name].check(f"defaults.{name}", ALLOWED[name].as_held(value))
 
 
 def agents() -> tuple[AgentKind, ...]:

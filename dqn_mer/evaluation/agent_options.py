@@ -13,6 +13,9 @@ from dqn_mer.config.fields import Flag, bad_value, check_fields
 from dqn_mer.ranges import COUNT, Range
 from dqn_mer.storage.files import check_may_write
 
+LICENCE = r"[a-z0-9.-]{1,50}"
+"""Form of a licence's identifier."""
+
 
 @dataclass(frozen=True)
 class AgentFields:
@@ -95,7 +98,8 @@ class ExportOptions:
     dtype: Literal["auto", "float32", "float16"] = "auto"
     """What weights are stored as; in use they are float32 (auto: float16 if they would take more than 4 MB)."""
     license: str = ""
-    """Licence of the weights, as the Hugging Face hub names it, such as mit or cc-by-4.0 (empty: none is stated)."""
+    """Licence of the weights, as the Hugging Face hub names it, such as mit or cc-by-4.0 (empty: that of an exported
+    agent, else none)."""
     episodes: Annotated[int, Range(1, 100_000, whole=True)] = 100
     """Episodes per setting for the scores in the card."""
     seed: Annotated[int, Range(0, 2**63 - 1, whole=True)] = 1
@@ -107,7 +111,7 @@ class ExportOptions:
         """Check the values; raises ValueError naming the field."""
         check_fields(self)
         _check_new("out", self.out, "folder")
-        if not re.fullmatch(r"[a-z0-9.-]{0,50}", self.license):
+        if self.license and not re.fullmatch(LICENCE, self.license):
             raise bad_value("license", self.license, "an identifier such as mit or cc-by-4.0")
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
+import re
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -13,9 +14,9 @@ from rich.console import Console
 
 from dqn_mer.analysis.scores import read_evaluations
 from dqn_mer.config.config import ALLOWED, Config
-from dqn_mer.evaluation.agent_options import AgentFields, EvaluateOptions, ExportOptions
+from dqn_mer.evaluation.agent_options import LICENCE, AgentFields, EvaluateOptions, ExportOptions
 from dqn_mer.evaluation.checkpoint import CHECKPOINTS, DESCRIPTION, SHARED_WEIGHTS, checkpoint_files
-from dqn_mer.evaluation.hub import CARD
+from dqn_mer.evaluation.hub import CARD, CARD_BYTES
 from dqn_mer.evaluation.model_card import model_card
 from dqn_mer.evaluation.pretrained import agent_folder
 from dqn_mer.evaluation.saved_agent import SavedAgent, evaluate_checkpoint, load_agent
@@ -52,7 +53,8 @@ def export_agent(options: ExportOptions, console: Console | None = None, note: s
         write_folder(folder, dict(files))
         play = EvaluateOptions(path=folder, episodes=options.episodes, seed=options.seed, device=options.device)
         played = evaluate_checkpoint(play, console)
-        card = model_card(options.out.name, agent, played, (chosen, note, stored), options.license)
+        licence = options.license or _stated_licence(agent_folder(options.path))
+        card = model_card(options.out.name, agent, played, (chosen, note, stored), licence)
         write_new_file(folder / CARD, card.encode())
         os.rename(folder, options.out)
     say(console or lasting_console(), f"agent and card: {options.out}")
@@ -79,6 +81,15 @@ def _choose(options: ExportOptions) -> tuple[SavedAgent, str]:
     agent = load_agent(AgentFields(saved[best]))
     rule = "with the highest mean score over all settings in the run's own evaluations"
     return agent, f"It is the checkpoint after {agent.frame:,} frames: of {len(evaluated)}, the one {rule}."
+
+
+def _stated_licence(folder: Path) -> str:
+    """Return the licence that the card of an exported agent states, which goes with its weights; empty if none."""
+    reader = RunReader(folder)
+    card = reader.read(CARD, CARD_BYTES).decode(errors="replace") if reader.has(CARD) else ""
+    head = re.match(r"---\n(.*?)\n---\n", card, re.DOTALL)
+    found = re.search(rf'^license: "?({LICENCE})"?$', head[1], re.MULTILINE) if head else None
+    return found[1] if found else ""
 
 
 def _store(options: ExportOptions, agent: SavedAgent) -> tuple[str, str]:

@@ -82,7 +82,8 @@ def load_agent(options: AgentFields, task: Task | None = None) -> SavedAgent:
         task = game_task(config, schedule)
     if task is None:
         raise CheckpointError(
-            f"{checkpoint.path}: {config.game} is no game of ours; evaluate it from Python, with `task`"
+            f"{checkpoint.path}: {config.game} is no game of ours; evaluate it from Python, with `task`, or install a "
+            "package with its entry point of the group continual_ple.games"
         )
     env = task.make_env(schedule.settings[0])
     seen, chosen = env.observation_space, env.action_space

@@ -115,9 +115,8 @@ def test_defaults_of_an_agent_give_way_to_choices_and_presets() -> None:
     config = default_config(agent="shrinking", agent_options={"noisy": 0, "share": 1})
     assert agent_registry.options_of(config) == ShrinkOptions(20, 1.0, False)
     assert Config.from_json(json.loads(json.dumps(config.to_json()))) == config
-    register_agent("odd", reservoir, mini_batch, defaults={"speed": 1})
-    with pytest.raises(ValueError, match=r"^speed: unknown field"):
-        default_config(agent="odd")
+    with pytest.raises(ValueError, match="^defaults='speed': must be fields of Config"):
+        register_agent("odd", reservoir, mini_batch, defaults={"speed": 1})
 
 
 def test_an_agent_from_outside_may_keep_the_flags_of_a_group() -> None:
@@ -196,6 +195,21 @@ def test_what_cannot_be_registered(name: str, options: Any, expected: str) -> No
     with pytest.raises(ValueError, match=f"^{expected}"):
         register_agent(name, reservoir, mini_batch, options=options)
     assert agent_registry.known_agent("mine") is None
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        ({"memory": 3}, "memory=3: must be a function, or its location as module:function"),
+        ({"replay": "no.module"}, "replay='no.module': must be a function, or its location as module:function"),
+        ({"defaults": {"foo": 1}}, "defaults='foo': must be fields of Config"),
+        ({"defaults": {"learning_rate": -1.0}}, r"defaults\.learning_rate=-1\.0: must be"),
+    ],
+)
+def test_makers_and_defaults_are_checked_when_an_agent_is_registered(given: dict[str, Any], expected: str) -> None:
+    with pytest.raises(ValueError, match=f"^{expected}"):
+        register_agent("bad", **{"memory": reservoir, "replay": mini_batch, **given})
+    assert agent_registry.known_agent("bad") is None
 
 
 @pytest.mark.parametrize(

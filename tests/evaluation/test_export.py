@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import json
+import pickle
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from rich.console import Console
 
 from continual_ple import schedule_from_values
+from dqn_mer import evaluate
 from dqn_mer.__main__ import main
 from dqn_mer.commands.play import PlayOptions, _set_up
 from dqn_mer.commands.watch import watch
@@ -69,6 +72,16 @@ def test_the_card_says_what_was_trained_and_how_it_plays(flappy_run: Path, tmp_p
     ):  # fmt: skip
         assert said in card, said
     assert "No licence is stated." in (exported(flappy_run, tmp_path / "other") / "README.md").read_text()
+
+
+def test_the_licence_of_an_exported_agent_stays_unless_another_is_given(flappy_run: Path, tmp_path: Path) -> None:
+    for source, given, expected in (  # each the source of the next
+        (flappy_run, "cc-by-4.0", 'license: "cc-by-4.0"'),
+        (tmp_path / "0", "", 'license: "cc-by-4.0"'),
+        (tmp_path / "1", "mit", 'license: "mit"'),
+    ):
+        out = exported(source, tmp_path / str(len(names(tmp_path))), license=given, episodes=1)
+        assert expected in (out / "README.md").read_text().splitlines()
 
 
 def test_the_hub_s_own_reader_reads_the_card(tmp_path: Path) -> None:
@@ -198,6 +211,20 @@ def test_a_pretrained_agent_is_evaluated_watched_and_played_against_by_its_name(
     _, theirs = _set_up(PlayOptions("flappy_bird", against=known))
     assert theirs is not None
     assert main(["evaluate", "pretrained/flappy-tiny", "--episodes", "1"]) == 0
+
+
+def test_an_agent_goes_to_another_process(flappy_run: Path) -> None:
+    agent = load_agent(AgentFields(flappy_run))
+    copy = pickle.loads(pickle.dumps(agent))
+    assert copy.config == agent.config and copy.task.schedule == agent.task.schedule
+    env = copy.task.agents_env(copy.task.schedule.settings[0])
+    observations = torch.from_numpy(np.stack([env.reset(seed=0)[0]]))
+    assert torch.equal(copy.checkpoint.model(observations), agent.checkpoint.model(observations))
+
+
+def test_settings_may_be_a_list(flappy_run: Path) -> None:
+    played = evaluate(flappy_run, settings=[80.0, "0-pipe_gap=100"], episodes=1)
+    assert [row["setting"] for row in played["settings"]] == ["pipe_gap=80", "0-pipe_gap=100"]
 
 
 def test_a_path_of_the_user_comes_before_a_pretrained_agent(known: Path, flappy_run: Path) -> None:

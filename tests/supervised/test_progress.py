@@ -70,7 +70,6 @@ def _stop() -> None:
     raise KeyboardInterrupt
 
 
-@pytest.mark.slow
 def test_a_killed_process_takes_no_other_run_with_it(
     images: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
