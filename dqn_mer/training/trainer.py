@@ -16,6 +16,7 @@ from continual_ple.learnable import UnlearnableError
 from continual_ple.saved_state import has_state
 from continual_ple.tasks import Task
 from dqn_mer.agents.dqn import DQNAgent
+from dqn_mer.analysis.runs import unread_fields
 from dqn_mer.config.combinations import check_no_schedule
 from dqn_mer.config.config import Config, ResumeOptions
 from dqn_mer.config.task import game_task, name_after
@@ -178,7 +179,9 @@ class Trainer(AbstractContextManager["Trainer"]):
             results = summarise(run_dir, self.config, loop.task, loop.agent, loop.random_scores, wall_s)
             summary, table, learning_curves = results
             loop.tracker.log_learning_curves(loop.frame, learning_curves)
-            loop.tracker.log_hparams(self.config.hyperparameters(), summary["metrics"])
+            unread = unread_fields(self.config.to_json())
+            read = {name: value for name, value in self.config.hyperparameters().items() if name not in unread}
+            loop.tracker.log_hparams(read, summary["metrics"])
             write_json(run_dir / "summary.json", summary)  # the mark of a finished run: nothing comes after it
         drop_states(run_dir)
         with suppress(OSError):  # a finished run needs no lock; Windows does not remove an open file

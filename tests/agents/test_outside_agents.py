@@ -115,7 +115,7 @@ def test_defaults_of_an_agent_give_way_to_choices_and_presets() -> None:
     config = default_config(agent="shrinking", agent_options={"noisy": 0, "share": 1})
     assert agent_registry.options_of(config) == ShrinkOptions(20, 1.0, False)
     assert Config.from_json(json.loads(json.dumps(config.to_json()))) == config
-    with pytest.raises(ValueError, match="^defaults='speed': must be fields of Config"):
+    with pytest.raises(ValueError, match=r"^defaults='speed': must be fields of Config"):
         register_agent("odd", reservoir, mini_batch, defaults={"speed": 1})
 
 

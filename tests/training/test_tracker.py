@@ -136,6 +136,13 @@ def test_hparams_shows_what_tells_runs_apart_and_the_metrics_first(tmp_path: Pat
     assert metrics == ["final/learning_accuracy", "final/area_under_curve"]
 
 
+def test_hparams_of_a_run_are_what_its_agent_reads(flappy_run: Path) -> None:
+    content = load(flappy_run).PluginTagToContent("hparams")
+    hparams = metadata.parse_session_start_info_plugin_data(content[metadata.SESSION_START_INFO_TAG]).hparams
+    assert hparams["agent"].string_value == "dqn-mer" and {"learning_rate", "across_batch_rate"} <= hparams.keys()
+    assert not hparams.keys() & {"reptile_every_updates", "reptile_rate"}  # which efficient-mer reads
+
+
 def test_hparams_text_and_images_stay_in_the_run(tmp_path: Path) -> None:
     frames = np.zeros((3, 8, 6, 3), dtype=np.uint8)
     frames[1] = 200
