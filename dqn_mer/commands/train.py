@@ -7,10 +7,9 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from dqn_mer.commands.errors import complain, load
-from dqn_mer.config.command_line import parse_config, peek
+from dqn_mer.config.command_line import parse_config, parse_resume, peek
 from dqn_mer.config.config import Config, ResumeOptions
 from dqn_mer.config.flag_words import UsageError
-from dqn_mer.config.flags import parse
 from dqn_mer.runs.stopping import RunStopped, how_to_resume
 from dqn_mer.storage.escapes import message, one_line, printable
 from dqn_mer.storage.lasting_output import lasting_console, lasting_output
@@ -65,7 +64,7 @@ def make_trainer(arguments: Sequence[str]) -> Trainer:
     mistakes are reported at once.
     """
     resume = peek(arguments, "resume") is not None or arguments[-1:] == ["--resume"]
-    parsed = parse(ResumeOptions, arguments, prog="python train.py") if resume else parse_config(arguments)
+    parsed = parse_resume(arguments) if resume else parse_config(arguments)
     load(_described(parsed), TRAINS)
     console = lasting_console()
     from dqn_mer.config.task import game_task

@@ -13,7 +13,7 @@ import pytest
 
 from dqn_mer.__main__ import main
 from dqn_mer.commands.train import main as train_command
-from dqn_mer.config.command_line import parse_config
+from dqn_mer.config.command_line import parse_config, parse_resume
 from dqn_mer.config.config import Config, ResumeOptions
 from dqn_mer.config.fields import Flag, check_fields
 from dqn_mer.config.flag_hints import HAS_NONE, OF_OTHERS
@@ -162,6 +162,32 @@ def test_flags_that_have_no_twin_here_say_what_to_do(name: str) -> None:
     with pytest.raises(UsageError) as caught:
         parse_config([f"--{name}", "4"])
     assert str(caught.value) == f"flags: '--{name}' '4' not understood; {HAS_NONE[name]}"
+
+
+@pytest.mark.parametrize(
+    ("words", "given"),
+    [
+        ("--learning-rate 0.1", "'--learning-rate' '0.1'"),
+        ("--preset quick", "'--preset' 'quick'"),
+        ("--double_q", "'--double_q'"),
+        ("--save-every 5 --no-eval-worker --settings=1,2", "'--no-eval-worker' '--settings=1,2'"),
+    ],
+)
+def test_flags_of_new_runs_are_no_flags_of_a_resumed_one(words: str, given: str) -> None:
+    for arguments in (["--resume", "runs/NAME", *words.split()], [*words.split(), "--resume=runs/NAME"]):
+        with pytest.raises(UsageError) as caught:
+            parse_resume(arguments)
+        assert str(caught.value) == (
+            f"flags: {given} not allowed with --resume: a resumed run keeps its own; "
+            "only --save-every and --save-minutes may be given"
+        )
+
+
+def test_a_resumed_run_takes_the_flags_of_saves() -> None:
+    read = parse_resume("--save_minutes 2 --resume runs/NAME --save-every 5".split())
+    assert read == ResumeOptions(Path("runs/NAME"), 5, 2.0)
+    with pytest.raises(UsageError, match="did you mean --save-every"):
+        parse_resume("--resume runs/NAME --save-evry 5".split())
 
 
 def test_hints_name_flags_that_exist() -> None:
