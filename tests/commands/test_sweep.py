@@ -121,7 +121,11 @@ def test_threads_are_divided(tmp_path: Path, jobs: int, threads: int, each: int)
     [
         ("--games pong", "games='pong': must be words of catcher, flappy_bird, with commas"),
         ("--agents dqn,mer", "agents='mer': must be words of dqn"),
-        ("--agents ,", "agents: empty"),
+        ("--agents ,", "agents=',': must be words with commas, none empty"),
+        ("--agents=", "agents: empty; must hold at least one of dqn, "),
+        ("--games catcher,,flappy_bird", "games='catcher,,flappy_bird': must be words with commas, none empty"),
+        ("--seeds 0,,1", "seeds='0,,1': must be numbers and ranges"),
+        ("--engine slurm --slurm time=60,,mem=8G", "slurm='time=60,,mem=8G': must be NAME=VALUE,..., each name once"),
         ("--seeds 3-1", "seeds='3-1': range 3-1 must rise"),
         ("--seeds x", "seeds='x': must be numbers and ranges"),
         ("--seeds 0-9998", "makes 19,998 runs; must be at most 10,000"),

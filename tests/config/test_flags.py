@@ -2,25 +2,31 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, get_type_hints
 
 import pytest
 
 from dqn_mer.__main__ import main
+from dqn_mer.commands.compare import CompareOptions
+from dqn_mer.commands.play import PlayOptions
+from dqn_mer.commands.sweep import SweepOptions
 from dqn_mer.commands.train import main as train_command
 from dqn_mer.config.command_line import parse_config, parse_resume
 from dqn_mer.config.config import Config, ResumeOptions
-from dqn_mer.config.fields import Flag, check_fields
+from dqn_mer.config.fields import Flag, allowed_values, check_fields
 from dqn_mer.config.flag_hints import HAS_NONE, OF_OTHERS
-from dqn_mer.config.flag_words import UsageError, flag_of
+from dqn_mer.config.flag_words import UsageError, flag_note, flag_of
 from dqn_mer.config.flags import parse, parse_known
 from dqn_mer.config.help_texts import field_texts, version
+from dqn_mer.evaluation.agent_options import EvaluateOptions, WatchOptions
 from dqn_mer.ranges import Range
+from dqn_mer.supervised.options import SupervisedOptions
 
 ROOT = Path(__file__).parents[2]
 
@@ -83,6 +89,29 @@ def test_negative_numbers_are_values() -> None:
     assert read("x --rates -1,-.5,2e-1 --needed 3").rates == (-1.0, -0.5, 0.2)
     assert complaint(Options, "x --needed -1e5") == "needed='-1e5': must be a whole number"
     assert complaint(Options, "x --needed 3 --loud-voice -1").startswith("loud_voice='-1': is a switch")
+
+
+@pytest.mark.parametrize("word", [",", "1,,2", ",1", "1,"])
+@pytest.mark.parametrize(
+    ("kind", "name"),
+    [
+        (kind, name)
+        for kind in (Config, SweepOptions, SupervisedOptions, CompareOptions, EvaluateOptions, WatchOptions, PlayOptions)
+        for name, allowed in allowed_values(kind).items()
+        if allowed.kind in (tuple, Mapping) and not flag_note(get_type_hints(kind, include_extras=True)[name]).positional
+    ],
+)
+def test_no_item_of_a_list_may_be_empty(kind: type, name: str, word: str) -> None:
+    allowed = allowed_values(kind)[name]
+    items = re.sub(r"\d", r"a\g<0>=\g<0>", word) if allowed.kind is Mapping else word
+    expected = f"{name}={items!r}: must be {allowed.describe()}"
+    with pytest.raises(UsageError) as caught:
+        parse(kind, [f"{flag_of(name)}={items}"], prog="test")
+    assert str(caught.value) == expected
+
+
+def test_a_list_without_items_is_an_empty_word() -> None:
+    assert parse(Options, ["x", "--needed=3", "--rates=", "--named", ""], prog="test") == Options(Path("x"), 3)
 
 
 def test_words_without_a_flag_may_stand_anywhere() -> None:
