@@ -19,7 +19,7 @@ from continual_ple.settings import Setting
 from dqn_mer.commands.errors import run_command
 from dqn_mer.config.defaults import default_config
 from dqn_mer.config.fields import Flag, Known, check_fields
-from dqn_mer.config.task import check_not_varied, game_task
+from dqn_mer.config.task import check_game_parameters, game_task
 from dqn_mer.evaluation.agent_options import AgentFields
 from dqn_mer.ranges import COUNT, Range
 from dqn_mer.storage.escapes import cell, printable
@@ -220,7 +220,7 @@ def _set_up(options: PlayOptions) -> tuple[Overlay, Overlay | None]:
         raise ValueError(f"against={str(options.against)!r}: plays {agent.config.game}; must play {options.game}")
     config = default_config(game=options.game, observation="state") if agent is None else agent.config
     task = game_task(config) if agent is None else agent.task
-    check_not_varied(options.game_parameters, task.schedule)
+    check_game_parameters(options.game_parameters, task.schedule, task.check)
     easiest = task.schedule.settings[0]
     chosen = find_setting(options.setting, task, easiest, field="setting") if options.setting else easiest
     setting = Setting(chosen.name, {**chosen.parameters, **options.game_parameters})
