@@ -64,10 +64,10 @@ def compare(options: CompareOptions, console: Console | None = None) -> tuple[Co
         say(shown, f"left out: {path}: not finished", "yellow")
     say(shown, f"reading {len(finished)} runs")
     runs = [load_run(path) for path in finished]
-    fields = tuple(options.by.split(","))
+    fields = tuple(dict.fromkeys(options.by.split(",")))
     comparisons = compare_runs(runs, fields, options.baseline or None)
     if options.unseen:
-        comparisons = _with_unseen(comparisons, options.unseen, shown)
+        comparisons = _with_unseen(comparisons, tuple(dict.fromkeys(options.unseen)), shown)
     files: dict[Path, bytes] = {}
     for comparison in comparisons:
         say(shown, f"drawing the figures of {comparison.game}")

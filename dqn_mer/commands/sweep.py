@@ -84,8 +84,10 @@ class SweepOptions:
     """Print the command of every run that is not finished, for a scheduler of yours, and run nothing."""
 
     def __post_init__(self) -> None:
-        """Check the values; raises ValueError naming the field."""
+        """Check the values, and leave out repeated ones; raises ValueError naming the field."""
         check_fields(self)
+        for field in ("games", "agents"):
+            object.__setattr__(self, field, tuple(dict.fromkeys(getattr(self, field))))
         outside = tuple(name for name in self.agents if name not in AGENTS and known_agent(name))
         for field, choices in (("games", tuple(GAMES)), ("agents", AGENTS + outside)):
             for name in getattr(self, field):
