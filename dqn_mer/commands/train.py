@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -53,7 +54,8 @@ def main(arguments: Sequence[str]) -> int:
     except KeyboardInterrupt:
         print(one_line(f"stopped at once by Ctrl-C; {how_to_resume(trainer.run_dir)}"), file=sys.stderr)
         return 130
-    print(printable(f"results: {result.run_dir}  (tensorboard --logdir {result.run_dir.parent})"))
+    folder = shlex.quote(str(result.run_dir.parent))
+    print(printable(f"results: {result.run_dir}  (tensorboard --logdir {folder})"))
     return 0
 
 

@@ -148,6 +148,12 @@ def test_mistakes_are_one_line(words: str, expected: str) -> None:
     assert complaint(Options, words) == expected
 
 
+def test_what_a_hint_suggests_can_be_typed() -> None:
+    with pytest.raises(UsageError) as caught:
+        parse(SweepOptions, ["--agents", "my agent", "dqn"], prog="test")
+    assert str(caught.value).endswith("several values are written with commas: --agents 'my agent,dqn'")
+
+
 def test_words_that_are_no_flags_are_handed_back_in_order() -> None:
     options, unknown = parse_known(Words, "--frames 3 --loud --seed=4".split(), prog="test")
     assert options.loud and unknown == ["--frames", "--seed=4"]
