@@ -8,7 +8,7 @@ import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Literal, get_type_hints
+from typing import Annotated, Literal
 
 import pytest
 
@@ -21,7 +21,7 @@ from dqn_mer.config.command_line import parse_config, parse_resume
 from dqn_mer.config.config import Config, ResumeOptions
 from dqn_mer.config.fields import Flag, allowed_values, check_fields
 from dqn_mer.config.flag_hints import HAS_NONE, OF_OTHERS
-from dqn_mer.config.flag_words import UsageError, flag_note, flag_of
+from dqn_mer.config.flag_words import UsageError, fields_of_flags, flag_of
 from dqn_mer.config.flags import parse, parse_known
 from dqn_mer.config.help_texts import field_texts, version
 from dqn_mer.evaluation.agent_options import EvaluateOptions, WatchOptions
@@ -29,6 +29,7 @@ from dqn_mer.ranges import Range
 from dqn_mer.supervised.options import SupervisedOptions
 
 ROOT = Path(__file__).parents[2]
+OF_COMMANDS = (Config, SweepOptions, SupervisedOptions, CompareOptions, EvaluateOptions, WatchOptions, PlayOptions)
 
 
 @dataclass(frozen=True)
@@ -96,9 +97,9 @@ def test_negative_numbers_are_values() -> None:
     ("kind", "name"),
     [
         (kind, name)
-        for kind in (Config, SweepOptions, SupervisedOptions, CompareOptions, EvaluateOptions, WatchOptions, PlayOptions)
+        for kind in OF_COMMANDS
         for name, allowed in allowed_values(kind).items()
-        if allowed.kind in (tuple, Mapping) and not flag_note(get_type_hints(kind, include_extras=True)[name]).positional
+        if allowed.kind in (tuple, Mapping) and flag_of(name) in fields_of_flags(kind)
     ],
 )
 def test_no_item_of_a_list_may_be_empty(kind: type, name: str, word: str) -> None:
