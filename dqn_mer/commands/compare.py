@@ -20,7 +20,7 @@ from dqn_mer.config.fields import Flag, check_fields
 from dqn_mer.config.seeds import spawn_streams
 from dqn_mer.ranges import Range
 from dqn_mer.storage.escapes import say
-from dqn_mer.storage.files import check_may_write, replace_file
+from dqn_mer.storage.files import check_may_make, replace_file
 from dqn_mer.storage.lasting_output import lasting_console
 from dqn_mer.storage.run_reader import RunReader
 
@@ -89,8 +89,7 @@ def compare(options: CompareOptions, console: Console | None = None) -> tuple[Co
 def _check_out(options: CompareOptions) -> None:
     """Raise ValueError unless the report's folder is new, empty, or may be overwritten."""
     out = options.out
-    above = next(folder for folder in (out, *out.absolute().parents) if folder.exists())
-    check_may_write("out", out, above)
+    check_may_make("out", out, out)
     if out.exists() and any(out.iterdir()) and not options.overwrite:
         raise ValueError(f"out={str(out)!r}: is not empty; must be a new folder, or give --overwrite")
 

@@ -7,7 +7,6 @@ a sweep started again waits for a run that is still in progress, instead of star
 from __future__ import annotations
 
 import itertools
-import os
 import shlex
 import sys
 from collections.abc import Mapping, Sequence
@@ -41,7 +40,7 @@ from dqn_mer.config.seed_lists import MOST_RUNS, read_seeds
 from dqn_mer.ranges import Range
 from dqn_mer.runs.stopping import until_stopped
 from dqn_mer.storage.escapes import say, shown
-from dqn_mer.storage.file_locks import check_locks
+from dqn_mer.storage.files import is_taken, naming_field
 from dqn_mer.storage.lasting_output import lasting_console
 from dqn_mer.storage.run_reader import CONFIG, RunReader
 
@@ -86,8 +85,6 @@ class SweepOptions:
     def __post_init__(self) -> None:
         """Check the values, and leave out repeated ones; raises ValueError naming the field."""
         check_fields(self)
-        for field in ("games", "agents"):
-            object.__setattr__(self, field, tuple(dict.fromkeys(getattr(self, field))))
         outside = tuple(name for name in self.agents if name not in AGENTS and known_agent(name))
         for field, choices in (("games", tuple(GAMES)), ("agents", AGENTS + outside)):
             for name in getattr(self, field):
@@ -95,6 +92,7 @@ class SweepOptions:
                     raise bad_value(field, name, f"words of {', '.join(choices)}, with commas")
             if not getattr(self, field):
                 raise ValueError(f"{field}: empty; must hold at least one of {', '.join(choices)}")
+            object.__setattr__(self, field, tuple(dict.fromkeys(getattr(self, field))))
         for name in outside:
             check_installed("agents", name)
         runs = len(read_seeds(self.seeds)) * len(self.games) * len(self.agents)
@@ -139,12 +137,12 @@ def plan(options: SweepOptions, train_flags: Sequence[str]) -> list[Job]:
     from dqn_mer.config.command_line import parse_config
     from dqn_mer.config.task import game_task
     from dqn_mer.networks.device import choose_device
-    from dqn_mer.runs.folder import check_run_folder
+    from dqn_mer.runs.folder import check_may_train
 
     _refuse_own(train_flags)
-    above = next(folder for folder in (options.out, *options.out.absolute().parents) if folder.is_dir())
-    if os.access(above, os.W_OK):  # else each run's own check says more
-        check_locks(f"out={str(options.out)!r}", above)
+    with naming_field("out", options.out):
+        if not is_taken(options.out):
+            check_may_train("out", options.out, options.out)
     seeds = read_seeds(options.seeds)
 
     @cache
@@ -164,7 +162,7 @@ def plan(options: SweepOptions, train_flags: Sequence[str]) -> list[Job]:
         if RunReader(options.out.absolute()).has_folder(f"{game}/{agent}/seed-{seed}"):
             _check_same(run_dir, config)
         else:
-            check_run_folder(config)
+            check_may_train("out", options.out, run_dir)
         own = ["--game", game, "--agent", agent, "--seed", str(seed)]
         last = ["--threads", str(config.threads), "--run-dir", str(run_dir)]
         jobs.append(Job(f"{game}/{agent}/seed-{seed}", run_dir, (*own, *train_flags, *last), frames, config.threads))

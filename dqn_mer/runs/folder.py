@@ -19,7 +19,7 @@ from filelock import BaseFileLock, FileLock, Timeout
 from dqn_mer.config.config import Config
 from dqn_mer.runs.own_commit import git_commit
 from dqn_mer.storage.file_locks import check_locks
-from dqn_mer.storage.files import check_may_write
+from dqn_mer.storage.files import check_may_make, is_taken, naming_field
 
 LOCK = ".lock"
 """Held while a process trains in the folder. Only a finished run has none: two processes could hold two of one name."""
@@ -30,17 +30,17 @@ def check_run_folder(config: Config) -> None:
     """Raise ValueError if the run's folder cannot be made, before anything is built for it."""
     field = "log_dir" if config.run_dir is None else "run_dir"
     path: Path = getattr(config, field)
-    try:
-        if config.run_dir is not None and os.path.lexists(path):
+    with naming_field(field, path):
+        if config.run_dir is not None and is_taken(path):
             raise ValueError(f"run_dir={str(path)!r}: exists already; must be a new folder")
-        above = next(folder for folder in (path, *path.absolute().parents) if folder.exists())
-    except OSError as error:
-        raise ValueError(f"{field}={str(path)!r}: cannot be written: {error.strerror}") from None
-    check_may_write(field, path, above)
-    try:
+    check_may_train(field, path, path)
+
+
+def check_may_train(field: str, path: Path, folder: Path) -> None:
+    """Raise ValueError unless a folder can be made, as `check_may_make`, and its file system has locks."""
+    above = check_may_make(field, path, folder)
+    with naming_field(field, path):
         check_locks(f"{field}={str(path)!r}", above)
-    except OSError as error:
-        raise ValueError(f"{field}={str(path)!r}: cannot be written: {error.strerror}") from None
 
 
 def create_run_folder(config: Config) -> Path:
@@ -76,12 +76,11 @@ def create_new_folder(field: str, path: Path) -> None:
     Raises:
         ValueError: if the folder exists or cannot be made; the message names the field.
     """
-    try:
-        path.mkdir(parents=True)
-    except FileExistsError:
-        raise ValueError(f"{field}={str(path)!r}: exists already; must be a new folder") from None
-    except OSError as error:
-        raise ValueError(f"{field}={str(path)!r}: cannot be written: {error.strerror}") from None
+    with naming_field(field, path):
+        try:
+            path.mkdir(parents=True)
+        except FileExistsError:
+            raise ValueError(f"{field}={str(path)!r}: exists already; must be a new folder") from None
 
 
 def lock_run(run_dir: Path) -> BaseFileLock:
