@@ -10,7 +10,7 @@ from rich.console import Console
 from continual_ple.settings import Setting
 from continual_ple.tasks import Task, why_not_drawn
 from dqn_mer.evaluation.agent_options import WatchOptions
-from dqn_mer.evaluation.checkpoint import CHECKPOINTS
+from dqn_mer.evaluation.checkpoint_folders import CHECKPOINTS
 from dqn_mer.evaluation.clips import (
     check_format,
     contact_sheet,

@@ -19,7 +19,8 @@ from dqn_mer.config.config import Config
 from dqn_mer.config.fields import check_range
 from dqn_mer.config.task import check_game_parameters, game_task
 from dqn_mer.evaluation.agent_options import AgentFields, EvaluateOptions
-from dqn_mer.evaluation.checkpoint import Checkpoint, CheckpointError, load_checkpoint
+from dqn_mer.evaluation.checkpoint import Checkpoint, load_checkpoint
+from dqn_mer.evaluation.checkpoint_folders import CheckpointError
 from dqn_mer.evaluation.choose_settings import choose_settings
 from dqn_mer.evaluation.evaluator import Evaluator, GreedyPolicy, SettingResult
 from dqn_mer.evaluation.pretrained import agent_folder
