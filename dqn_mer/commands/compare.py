@@ -94,6 +94,12 @@ def _check_out(options: CompareOptions) -> None:
         raise ValueError(f"out={str(out)!r}: is not empty; must be a new folder, or give --overwrite")
 
 
+def _check(options: CompareOptions) -> None:
+    """Raise ValueError for what can be known to be wrong before figures can be drawn."""
+    find_runs([path for path in options.runs if not path.exists()])  # of a path that is not there it says what must be
+    _check_out(options)
+
+
 def _check_no_links(out: Path, folders: Collection[Path]) -> None:
     """Raise ValueError if a folder of the report is a link, and its files would land elsewhere."""
     for folder in folders:
@@ -168,6 +174,7 @@ def _played(run: Run, values: Sequence[float]) -> Run:
 def main(arguments: Sequence[str]) -> int:
     """Compare finished runs as the flags say, and return the exit code."""
     modules = {"Matplotlib": "dqn_mer.analysis.report", "SciPy": "scipy.stats"}
+    doing = "comparing runs for {}"
     return run_command(
-        "compare", CompareOptions, compare, arguments, lambda options: f"comparing runs for {options.out}", modules
+        "compare", CompareOptions, compare, arguments, lambda options: doing.format(options.out), modules, _check
     )

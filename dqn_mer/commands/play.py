@@ -214,12 +214,9 @@ def _set_up(options: PlayOptions) -> tuple[Overlay, Overlay | None]:
     from dqn_mer.evaluation.overlay import Overlay
     from dqn_mer.evaluation.saved_agent import load_agent
 
-    agent = None
-    if options.against is not None:
-        agent = load_agent(AgentFields(options.against))
-        if agent.config.game != options.game:
-            name = as_typed(options.against)
-            raise ValueError(f"against={name!r}: plays {agent.config.game}; must play {options.game}")
+    agent = None if options.against is None else load_agent(AgentFields(options.against))
+    if options.against is not None and agent is not None and agent.config.game != options.game:
+        raise ValueError(f"against={as_typed(options.against)!r}: plays {agent.config.game}; must play {options.game}")
     config = default_config(game=options.game, observation="state") if agent is None else agent.config
     task = game_task(config) if agent is None else agent.task
     check_game_parameters(options.game_parameters, task.schedule, task.check)

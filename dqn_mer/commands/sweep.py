@@ -40,7 +40,6 @@ from dqn_mer.config.seed_lists import MOST_RUNS, read_seeds
 from dqn_mer.ranges import Range
 from dqn_mer.runs.stopping import until_stopped
 from dqn_mer.storage.escapes import say, shown
-from dqn_mer.storage.files import is_taken, naming_field
 from dqn_mer.storage.lasting_output import lasting_console
 from dqn_mer.storage.run_reader import CONFIG, RunReader
 
@@ -136,13 +135,10 @@ def plan(options: SweepOptions, train_flags: Sequence[str]) -> list[Job]:
     """
     from dqn_mer.config.command_line import parse_config
     from dqn_mer.config.task import game_task
-    from dqn_mer.networks.device import choose_device
-    from dqn_mer.runs.folder import check_may_train
+    from dqn_mer.runs.folder import check_may_begin, check_may_train
 
     _refuse_own(train_flags)
-    with naming_field("out", options.out):
-        if not is_taken(options.out):
-            check_may_train("out", options.out, options.out)
+    check_may_begin("out", options.out)
     seeds = read_seeds(options.seeds)
 
     @cache
@@ -150,6 +146,8 @@ def plan(options: SweepOptions, train_flags: Sequence[str]) -> list[Job]:
         """Return the configuration that all seeds share, and the frames that it takes."""
         config = parse_config(["--game", game, "--agent", agent, "--seed", str(seeds[0]), *train_flags])
         task = game_task(config)
+        from dqn_mer.networks.device import choose_device  # imports PyTorch, which takes seconds
+
         choose_device(config.device, sees_images(config.observation))
         return config, config.frames if config.frames is not None else task.schedule.total_frames
 
