@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import shutil
@@ -209,6 +210,20 @@ def test_the_job_of_a_line_trains_its_run(tmp_path: Path) -> None:
     output, _ = job.communicate()
     assert job.returncode == 0, output
     assert [path.parent.name for path in tmp_path.glob("*/runs/sweep/catcher/dqn-mer/*/summary.json")] == ["seed-1"]
+
+
+def test_of_a_finished_sweep_no_job_is_submitted(tmp_path: Path) -> None:
+    _, _, (_, submit), _ = blocks("slurm.md")
+    (tmp_path / "sbatch").write_text('#!/bin/bash\necho "$@" > submitted\n')
+    (tmp_path / "sbatch").chmod(0o755)
+    for agent, seed in itertools.product(("dqn", "dqn-mer"), range(10)):
+        run = tmp_path / "shared folder/runs/sweep/catcher" / agent / f"seed-{seed}"
+        run.mkdir(parents=True)
+        (run / "summary.json").write_text("{}")
+    output, _ = start_script(tmp_path, submit.replace("--observation state", TINY_SWEEP), 0).communicate()
+    assert output == "" and sorted(path.name for path in (tmp_path / "shared folder").iterdir()) == [
+        "job.sh", "runs", "runs.txt",
+    ]  # fmt: skip
 
 
 def test_the_notebook_plots_two_runs(tmp_path: Path) -> None:

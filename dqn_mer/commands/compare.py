@@ -20,7 +20,7 @@ from dqn_mer.config.fields import Flag, check_fields
 from dqn_mer.config.seeds import spawn_streams
 from dqn_mer.ranges import Range
 from dqn_mer.storage.escapes import say
-from dqn_mer.storage.files import check_may_write, replace_file
+from dqn_mer.storage.files import check_may_make, replace_file
 from dqn_mer.storage.lasting_output import lasting_console
 from dqn_mer.storage.run_reader import RunReader
 
@@ -64,10 +64,10 @@ def compare(options: CompareOptions, console: Console | None = None) -> tuple[Co
         say(shown, f"left out: {path}: not finished", "yellow")
     say(shown, f"reading {len(finished)} runs")
     runs = [load_run(path) for path in finished]
-    fields = tuple(options.by.split(","))
+    fields = tuple(dict.fromkeys(options.by.split(",")))
     comparisons = compare_runs(runs, fields, options.baseline or None)
     if options.unseen:
-        comparisons = _with_unseen(comparisons, options.unseen, shown)
+        comparisons = _with_unseen(comparisons, tuple(dict.fromkeys(options.unseen)), shown)
     files: dict[Path, bytes] = {}
     for comparison in comparisons:
         say(shown, f"drawing the figures of {comparison.game}")
@@ -89,10 +89,15 @@ def compare(options: CompareOptions, console: Console | None = None) -> tuple[Co
 def _check_out(options: CompareOptions) -> None:
     """Raise ValueError unless the report's folder is new, empty, or may be overwritten."""
     out = options.out
-    above = next(folder for folder in (out, *out.absolute().parents) if folder.exists())
-    check_may_write("out", out, above)
+    check_may_make("out", out, out)
     if out.exists() and any(out.iterdir()) and not options.overwrite:
         raise ValueError(f"out={str(out)!r}: is not empty; must be a new folder, or give --overwrite")
+
+
+def _check(options: CompareOptions) -> None:
+    """Raise ValueError for what can be known to be wrong before figures can be drawn."""
+    find_runs([path for path in options.runs if not path.exists()])  # of a path that is not there it says what must be
+    _check_out(options)
 
 
 def _check_no_links(out: Path, folders: Collection[Path]) -> None:
@@ -169,6 +174,7 @@ def _played(run: Run, values: Sequence[float]) -> Run:
 def main(arguments: Sequence[str]) -> int:
     """Compare finished runs as the flags say, and return the exit code."""
     modules = {"Matplotlib": "dqn_mer.analysis.report", "SciPy": "scipy.stats"}
+    doing = "comparing runs for {}"
     return run_command(
-        "compare", CompareOptions, compare, arguments, lambda options: f"comparing runs for {options.out}", modules
+        "compare", CompareOptions, compare, arguments, lambda options: doing.format(options.out), modules, _check
     )

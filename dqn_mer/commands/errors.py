@@ -6,10 +6,11 @@ import gc
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from importlib import import_module
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from dqn_mer.config.flag_words import UsageError
 from dqn_mer.config.flags import parse
+from dqn_mer.evaluation.pretrained import as_typed, check_agent
 from dqn_mer.storage.escapes import message, say
 from dqn_mer.storage.lasting_output import lasting_console
 
@@ -58,6 +59,7 @@ def run_command(
     arguments: Sequence[str],
     doing: Callable[[T], str],
     modules: Mapping[str, str] = PLAYS,
+    check: Callable[[T], object] = lambda options: None,
 ) -> int:
     """Read the flags of a command, run it and return the exit code.
 
@@ -68,12 +70,14 @@ def run_command(
         arguments: Words of the command line.
         doing: What the command does with the options, in a few words, which are shown at once.
         modules: What it needs, as for `load`.
+        check: Function of the options that raises ValueError for what can be known to be wrong without loading.
 
     Returns:
         0; 2 after invalid input, reported in one line; 130 after Ctrl-C.
     """
     try:
         options = parse(kind, arguments, prog=f"python -m dqn_mer {name}")
+        check(options)
         load(doing(options), modules)
         command(options)
     except (UsageError, ValueError, ImportError, OSError) as error:
@@ -83,3 +87,17 @@ def run_command(
     except KeyboardInterrupt:
         return 130
     return 0
+
+
+def run_agent_command(
+    name: str, kind: type[Any], command: Callable[[Any], object], arguments: Sequence[str], doing: str
+) -> int:
+    """Run a command on the saved agent in the ``path`` of its options, as `run_command`; ``doing`` is one word."""
+    return run_command(
+        name,
+        kind,
+        command,
+        arguments,
+        lambda options: f"{doing} {as_typed(options.path)}",
+        check=lambda options: check_agent(options.path),
+    )

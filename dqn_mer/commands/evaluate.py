@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from dqn_mer.commands.errors import run_command
+from dqn_mer.commands.errors import run_agent_command
 from dqn_mer.evaluation.agent_options import EvaluateOptions
 
 
 def main(arguments: Sequence[str]) -> int:
     """Evaluate a saved agent as the flags say, and return the exit code."""
-    return run_command("evaluate", EvaluateOptions, _evaluate, arguments, lambda options: f"evaluating {options.path}")
+    return run_agent_command("evaluate", EvaluateOptions, _evaluate, arguments, "evaluating")
 
 
 def _evaluate(options: EvaluateOptions) -> None:

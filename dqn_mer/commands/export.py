@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from dqn_mer.commands.errors import run_command
+from dqn_mer.commands.errors import run_agent_command
 from dqn_mer.evaluation.agent_options import ExportOptions
 
 
 def main(arguments: Sequence[str]) -> int:
     """Export an agent as the flags say, and return the exit code."""
-    return run_command("export", ExportOptions, _export, arguments, lambda options: f"exporting {options.path}")
+    return run_agent_command("export", ExportOptions, _export, arguments, "exporting")
 
 
 def _export(options: ExportOptions) -> None:

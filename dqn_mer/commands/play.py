@@ -19,8 +19,9 @@ from continual_ple.settings import Setting
 from dqn_mer.commands.errors import run_command
 from dqn_mer.config.defaults import default_config
 from dqn_mer.config.fields import Flag, Known, check_fields
-from dqn_mer.config.task import check_not_varied, game_task
+from dqn_mer.config.task import check_game_parameters, game_task
 from dqn_mer.evaluation.agent_options import AgentFields
+from dqn_mer.evaluation.pretrained import as_typed, check_agent, pretrained_names
 from dqn_mer.ranges import COUNT, Range
 from dqn_mer.storage.escapes import cell, printable
 from dqn_mer.storage.lasting_output import lasting_console
@@ -201,11 +202,9 @@ def play(options: PlayOptions, console: Console | None = None) -> list[tuple[flo
 
 def _without_screen(options: PlayOptions) -> str:
     """Return what the report of a missing screen suggests: clips of the agent, or of one that the package brings."""
-    from dqn_mer.evaluation.pretrained import pretrained_names
-
     names = [Path("pretrained") / name for name in pretrained_names() if name.startswith(f"{options.game}-")]
     agent = options.against or next(reversed(names), Path("runs/NAME"))
-    return f"; to see an agent play: python -m dqn_mer watch {shlex.quote(str(agent))} --out FOLDER"
+    return f"; to see an agent play: python -m dqn_mer watch {shlex.quote(as_typed(agent))} --out FOLDER"
 
 
 def _set_up(options: PlayOptions) -> tuple[Overlay, Overlay | None]:
@@ -216,11 +215,11 @@ def _set_up(options: PlayOptions) -> tuple[Overlay, Overlay | None]:
     from dqn_mer.evaluation.saved_agent import load_agent
 
     agent = None if options.against is None else load_agent(AgentFields(options.against))
-    if agent is not None and agent.config.game != options.game:
-        raise ValueError(f"against={str(options.against)!r}: plays {agent.config.game}; must play {options.game}")
+    if options.against is not None and agent is not None and agent.config.game != options.game:
+        raise ValueError(f"against={as_typed(options.against)!r}: plays {agent.config.game}; must play {options.game}")
     config = default_config(game=options.game, observation="state") if agent is None else agent.config
     task = game_task(config) if agent is None else agent.task
-    check_not_varied(options.game_parameters, task.schedule)
+    check_game_parameters(options.game_parameters, task.schedule, task.check)
     easiest = task.schedule.settings[0]
     chosen = find_setting(options.setting, task, easiest, field="setting") if options.setting else easiest
     setting = Setting(chosen.name, {**chosen.parameters, **options.game_parameters})
@@ -239,6 +238,11 @@ def _table(setting: str, scores: list[tuple[float, float | None]]) -> Table:
     return table
 
 
+def _check(options: PlayOptions) -> None:
+    if options.against is not None:
+        check_agent(options.against)
+
+
 def main(arguments: Sequence[str]) -> int:
     """Let a person play as the flags say, and return the exit code."""
-    return run_command("play", PlayOptions, play, arguments, lambda options: f"playing {options.game}")
+    return run_command("play", PlayOptions, play, arguments, lambda options: f"playing {options.game}", check=_check)

@@ -8,7 +8,9 @@ from collections.abc import Sequence
 from dqn_mer.commands.errors import complain, load
 from dqn_mer.config.flag_words import UsageError
 from dqn_mer.config.flags import parse
+from dqn_mer.runs.folder import check_may_begin, command_line
 from dqn_mer.storage.lasting_output import lasting_output
+from dqn_mer.supervised.data import check_is_folder
 from dqn_mer.supervised.options import SupervisedOptions
 
 
@@ -21,8 +23,10 @@ def main(arguments: Sequence[str]) -> int:
     """
     try:
         options = parse(SupervisedOptions, arguments, prog="python -m dqn_mer supervised")
+        if options.data is not None:
+            check_is_folder(options.data)
+        check_may_begin("out", options.out)
         load(f"learning streams for {options.out}", {"PyTorch": "torch", "Numba": "dqn_mer.supervised.command"})
-        from dqn_mer.runs.folder import command_line
         from dqn_mer.supervised.command import supervised
 
         return supervised(options, command_line())

@@ -7,7 +7,6 @@ a sweep started again waits for a run that is still in progress, instead of star
 from __future__ import annotations
 
 import itertools
-import os
 import shlex
 import sys
 from collections.abc import Mapping, Sequence
@@ -41,7 +40,6 @@ from dqn_mer.config.seed_lists import MOST_RUNS, read_seeds
 from dqn_mer.ranges import Range
 from dqn_mer.runs.stopping import until_stopped
 from dqn_mer.storage.escapes import say, shown
-from dqn_mer.storage.file_locks import check_locks
 from dqn_mer.storage.lasting_output import lasting_console
 from dqn_mer.storage.run_reader import CONFIG, RunReader
 
@@ -84,7 +82,7 @@ class SweepOptions:
     """Print the command of every run that is not finished, for a scheduler of yours, and run nothing."""
 
     def __post_init__(self) -> None:
-        """Check the values; raises ValueError naming the field."""
+        """Check the values, and leave out repeated ones; raises ValueError naming the field."""
         check_fields(self)
         outside = tuple(name for name in self.agents if name not in AGENTS and known_agent(name))
         for field, choices in (("games", tuple(GAMES)), ("agents", AGENTS + outside)):
@@ -93,6 +91,7 @@ class SweepOptions:
                     raise bad_value(field, name, f"words of {', '.join(choices)}, with commas")
             if not getattr(self, field):
                 raise ValueError(f"{field}: empty; must hold at least one of {', '.join(choices)}")
+            object.__setattr__(self, field, tuple(dict.fromkeys(getattr(self, field))))
         for name in outside:
             check_installed("agents", name)
         runs = len(read_seeds(self.seeds)) * len(self.games) * len(self.agents)
@@ -136,13 +135,10 @@ def plan(options: SweepOptions, train_flags: Sequence[str]) -> list[Job]:
     """
     from dqn_mer.config.command_line import parse_config
     from dqn_mer.config.task import game_task
-    from dqn_mer.networks.device import choose_device
-    from dqn_mer.runs.folder import check_run_folder
+    from dqn_mer.runs.folder import check_may_begin, check_may_train
 
     _refuse_own(train_flags)
-    above = next(folder for folder in (options.out, *options.out.absolute().parents) if folder.is_dir())
-    if os.access(above, os.W_OK):  # else each run's own check says more
-        check_locks(f"out={str(options.out)!r}", above)
+    check_may_begin("out", options.out)
     seeds = read_seeds(options.seeds)
 
     @cache
@@ -150,6 +146,8 @@ def plan(options: SweepOptions, train_flags: Sequence[str]) -> list[Job]:
         """Return the configuration that all seeds share, and the frames that it takes."""
         config = parse_config(["--game", game, "--agent", agent, "--seed", str(seeds[0]), *train_flags])
         task = game_task(config)
+        from dqn_mer.networks.device import choose_device  # imports PyTorch, which takes seconds
+
         choose_device(config.device, sees_images(config.observation))
         return config, config.frames if config.frames is not None else task.schedule.total_frames
 
@@ -162,7 +160,7 @@ def plan(options: SweepOptions, train_flags: Sequence[str]) -> list[Job]:
         if RunReader(options.out.absolute()).has_folder(f"{game}/{agent}/seed-{seed}"):
             _check_same(run_dir, config)
         else:
-            check_run_folder(config)
+            check_may_train("out", options.out, run_dir)
         own = ["--game", game, "--agent", agent, "--seed", str(seed)]
         last = ["--threads", str(config.threads), "--run-dir", str(run_dir)]
         jobs.append(Job(f"{game}/{agent}/seed-{seed}", run_dir, (*own, *train_flags, *last), frames, config.threads))

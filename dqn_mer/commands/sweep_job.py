@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import shlex
 import signal
 import subprocess
 import sys
@@ -105,7 +106,7 @@ def _run_alone(job: Job) -> Outcome:
         if job.finished:
             return Outcome(job.name, job.log, 0, skipped=True)
         words = _train_words(job)
-        heading = f"sweep: {time.strftime('%Y-%m-%d %H:%M:%S')}: train {' '.join(words)}\n"
+        heading = f"sweep: {time.strftime('%Y-%m-%d %H:%M:%S')}: train {shlex.join(words)}\n"
         log.write(heading.encode(errors="backslashreplace"))
         log.flush()
         code = _train(words, job.threads, log.fileno())

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from dqn_mer.commands.errors import complain, load
-from dqn_mer.config.command_line import parse_config, peek
+from dqn_mer.config.command_line import parse_config, parse_resume, peek
 from dqn_mer.config.config import Config, ResumeOptions
 from dqn_mer.config.flag_words import UsageError
-from dqn_mer.config.flags import parse
+from dqn_mer.config.task import game_task
+from dqn_mer.runs.folder import check_is_run, check_run_folder
 from dqn_mer.runs.stopping import RunStopped, how_to_resume
 from dqn_mer.storage.escapes import message, one_line, printable
 from dqn_mer.storage.lasting_output import lasting_console, lasting_output
@@ -54,32 +56,35 @@ def main(arguments: Sequence[str]) -> int:
     except KeyboardInterrupt:
         print(one_line(f"stopped at once by Ctrl-C; {how_to_resume(trainer.run_dir)}"), file=sys.stderr)
         return 130
-    print(printable(f"results: {result.run_dir}  (tensorboard --logdir {result.run_dir.parent})"))
+    folder = shlex.quote(str(result.run_dir.parent))
+    print(printable(f"results: {result.run_dir}  (tensorboard --logdir {folder})"))
     return 0
 
 
 def make_trainer(arguments: Sequence[str]) -> Trainer:
     """Return the trainer that trains as the flags say, or resumes a stopped run.
 
-    The flags are parsed and the action is announced before PyTorch is imported, which takes seconds, so that --help and
-    mistakes are reported at once.
+    All that needs no PyTorch, which takes seconds to import, is checked before: flags, game, schedule and folders.
     """
-    resume = peek(arguments, "resume") is not None or arguments[-1:] == ["--resume"]
-    parsed = parse(ResumeOptions, arguments, prog="python train.py") if resume else parse_config(arguments)
-    load(_described(parsed), TRAINS)
-    console = lasting_console()
-    from dqn_mer.config.task import game_task
+    if peek(arguments, "resume") is not None or arguments[-1:] == ["--resume"]:
+        return _resume(parse_resume(arguments))
+    return _start(parse_config(arguments))
+
+
+def _start(config: Config) -> Trainer:
+    task = game_task(config)
+    check_run_folder(config)
+    load(f"{config.agent} on {config.game}, {config.observation} observations, seed {config.seed}", TRAINS)
+    from dqn_mer.training.trainer import Trainer
+
+    return Trainer(task, config, lasting_console())
+
+
+def _resume(options: ResumeOptions) -> Trainer:
+    check_is_run(options.resume)
+    load(f"resuming {options.resume}", TRAINS)
     from dqn_mer.training.resume import open_run
     from dqn_mer.training.trainer import Trainer
 
-    if isinstance(parsed, Config):
-        return Trainer(game_task(parsed), parsed, console)
-    stopped = open_run(parsed)
-    return Trainer(game_task(stopped.config, stopped.schedule), stopped.config, console, stopped)
-
-
-def _described(options: Config | ResumeOptions) -> str:
-    """Return the line that announces what is about to be done."""
-    if isinstance(options, ResumeOptions):
-        return f"resuming {options.resume}"
-    return f"{options.agent} on {options.game}, {options.observation} observations, seed {options.seed}"
+    stopped = open_run(options)
+    return Trainer(game_task(stopped.config, stopped.schedule), stopped.config, lasting_console(), stopped)

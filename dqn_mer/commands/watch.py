@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from dqn_mer.commands.errors import run_command
+from dqn_mer.commands.errors import run_agent_command
 from dqn_mer.evaluation.agent_options import WatchOptions
 
 if TYPE_CHECKING:
@@ -33,4 +33,4 @@ def watch(options: WatchOptions, console: Console | None = None, task: Task | No
 
 def main(arguments: Sequence[str]) -> int:
     """Show or record a saved agent's play as the flags say, and return the exit code."""
-    return run_command("watch", WatchOptions, watch, arguments, lambda options: f"watching {options.path}")
+    return run_agent_command("watch", WatchOptions, watch, arguments, "watching")

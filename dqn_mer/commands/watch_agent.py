@@ -10,7 +10,7 @@ from rich.console import Console
 from continual_ple.settings import Setting
 from continual_ple.tasks import Task, why_not_drawn
 from dqn_mer.evaluation.agent_options import WatchOptions
-from dqn_mer.evaluation.checkpoint import CHECKPOINTS
+from dqn_mer.evaluation.checkpoint_folders import CHECKPOINTS
 from dqn_mer.evaluation.clips import (
     check_format,
     contact_sheet,
@@ -27,6 +27,7 @@ from dqn_mer.networks.device import processor
 from dqn_mer.runs.event_files import EventFile
 from dqn_mer.runs.folder import create_new_folder
 from dqn_mer.storage.escapes import printable, say
+from dqn_mer.storage.files import check_may_write
 from dqn_mer.storage.lasting_output import lasting_console
 from dqn_mer.storage.run_reader import SUMMARY, RunReader
 
@@ -95,4 +96,5 @@ def _run_of(agent: SavedAgent) -> Path:
     if folder.parent.name != CHECKPOINTS or not RunReader(run_dir).has(SUMMARY):
         # TensorBoard may stop reading a file of events when there is a newer one beside it.
         raise ValueError(f"tensorboard: {folder} must be a finished run, with {SUMMARY}, or a checkpoint in one")
+    check_may_write("tensorboard", run_dir, run_dir)
     return run_dir

@@ -4,15 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from continual_ple.games.parameters import shown
 from dqn_mer.config.agent_registry import agents
 from dqn_mer.config.combinations import options_of_agents
-from dqn_mer.config.config import Config
+from dqn_mer.config.config import Config, ResumeOptions
 from dqn_mer.config.defaults import default_config
-from dqn_mer.config.flags import Extra, parse
+from dqn_mer.config.flag_hints import unknown_hint
+from dqn_mer.config.flag_words import UsageError, fields_of_flags
+from dqn_mer.config.flags import Extra, parse, parse_known
 
-RESUMING = """\
-Resume a stopped run with `--resume RUN`, where RUN is its folder. It keeps its own flags; only --save-every and
---save-minutes may be given as well: `--resume RUN --help` explains them.
+PROG = "python train.py"
+WITH_RESUME = " and ".join(flag for flag in fields_of_flags(ResumeOptions) if flag != "--resume")
+"""Flags that a resumed run may be given."""
+RESUMING = f"""\
+Resume a stopped run with `--resume RUN`, where RUN is its folder. It keeps its own flags; only {WITH_RESUME}
+may be given as well: `--resume RUN --help` explains them.
 """
 
 
@@ -24,7 +30,26 @@ def parse_config(arguments: Sequence[str]) -> Config:
         ValueError: if a value is not allowed.
     """
     extra = Extra(_notes, RESUMING, ("--resume", "--version", "--help"))
-    return parse(Config, arguments, prog="python train.py", make=default_config, extra=extra)
+    return parse(Config, arguments, prog=PROG, make=default_config, extra=extra)
+
+
+def parse_resume(arguments: Sequence[str]) -> ResumeOptions:
+    """Read the flags that resume a run, which are not those that start one.
+
+    Raises:
+        UsageError: if a flag starts a run, is unknown or cannot be read.
+        ValueError: if a value is not allowed.
+    """
+    options, unknown = parse_known(ResumeOptions, arguments, prog=PROG)
+    of_new_runs = fields_of_flags(Config)
+    if any(word.partition("=")[0].replace("_", "-") in of_new_runs for word in unknown):
+        given = " ".join(map(shown, unknown))
+        raise UsageError(
+            f"flags: {given} not allowed with --resume: a resumed run keeps its own; only {WITH_RESUME} may be given"
+        )
+    if unknown:
+        raise UsageError(unknown_hint(unknown, (*fields_of_flags(ResumeOptions), *of_new_runs)))
+    return options
 
 
 def _notes(config: Config) -> dict[str, str]:

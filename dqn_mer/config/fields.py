@@ -65,7 +65,7 @@ class Allowed:
             return f"one of {', '.join((*self.choices, *(['none'] if self.optional else [])))}"
         each = self.range.describe() if self.range else KINDS[self.item]
         forms: dict[Any, str] = {
-            tuple: f"{'words' if self.item is str else 'numbers'} with commas, each {each}",
+            tuple: "words with commas, none empty" if self.item is str else f"numbers with commas, each {each}",
             Mapping: f"NAME=VALUE,..., each name once and each value {each}",
         }
         return forms.get(self.kind, each) + (", or none" if self.optional else "")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import shlex
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
@@ -120,7 +121,7 @@ def _opposite(flag: str) -> str:
 
 
 def _advice(flag: str, values: Sequence[str], allowed: Allowed) -> str:
-    together = f"with commas: {flag} {','.join(values)}"
+    together = f"with commas: {flag} {shlex.quote(','.join(values))}"
     if allowed.kind in (tuple, Mapping):
         return f"several values are written {together}"
     if allowed.kind is str and not allowed.choices:

@@ -51,16 +51,18 @@ def _value(allowed: Allowed, word: str) -> Any:
     """Return what a word says; ValueError if it says nothing."""
     if allowed.optional and word.lower() == NONE:
         return None
-    parts = [part for part in word.split(",") if part]
+    if allowed.kind not in (tuple, Mapping):
+        return allowed.kind(word)
+    parts = word.split(",") if word else []
+    if not all(parts):
+        raise ValueError("an item is empty")
     if allowed.kind is tuple:
         return tuple(allowed.item(part) for part in parts)
-    if allowed.kind is Mapping:
-        pairs = [part.partition("=") for part in parts]
-        values = {name: allowed.item(value) for name, _, value in pairs}
-        if len(values) < len(pairs):
-            raise ValueError("a name is given twice")
-        return values
-    return allowed.kind(word)
+    pairs = [part.partition("=") for part in parts]
+    values = {name: allowed.item(value) for name, _, value in pairs}
+    if len(values) < len(pairs):
+        raise ValueError("a name is given twice")
+    return values
 
 
 def flag_note(annotation: Any) -> Flag:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+import re
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -14,7 +15,7 @@ from numpy.typing import NDArray
 
 from continual_ple import ENV_IDS, GAMES, OBSERVATIONS, Game, Observation
 from continual_ple.env_ids import MAX_EPISODE_FRAMES
-from continual_ple.game_schedules import check_schedule, schedule_from_values
+from continual_ple.game_schedules import check_fixed, check_schedule, schedule_from_values
 from continual_ple.games.catalogue import game_class
 from continual_ple.learnable import SMALLEST_IMAGE_SIDE
 from continual_ple.observations import observation_class
@@ -54,9 +55,8 @@ def game_task(config: Config, schedule: Schedule | None = None) -> Task:
     """
     game, observation = game_class(config.game), observation_class(config.observation)
     schedule = check_schedule(schedule or game_schedule(config), config.game)
-    check_not_varied(config.game_parameters, schedule)
+    check_game_parameters(config.game_parameters, schedule, game.check_parameters)
     varied = schedule.settings[0].parameters
-    game.check_parameters(config.game_parameters)
     parameter = config.vary or game.varied_parameter
     if parameter not in varied:
         parameter = min(varied)
@@ -110,11 +110,22 @@ def random_odds(config: Config) -> NDArray[np.float64]:
     return np.array([first, *[(1.0 - first) / (count - 1)] * (count - 1)])
 
 
-def check_not_varied(game_parameters: Mapping[str, float], schedule: Schedule) -> None:
-    """Raise ValueError if a game parameter is one that the settings of a schedule vary."""
-    for name in game_parameters:
-        if name in schedule.settings[0].parameters:
-            raise ValueError(f"game_parameters: {name} is what the settings vary; give its values there")
+def check_game_parameters(
+    game_parameters: Mapping[str, float], schedule: Schedule, check: Callable[[Mapping[str, float]], object]
+) -> None:
+    """Raise ValueError if game parameters are not allowed, or are among those that the settings of a schedule vary.
+
+    Args:
+        game_parameters: Values by parameter name, the same under every setting.
+        schedule: Schedule of the task.
+        check: Check of the game, or of `Task`.
+    """
+    try:
+        check_fixed(game_parameters, schedule)
+        check(game_parameters)
+    except ValueError as error:
+        names_one = re.match(r"\w+=", str(error))
+        raise ValueError(f"game_parameters{'.' if names_one else ': '}{error}") from None
 
 
 def make_game_env(

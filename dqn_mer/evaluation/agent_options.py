@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -11,7 +10,7 @@ from typing import Annotated, Literal
 
 from dqn_mer.config.fields import Flag, bad_value, check_fields
 from dqn_mer.ranges import COUNT, Range
-from dqn_mer.storage.files import check_may_write
+from dqn_mer.storage.files import check_may_make, check_may_write, is_taken, naming_field
 
 LICENCE = r"[a-z0-9.-]{1,50}"
 """Form of a licence's identifier."""
@@ -58,6 +57,7 @@ class EvaluateOptions(EvaluationFields, AgentFields):
         check_fields(self)
         if self.json is not None:
             _check_new("json", self.json, "file")
+            check_may_write("json", self.json, self.json.parent)
 
 
 @dataclass(frozen=True)
@@ -83,6 +83,9 @@ class WatchOptions(ShowFields, AgentFields):
     def __post_init__(self) -> None:
         """Check the values; raises ValueError naming the field."""
         check_fields(self)
+        if self.out is not None:
+            _check_new("out", self.out, "folder")
+            check_may_make("out", self.out, self.out)
 
 
 @dataclass(frozen=True)
@@ -111,15 +114,13 @@ class ExportOptions:
         """Check the values; raises ValueError naming the field."""
         check_fields(self)
         _check_new("out", self.out, "folder")
+        check_may_write("out", self.out, self.out.parent)
         if self.license and not re.fullmatch(LICENCE, self.license):
             raise bad_value("license", self.license, "an identifier such as mit or cc-by-4.0")
 
 
 def _check_new(field: str, path: Path, kind: str) -> None:
-    """Raise ValueError unless the file or folder can be made."""
-    try:
-        if os.path.lexists(path):
+    """Raise ValueError if there is a file or folder already."""
+    with naming_field(field, path):
+        if is_taken(path):
             raise ValueError(f"{field}={str(path)!r}: exists already; must be a new {kind}")
-    except OSError as error:
-        raise ValueError(f"{field}={str(path)!r}: cannot be written: {error.strerror}") from None
-    check_may_write(field, path, path.parent)

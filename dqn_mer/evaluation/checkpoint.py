@@ -14,28 +14,22 @@ import safetensors.torch
 import torch
 from torch import nn
 
-from dqn_mer.config.supervised_runs import is_no_agent, is_supervised
+from dqn_mer.evaluation.checkpoint_folders import DESCRIPTION, CheckpointError, find_checkpoint
 from dqn_mer.networks.own_networks import MakeNetwork
 from dqn_mer.networks.q_network import network_from_spec
 from dqn_mer.storage.escapes import message, shown
 from dqn_mer.storage.files import DamagedError, write_folder
-from dqn_mer.storage.run_reader import CONFIG, RunReader
+from dqn_mer.storage.run_reader import RunReader
 
 FORMAT = "dqn-mer checkpoint"
 VERSION = 1
 WEIGHTS = "weights.safetensors"
 SHARED_WEIGHTS = "model.safetensors"
 """Name of the weights of an agent that is shared, as the Hugging Face hub expects it."""
-DESCRIPTION = "checkpoint.json"
-CHECKPOINTS = "checkpoints"
 WEIGHTS_BYTES = 2**33
 """Largest file of weights: two thousand million of them."""
 DTYPES = {"float32": "F32", "float16": "F16"}
 """How weights are stored, by the name of PyTorch's dtype, and safetensors's name for it; they are float32 in use."""
-
-
-class CheckpointError(ValueError):
-    """A checkpoint is missing, damaged or not ours; the message is one line that names the file."""
 
 
 @dataclass(frozen=True)
@@ -91,19 +85,6 @@ def checkpoint_files(
     return {weights: data, DESCRIPTION: json.dumps({**about, **description}, indent=2).encode()}
 
 
-def _find(path: Path) -> RunReader:
-    """Return the checkpoint ``path``, or the latest one of the run folder ``path``."""
-    reader = RunReader(path)
-    if reader.has(DESCRIPTION):
-        return reader
-    for latest in reversed(reader.frames(CHECKPOINTS)):
-        if latest.has(DESCRIPTION):
-            return latest
-    if reader.has(CONFIG) and is_supervised(reader.json(CONFIG)):
-        raise CheckpointError(is_no_agent(path))
-    raise CheckpointError(f"{path}: must be a checkpoint or a run folder with {CHECKPOINTS}/frame-*/{DESCRIPTION}")
-
-
 def load_checkpoint(path: Path, network: MakeNetwork | None = None) -> Checkpoint:
     """Load a checkpoint, or the latest one of a run folder.
 
@@ -117,7 +98,7 @@ def load_checkpoint(path: Path, network: MakeNetwork | None = None) -> Checkpoin
         CheckpointError: if it is missing, damaged or not ours, or if ``network`` is needed and not given.
     """
     try:
-        return _load(_find(path), network)
+        return _load(find_checkpoint(path), network)
     except DamagedError as error:
         raise CheckpointError(str(error)) from None
 

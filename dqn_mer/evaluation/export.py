@@ -15,7 +15,8 @@ from rich.console import Console
 from dqn_mer.analysis.scores import read_evaluations
 from dqn_mer.config.config import ALLOWED, Config
 from dqn_mer.evaluation.agent_options import LICENCE, AgentFields, EvaluateOptions, ExportOptions
-from dqn_mer.evaluation.checkpoint import CHECKPOINTS, DESCRIPTION, SHARED_WEIGHTS, checkpoint_files
+from dqn_mer.evaluation.checkpoint import SHARED_WEIGHTS, checkpoint_files
+from dqn_mer.evaluation.checkpoint_folders import CHECKPOINTS, DESCRIPTION
 from dqn_mer.evaluation.hub import CARD, CARD_BYTES
 from dqn_mer.evaluation.model_card import model_card
 from dqn_mer.evaluation.pretrained import agent_folder

@@ -4,13 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from dqn_mer.evaluation.checkpoint import (
-    DESCRIPTION,
-    SHARED_WEIGHTS,
-    WEIGHTS_BYTES,
-    CheckpointError,
-    load_checkpoint,
-)
+from dqn_mer.evaluation.checkpoint import SHARED_WEIGHTS, WEIGHTS_BYTES, load_checkpoint
+from dqn_mer.evaluation.checkpoint_folders import DESCRIPTION, CheckpointError
+from dqn_mer.evaluation.pretrained import REPO_ID
 from dqn_mer.storage.run_reader import JSON_BYTES, RunReader
 
 CARD = "README.md"
@@ -32,13 +28,14 @@ def push_to_hub(folder: Path | str, repo_id: str, private: bool = False) -> str:
         The address of the repository.
 
     Raises:
-        ValueError: if the folder holds no sound agent that was exported.
+        ValueError: if the folder holds no sound agent that was exported, or the name is not of that form.
         ImportError: if huggingface_hub is missing.
     """
     try:
         from huggingface_hub import HfApi
     except ImportError:
         raise ImportError(NEEDS) from None
+    _check_repo_id(repo_id)
     folder = Path(folder)
     for name in SHARED_FILES:
         if not RunReader(folder).has(name):
@@ -72,6 +69,7 @@ def from_hub(repo_id: str, folder: Path | str | None = None, revision: str | Non
         from huggingface_hub import constants, snapshot_download
     except ImportError:
         raise ImportError(NEEDS) from None
+    _check_repo_id(repo_id)
     # As plain files: those in the hub's own cache are links, which are never followed inside an agent.
     into = Path(folder) if folder is not None else Path(constants.HF_HOME) / "dqn-mer" / repo_id
     try:
@@ -83,6 +81,12 @@ def from_hub(repo_id: str, folder: Path | str | None = None, revision: str | Non
         raise OSError(f"{repo_id}: cannot be downloaded: {error}") from None
     load_checkpoint(into)
     return into
+
+
+def _check_repo_id(repo_id: str) -> None:
+    """Raise ValueError unless a name has the form that the hub is asked for; its client checks the characters."""
+    if not REPO_ID.fullmatch(repo_id):
+        raise ValueError(f"repo_id={repo_id!r}: must be USER/REPO")
 
 
 def _commit_of_an_agent(repo_id: str, revision: str | None) -> str:

@@ -17,9 +17,10 @@ from continual_ple.tasks import Task
 from dqn_mer.analysis.statistics import mean_interval
 from dqn_mer.config.config import Config
 from dqn_mer.config.fields import check_range
-from dqn_mer.config.task import check_not_varied, game_task
+from dqn_mer.config.task import check_game_parameters, game_task
 from dqn_mer.evaluation.agent_options import AgentFields, EvaluateOptions
-from dqn_mer.evaluation.checkpoint import Checkpoint, CheckpointError, load_checkpoint
+from dqn_mer.evaluation.checkpoint import Checkpoint, load_checkpoint
+from dqn_mer.evaluation.checkpoint_folders import CheckpointError
 from dqn_mer.evaluation.choose_settings import choose_settings
 from dqn_mer.evaluation.evaluator import Evaluator, GreedyPolicy, SettingResult
 from dqn_mer.evaluation.pretrained import agent_folder
@@ -91,8 +92,7 @@ def load_agent(options: AgentFields, task: Task | None = None) -> SavedAgent:
     spec = checkpoint.description["network"]
     if list(seen.shape or ()) != spec["observation_shape"] or getattr(chosen, "n", None) != spec["num_actions"]:
         raise CheckpointError(f"{checkpoint.path}: bad description: the network does not fit {config.game}")
-    check_not_varied(options.game_parameters, schedule)
-    task.check(options.game_parameters)
+    check_game_parameters(options.game_parameters, schedule, task.check)
     return SavedAgent(checkpoint, config, task, frame, trained_on_last)
 
 

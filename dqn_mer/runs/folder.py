@@ -13,13 +13,13 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-import torch
 from filelock import BaseFileLock, FileLock, Timeout
 
 from dqn_mer.config.config import Config
 from dqn_mer.runs.own_commit import git_commit
 from dqn_mer.storage.file_locks import check_locks
-from dqn_mer.storage.files import check_may_write
+from dqn_mer.storage.files import check_may_make, is_taken, naming_field
+from dqn_mer.storage.run_reader import CONFIG, RESUME, RunReader
 
 LOCK = ".lock"
 """Held while a process trains in the folder. Only a finished run has none: two processes could hold two of one name."""
@@ -30,17 +30,32 @@ def check_run_folder(config: Config) -> None:
     """Raise ValueError if the run's folder cannot be made, before anything is built for it."""
     field = "log_dir" if config.run_dir is None else "run_dir"
     path: Path = getattr(config, field)
-    try:
-        if config.run_dir is not None and os.path.lexists(path):
+    with naming_field(field, path):
+        if config.run_dir is not None and is_taken(path):
             raise ValueError(f"run_dir={str(path)!r}: exists already; must be a new folder")
-        above = next(folder for folder in (path, *path.absolute().parents) if folder.exists())
-    except OSError as error:
-        raise ValueError(f"{field}={str(path)!r}: cannot be written: {error.strerror}") from None
-    check_may_write(field, path, above)
-    try:
+    check_may_train(field, path, path)
+
+
+def check_may_train(field: str, path: Path, folder: Path) -> None:
+    """Raise ValueError unless a folder can be made, as `check_may_make`, and its file system has locks."""
+    above = check_may_make(field, path, folder)
+    with naming_field(field, path):
         check_locks(f"{field}={str(path)!r}", above)
-    except OSError as error:
-        raise ValueError(f"{field}={str(path)!r}: cannot be written: {error.strerror}") from None
+
+
+def check_may_begin(field: str, path: Path) -> None:
+    """Raise ValueError if a folder of runs is new and cannot be made; in one that exists, runs may be finished."""
+    with naming_field(field, path):
+        new = not is_taken(path)
+    if new:
+        check_may_train(field, path, path)
+
+
+def check_is_run(run_dir: Path) -> None:
+    """Raise ValueError unless a folder is that of a run, which may have been stopped."""
+    reader = RunReader(run_dir)
+    if not reader.has_folder(RESUME) and not reader.has(CONFIG):
+        raise ValueError(f"resume={str(run_dir)!r}: must be the folder of a run")
 
 
 def create_run_folder(config: Config) -> Path:
@@ -76,12 +91,11 @@ def create_new_folder(field: str, path: Path) -> None:
     Raises:
         ValueError: if the folder exists or cannot be made; the message names the field.
     """
-    try:
-        path.mkdir(parents=True)
-    except FileExistsError:
-        raise ValueError(f"{field}={str(path)!r}: exists already; must be a new folder") from None
-    except OSError as error:
-        raise ValueError(f"{field}={str(path)!r}: cannot be written: {error.strerror}") from None
+    with naming_field(field, path):
+        try:
+            path.mkdir(parents=True)
+        except FileExistsError:
+            raise ValueError(f"{field}={str(path)!r}: exists already; must be a new folder") from None
 
 
 def lock_run(run_dir: Path) -> BaseFileLock:
@@ -112,6 +126,8 @@ def describe_run(
         schedule: Description of what is learned when.
         arguments: Words of the command to record; by default those that started this process.
     """
+    import torch  # here, because it takes seconds, and a wrong folder is reported at once
+
     return {
         **configuration,
         "schedule": schedule,

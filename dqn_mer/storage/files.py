@@ -6,6 +6,7 @@ import hashlib
 import os
 import shutil
 import stat
+import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -57,10 +58,47 @@ def kind_of(mode: int) -> str:
     return kinds.get(stat.S_IFMT(mode), "a device")
 
 
+@contextmanager
+def naming_field(field: str, path: Path) -> Iterator[None]:
+    """Let an OSError be a ValueError that names the field that gave the path."""
+    try:
+        yield
+    except OSError as error:
+        raise ValueError(f"{field}={str(path)!r}: cannot be written: {error.strerror}") from None
+
+
+def is_taken(path: Path) -> bool:
+    """Return whether there is anything at a path; OSError if nothing can be there, as under too long a name."""
+    try:
+        path.lstat()
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    return True
+
+
 def check_may_write(field: str, path: Path, above: Path) -> None:
     """Raise ValueError, naming the field and its path, unless something can be made in the folder ``above``."""
     if not above.is_dir() or not os.access(above, os.W_OK | os.X_OK):
         raise ValueError(f"{field}={str(path)!r}: cannot be written: {above} must be a folder that may be written to")
+    with naming_field(field, path), tempfile.TemporaryFile(dir=above):  # /proc has all permissions, and takes nothing
+        pass
+
+
+def check_may_make(field: str, path: Path, folder: Path) -> Path:
+    """Check that a folder can be made, and return the nearest one above it that exists, or the folder itself.
+
+    Args:
+        field: Field that gave the path.
+        path: The path that it gave.
+        folder: The folder to make, at the path or below it; those above it are made too.
+
+    Raises:
+        ValueError: if it cannot be made; the message names the field and its path.
+    """
+    with naming_field(field, path):
+        above = next(one for one in (folder, *folder.absolute().parents) if is_taken(one))
+        check_may_write(field, path, above)
+    return above
 
 
 def open_log(path: Path) -> BinaryIO:

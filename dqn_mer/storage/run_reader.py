@@ -37,10 +37,10 @@ SUMS_BYTES = 4_096
 LINE_CHARACTERS = 2**16
 MOST_ENTRIES = 100_000
 
-CONFIG, SUMMARY, LOCK = "config.json", "summary.json", ".lock"
+CONFIG, SUMMARY, LOCK, RESUME = "config.json", "summary.json", ".lock", "resume"
 TABLES = ("metrics.csv", "evaluations.csv", "interference.csv")
 RUN_FILES = (CONFIG, SUMMARY, LOCK, *TABLES, "matrix.csv", "learning_curves.png")
-RUN_FOLDERS = ("resume", "checkpoints", "diverged")
+RUN_FOLDERS = (RESUME, "checkpoints", "diverged")
 """What a run writes in its folder, besides TensorBoard's files."""
 
 _FRAME = re.compile(r"frame-\d{1,12}", re.ASCII)

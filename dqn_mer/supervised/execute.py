@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -12,11 +11,11 @@ from pathlib import Path
 from typing import Any
 
 from dqn_mer.networks.device import processor
-from dqn_mer.runs.folder import LOCK, describe_run, lock_run, versions
+from dqn_mer.runs.folder import LOCK, check_may_train, describe_run, lock_run, versions
 from dqn_mer.runs.logs import drop_logs
 from dqn_mer.runs.stopping import RunStopped, StopRequest
 from dqn_mer.storage.escapes import one_line, shown
-from dqn_mer.storage.files import DamagedError, check_may_write
+from dqn_mer.storage.files import DamagedError
 from dqn_mer.storage.json_files import write_json
 from dqn_mer.storage.run_reader import CONFIG, SUMMARY, RunReader
 from dqn_mer.storage.snapshots import FoundState, drop_states, find_state, save_state, set_aside
@@ -85,8 +84,7 @@ def config_of(spec: RunSpec) -> dict[str, Any]:
 def check_folder(spec: RunSpec) -> None:
     """Raise ValueError if the folder of a run cannot be made, or holds a run that is not this one."""
     path = spec.run_dir
-    above = next(folder for folder in (path, *path.absolute().parents) if os.path.lexists(folder))
-    check_may_write("out", spec.options.out, above)
+    check_may_train("out", spec.options.out, path)
     try:
         if not RunReader(path).has(CONFIG):
             return

@@ -121,7 +121,7 @@ class SupervisedOptions(RunFields, RateFields, StreamFields):
             value = getattr(self, name)
             if value is not None and not any(name in LEARNERS[learner] for learner in self.learners):
                 raise ValueError(f"{name}={value!r}: not read by {', '.join(self.learners)}; must be left out")
-        runs = len(read_seeds(self.seeds)) * len(self.stream) * len(self.learners) * len(self.memories)
+        runs = len(read_seeds(self.seeds)) * len(set(self.stream)) * len(self.learners) * len(self.memories)
         if runs > MOST_RUNS:
             raise ValueError(f"seeds={self.seeds!r}: makes {runs:,} runs; must be at most {MOST_RUNS:,}")
         if self.num_batches is not None and self.batch_size is not None and self.num_batches * self.batch_size > 10**6:

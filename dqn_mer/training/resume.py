@@ -16,12 +16,12 @@ from continual_ple.tasks import Task
 from dqn_mer.config.agent_registry import find_agent, known_agent
 from dqn_mer.config.config import Config, ResumeOptions
 from dqn_mer.config.supervised_runs import is_no_training_run, is_supervised
-from dqn_mer.runs.folder import describe_run, lock_run, versions
+from dqn_mer.runs.folder import check_is_run, describe_run, lock_run, versions
 from dqn_mer.runs.stopping import RunStopped, how_to_resume
 from dqn_mer.storage.escapes import one_line, shown
 from dqn_mer.storage.json_files import write_json
-from dqn_mer.storage.run_reader import CONFIG, SUMMARY, TABLE_BYTES, TABLES, RunReader
-from dqn_mer.storage.snapshots import FOLDER, find_state
+from dqn_mer.storage.run_reader import CONFIG, RESUME, SUMMARY, TABLE_BYTES, TABLES, RunReader
+from dqn_mer.storage.snapshots import find_state
 from dqn_mer.storage.state import SavedState, State, StateError
 
 PIXEL_FEATURES = 64 * 7 * 7
@@ -64,9 +64,8 @@ def open_run(options: ResumeOptions, task: Task | None = None) -> Stopped:
         RunStopped: if the run is finished.
     """
     run_dir = options.resume
+    check_is_run(run_dir)
     reader = RunReader(run_dir)
-    if not reader.has_folder(FOLDER) and not reader.has(CONFIG):
-        raise ValueError(f"resume={str(run_dir)!r}: must be the folder of a run")
     reader.check_writable()  # before the first write, which is that of the lock
     lock = lock_run(run_dir)
     try:
@@ -158,7 +157,7 @@ def _description(run_dir: Path) -> dict[str, Any]:
     if reader.has(TABLES[0]) and not is_supervised(described):
         with reader.open(TABLES[0], TABLE_BYTES) as metrics:
             if metrics.read(2**20).count(b"\n") > 1:
-                raise StateError(f"{run_dir}: no state left in {FOLDER}, though frames were played")
+                raise StateError(f"{run_dir}: no state left in {RESUME}, though frames were played")
     return described
 
 

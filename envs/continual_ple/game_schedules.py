@@ -1,6 +1,6 @@
 """Schedules of the games: checked against a game's parameters, from values of one of them, and the default ones."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from continual_ple.games.catalogue import game_class
 from continual_ple.games.parameters import shown
@@ -19,6 +19,15 @@ def check_schedule(schedule: Schedule, game: str) -> Schedule:
         except ValueError as error:
             raise ValueError(f"setting {setting.name!r}: {error}") from None
     return schedule
+
+
+def check_fixed(parameters: Mapping[str, object], schedule: Schedule) -> None:
+    """Raise ValueError if a parameter that is to stay the same is one that the settings of a schedule vary."""
+    for name in schedule.settings[0].parameters:
+        if name in parameters:
+            raise ValueError(
+                f"{name}={shown(parameters[name])}: {name} is what the settings vary; give its values there"
+            )
 
 
 def schedule_from_values(

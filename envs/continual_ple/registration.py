@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from continual_ple.arcade import ArcadeEnv
-from continual_ple.game_schedules import schedule_from_values
+from continual_ple.game_schedules import check_fixed, schedule_from_values
 from continual_ple.games.catalogue import game_class
 from continual_ple.nonstationary import NonStationary
 from continual_ple.settings import FRAMES_PER_SETTING
@@ -32,10 +32,10 @@ def make_stream(
         frames_per_setting: Environment frames on each setting.
         cycles: Number of times to go through the settings.
         interleave_frames: Length of a turn in frames if all settings take turns, else 0.
-        **options: Arguments of `ArcadeEnv`.
+        **options: Arguments of `ArcadeEnv`, without the varied parameter.
 
     Raises:
-        ValueError: if a value is not allowed.
+        ValueError: if a value is not allowed, or one is given for the varied parameter.
     """
     env = ArcadeEnv(game, **options)
     schedule = schedule_from_values(
@@ -46,4 +46,5 @@ def make_stream(
         cycles=cycles,
         interleave_frames=interleave_frames,
     )
+    check_fixed(options, schedule)
     return NonStationary(env, schedule)

@@ -19,7 +19,13 @@ SLOW = ("torch", "numba", "tensorboard", "matplotlib", "scipy")
 
 
 def run_until_slow_import(command: list[str], folder: Path) -> subprocess.CompletedProcess[str]:
-    """Run a command of Python in a folder, to the first import of a slow module, which fails there."""
+    """Run a command of Python in a folder, to the first import of a slow module, which fails there.
+
+    The folder ``old/run`` in it looks like that of a run with an agent, as far as is known without those modules.
+    """
+    (folder / "old" / "run").mkdir(parents=True)
+    for name in ("config.json", "checkpoint.json"):
+        (folder / "old" / "run" / name).write_text("{}")
     for module in SLOW:
         (folder / f"{module}.py").write_text("raise ImportError('loaded too early')")
     path = os.pathsep.join([str(folder), PYTHONPATH])

@@ -165,7 +165,7 @@ def test_a_game_that_nobody_can_play_is_refused_in_one_line() -> None:
     [
         ({"setting": "zebra"}, "setting='zebra': must be one of 0-fall_speed="),
         ({"setting": "99"}, "fall_speed=99"),
-        ({"game_parameters": {"zebra": 1.0}}, "zebra"),
+        ({"game_parameters": {"zebra": 1.0}}, r"^game_parameters\.zebra=1\.0: must be one of the parameters of "),
     ],
 )
 def test_mistakes_are_told_before_a_window_opens(choices: dict, expected: str) -> None:

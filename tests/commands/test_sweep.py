@@ -100,6 +100,17 @@ def test_a_dry_run_prints_the_commands_and_makes_nothing(tmp_path: Path, capsys:
     assert "--seed 1" in line and len(list(out.glob("catcher/dqn/*"))) == 2
 
 
+def test_games_and_agents_named_twice_are_run_once(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    options = SweepOptions(("catcher", "flappy_bird", "catcher"), ("dqn", "dqn-mer", "dqn"), "0,0", tmp_path)
+    assert [job.name for job in plan(options, TINY)] == [
+        "catcher/dqn/seed-0", "catcher/dqn-mer/seed-0", "flappy_bird/dqn/seed-0", "flappy_bird/dqn-mer/seed-0",
+    ]  # fmt: skip
+    assert SweepOptions(agents=("dqn",) * 3, seeds="0-9999")  # as many runs as are allowed
+    words = ["--agents", "dqn,dqn", "--seeds", "0", "--out", str(tmp_path / "sweep"), "--dry-run", *TINY]
+    assert main(["sweep", *words]) == 0
+    assert capsys.readouterr().out.count("\n") == 1
+
+
 def test_flags_are_parsed_once_for_all_seeds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     parsed: list[list[str]] = []
     monkeypatch.setattr(
@@ -121,7 +132,11 @@ def test_threads_are_divided(tmp_path: Path, jobs: int, threads: int, each: int)
     [
         ("--games pong", "games='pong': must be words of catcher, flappy_bird, with commas"),
         ("--agents dqn,mer", "agents='mer': must be words of dqn"),
-        ("--agents ,", "agents: empty"),
+        ("--agents ,", "agents=',': must be words with commas, none empty"),
+        ("--agents=", "agents: empty; must hold at least one of dqn, "),
+        ("--games catcher,,flappy_bird", "games='catcher,,flappy_bird': must be words with commas, none empty"),
+        ("--seeds 0,,1", "seeds='0,,1': must be numbers and ranges"),
+        ("--engine slurm --slurm time=60,,mem=8G", "slurm='time=60,,mem=8G': must be NAME=VALUE,..., each name once"),
         ("--seeds 3-1", "seeds='3-1': range 3-1 must rise"),
         ("--seeds x", "seeds='x': must be numbers and ranges"),
         ("--seeds 0-9998", "makes 19,998 runs; must be at most 10,000"),

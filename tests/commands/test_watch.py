@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import re
 import shutil
 import tracemalloc
 from pathlib import Path
@@ -95,6 +96,16 @@ def test_mistakes_leave_nothing(
     with pytest.raises(ValueError, match=expected):
         watch(WatchOptions(Path(lone), **change), QUIET)
     assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_a_run_that_cannot_be_written_to_is_refused_before_it_plays(
+    flappy_run: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("dqn_mer.commands.watch_agent.record", lambda *words: pytest.fail("it played"))
+    monkeypatch.setattr(os, "access", lambda path, mode: Path(path) != flappy_run)  # root may write everywhere
+    expected = f"tensorboard='{flappy_run}': cannot be written: {flappy_run} must be a folder that may be written to"
+    with pytest.raises(ValueError, match=f"^{re.escape(expected)}$"):
+        watch(WatchOptions(flappy_run, tensorboard=True), QUIET)
 
 
 def test_a_window_shows_every_setting_and_closes_at_escape(flappy_run: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -12,17 +13,23 @@ from typing import Annotated, Literal
 import pytest
 
 from dqn_mer.__main__ import main
+from dqn_mer.commands.compare import CompareOptions
+from dqn_mer.commands.play import PlayOptions
+from dqn_mer.commands.sweep import SweepOptions
 from dqn_mer.commands.train import main as train_command
-from dqn_mer.config.command_line import parse_config
+from dqn_mer.config.command_line import parse_config, parse_resume
 from dqn_mer.config.config import Config, ResumeOptions
-from dqn_mer.config.fields import Flag, check_fields
+from dqn_mer.config.fields import Flag, allowed_values, check_fields
 from dqn_mer.config.flag_hints import HAS_NONE, OF_OTHERS
-from dqn_mer.config.flag_words import UsageError, flag_of
+from dqn_mer.config.flag_words import UsageError, fields_of_flags, flag_of
 from dqn_mer.config.flags import parse, parse_known
 from dqn_mer.config.help_texts import field_texts, version
+from dqn_mer.evaluation.agent_options import EvaluateOptions, WatchOptions
 from dqn_mer.ranges import Range
+from dqn_mer.supervised.options import SupervisedOptions
 
 ROOT = Path(__file__).parents[2]
+OF_COMMANDS = (Config, SweepOptions, SupervisedOptions, CompareOptions, EvaluateOptions, WatchOptions, PlayOptions)
 
 
 @dataclass(frozen=True)
@@ -85,6 +92,29 @@ def test_negative_numbers_are_values() -> None:
     assert complaint(Options, "x --needed 3 --loud-voice -1").startswith("loud_voice='-1': is a switch")
 
 
+@pytest.mark.parametrize("word", [",", "1,,2", ",1", "1,"])
+@pytest.mark.parametrize(
+    ("kind", "name"),
+    [
+        (kind, name)
+        for kind in OF_COMMANDS
+        for name, allowed in allowed_values(kind).items()
+        if allowed.kind in (tuple, Mapping) and flag_of(name) in fields_of_flags(kind)
+    ],
+)
+def test_no_item_of_a_list_may_be_empty(kind: type, name: str, word: str) -> None:
+    allowed = allowed_values(kind)[name]
+    items = re.sub(r"\d", r"a\g<0>=\g<0>", word) if allowed.kind is Mapping else word
+    expected = f"{name}={items!r}: must be {allowed.describe()}"
+    with pytest.raises(UsageError) as caught:
+        parse(kind, [f"{flag_of(name)}={items}"], prog="test")
+    assert str(caught.value) == expected
+
+
+def test_a_list_without_items_is_an_empty_word() -> None:
+    assert parse(Options, ["x", "--needed=3", "--rates=", "--named", ""], prog="test") == Options(Path("x"), 3)
+
+
 def test_words_without_a_flag_may_stand_anywhere() -> None:
     assert parse(Words, "a --loud b".split(), prog="test") == Words((Path("a"), Path("b")), loud=True)
     assert parse(Words, ["--loud"], prog="test") == Words((), loud=True)  # whose own check may refuse none
@@ -117,6 +147,12 @@ def test_words_without_a_flag_may_stand_anywhere() -> None:
 )  # fmt: skip
 def test_mistakes_are_one_line(words: str, expected: str) -> None:
     assert complaint(Options, words) == expected
+
+
+def test_what_a_hint_suggests_can_be_typed() -> None:
+    with pytest.raises(UsageError) as caught:
+        parse(SweepOptions, ["--agents", "my agent", "dqn"], prog="test")
+    assert str(caught.value).endswith("several values are written with commas: --agents 'my agent,dqn'")
 
 
 def test_words_that_are_no_flags_are_handed_back_in_order() -> None:
@@ -162,6 +198,32 @@ def test_flags_that_have_no_twin_here_say_what_to_do(name: str) -> None:
     with pytest.raises(UsageError) as caught:
         parse_config([f"--{name}", "4"])
     assert str(caught.value) == f"flags: '--{name}' '4' not understood; {HAS_NONE[name]}"
+
+
+@pytest.mark.parametrize(
+    ("words", "given"),
+    [
+        ("--learning-rate 0.1", "'--learning-rate' '0.1'"),
+        ("--preset quick", "'--preset' 'quick'"),
+        ("--double_q", "'--double_q'"),
+        ("--save-every 5 --no-eval-worker --settings=1,2", "'--no-eval-worker' '--settings=1,2'"),
+    ],
+)
+def test_flags_of_new_runs_are_no_flags_of_a_resumed_one(words: str, given: str) -> None:
+    for arguments in (["--resume", "runs/NAME", *words.split()], [*words.split(), "--resume=runs/NAME"]):
+        with pytest.raises(UsageError) as caught:
+            parse_resume(arguments)
+        assert str(caught.value) == (
+            f"flags: {given} not allowed with --resume: a resumed run keeps its own; "
+            "only --save-every and --save-minutes may be given"
+        )
+
+
+def test_a_resumed_run_takes_the_flags_of_saves() -> None:
+    read = parse_resume("--save_minutes 2 --resume runs/NAME --save-every 5".split())
+    assert read == ResumeOptions(Path("runs/NAME"), 5, 2.0)
+    with pytest.raises(UsageError, match="did you mean --save-every"):
+        parse_resume("--resume runs/NAME --save-evry 5".split())
 
 
 def test_hints_name_flags_that_exist() -> None:

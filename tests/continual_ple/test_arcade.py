@@ -165,7 +165,7 @@ def test_settings_change_at_the_next_reset_only() -> None:
         ({"rounding": ""}, "^rounding='': must be one of nearest, truncate$"),
         ({"rounding": "up"}, "^rounding='up': must be one of nearest, truncate$"),
         ({"fixed_looks": 1}, "^fixed_looks=1: must be True or False$"),
-        ({"pipe_gap": 100}, "^catcher has no parameter 'pipe_gap': it has width, "),
+        ({"pipe_gap": 100}, "^pipe_gap=100: must be one of the parameters of catcher: width, "),
         ({"fall_speed": float("nan")}, "^fall_speed=nan: must be a number from 0.03 to 2 "),
     ],
 )

@@ -100,8 +100,10 @@ def test_whole_numbers_must_be_whole() -> None:
 
 
 def test_unknown_names_are_one_line() -> None:
-    with pytest.raises(ValueError, match=r"^catcher has no parameter 'gravity': it has width, height, fall_speed, .*$"):
+    with pytest.raises(ValueError, match=r"^gravity=1: must be one of the parameters of catcher: width, height, .*$"):
         make_game("catcher", {"gravity": 1})
+    with pytest.raises(ValueError, match=r"^'a\\n'=1: must be one of the parameters of catcher: .*$"):
+        make_game("catcher", {"a\n": 1})
     with pytest.raises(ValueError, match=r"^game='pong': must be one of catcher, flappy_bird$"):
         game_class("pong")
     with pytest.raises(ValueError, match=r"^rounding='up': must be one of nearest, truncate$"):

@@ -51,3 +51,20 @@ def test_the_stream_changes_the_setting_and_says_so_in_info() -> None:
             env.reset()
     assert settings[4] == ("0-pipe_gap=100", True) and settings[5] == ("1-pipe_gap=80", False)
     env.close()
+
+
+@pytest.mark.parametrize(
+    ("env_id", "options", "message"),
+    [
+        ("Catcher-stream-state", {"fall_speed": 1.5, "settings": [0.1, 0.2]}, "^fall_speed=1.5: fall_speed is what "),
+        ("Catcher-stream", {"fall_speed": 1.5}, "^fall_speed=1.5: fall_speed is what the settings vary; give its "),
+        ("FlappyBird-stream-state", {"gravity": 1.0, "vary": "gravity", "settings": [1.2]}, "^gravity=1.0: gravity is"),
+    ],
+)
+def test_the_stream_takes_no_fixed_value_of_what_it_varies(env_id: str, options: dict, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        gymnasium.make(f"ContinualPLE/{env_id}-v0", **options)
+    env = gymnasium.make("ContinualPLE/FlappyBird-stream-state-v0", vary="gravity", settings=[1.2], pipe_gap=90)
+    env.reset(seed=0)
+    assert env.unwrapped.parameters["pipe_gap"] == 90 and env.unwrapped.parameters["gravity"] == 1.2
+    env.close()

@@ -157,7 +157,7 @@ def test_files(tmp_path: Path) -> None:
         ),
         (
             json.dumps(GOOD | {"settings": [{"name": "a", "parameters": {"speed": 1}}]}),
-            "setting 'a': flappy_bird has no parameter 'speed'",
+            "setting 'a': speed=1: must be one of the parameters of flappy_bird: ",
         ),
         ("[" * 100_000, "cannot be read: "),
         (" " * 1_000_001, "must have at most 1,000,000 bytes$"),

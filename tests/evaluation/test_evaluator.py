@@ -165,9 +165,24 @@ def test_episodes_have_seeds_of_their_own_and_the_same_on_every_setting() -> Non
     evaluator.close()
 
 
-def test_what_the_settings_vary_is_not_changed_beside_them(run_dir: Path) -> None:
-    with pytest.raises(ValueError, match=r"^game_parameters: fall_speed is what the settings vary"):
-        load_agent(EvaluateOptions(run_dir, game_parameters={"fall_speed": 0.3}))
+@pytest.mark.parametrize(
+    ("parameters", "message"),
+    [
+        ({"fall_speed": 0.3}, r"^game_parameters\.fall_speed=0\.3: fall_speed is what the settings vary; "),
+        ({"foo": 1.0}, r"^game_parameters\.foo=1\.0: must be one of the parameters of catcher: width, height, "),
+        ({"lives": 0.0}, r"^game_parameters\.lives=0\.0: must be a whole number from 1 "),
+        ({"height": 512.0, "width": 64.0}, r"^game_parameters\.width=64: must be more than \d+ \(px\) at height=512"),
+    ],
+)
+def test_game_parameters_that_are_not_allowed_are_named(
+    run_dir: Path, parameters: dict[str, float], message: str
+) -> None:
+    for set_up in (
+        lambda: load_agent(EvaluateOptions(run_dir, game_parameters=parameters)),
+        lambda: game_task(default_config(game_parameters=parameters)),
+    ):
+        with pytest.raises(ValueError, match=message):
+            set_up()
 
 
 def test_nothing_is_easier_where_all_settings_took_turns(tmp_path: Path) -> None:

@@ -191,6 +191,30 @@ def test_an_exported_agent_is_uploaded_and_nothing_else(
     assert api.create_repo.call_count == api.upload_folder.call_count == 1
 
 
+@pytest.mark.parametrize("name", ["agent", "someone/agent/more", "/agent", "someone/", ""])
+def test_a_name_of_another_form_is_not_looked_up(
+    name: str, agent: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    huggingface_hub = pytest.importorskip("huggingface_hub")
+    monkeypatch.setattr(huggingface_hub, "HfApi", lambda: pytest.fail("the hub was asked"))
+    for call in (dqn_mer.from_hub, lambda name: dqn_mer.push_to_hub(agent, name)):
+        with pytest.raises(ValueError, match=f"^repo_id='{name}': must be USER/REPO$"):
+            call(name)
+    said = f"hf://{name.strip('/')}"  # a path has no slash at an end
+    for command in (["evaluate"], ["watch"], ["play", "flappy_bird", "--against"]):
+        assert main([*command, f"hf://{name}"]) == 2
+        assert capsys.readouterr() == ("", f"error: {said}: must be hf://USER/REPO\n")
+
+
+@pytest.mark.parametrize("words", [["evaluate"], ["watch"]])
+def test_an_agent_of_the_hub_is_called_as_it_was_typed(
+    words: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setitem(sys.modules, "huggingface_hub", None)  # which makes its import fail
+    assert main([*words, "hf://someone/agent"]) == 2
+    assert capsys.readouterr().out.startswith(f"{words[0].removesuffix('e')}ing hf://someone/agent\n")
+
+
 def test_without_its_client_the_extra_is_named(
     agent: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

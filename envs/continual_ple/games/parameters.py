@@ -85,9 +85,10 @@ def resolve_parameters(game: str, table: Sequence[Parameter], given: Mapping[str
         ValueError: if a name is unknown or a value is out of range.
     """
     names = [parameter.name for parameter in table]
-    for name in given:
+    for name, value in given.items():
         if name not in names:
-            raise ValueError(f"{game} has no parameter {shown(name)}: it has {', '.join(names)}")
+            said = name if name.isidentifier() else shown(name)
+            raise ValueError(f"{said}={shown(value)}: must be one of the parameters of {game}: {', '.join(names)}")
     values: dict[str, float] = {}
     for parameter in table:
         if parameter.name in given:
