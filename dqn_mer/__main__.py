@@ -34,7 +34,7 @@ def usage() -> str:
     """Return the first steps, which is what somebody without a command looks for, and all commands."""
     steps = (f"  python -m dqn_mer {words}\n      {what}" for words, what in FIRST_STEPS.items())
     width = max(map(len, COMMANDS))
-    commands = (f"  {name:{width}}  {summary}" for name, summary in COMMANDS.items())
+    commands = (f"  {name:{width}} {summary}" for name, summary in COMMANDS.items())
     return "\n".join([
         "usage: python -m dqn_mer COMMAND [flags]", "", "to start:", *steps,
         "`tensorboard --logdir runs` shows the runs while they train.", "", "commands:", *commands, "",

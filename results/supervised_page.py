@@ -71,12 +71,13 @@ def page(
         "",
         *([f"Missing of these seeds, not finished or diverged: {', '.join(missing)}.", ""] if missing else []),
     ]
-    lines += ["## In short", "", IN_SHORT, "", *markdown(in_short([claim for claim in held if claim.published])), ""]
+    if published := [claim for claim in held if claim.published]:
+        lines += ["## In short", "", IN_SHORT, "", *markdown(in_short(published)), ""]
     for stream in dict.fromkeys(row["stream"] for row in summary):
         rows = [{k: v for k, v in row.items() if k != "stream"} for row in summary if row["stream"] == stream]
         lines += [f"## {stream}", "", *markdown(rows), ""]
-    for heading, published in (("The authors' claims", True), ("The same where the authors ran nothing", False)):
-        kind = [claim for claim in held if claim.published is published]
+    for heading, of_authors in (("The authors' claims", True), ("The same where the authors ran nothing", False)):
+        kind = [claim for claim in held if claim.published is of_authors]
         if kind:
             lines += [f"## {heading}", "", CLAIMS.format(len(kind)), "", *markdown(claim_rows(kind)), ""]
     return "\n".join(lines)

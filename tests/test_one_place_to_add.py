@@ -81,7 +81,7 @@ def test_a_command(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixtur
     monkeypatch.setitem(sys.modules, module.__name__, module)
     monkeypatch.setitem(__main__.COMMANDS, "greet", "say hello")
     assert __main__.main(["--help"]) == 0
-    assert "  greet     say hello\n" in capsys.readouterr().out
+    assert "  greet      say hello\n" in capsys.readouterr().out
     assert __main__.main(["greet", "you"]) == 3
     assert capsys.readouterr().out == "hello you\n"
     assert __main__.main(["gret"]) == 2

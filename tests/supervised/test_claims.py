@@ -144,6 +144,17 @@ def test_the_table_is_made_from_what_is_finished(tmp_path: Path, monkeypatch: py
         script["report"](wanted)
 
 
+def test_a_kind_of_claim_is_summed_up_in_a_row() -> None:
+    held = claims(scores(mer_7_200=70.0, mer_1_200=68.0, er_200=65.0, mer_7_500=72.0, mer_1_500=70.0, er_500=71.0))
+    rows = runpy.run_path(str(SCRIPT.with_name("supervised_page.py")))["in_short"](held)
+    by_claim = {row["claim"]: row for row in rows}
+    assert set(by_claim) == {"MER > er", "the lead of MER over er grows as memory shrinks"}
+    row = by_claim["MER > er"]
+    assert sum(row[verdict] for verdict in ("held", "undecided", "not held", "too few seeds")) == 4
+    low, high = (float(end) for end in row["differences"].split(" to "))
+    assert -1.5 < low < -0.5 and 4.5 < high < 5.5
+
+
 def test_the_script_asks_for_every_learner_stream_and_memory(tmp_path: Path) -> None:
     wanted = runpy.run_path(str(SCRIPT))["specs"](tmp_path, "0-9", 1, None)
     assert len(wanted) == 10 * (3 * (2 + 7 * 3) + 2 + 7 * 2)
