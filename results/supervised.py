@@ -172,6 +172,9 @@ def main() -> int:
     except ValueError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
+    except KeyboardInterrupt as stop:
+        print("stopped; the same command resumes", file=sys.stderr)
+        return int(stop.args[0]) if stop.args else 130
     return code
 
 

@@ -137,7 +137,7 @@ def group_panels(comparison: Comparison, groups: Sequence[Group], rows: Sequence
 
 
 def finish_panel(panel: Axes, most_times: int) -> None:
-    """Style a panel whose x axis is training, with at most so many labelled ticks."""
+    """Style a panel of curves over training, with at most ``most_times`` labelled ticks."""
     panel.spines[["top", "right"]].set_visible(False)
     panel.tick_params(labelsize=SMALL, width=0.6, length=2.5)
     panel.xaxis.set_major_locator(MaxNLocator(most_times))

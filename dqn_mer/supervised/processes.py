@@ -11,7 +11,7 @@ from functools import partial
 from multiprocessing.connection import Connection, wait
 from typing import Any
 
-from dqn_mer.runs.stopping import until_stopped
+from dqn_mer.runs.stopping import StopRequest
 from dqn_mer.supervised.execute import RESUMING, Outcome, execute
 from dqn_mer.supervised.options import RunSpec
 from dqn_mer.supervised.progress import REFRESH_S, RunsProgress
@@ -63,9 +63,11 @@ def run_in_processes(
     """
     waiting = deque(range(len(specs)))
     workers: list[_Worker] = []
-    with until_stopped():
+    with StopRequest() as request:  # looked at between steps, so that no process is left half-started
         try:
             while waiting or workers:
+                if request.signal_number:
+                    raise KeyboardInterrupt(128 + request.signal_number)
                 while waiting and len(workers) < specs[0].options.jobs:
                     workers.append(_Worker(command, progress.places))
                     workers[-1].begin(index := waiting.popleft(), specs[index])

@@ -47,10 +47,10 @@ class Observation(ABC):
         """
         self.game = game
 
-    def begin(self) -> None:  # noqa: B027 - nothing to do without a memory
+    def begin(self) -> None:  # noqa: B027 - optional: a kind that keeps no earlier frames has nothing to do
         """Take in the first frame of an episode."""
 
-    def advance(self) -> None:  # noqa: B027 - nothing to do without a memory
+    def advance(self) -> None:  # noqa: B027 - optional: a kind that keeps no earlier frames has nothing to do
         """Take in the next frame."""
 
     @abstractmethod
@@ -61,7 +61,7 @@ class Observation(ABC):
         """Return as one array what is kept of earlier frames; empty if nothing is."""
         return np.array([], np.uint8)
 
-    def set_state(self, state: Array) -> None:  # noqa: B027 - nothing to do without a memory
+    def set_state(self, state: Array) -> None:  # noqa: B027 - optional: a kind that keeps no earlier frames has nothing to do
         """Resume from what `get_state` returned."""
 
 

@@ -9,5 +9,5 @@ from dqn_mer.analysis import report
 
 @pytest.fixture
 def no_drawing(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Leave out what takes nearly all the time of a comparison, and has tests of its own."""
+    """Draw no figures: they take nearly all of a comparison's time, and other tests draw them."""
     monkeypatch.setattr(report, "_picture", lambda figure, kind: b"")

@@ -88,7 +88,6 @@ def test_a_command_killed_for_good_resumes_to_the_same_end(finished: Path, image
     assert what_is_left(run_of(tmp_path, "mer-7")) == what_is_left(run_of(finished, "mer-7"))
 
 
-@pytest.mark.slow
 def test_a_command_of_several_processes_stops_them_all(finished: Path, images: Path, tmp_path: Path) -> None:
     options = make_options(images, tmp_path, learner=("gem", "mer-7"), seeds="0-40", jobs=2)
     command = command_of(options, "seeds", "jobs")
