@@ -15,6 +15,7 @@ from dqn_mer.losses import HuberTDLoss
 from dqn_mer.mer import MERUpdate, arrange_batches
 from dqn_mer.mer_parameters import MERParameters
 from dqn_mer.networks.optimizers import make_optimizer
+from dqn_mer.networks.q_network import build_network
 from dqn_mer.networks.weights import FlatWeights
 from tests.helpers.closeness import EXACT, check_as_near, check_same
 from tests.helpers.mer_problems import (
@@ -167,6 +168,27 @@ def test_adam_steps_put_off_equal_those_taken_at_once(steps_before: int, boost: 
     assert (moved - expected).norm() <= EXACT * expected.norm() + 2 * (part * paths["autograd"]).norm()
     for ours, oracle in zip(moments, expected_moments, strict=True):
         check_same(ours, oracle)
+
+
+@needs_numba
+@pytest.mark.parametrize("beta", [0.0, 0.001, 0.3])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_adam_steps_put_off_with_a_first_moment_that_fades_at_once(dtype: torch.dtype, beta: float) -> None:
+    results = []
+    for learner in LEARNERS.values():
+        model = build_network((512,), 3, (512,), seed=2).to(dtype)
+        weights, rng = FlatWeights(model), np.random.default_rng(1)
+        start = weights.snapshot()
+        optimizer = torch.optim.Adam([weights.vector], lr=1e-3, betas=(beta, 0.999))
+        update = MERUpdate(weights, learner(weights, HuberTDLoss(), optimizer), MERParameters(16), rng)
+        inputs = torch.from_numpy(rng.random((17, 512)) * (rng.random((17, 512)) < 0.1)).to(dtype)
+        for _ in range(2):
+            update.update((inputs, torch.arange(17) % 3, inputs.sum(dim=1)))
+            optimizer.state[weights.vector]["step"] += 1_000  # after as many ε hardly changes over a batch
+        results.append(weights.snapshot() - start)
+    assert torch.isfinite(results[1]).all()
+    if dtype is torch.float64:
+        check_same(*results)
 
 
 @pytest.mark.parametrize("learner", EACH_LEARNER)

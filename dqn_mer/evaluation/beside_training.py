@@ -19,6 +19,7 @@ import cloudpickle
 import torch
 from torch import Tensor
 
+from continual_ple.learnable import UnlearnableError
 from dqn_mer.evaluation.inline import EvaluationPlan, Finished, InlineEvaluation
 from dqn_mer.evaluation.worker_process import Cause, one_line, serve, weights_of
 from dqn_mer.networks.device import processor
@@ -106,6 +107,7 @@ class WorkerEvaluation:
 
         Raises:
             EvaluationError: if an evaluation failed, or workers keep dying over it.
+            UnlearnableError: if a user's environment hands out what cannot be learned from.
         """
         while self._waiting and (wait or len(self._waiting) > MAX_WAITING or self._connection.poll()):
             try:
@@ -129,6 +131,8 @@ class WorkerEvaluation:
             return
         if isinstance(answer, Cause):
             raise NoWorkerError(answer.text)
+        if isinstance(answer, UnlearnableError):
+            raise answer
         if isinstance(answer, str):
             raise EvaluationError(f"evaluation at frame {self._waiting[0][0]} failed:\n{answer}")
         if answer is not None:

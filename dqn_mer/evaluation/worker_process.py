@@ -17,6 +17,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from continual_ple.learnable import UnlearnableError
 from dqn_mer.analysis.metrics import EvaluationRow
 from dqn_mer.evaluation.inline import InlineEvaluation
 from dqn_mer.networks.device import processor
@@ -46,7 +47,8 @@ def serve(connection: Connection, pickled: bytes) -> None:
     """Evaluate what comes through a connection until it ends.
 
     The first reply is None once everything is ready, or the `Cause` why it cannot be. Each later one is a list of rows
-    for the weights received, or the traceback of an error as text.
+    for the weights received, the error of a user's environment that hands out what cannot be learned from, or the
+    traceback of any other error as text.
 
     Args:
         connection: Connection to the process that trains.
@@ -72,7 +74,9 @@ def _answer(connection: Connection, inline: InlineEvaluation) -> None:
             return
         try:
             inline.submit(0, weights_of(data))
-            answer: Sequence[EvaluationRow] | str = inline.finished()[0][1]
+            answer: Sequence[EvaluationRow] | UnlearnableError | str = inline.finished()[0][1]
+        except UnlearnableError as error:
+            answer = error
         except Exception:
             answer = traceback.format_exc()
         connection.send(answer)

@@ -63,8 +63,9 @@ class ExplicitAdam:
         sizes, scales = corrections(float(state["step"]), examples, float(group["lr"]), beta1, beta2)
         # The ε that is set against √v from before the batch: ε over what became of √v by each step.
         drift = scales[0] / scales[-1] * beta2 ** (-examples / 2) - 1 if beta2 else np.inf
-        self.drifts = bool(drift > MAX_EPSILON_DRIFT)
         kind = self.values.dtype
+        vanishes = beta1**examples < np.finfo(kind).tiny ** 0.5  # what is left of m, by which such a step divides
+        self.drifts = bool(drift > MAX_EPSILON_DRIFT or vanishes)
         self.sizes, self.scales = sizes.astype(kind), scales.astype(kind)
         # All in the dtype of the weights: a mixture would be computed in float64.
         self.constants = tuple(kind.type(value) for value in (beta1, 1 - beta1, beta2, 1 - beta2, group["eps"]))

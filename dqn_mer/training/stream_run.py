@@ -159,10 +159,9 @@ class StreamRun(gymnasium.Wrapper[Any, Any, Any, Any]):
         if passes(before, self.frame, config.log_every):
             values = {**self._episodes.take(), "speed/frames_per_s": self._clock.rate(self.frame)}
             self.tracker.log(self.frame, values)
-        if self.frame in self.ends or self.frame % config.eval_every == 0:
-            self._evaluate(self.frame, as_policy(self.policy))
-        elif passes(before, self.frame, config.eval_every):  # inside a step of several frames
-            self._evaluate(self.frame // config.eval_every * config.eval_every, as_policy(self.policy))
+        for frame in range(before + 1, self.frame + 1):  # more than one in a step of several frames
+            if frame in self.ends or frame % config.eval_every == 0:
+                self._evaluate(frame, as_policy(self.policy))
 
     def _evaluate(self, frame: int, policy: Any) -> None:
         self.tracker.log_evaluation(frame, [result.row() for result in self.evaluator.run(policy)])

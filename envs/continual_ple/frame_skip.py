@@ -9,8 +9,8 @@ import gymnasium
 import numpy as np
 from gymnasium.utils import RecordConstructorArgs
 
-FRAMES_PLAYED = "frames_played"
-"""Key of ``info`` with the frames that a step played; without it a step is one frame."""
+FRAMES_PLAYED = "dqn_mer_frames"
+"""Key of ``info``, which no environment has itself, with the frames of a step; without it a step is one frame."""
 
 
 class FrameSkip(gymnasium.Wrapper[Any, Any, Any, Any], RecordConstructorArgs):

@@ -87,6 +87,21 @@ def glider_run(folder: Path, seed: int = 0, **options: float) -> Path:
     return folder
 
 
+def test_runs_with_held_actions_are_evaluated_where_ours_are(tmp_path: Path) -> None:
+    choices = {**SMALL, "frames_per_setting": 41, "eval_every": 5, "frame_skip": 6, "eval_episodes": 1}
+    env = StreamRun("glider", run_dir=tmp_path / "glider", **choices)
+    env.policy = glide
+    play(env, 82)
+    env.finish()
+    env.close()
+    train(
+        default_config(agent="random", eval_worker=False, run_dir=tmp_path / "random", **choices),
+        console=Console(quiet=True),
+    )
+    ours, theirs = (load_run(tmp_path / name).frames.tolist() for name in ("random", "glider"))
+    assert theirs == ours == [0, 5, 10, 15, 20, 25, 30, 35, 40, 41, 45, 50, 55, 60, 65, 70, 75, 80, 82]
+
+
 def test_nothing_of_our_agents_is_said_of_another_library_s(tmp_path: Path) -> None:
     folder = glider_run(tmp_path / "run", learning_rate=0.5, width=3)
     config = json.loads((folder / "config.json").read_text())["config"]

@@ -85,6 +85,21 @@ def test_a_number_that_is_not_finite_stops_a_run_in_one_line(tmp_path: Path) -> 
         train_tiny(count_task(functools.partial(Late, show=show)), tmp_path)
 
 
+class SpoiltByGreed(Count):
+    """Looks always the same, and gives no number after many equal actions in a row, as only a greedy agent takes."""
+
+    def step(self, action: Any) -> tuple[Any, Any, bool, bool, dict[str, Any]]:
+        _, reward, *others = super().step(action)
+        same = self.count >= 18 and len(set(self.taken[-18:])) == 1
+        return (np.zeros(1, np.float32), float("nan") if same else reward, *others)
+
+
+@pytest.mark.parametrize("eval_worker", [False, True])
+def test_a_number_that_is_not_finite_in_evaluation_stops_a_run_in_one_line(eval_worker: bool, tmp_path: Path) -> None:
+    with pytest.raises(RunStopped, match=r"^frame \d+: reward=nan: must be a finite number; nothing was saved$"):
+        train_tiny(count_task(SpoiltByGreed), tmp_path, eval_worker=eval_worker, epsilon_end=1.0)
+
+
 class Late(Count):
     """Shows what is wrong only in its sixth episode."""
 
