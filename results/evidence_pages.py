@@ -160,19 +160,25 @@ SUMMARISED = {
     "LA": "learning_accuracy",
     "RA": "retained_accuracy",
     "BTI": "backward_transfer_interference",
-    "AUC": "area_under_curve",
 }
 """Metrics of summary.json, which come from a run's own evaluations of five episodes."""
 
 
+def own_metrics(run: Path) -> list[float]:
+    """Return LA, RA, BTI and AUC of a run by its own evaluations; AUC is their mean, as PROTOCOL.md has it."""
+    metrics = json.loads((run / "summary.json").read_text())["metrics"]
+    scores = [float(row["score_mean"]) for row in table(run / "evaluations.csv")]
+    return [*(metrics[name] for name in SUMMARISED.values()), float(np.mean(scores))]
+
+
 def foreign_table(folder: Path = EVIDENCE) -> str:
     """Return the table of other libraries' agents beside ours, by the runs' own evaluations."""
-    rows: list[list[Any]] = [["game", "agent", "seeds", *SUMMARISED]]
+    rows: list[list[Any]] = [["game", "agent", "seeds", *SUMMARISED, "AUC"]]
     for game in GAMES:
         for place in sorted(folder.glob(f"foreign/{game}/*")) + [folder / "state" / game / arm for arm in MAIN_ARMS]:
-            runs = [json.loads(path.read_text())["metrics"] for path in sorted(place.glob("seed-*/summary.json"))]
+            runs = [own_metrics(path.parent) for path in sorted(place.glob("seed-*/summary.json"))]
             if runs:
-                estimates = [interquartile_estimate([run[name] for run in runs]) for name in SUMMARISED.values()]
+                estimates = [interquartile_estimate(values) for values in zip(*runs, strict=True)]
                 rows.append([GAME_NAMES[game], f"`{place.name}`", len(runs), *map(shown, estimates)])
     return markdown(rows)
 

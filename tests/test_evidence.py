@@ -22,7 +22,7 @@ from evidence import (
     score_on_easier,
     table,
 )
-from evidence_pages import run_rows, summary_rows
+from evidence_pages import MAIN_ARMS, arms_table, foreign_table, run_rows, summary_rows
 from staying import going_on_and_staying
 from verdicts import verdicts
 
@@ -183,6 +183,16 @@ def test_staying_is_held_against_going_on_at_the_end_on_settings_that_both_have_
 def test_the_controls_from_pixels_stand_beside_their_arms() -> None:
     made = runs("pixels", "dqn-mer", RA=5) + runs("pixels-controls", "dqn-reservoir")
     assert verdict(made, 4, "pixels") == "held"
+
+
+def test_our_agents_have_one_area_beside_those_of_other_libraries_and_among_the_arms() -> None:
+    """Both are of the runs' own evaluations, so that they are the same number."""
+    arms = arms_table(Evidence(load()), "state", MAIN_ARMS, ("AUC",))
+    cells = [[cell.strip() for cell in row.split("|")[1:-1]] for row in foreign_table().splitlines()[2:]]
+    ours = [(game, arm, area) for game, arm, *_, area in cells if not arm.startswith("`sb3-")]
+    assert len(ours) == len(GAMES) * len(MAIN_ARMS)
+    assert all(any(f"| {game} | {arm} |" in row and row.endswith(f"| {area} |") for row in arms.splitlines())
+               for game, arm, area in ours)  # fmt: skip
 
 
 def test_no_verdict_without_runs() -> None:
