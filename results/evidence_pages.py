@@ -125,7 +125,10 @@ SHOWN_IN = {
 def verdict_table(evidence: Evidence) -> str:
     """Return the table of the verdicts."""
     rows: list[list[Any]] = [["", "sentence", "from", "numbers", "verdict", "figure"]]
-    for v in verdict_rows(evidence):
+    judged = verdict_rows(evidence)
+    waiting = set(SENTENCES) - {v.sentence for v in judged if v.part == "state"}
+    missing = [Verdict(sentence, "state", "", "not yet judged: runs are missing") for sentence in waiting]
+    for v in sorted([*judged, *missing], key=lambda v: (v.part == "pixels", v.sentence)):
         figure = SHOWN_IN.get(v.sentence)
         link = f"[{figure.removesuffix('.png')}](../results/evidence/{figure})" if figure else ""
         rows.append([v.sentence, SENTENCES[v.sentence], v.part, v.numbers, f"**{v.verdict}**", link])

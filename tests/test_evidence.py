@@ -22,9 +22,9 @@ from evidence import (
     score_on_easier,
     table,
 )
-from evidence_pages import MAIN_ARMS, arms_table, foreign_table, run_rows, summary_rows
+from evidence_pages import MAIN_ARMS, arms_table, foreign_table, run_rows, summary_rows, verdict_table
 from staying import going_on_and_staying
-from verdicts import verdicts
+from verdicts import SENTENCES, verdicts
 
 ROOT = Path(__file__).parents[1]
 SPREAD = np.linspace(-1, 1, 6)
@@ -198,6 +198,12 @@ def test_our_agents_have_one_area_beside_those_of_other_libraries_and_among_the_
 def test_no_verdict_without_runs() -> None:
     assert verdicts(Evidence([]), "pixels") == []
     assert [found.sentence for found in verdicts(Evidence(runs("pixels", "dqn-mer")), "pixels")] == [1]
+
+
+def test_a_sentence_without_a_verdict_is_named_all_the_same() -> None:
+    rows = [row.split("|") for row in verdict_table(Evidence(runs("state", "dqn-mer", G=5))).splitlines()[2:]]
+    assert [row[1].strip() for row in rows] == [str(sentence) for sentence in SENTENCES]
+    assert [row[5].strip() for row in rows[:2]] == ["**held**", "**not yet judged: runs are missing**"]
 
 
 def test_pages_say_what_the_files_say() -> None:
