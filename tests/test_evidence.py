@@ -23,6 +23,7 @@ from evidence import (
     table,
 )
 from evidence_pages import MAIN_ARMS, arms_table, foreign_table, run_rows, summary_rows, verdict_table
+from leads import cells_of, lead_rows
 from staying import going_on_and_staying
 from verdicts import SENTENCES, verdicts
 
@@ -183,6 +184,23 @@ def test_staying_is_held_against_going_on_at_the_end_on_settings_that_both_have_
 def test_the_controls_from_pixels_stand_beside_their_arms() -> None:
     made = runs("pixels", "dqn-mer", RA=5) + runs("pixels-controls", "dqn-reservoir")
     assert verdict(made, 4, "pixels") == "held"
+
+
+def test_leads_are_given_over_both_games_and_on_each() -> None:
+    made = [run for arm in ("frames-100/dqn", "frames-100/no-reptile") for run in runs("target", arm)]
+    for games, lead in ((GAMES[:1], 5), (GAMES[1:], -5)):
+        made += runs("target", "frames-100/dqn-mer", games, RA=lead)
+    heading, *rows = lead_rows(Evidence(made), "target", cells_of("target"), [("dqn-mer", "dqn")], ("RA",))
+    assert heading == ["cell", "first > second", "game", "RA"]
+    assert [row[0] for row in rows] == ["target every 100 frames"] * 3, "the other cell has no runs"
+    assert [row[2:] for row in rows] == [
+        ["both", "0.50 [0.50, 0.50]"],
+        ["Catcher", "1.00 [1.00, 1.00]"],
+        ["Flappy Bird", "0.00 [0.00, 0.00]"],
+    ]
+    one_game = runs("state", "dqn", GAMES[:1]) + runs("state", "dqn-mer", GAMES[:1])
+    (heading, row) = lead_rows(Evidence(one_game), "state", {"": ""}, [("dqn-mer", "dqn")], ("RA",))
+    assert heading[0] == "first > second" and row[1] == "Catcher", "a row of both games needs both"
 
 
 def test_our_agents_have_one_area_beside_those_of_other_libraries_and_among_the_arms() -> None:
