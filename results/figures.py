@@ -126,7 +126,7 @@ def learning() -> Iterator[tuple[str, str]]:
         yield what, f"{float(row['ours ms']):.3g} ms; {ratio}; {versus}"
     for row in measurements("training"):
         if row["agent"].startswith("dqn"):
-            rate = f"{float(row['frames/s']):.0f} frames/s"
+            rate = f"{float(row['frames/s']):,.0f} frames/s"
             ratio = f"{float(row['times Stable-Baselines3']):.2f} times Stable-Baselines3's DQN"
             yield f"training {row['agent']}, {row['observation']}, {row['optimizer']}", f"{rate}; {ratio}"
     for row in measurements("supervised"):
