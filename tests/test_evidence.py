@@ -235,6 +235,19 @@ def test_pages_say_what_the_files_say() -> None:
         assert kept == [{key: str(value) for key, value in row.items()} for row in rows], name
 
 
+def test_the_leads_in_readme_are_those_of_the_supervised_page() -> None:
+    page = (ROOT / "results" / "supervised" / "README.md").read_text().partition("## What was run")[0]
+    rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in page.splitlines() if line.startswith("|")]
+    by_claim = {row[0]: dict(zip(rows[0], row, strict=True)) for row in rows[2:]}
+    leads = figures.supervised_leads()
+    for form in ("mer-1", "mer-6", "mer-7"):
+        row = by_claim[f"{form} > er"]
+        assert f"`{form}` in {row['95% interval above 0']} ({row['held']})" in leads
+    row = by_claim["MER > gem"]
+    tests = sum(int(row[verdict]) for verdict in ("held", "undecided", "not held", "too few seeds"))
+    assert leads.endswith(f"Over `gem`: {row['95% interval above 0']} of {tests} ({row['held']}).\n")
+
+
 def test_no_kept_file_names_a_machine() -> None:
     """Commands are kept with relative paths."""
     for path in EVIDENCE.glob("**/config.json"):
