@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from evidence import GAMES, LEARNING_ARMS, Estimate, Evidence
+from evidence import GAMES, LEARNING_ARMS, LEAST_SEEDS, Estimate, Evidence
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
@@ -96,6 +96,8 @@ def draw_map(evidence: Evidence, path: Path) -> None:
     seeds = set()
     for panel, opponent in zip(panels, OPPONENTS, strict=True):
         for place, (part, cell) in enumerate(MAP.values()):
+            if evidence.improvement((part, f"{cell}dqn-mer"), (part, cell + opponent), "RA") is None:
+                say_missing(panel, 0.25, place, f"not yet {LEAST_SEEDS} seeds")
             for offset, (label, (games, style)) in zip((-0.25, 0.0, 0.25), groups.items(), strict=True):
                 found = evidence.improvement((part, f"{cell}dqn-mer"), (part, cell + opponent), "RA", games)
                 if found is not None:
@@ -126,7 +128,7 @@ def draw_mechanism(evidence: Evidence, path: Path) -> None:
             panel.plot(*points, MARKERS[place], color=colour_of(arm), markersize=3.5, linestyle="", label=arm)
         rho, p = evidence.cosine_against_bti(game)
         panel.set_title(
-            f"{GAME_NAMES[game]}: rank correlation within arms {rho:.2f}, p {p:.3f}", fontsize=TEXT, loc="left"
+            f"{GAME_NAMES[game]}\nrank correlation within arms {rho:.2f}, p {p:.2f}", fontsize=TEXT, loc="left"
         )
         panel.set_xlabel("mean cosine between gradients on different settings", fontsize=SMALL)
         panel.xaxis.set_major_locator(MaxNLocator(5))
@@ -153,6 +155,8 @@ def against_gamma(evidence: Evidence, panel: Axes, game: str, name: str) -> set[
             estimate = evidence.estimate("sgd", game, f"gamma-{gamma:g}", name)
             draw_column(panel, place, values, estimate, colour_of("dqn-mer-sgd"))
             seeds.add(len(values))
+        else:
+            say_missing(panel, place, 0.5, "not yet run", transform=panel.get_xaxis_transform(), rotation=90)
     for place, arm in enumerate(("no-reptile", "dqn-mer"), start=len(GAMMAS)):
         values = evidence.values("state", game, arm, name)
         if len(values):
@@ -162,12 +166,14 @@ def against_gamma(evidence: Evidence, panel: Axes, game: str, name: str) -> set[
     labels = [f"SGD\n$\\gamma$ {gamma:g}" for gamma in GAMMAS] + ["Adam\n$\\gamma$ 1", "Adam\ntuned $\\gamma$"]
     panel.set_xticks([*range(len(GAMMAS)), len(GAMMAS) + 0.5, len(GAMMAS) + 1.5], labels, fontsize=SMALL)
     panel.set_xlim(-0.6, len(GAMMAS) + 2.1)
-    if not seeds:
-        panel.text(0.5, 0.5, "no run is finished", transform=panel.transAxes, ha="center", fontsize=SMALL)
-        panel.set_yticks([])
     panel.set_title(f"{GAME_NAMES[game]}, at one product of $\\gamma$ and learning rate", fontsize=TEXT, loc="left")
     tidy(panel)
     return seeds
+
+
+def say_missing(panel: Axes, x: float, y: float, text: str, **style: Any) -> None:
+    """Say in a panel, where a cell would be, that its runs are missing."""
+    panel.text(x, y, text, ha="center", va="center", fontsize=SMALL, color="0.45", **style)
 
 
 def tidy(panel: Axes) -> None:

@@ -23,6 +23,7 @@ from evidence import (
     table,
 )
 from evidence_figures import ARMS, GAME_NAMES, GAMMAS, MAP, draw_gains, draw_map, draw_mechanism
+from leads import LEADS, LEADS_OF_MAP, cells_of, lead_rows
 from protocol import LOWER_RATES, PARTS, STAYING, planned
 from staying import going_on_and_staying, paired_difference
 from verdicts import SENTENCES, verdicts
@@ -125,7 +126,10 @@ SHOWN_IN = {
 def verdict_table(evidence: Evidence) -> str:
     """Return the table of the verdicts."""
     rows: list[list[Any]] = [["", "sentence", "from", "numbers", "verdict", "figure"]]
-    for v in verdict_rows(evidence):
+    judged = verdict_rows(evidence)
+    waiting = set(SENTENCES) - {v.sentence for v in judged if v.part == "state"}
+    missing = [Verdict(sentence, "state", "", "not yet judged: runs are missing") for sentence in waiting]
+    for v in sorted([*judged, *missing], key=lambda v: (v.part == "pixels", v.sentence)):
         figure = SHOWN_IN.get(v.sentence)
         link = f"[{figure.removesuffix('.png')}](../results/evidence/{figure})" if figure else ""
         rows.append([v.sentence, SENTENCES[v.sentence], v.part, v.numbers, f"**{v.verdict}**", link])
@@ -160,19 +164,25 @@ SUMMARISED = {
     "LA": "learning_accuracy",
     "RA": "retained_accuracy",
     "BTI": "backward_transfer_interference",
-    "AUC": "area_under_curve",
 }
 """Metrics of summary.json, which come from a run's own evaluations of five episodes."""
 
 
+def own_metrics(run: Path) -> list[float]:
+    """Return LA, RA, BTI and AUC of a run by its own evaluations; AUC is their mean, as PROTOCOL.md has it."""
+    metrics = json.loads((run / "summary.json").read_text())["metrics"]
+    scores = [float(row["score_mean"]) for row in table(run / "evaluations.csv")]
+    return [*(metrics[name] for name in SUMMARISED.values()), float(np.mean(scores))]
+
+
 def foreign_table(folder: Path = EVIDENCE) -> str:
     """Return the table of other libraries' agents beside ours, by the runs' own evaluations."""
-    rows: list[list[Any]] = [["game", "agent", "seeds", *SUMMARISED]]
+    rows: list[list[Any]] = [["game", "agent", "seeds", *SUMMARISED, "AUC"]]
     for game in GAMES:
         for place in sorted(folder.glob(f"foreign/{game}/*")) + [folder / "state" / game / arm for arm in MAIN_ARMS]:
-            runs = [json.loads(path.read_text())["metrics"] for path in sorted(place.glob("seed-*/summary.json"))]
+            runs = [own_metrics(path.parent) for path in sorted(place.glob("seed-*/summary.json"))]
             if runs:
-                estimates = [interquartile_estimate([run[name] for run in runs]) for name in SUMMARISED.values()]
+                estimates = [interquartile_estimate(values) for values in zip(*runs, strict=True)]
                 rows.append([GAME_NAMES[game], f"`{place.name}`", len(runs), *map(shown, estimates)])
     return markdown(rows)
 
@@ -207,6 +217,8 @@ def sections(evidence: Evidence) -> dict[tuple[str, str], str]:
         "verdicts": verdict_table(evidence),
         "arms": arms_table(evidence, "state"),
         "pixels": arms_table(evidence, "pixels"),
+        "leads": markdown(lead_rows(evidence, "state", {"": ""}, LEADS, ("RA", "AUC", "G", "E"))),
+        "leads-target": markdown(lead_rows(evidence, "target", cells_of("target"), LEADS_OF_MAP, ("RA", "AUC"))),
         "stay": staying_table(),
         "agreement": arms_table(evidence, "state", LEARNING_ARMS, ("cosine", *AGREEMENT)),
         "map": map_table(evidence),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -16,28 +16,33 @@ from dqn_mer.supervised.options import RunSpec
 from dqn_mer.supervised.results import LEGEND, shown
 
 SETTING = (
-    "1,000 examples of each of 20 tasks, for many-permutations 200 of each of 100, learned once; an MLP of two hidden"
-    " layers of 100 units; the rates that the authors published for each learner, stream and memory size "
-    "(`dqn_mer/supervised/presets.py`), which they tuned on all of MNIST. A seed decides angles, permutations, the "
-    "choice and order of examples, and initial weights; which images are for tests is the same for all. **Not "
-    "comparable with the paper in absolute numbers**: each task draws its examples from the same 4,000 images, so "
-    "that an image comes back in five tasks on average, differently turned or permuted, where the authors draw from "
-    "60,000; and tests are on 1,000 images, where theirs are on 10,000. mer-6-last learns the newest example last, as"
-    " the authors' script for Algorithm 6 does, and mer-6 at a random place, as the paper says. er is the authors' "
-    "eralg4; their eralg5, which weighs the tasks of a batch equally, is not here. They did not run A-GEM: its rate "
-    "is GEM's, not tuned for it. For many-permutations with a memory of 200 they published no rates, so it has those "
-    "for 500. The tasks of classes are two digits each, of one output layer, with as many examples as the rarest pair"
-    " has; its rates are those for rotations, not tuned, since the authors' script has none for their own stream of "
-    "classes, Omniglot."
+    "**Streams**: 1,000 examples of each of 20 tasks, for many-permutations 200 of each of 100, learned once. The "
+    "tasks of classes are two digits each, of one output layer, with as many examples as the rarest pair has.",
+    "**Network**: an MLP of two hidden layers of 100 units.",
+    "**Rates**: those that the authors published for each learner, stream and memory size "
+    "(`dqn_mer/supervised/presets.py`), which they tuned on all of MNIST. They did not run A-GEM: its rate is GEM's, "
+    "not tuned for it. For many-permutations with a memory of 200 they published none, so it has those for 500. "
+    "Classes has those for rotations, not tuned, since their script has none for their own stream of classes, "
+    "Omniglot.",
+    "**Learners**: mer-6-last learns the newest example last, as the authors' script for Algorithm 6 does, and mer-6 "
+    "at a random place, as the paper says. er is the authors' eralg4; their eralg5, which weighs the tasks of a batch "
+    "equally, is not here.",
+    "**A seed** decides angles, permutations, the choice and order of examples, and initial weights; which images are "
+    "for tests is the same for all.",
+    "**Not comparable with the paper in absolute numbers**: each task draws its examples from the same 4,000 images, "
+    "so that an image comes back in five tasks on average, differently turned or permuted, where the authors draw "
+    "from 60,000; and tests are on 1,000 images, where theirs are on 10,000.",
 )
 READING = (
     "Cosines are between the loss gradients of examples of the tasks met so far, of one task (within) or of two "
-    "(between): mean over training."
+    "(between): mean over training and seeds."
 )
 VERDICTS = ("held", "undecided", "not held", "too few seeds")
 IN_SHORT = (
     "For each kind of claim that the authors made: in how many of its tests it is held, where a test is a form of MER "
-    "on a stream with a memory size, and the differences in points of retained accuracy, from least to largest."
+    "on a stream with a memory size. A test is held only where it is significant after the correction for all tests "
+    "of the authors' claims, so the next two columns have those whose own 95% interval is above or below 0; of tests "
+    "without any effect one in 40 is above. Differences are in points of retained accuracy, from least to largest."
 )
 CLAIMS = (
     "Differences of retained accuracy in points, seed by seed: mean with Student's 95% interval. A claim is held, or "
@@ -62,17 +67,17 @@ def page(
         "",
         f"Made by `python results/supervised.py`: {len(runs)} of {len(wanted)} runs, "
         f"seeds {', '.join(map(str, seeds))}, "
-        f"{sum(outcome.wall_s for outcome in outcomes) / 3_600:.1f} hours of runs on one core each, from commit "
-        f"{', '.join(sorted({str(described['git_commit']) for _, described in runs}))}.",
-        "",
-        f"Data: {'; '.join(sorted({described['summary']['data'] for _, described in runs}))}. {SETTING}",
-        "",
-        f"{LEGEND} {READING}",
+        f"{sum(outcome.wall_s for outcome in outcomes) / 3_600:.1f} hours of runs on one core each "
+        f"({', '.join(sorted({str(described['machine']['processor']) for _, described in runs}))}), from commits "
+        f"{commits([str(described['git_commit']) for _, described in runs])}.",
         "",
         *([f"Missing of these seeds, not finished or diverged: {', '.join(missing)}.", ""] if missing else []),
     ]
     if published := [claim for claim in held if claim.published]:
         lines += ["## In short", "", IN_SHORT, "", *markdown(in_short(published)), ""]
+    data = "; ".join(sorted({described["summary"]["data"] for _, described in runs}))
+    lines += ["## What was run", "", f"- **Data**: {data}.", *(f"- {line}" for line in SETTING), ""]
+    lines += ["## Reading the tables", "", f"{LEGEND} {READING}", ""]
     for stream in dict.fromkeys(row["stream"] for row in summary):
         rows = [{k: v for k, v in row.items() if k != "stream"} for row in summary if row["stream"] == stream]
         lines += [f"## {stream}", "", *markdown(rows), ""]
@@ -83,20 +88,36 @@ def page(
     return "\n".join(lines)
 
 
+def commits(of_runs: Sequence[str]) -> str:
+    """Return the commits of runs in short, with the number of runs of each where there are several.
+
+    >>> commits(["1c2a224ed0", "1c2a224ed0", "29657d9901"])
+    '1c2a224 (2 runs), 29657d9 (1)'
+    """
+    counts = Counter(of_runs).most_common()
+    numbers = [f" ({count}{' runs' * (place == 0)})" for place, (_, count) in enumerate(counts)]
+    return ", ".join(name[:7] + number for (name, _), number in zip(counts, numbers, strict=True))
+
+
 def in_short(held: Sequence[Claim]) -> list[dict[str, Any]]:
-    """Return a row for each kind of claim: where it is held, and the differences from least to largest."""
+    """Return a row for each kind of claim: where it is held, and the differences from least to largest.
+
+    That MER retains more than replay is the claim of which the forms of MER have a row each.
+    """
     kinds = defaultdict(list)
     for claim in held:
-        kind = re.sub(r"mer-\S+", "MER", claim.claim)
+        kind = claim.claim if claim.claim.endswith("> er") else re.sub(r"mer-\S+", "MER", claim.claim)
         kinds[re.sub(r" with memory .*| \(many.*", "", kind).replace("is larger", "grows")].append(claim)
     rows = []
     for kind, of_kind in kinds.items():
         row: dict[str, Any] = {"claim": kind if "lead" not in kind or "where" in kind else f"{kind} as memory shrinks"}
         row |= {verdict: sum(claim.verdict == verdict for claim in of_kind) for verdict in VERDICTS}
+        row |= {"95% interval above 0": sum(claim.low > 0 for claim in of_kind)}
+        row |= {"below 0": sum(claim.high < 0 for claim in of_kind)}
         differences = [claim.difference for claim in of_kind]
         row["differences"] = f"{min(differences):+.1f} to {max(differences):+.1f}"
         rows.append(row)
-    return rows
+    return sorted(rows, key=lambda row: not str(row["claim"]).endswith("> er"))
 
 
 def claim_rows(held: Sequence[Claim]) -> list[dict[str, Any]]:
@@ -107,11 +128,24 @@ def claim_rows(held: Sequence[Claim]) -> list[dict[str, Any]]:
             "where": claim.where,
             "seeds": claim.seeds,
             "difference": shown(Estimate(claim.difference, claim.low, claim.high), signed=True),
-            "p": "" if np.isnan(claim.p) else f"{claim.p:.3f}",
+            "p (Holm)": p_value(claim.p),
             "verdict": claim.verdict,
         }
         for claim in held
     ]
+
+
+def p_value(p: float) -> str:
+    """Return a p-value as a cell, with the digits that tell it from the level.
+
+    >>> p_value(0.00001), p_value(0.04995), p_value(0.2)
+    ('<0.001', '0.04995', '0.200')
+    """
+    if np.isnan(p):
+        return ""
+    if p < 0.0005:
+        return "<0.001"
+    return f"{p:.4g}" if f"{p:.3f}" == f"{SIGNIFICANT:.3f}" else f"{p:.3f}"
 
 
 def markdown(rows: Sequence[Mapping[str, Any]]) -> list[str]:

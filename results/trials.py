@@ -74,7 +74,8 @@ def winners_table(rows: dict[str, dict[str, str]]) -> str:
             rate, gamma, frames, episodes, clipped = (row[name] for name in knobs)
             period = f"{frames} frames" if frames else f"{episodes} episode{'s' * (episodes != '1')}"
             setting = tuple(row[name] for name in COLUMNS)
-            of_seed = ", ".join(by_setting[(*setting, str(FIRST_SEED + k))]["mean_score"] for k in range(SEEDS))
+            scores = [float(by_setting[(*setting, str(FIRST_SEED + k))]["mean_score"]) for k in range(SEEDS)]
+            of_seed = ", ".join(f"{score:.1f}" for score in scores)
             shared = "" if "mer" not in agent else gamma
             cells = [game, observation, f"`{agent}`", rate, shared, period, "yes" if clipped == "True" else "", of_seed]
             lines.append("| " + " | ".join([*cells, f"{mean:.1f}"]) + " |")

@@ -22,9 +22,10 @@ from evidence import (
     score_on_easier,
     table,
 )
-from evidence_pages import run_rows, summary_rows
+from evidence_pages import MAIN_ARMS, arms_table, foreign_table, run_rows, summary_rows, verdict_table
+from leads import cells_of, lead_rows
 from staying import going_on_and_staying
-from verdicts import verdicts
+from verdicts import SENTENCES, verdicts
 
 ROOT = Path(__file__).parents[1]
 SPREAD = np.linspace(-1, 1, 6)
@@ -185,9 +186,42 @@ def test_the_controls_from_pixels_stand_beside_their_arms() -> None:
     assert verdict(made, 4, "pixels") == "held"
 
 
+def test_leads_are_given_over_both_games_and_on_each() -> None:
+    made = [run for arm in ("frames-100/dqn", "frames-100/no-reptile") for run in runs("target", arm)]
+    for games, lead in ((GAMES[:1], 5), (GAMES[1:], -5)):
+        made += runs("target", "frames-100/dqn-mer", games, RA=lead)
+    heading, *rows = lead_rows(Evidence(made), "target", cells_of("target"), [("dqn-mer", "dqn")], ("RA",))
+    assert heading == ["cell", "first > second", "game", "RA"]
+    assert [row[0] for row in rows] == ["target every 100 frames"] * 3, "the other cell has no runs"
+    assert [row[2:] for row in rows] == [
+        ["both", "0.50 [0.50, 0.50]"],
+        ["Catcher", "1.00 [1.00, 1.00]"],
+        ["Flappy Bird", "0.00 [0.00, 0.00]"],
+    ]
+    one_game = runs("state", "dqn", GAMES[:1]) + runs("state", "dqn-mer", GAMES[:1])
+    (heading, row) = lead_rows(Evidence(one_game), "state", {"": ""}, [("dqn-mer", "dqn")], ("RA",))
+    assert heading[0] == "first > second" and row[1] == "Catcher", "a row of both games needs both"
+
+
+def test_our_agents_have_one_area_beside_those_of_other_libraries_and_among_the_arms() -> None:
+    """Both are of the runs' own evaluations, so that they are the same number."""
+    arms = arms_table(Evidence(load()), "state", MAIN_ARMS, ("AUC",))
+    cells = [[cell.strip() for cell in row.split("|")[1:-1]] for row in foreign_table().splitlines()[2:]]
+    ours = [(game, arm, area) for game, arm, *_, area in cells if not arm.startswith("`sb3-")]
+    assert len(ours) == len(GAMES) * len(MAIN_ARMS)
+    assert all(any(f"| {game} | {arm} |" in row and row.endswith(f"| {area} |") for row in arms.splitlines())
+               for game, arm, area in ours)  # fmt: skip
+
+
 def test_no_verdict_without_runs() -> None:
     assert verdicts(Evidence([]), "pixels") == []
     assert [found.sentence for found in verdicts(Evidence(runs("pixels", "dqn-mer")), "pixels")] == [1]
+
+
+def test_a_sentence_without_a_verdict_is_named_all_the_same() -> None:
+    rows = [row.split("|") for row in verdict_table(Evidence(runs("state", "dqn-mer", G=5))).splitlines()[2:]]
+    assert [row[1].strip() for row in rows] == [str(sentence) for sentence in SENTENCES]
+    assert [row[5].strip() for row in rows[:2]] == ["**held**", "**not yet judged: runs are missing**"]
 
 
 def test_pages_say_what_the_files_say() -> None:
@@ -199,6 +233,19 @@ def test_pages_say_what_the_files_say() -> None:
     for name, rows in (("runs", run_rows(evidence)), ("summary", summary_rows(evidence))):
         kept = table(EVIDENCE / f"{name}.csv")
         assert kept == [{key: str(value) for key, value in row.items()} for row in rows], name
+
+
+def test_the_leads_in_readme_are_those_of_the_supervised_page() -> None:
+    page = (ROOT / "results" / "supervised" / "README.md").read_text().partition("## What was run")[0]
+    rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in page.splitlines() if line.startswith("|")]
+    by_claim = {row[0]: dict(zip(rows[0], row, strict=True)) for row in rows[2:]}
+    leads = figures.supervised_leads()
+    for form in ("mer-1", "mer-6", "mer-7"):
+        row = by_claim[f"{form} > er"]
+        assert f"`{form}` in {row['95% interval above 0']} ({row['held']})" in leads
+    row = by_claim["MER > gem"]
+    tests = sum(int(row[verdict]) for verdict in ("held", "undecided", "not held", "too few seeds"))
+    assert leads.endswith(f"Over `gem`: {row['95% interval above 0']} of {tests} ({row['held']}).\n")
 
 
 def test_no_kept_file_names_a_machine() -> None:

@@ -38,8 +38,8 @@ class Result(NamedTuple):
 
 
 LEGEND = (
-    "Accuracy in percent, interquartile mean over seeds [95% interval]. RA: on all tasks after the last (retained). "
-    "LA: on each task right after it (learning). BTI: RA less LA."
+    "Accuracy in percent, interquartile mean over seeds [95% bootstrap interval]. RA: on all tasks after the last "
+    "(retained). LA: on each task right after it (learning). BTI: RA less LA."
 )
 
 

@@ -148,11 +148,16 @@ def test_a_kind_of_claim_is_summed_up_in_a_row() -> None:
     held = claims(scores(mer_7_200=70.0, mer_1_200=68.0, er_200=65.0, mer_7_500=72.0, mer_1_500=70.0, er_500=71.0))
     rows = runpy.run_path(str(SCRIPT.with_name("supervised_page.py")))["in_short"](held)
     by_claim = {row["claim"]: row for row in rows}
-    assert set(by_claim) == {"MER > er", "the lead of MER over er grows as memory shrinks"}
-    row = by_claim["MER > er"]
-    assert sum(row[verdict] for verdict in ("held", "undecided", "not held", "too few seeds")) == 4
-    low, high = (float(end) for end in row["differences"].split(" to "))
-    assert -1.5 < low < -0.5 and 4.5 < high < 5.5
+    assert set(by_claim) == {"mer-1 > er", "mer-7 > er", "the lead of MER over er grows as memory shrinks"}
+    lead = by_claim["the lead of MER over er grows as memory shrinks"]
+    for row, tests in ((by_claim["mer-1 > er"], 2), (by_claim["mer-7 > er"], 2), (lead, 2)):
+        assert sum(row[verdict] for verdict in ("held", "undecided", "not held", "too few seeds")) == tests
+    low, high = (float(end) for end in by_claim["mer-1 > er"]["differences"].split(" to "))
+    assert -1.5 < low < -0.5 and 2.5 < high < 3.5
+    of_form = [claim for claim in held if claim.claim == "mer-1 > er"]
+    row = by_claim["mer-1 > er"]
+    assert row["95% interval above 0"] == sum(claim.low > 0 for claim in of_form) == 1
+    assert row["below 0"] == sum(claim.high < 0 for claim in of_form) == 1
 
 
 def test_the_script_asks_for_every_learner_stream_and_memory(tmp_path: Path) -> None:

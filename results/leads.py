@@ -1,0 +1,51 @@
+"""Which arm is above which, and how probably: the comparisons that the text of docs/results.md speaks of."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from itertools import product
+
+from evidence import GAMES, Evidence, shown
+from evidence_figures import GAME_NAMES, MAP
+
+Pair = tuple[str, str]
+"""An arm, and the one that it is asked to be above."""
+
+LEADS: tuple[Pair, ...] = (
+    ("dqn-mer", "dqn"),
+    ("dqn-mer", "dqn-reservoir"),
+    ("dqn-mer", "no-reptile"),
+    ("dqn-mer-sgd", "dqn"),
+    ("dqn-reservoir", "dqn"),
+    ("dqn-reservoir-17", "dqn-reservoir"),
+)
+LEADS_OF_MAP = LEADS[:3]
+"""Those of `dqn-mer` over the other arms that run in the cells of the map."""
+
+
+def cells_of(part: str) -> dict[str, str]:
+    """Return the cells of a part of the map: what an arm's name begins with, and the cell in words."""
+    return {cell: name for name, (where, cell) in MAP.items() if where == part}
+
+
+def lead_rows(
+    evidence: Evidence, part: str, cells: Mapping[str, str], pairs: Sequence[Pair], names: Sequence[str]
+) -> list[list[str]]:
+    """Return a heading, and a row for each cell and pair, over all games and on each, of those that have the runs.
+
+    Args:
+        evidence: Runs.
+        part: Part of the protocol.
+        cells: What an arm's name begins with in each cell, and the cell in words; none for a part without cells.
+        pairs: Arms to compare.
+        names: Which of `MEASURED`.
+    """
+    rows = [["cell", "first > second", "game", *names]]
+    for (cell, words), (ours, theirs), games in product(cells.items(), pairs, (GAMES, *((game,) for game in GAMES))):
+        arms = (part, cell + ours), (part, cell + theirs)
+        if all(evidence.improvement(*arms, name, [game]) is not None for name in names for game in games):
+            found = [evidence.improvement(*arms, name, games) for name in names]
+            where = "both" if games == GAMES else GAME_NAMES[games[0]]
+            shares = [shown(estimate, 2) for estimate in found if estimate is not None]
+            rows.append([words, f"`{ours}` > `{theirs}`", where, *shares])
+    return rows if any(cells.values()) else [row[1:] for row in rows]
