@@ -24,6 +24,7 @@ from evidence import (
 )
 from evidence_pages import MAIN_ARMS, arms_table, foreign_table, run_rows, summary_rows, verdict_table
 from leads import cells_of, lead_rows
+from power import detectable, power_table
 from staying import going_on_and_staying
 from verdicts import SENTENCES, verdicts
 
@@ -211,6 +212,18 @@ def test_our_agents_have_one_area_beside_those_of_other_libraries_and_among_the_
     assert len(ours) == len(GAMES) * len(MAIN_ARMS)
     assert all(any(f"| {game} | {arm} |" in row and row.endswith(f"| {area} |") for row in arms.splitlines())
                for game, arm, area in ours)  # fmt: skip
+
+
+def test_the_detectable_difference_is_that_of_published_tables() -> None:
+    """Cohen (1988), table 2.4.1: two-sided 5%, power 0.80: d = 1.32 with 10 in each group, 0.91 with 20, 0.40 with 99."""
+    assert [round(detectable(seeds), 2) for seeds in (10, 20, 99)] == [1.32, 0.91, 0.40]
+
+
+def test_the_power_of_a_game_without_seeds_is_left_out() -> None:
+    made = runs("state", "dqn", GAMES[:1]) + runs("state", "dqn-mer", GAMES[:1])
+    rows = power_table(Evidence(made), ("RA",)).splitlines()
+    deviation = float(np.std(SPREAD, ddof=1))
+    assert rows[2:] == [f"| Catcher | {seeds} | {detectable(seeds) * deviation:.1f} |" for seeds in (5, 6)]
 
 
 def test_no_verdict_without_runs() -> None:
