@@ -10,8 +10,14 @@ import numpy as np
 import pytest
 import torch
 from torch import nn
+from torch.nn.utils import prune
 
-from dqn_mer import CrossEntropy, MERParameters, MERUpdate, make_learner
+from dqn_mer import (
+    CrossEntropy,
+    MERParameters,
+    MERUpdate,
+    make_learner,
+)
 from dqn_mer.mer import UPDATES_PER_CHECK, AutogradLearner
 
 
@@ -79,3 +85,87 @@ def test_parameters_of_a_wrong_type_are_refused(wrong: dict[str, Any], message: 
 
 def test_parameters_may_be_numbers_of_numpy() -> None:
     assert MERParameters(batch_size=np.int64(3), across_batch_rate=np.float32(0.5)).num_draws == 3
+
+
+def clipped(optimizer: torch.optim.Optimizer) -> torch.optim.Optimizer:
+    def clip(own: torch.optim.Optimizer, *_: object) -> None:
+        nn.utils.clip_grad_norm_(own.param_groups[0]["params"], 0.05)
+
+    optimizer.register_step_pre_hook(clip)
+    return optimizer
+
+
+def halved(optimizer: torch.optim.Optimizer) -> torch.optim.Optimizer:
+    whole = optimizer.step
+
+    def step(closure: Any = None) -> Any:
+        vector = optimizer.param_groups[0]["params"][0]
+        vector.grad.mul_(0.5)
+        return whole(closure)
+
+    vars(optimizer)["step"] = step
+    return optimizer
+
+
+def learned(model: nn.Module, make_optimizer: Any, make: Any, updates: int = 5) -> torch.Tensor:
+    generator = torch.Generator().manual_seed(1)
+    mer = MERUpdate.for_model(model, CrossEntropy(), make_optimizer, MERParameters(batch_size=2), make_learner=make)
+    for _ in range(updates):
+        mer.update((torch.randn(3, 3, generator=generator), torch.tensor([0, 1, 0])))
+    return mer.weights.snapshot()
+
+
+@pytest.mark.parametrize("kind", [torch.optim.SGD, torch.optim.Adam])
+@pytest.mark.parametrize("change", [clipped, halved])
+def test_what_is_done_around_a_step_is_done_by_every_inner_loop(kind: Any, change: Any) -> None:
+    weights = []
+    for make, around in ((make_learner, change), (AutogradLearner, change), (AutogradLearner, lambda own: own)):
+        torch.manual_seed(0)
+        weights.append(learned(make_model(), lambda own, around=around: around(kind(own, lr=0.1)), make))
+    assert torch.allclose(weights[0], weights[1], atol=1e-5)
+    assert kind is torch.optim.Adam or not torch.allclose(weights[0], weights[2], atol=1e-3)
+
+
+@pytest.mark.parametrize("kind", [torch.optim.SGD, torch.optim.Adam])
+def test_an_optimizer_of_some_of_the_weights_moves_those_alone(kind: Any) -> None:
+    for make in (make_learner, AutogradLearner):
+        model = make_model()
+        before = [parameter.detach().clone() for parameter in model.parameters()]
+        learned(model, lambda _, own=model: kind(own[2].parameters(), lr=0.1), make)
+        same = [torch.equal(one, two) for one, two in zip(before, model.parameters(), strict=True)]
+        assert same == [True, True, False, False]
+
+
+def halve_outputs(model: nn.Sequential) -> None:
+    model[0].register_forward_hook(lambda module, inputs, outputs: outputs / 2)
+
+
+def prune_half(model: nn.Sequential) -> None:
+    prune.l1_unstructured(model[0], "weight", 0.5)
+
+
+def clamp_gradient(model: nn.Sequential) -> None:
+    model[0].weight.register_hook(lambda gradient: gradient.clamp(-0.01, 0.01))
+
+
+@pytest.mark.parametrize("change", [halve_outputs, prune_half, clamp_gradient])
+def test_hooks_of_a_model_are_called_by_every_inner_loop(change: Callable[[nn.Sequential], None]) -> None:
+    weights = []
+    for make in (make_learner, AutogradLearner):
+        torch.manual_seed(0)
+        model = make_model()
+        change(model)
+        weights.append(learned(model, partial(torch.optim.SGD, lr=0.1), make))
+    assert torch.equal(*weights)
+
+
+@pytest.mark.parametrize("kind", [torch.optim.SGD, torch.optim.Adam])
+def test_a_schedule_of_the_learning_rate_gives_no_false_warning(kind: Any) -> None:
+    mer = MERUpdate.for_model(
+        make_model(), CrossEntropy(), partial(kind, lr=0.1), MERParameters(), make_learner=make_learner
+    )
+    schedule = torch.optim.lr_scheduler.StepLR(mer.learner.optimizer, 1, 0.5)
+    for _ in range(2):
+        mer.update((torch.randn(1, 3), torch.tensor([0])))
+        schedule.step()  # a warning would be an error here
+    assert mer.learner.optimizer.param_groups[0]["lr"] == 0.025

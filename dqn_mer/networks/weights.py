@@ -6,6 +6,9 @@ from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
+from torch.optim import Optimizer
+
+from dqn_mer.storage.state import steps_vector
 
 LARGE_WEIGHTS = 2**18
 """Dense layers with at least this many weights (1 MB) are bound by memory, and are laid out and stepped apart."""
@@ -65,6 +68,10 @@ class FlatWeights:
             else:
                 spans.append(span)
         return spans
+
+    def are_stepped_by(self, optimizer: Optimizer) -> bool:
+        """Return whether an optimizer steps the vector, and nothing else."""
+        return steps_vector(optimizer, self.vector)
 
     def check_tied(self) -> None:
         """Raise ValueError unless all parameters of the model still are views of the vector."""

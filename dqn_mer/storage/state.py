@@ -164,6 +164,12 @@ OPTIMIZER_TENSORS: dict[type[Optimizer], tuple[str, ...]] = {
 makes."""
 
 
+def steps_vector(optimizer: Optimizer, vector: Tensor) -> bool:
+    """Return whether an optimizer steps one vector of weights, and nothing else."""
+    stepped = [parameter for group in optimizer.param_groups for parameter in group["params"]]
+    return len(stepped) == 1 and stepped[0] is vector
+
+
 def optimizer_state(optimizer: Optimizer, vector: Tensor) -> State:
     """Return what an optimizer over one vector of weights keeps between steps."""
     kept = optimizer.state[vector]
