@@ -110,6 +110,7 @@ class AutogradLearner:
             self.optimizer.zero_grad(set_to_none=False)
             autograd.backward([self.loss(self.weights.model(inputs), *targets).sum()])
             step_with_boost(self.optimizer, newest_boost if row == NEWEST else 1.0)
+            self.weights.restore_frozen(before)
         self.weights.interpolate_from(before, reptile_rate)
 
 

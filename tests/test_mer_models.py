@@ -14,8 +14,10 @@ from torch.nn.utils import prune
 
 from dqn_mer import (
     CrossEntropy,
+    FlatWeights,
     MERParameters,
     MERUpdate,
+    MiniBatchUpdate,
     make_learner,
 )
 from dqn_mer.mer import UPDATES_PER_CHECK, AutogradLearner
@@ -157,6 +159,34 @@ def test_hooks_of_a_model_are_called_by_every_inner_loop(change: Callable[[nn.Se
         change(model)
         weights.append(learned(model, partial(torch.optim.SGD, lr=0.1), make))
     assert torch.equal(*weights)
+
+
+@pytest.mark.parametrize("kind", [torch.optim.SGD, torch.optim.AdamW])
+@pytest.mark.parametrize("mini_batch", [False, True])
+def test_weight_decay_leaves_frozen_weights_alone(kind: Any, mini_batch: bool) -> None:
+    model, make_optimizer = make_model(), partial(kind, lr=0.1, weight_decay=0.5)
+    model[0].requires_grad_(False)
+    before = [parameter.detach().clone() for parameter in model.parameters()]
+    if mini_batch:
+        weights = FlatWeights(model)
+        replay = MiniBatchUpdate(weights, CrossEntropy(), make_optimizer([weights.vector]), 2)
+        replay.update((torch.randn(3, 3), torch.tensor([0, 1, 0])))
+    else:
+        learned(model, make_optimizer, make_learner)
+    same = [torch.equal(one, two) for one, two in zip(before, model.parameters(), strict=True)]
+    assert same == [True, True, False, False]
+
+
+@pytest.mark.parametrize("make", [make_learner, AutogradLearner])
+@pytest.mark.parametrize("frozen", [False, True])
+def test_what_is_frozen_does_not_change_unnoticed(make: Any, frozen: bool) -> None:
+    model = make_model()
+    model[2].weight.requires_grad_(not frozen)
+    mer = update_of(model, make)
+    model[2].weight.requires_grad_(frozen)
+    change = "unfrozen" if frozen else "frozen"
+    with pytest.raises(ValueError, match=f"model: its parameter 2.weight was {change} after its weights became one"):
+        mer.update((torch.randn(3, 3), torch.tensor([0, 1, 0])))
 
 
 @pytest.mark.parametrize("kind", [torch.optim.SGD, torch.optim.Adam])
