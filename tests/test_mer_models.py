@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,7 @@ from torch.nn.utils import prune
 
 from dqn_mer import (
     CrossEntropy,
+    ExampleMemory,
     FlatWeights,
     MERParameters,
     MERUpdate,
@@ -199,3 +201,44 @@ def test_a_schedule_of_the_learning_rate_gives_no_false_warning(kind: Any) -> No
         mer.update((torch.randn(1, 3), torch.tensor([0])))
         schedule.step()  # a warning would be an error here
     assert mer.learner.optimizer.param_groups[0]["lr"] == 0.025
+
+
+@pytest.mark.parametrize("make", [make_learner, AutogradLearner])
+@pytest.mark.parametrize("kind", [torch.optim.SGD, torch.optim.Adam, torch.optim.Adagrad])
+def test_an_update_and_its_memory_are_saved_and_resumed_bit_identically(kind: Any, make: Any, tmp_path: Path) -> None:
+    parameters, stream = MERParameters(batch_size=3), [(row, np.int64(row[0] > 0)) for row in np.eye(3, dtype="f4")] * 9
+
+    def parts() -> tuple[nn.Module, MERUpdate, ExampleMemory]:
+        model = make_model()
+        mer = MERUpdate.for_model(model, CrossEntropy(), partial(kind, lr=0.1), parameters, make_learner=make)
+        return model, mer, ExampleMemory(5, like=stream[0], rng=np.random.default_rng(0))
+
+    def learn(mer: MERUpdate, memory: ExampleMemory, examples: Any) -> None:
+        for example in examples:
+            draws = parameters.num_draws if len(memory) else 0
+            mer.update(memory.sample(draws, np.random.default_rng(memory.seen), example))
+            memory.add(example)
+
+    model, mer, memory = parts()
+    learn(mer, memory, stream[:12])
+    torch.save(
+        {"model": model.state_dict(), "mer": mer.state_dict(), "memory": memory.state_dict()}, tmp_path / "saved"
+    )
+    learn(mer, memory, stream[12:])
+    again, other, other_memory = parts()
+    saved = torch.load(tmp_path / "saved")
+    again.load_state_dict(saved["model"])
+    other.load_state_dict(saved["mer"])
+    other_memory.load_state_dict(saved["memory"])
+    learn(other, other_memory, stream[12:])
+    assert torch.equal(other.weights.vector, mer.weights.vector)
+    with pytest.raises(ValueError, match=r"^columns: must be 4 of"):
+        ExampleMemory(4, like=stream[0], rng=np.random.default_rng(0)).load_state_dict(saved["memory"])
+
+
+def test_the_state_of_another_optimizer_is_not_taken_silently() -> None:
+    model = make_model()
+    for make in (torch.optim.Adagrad, lambda _: torch.optim.SGD(model.parameters(), lr=0.1)):
+        mer = MERUpdate.for_model(model, CrossEntropy(), make, MERParameters())
+        with pytest.raises(ValueError, match=r"^optimizer: must be SGD, Adam, AdamW, RMSprop over the weights as one"):
+            mer.get_state()
