@@ -78,6 +78,20 @@ def unknown_hint(words: Sequence[str], flags: Sequence[str]) -> str:
     return f"flags: {' '.join(map(shown, words))} not understood; {' '.join(hints) or '--help lists all'}"
 
 
+def unknown_field(name: str, fields: Collection[str]) -> str:
+    """Return the complaint, in one line, about a keyword that is no field of a configuration, with a suggestion.
+
+    >>> unknown_field("learning_starts", ["seed", "warmup_frames"])
+    'learning_starts: unknown field; did you mean warmup_frames?'
+    """
+    flag, advice = name.replace("_", "-"), HAS_NONE.get(name.replace("_", "-"), "")
+    meant, _, more = _meant(flag, [f"--{field.replace('_', '-')}" for field in fields]).partition(" ")
+    if meant:
+        field = meant.removeprefix("--").replace("-", "_")
+        return f"{name}: unknown field; did you mean {field}{f' {more}' if more else ''}?"
+    return f"{name}: unknown field; " + (advice or f"must be one of {', '.join(sorted(fields))}")
+
+
 def _meant(name: str, flags: Sequence[str]) -> str:
     """Return the flag that a name without its dashes stands for, empty if none is close."""
     ours = OF_OTHERS.get("lr" if name.startswith("lr-") else name, "")
