@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from dqn_mer.mer_parameters import MERParameters
     from dqn_mer.mini_batch import MiniBatchUpdate
     from dqn_mer.networks.weights import FlatWeights
-    from dqn_mer.public import benchmark, compare, evaluate, load_agent
+    from dqn_mer.public import benchmark, compare, evaluate, load_agent, watch
     from dqn_mer.reptile_every import ReptileEvery
     from dqn_mer.supervised.memory import ExampleMemory
     from dqn_mer.training.stream_run import StreamRun
@@ -56,6 +56,7 @@ __all__ = [
     "register_agent",
     "resume_on",
     "train",
+    "watch",
 ]
 
 _HOMES = {
@@ -84,6 +85,7 @@ _HOMES = {
     "register_agent": "dqn_mer.config.agent_registry",
     "resume_on": "dqn_mer.training.trainer",
     "train": "dqn_mer.training.trainer",
+    "watch": "dqn_mer.public",
 }
 """Where each public name is defined."""
 

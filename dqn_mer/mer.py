@@ -8,7 +8,7 @@ rows after it are draws from memory.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -110,6 +110,7 @@ class AutogradLearner:
             self.optimizer.zero_grad(set_to_none=False)
             autograd.backward([self.loss(self.weights.model(inputs), *targets).sum()])
             step_with_boost(self.optimizer, newest_boost if row == NEWEST else 1.0)
+            self.weights.restore_frozen(before)
         self.weights.interpolate_from(before, reptile_rate)
 
 
@@ -220,13 +221,22 @@ class MERUpdate:
             self.learner.learn(examples, batch, p.current_example_boost, within)
         self.weights.interpolate_from(before, p.across_batch_rate)
 
+    def state_dict(self) -> dict[str, Any]:
+        """Return what is kept from update to update, to be saved by `torch.save` beside the model's weights."""
+        return {"optimizer": self.learner.optimizer.state_dict(), "rng": self.rng.bit_generator.state}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Resume from what `state_dict` of an update made the same way gave; load the model's weights in place."""
+        self.learner.optimizer.load_state_dict(state["optimizer"])
+        self.rng.bit_generator.state = state["rng"]
+
     def get_state(self) -> State:
-        """Return what is kept from update to update, without the weights."""
+        """Return what is kept from update to update, without the weights, in the form of a run's snapshots."""
         optimizer = optimizer_state(self.learner.optimizer, self.weights.vector)
         return {"optimizer": optimizer, "rng": self.rng.bit_generator.state}
 
     def set_state(self, saved: SavedState) -> None:
-        """Resume from what `get_state` gave."""
+        """Resume from what a run's snapshot has of `get_state`."""
         with saved:
             set_optimizer_state(self.learner.optimizer, self.weights.vector, saved.part("optimizer"))
             saved.generator("rng", self.rng)

@@ -31,7 +31,9 @@ class MiniBatchUpdate:
         inputs, *targets = examples
         self.optimizer.zero_grad(set_to_none=False)
         autograd.backward([self.loss(self.weights.model(inputs), *targets).mean()])
+        before = self.weights.snapshot() if self.weights.frozen else self.weights.vector
         self.optimizer.step()
+        self.weights.restore_frozen(before)
 
     def get_state(self) -> State:
         """Return what is kept from update to update, without the weights."""

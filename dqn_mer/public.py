@@ -12,6 +12,7 @@ from rich.console import Console
 
 from continual_ple.tasks import Task
 from dqn_mer.commands import compare as compare_command
+from dqn_mer.commands import watch as watch_command
 from dqn_mer.config.defaults import default_config
 from dqn_mer.config.fields import check_range
 from dqn_mer.config.task import game_task
@@ -54,11 +55,34 @@ def evaluate(
     Raises:
         ValueError: if the checkpoint or an option is bad.
     """
+    chosen = agent_options.EvaluateOptions(path=Path(path), **_as_flags(options))
+    return saved_agent.evaluate_checkpoint(chosen, console or Console(quiet=True), task)
+
+
+def watch(path: Path | str, task: Task | None = None, console: Console | None = None, **options: Any) -> None:
+    """Show or record a saved agent's greedy play, as ``python -m dqn_mer watch`` does.
+
+    Args:
+        path: A run folder, whose latest checkpoint is taken, one checkpoint folder, or ``pretrained/NAME``.
+        task: Task that it was trained on, if that is none of the games.
+        console: Console that the scores of clips are printed on; none by default.
+        options: Flags of the command: ``out="clips"`` for clips in a new folder instead of a window, ``format="gif"``,
+            ``settings="easier"``, ... Settings may be a list of names or of values.
+
+    Raises:
+        ValueError: if the checkpoint or an option is bad, or no window can be opened.
+        ImportError: if clips of the format cannot be written here.
+    """
+    chosen = agent_options.WatchOptions(path=Path(path), **_as_flags(options))
+    watch_command.watch(chosen, console or Console(quiet=True), task)
+
+
+def _as_flags(options: Mapping[str, Any]) -> dict[str, Any]:
+    """Return options of a command with a list of settings as the text that a flag takes."""
     settings = options.get("settings")
     if isinstance(settings, Sequence) and not isinstance(settings, str):
-        options["settings"] = ",".join(map(str, settings))
-    chosen = agent_options.EvaluateOptions(path=Path(path), **options)
-    return saved_agent.evaluate_checkpoint(chosen, console or Console(quiet=True), task)
+        return {**options, "settings": ",".join(map(str, settings))}
+    return dict(options)
 
 
 def benchmark(

@@ -4,14 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from torch import nn
+from torch.nn.utils import prune
 
-from dqn_mer import CrossEntropy, MERParameters, MERUpdate, make_learner
+from dqn_mer import (
+    CrossEntropy,
+    ExampleMemory,
+    FlatWeights,
+    MERParameters,
+    MERUpdate,
+    MiniBatchUpdate,
+    make_learner,
+)
 from dqn_mer.mer import UPDATES_PER_CHECK, AutogradLearner
 
 
@@ -79,3 +89,156 @@ def test_parameters_of_a_wrong_type_are_refused(wrong: dict[str, Any], message: 
 
 def test_parameters_may_be_numbers_of_numpy() -> None:
     assert MERParameters(batch_size=np.int64(3), across_batch_rate=np.float32(0.5)).num_draws == 3
+
+
+def clipped(optimizer: torch.optim.Optimizer) -> torch.optim.Optimizer:
+    def clip(own: torch.optim.Optimizer, *_: object) -> None:
+        nn.utils.clip_grad_norm_(own.param_groups[0]["params"], 0.05)
+
+    optimizer.register_step_pre_hook(clip)
+    return optimizer
+
+
+def halved(optimizer: torch.optim.Optimizer) -> torch.optim.Optimizer:
+    whole = optimizer.step
+
+    def step(closure: Any = None) -> Any:
+        vector = optimizer.param_groups[0]["params"][0]
+        vector.grad.mul_(0.5)
+        return whole(closure)
+
+    vars(optimizer)["step"] = step
+    return optimizer
+
+
+def learned(model: nn.Module, make_optimizer: Any, make: Any, updates: int = 5) -> torch.Tensor:
+    generator = torch.Generator().manual_seed(1)
+    mer = MERUpdate.for_model(model, CrossEntropy(), make_optimizer, MERParameters(batch_size=2), make_learner=make)
+    for _ in range(updates):
+        mer.update((torch.randn(3, 3, generator=generator), torch.tensor([0, 1, 0])))
+    return mer.weights.snapshot()
+
+
+@pytest.mark.parametrize("kind", [torch.optim.SGD, torch.optim.Adam])
+@pytest.mark.parametrize("change", [clipped, halved])
+def test_what_is_done_around_a_step_is_done_by_every_inner_loop(kind: Any, change: Any) -> None:
+    weights = []
+    for make, around in ((make_learner, change), (AutogradLearner, change), (AutogradLearner, lambda own: own)):
+        torch.manual_seed(0)
+        weights.append(learned(make_model(), lambda own, around=around: around(kind(own, lr=0.1)), make))
+    assert torch.allclose(weights[0], weights[1], atol=1e-5)
+    assert kind is torch.optim.Adam or not torch.allclose(weights[0], weights[2], atol=1e-3)
+
+
+@pytest.mark.parametrize("kind", [torch.optim.SGD, torch.optim.Adam])
+def test_an_optimizer_of_some_of_the_weights_moves_those_alone(kind: Any) -> None:
+    for make in (make_learner, AutogradLearner):
+        model = make_model()
+        before = [parameter.detach().clone() for parameter in model.parameters()]
+        learned(model, lambda _, own=model: kind(own[2].parameters(), lr=0.1), make)
+        same = [torch.equal(one, two) for one, two in zip(before, model.parameters(), strict=True)]
+        assert same == [True, True, False, False]
+
+
+def halve_outputs(model: nn.Sequential) -> None:
+    model[0].register_forward_hook(lambda module, inputs, outputs: outputs / 2)
+
+
+def prune_half(model: nn.Sequential) -> None:
+    prune.l1_unstructured(model[0], "weight", 0.5)
+
+
+def clamp_gradient(model: nn.Sequential) -> None:
+    model[0].weight.register_hook(lambda gradient: gradient.clamp(-0.01, 0.01))
+
+
+@pytest.mark.parametrize("change", [halve_outputs, prune_half, clamp_gradient])
+def test_hooks_of_a_model_are_called_by_every_inner_loop(change: Callable[[nn.Sequential], None]) -> None:
+    weights = []
+    for make in (make_learner, AutogradLearner):
+        torch.manual_seed(0)
+        model = make_model()
+        change(model)
+        weights.append(learned(model, partial(torch.optim.SGD, lr=0.1), make))
+    assert torch.equal(*weights)
+
+
+@pytest.mark.parametrize("kind", [torch.optim.SGD, torch.optim.AdamW])
+@pytest.mark.parametrize("mini_batch", [False, True])
+def test_weight_decay_leaves_frozen_weights_alone(kind: Any, mini_batch: bool) -> None:
+    model, make_optimizer = make_model(), partial(kind, lr=0.1, weight_decay=0.5)
+    model[0].requires_grad_(False)
+    before = [parameter.detach().clone() for parameter in model.parameters()]
+    if mini_batch:
+        weights = FlatWeights(model)
+        replay = MiniBatchUpdate(weights, CrossEntropy(), make_optimizer([weights.vector]), 2)
+        replay.update((torch.randn(3, 3), torch.tensor([0, 1, 0])))
+    else:
+        learned(model, make_optimizer, make_learner)
+    same = [torch.equal(one, two) for one, two in zip(before, model.parameters(), strict=True)]
+    assert same == [True, True, False, False]
+
+
+@pytest.mark.parametrize("make", [make_learner, AutogradLearner])
+@pytest.mark.parametrize("frozen", [False, True])
+def test_what_is_frozen_does_not_change_unnoticed(make: Any, frozen: bool) -> None:
+    model = make_model()
+    model[2].weight.requires_grad_(not frozen)
+    mer = update_of(model, make)
+    model[2].weight.requires_grad_(frozen)
+    change = "unfrozen" if frozen else "frozen"
+    with pytest.raises(ValueError, match=f"model: its parameter 2.weight was {change} after its weights became one"):
+        mer.update((torch.randn(3, 3), torch.tensor([0, 1, 0])))
+
+
+@pytest.mark.parametrize("kind", [torch.optim.SGD, torch.optim.Adam])
+def test_a_schedule_of_the_learning_rate_gives_no_false_warning(kind: Any) -> None:
+    mer = MERUpdate.for_model(
+        make_model(), CrossEntropy(), partial(kind, lr=0.1), MERParameters(), make_learner=make_learner
+    )
+    schedule = torch.optim.lr_scheduler.StepLR(mer.learner.optimizer, 1, 0.5)
+    for _ in range(2):
+        mer.update((torch.randn(1, 3), torch.tensor([0])))
+        schedule.step()  # a warning would be an error here
+    assert mer.learner.optimizer.param_groups[0]["lr"] == 0.025
+
+
+@pytest.mark.parametrize("make", [make_learner, AutogradLearner])
+@pytest.mark.parametrize("kind", [torch.optim.SGD, torch.optim.Adam, torch.optim.Adagrad])
+def test_an_update_and_its_memory_are_saved_and_resumed_bit_identically(kind: Any, make: Any, tmp_path: Path) -> None:
+    parameters, stream = MERParameters(batch_size=3), [(row, np.int64(row[0] > 0)) for row in np.eye(3, dtype="f4")] * 9
+
+    def parts() -> tuple[nn.Module, MERUpdate, ExampleMemory]:
+        model = make_model()
+        mer = MERUpdate.for_model(model, CrossEntropy(), partial(kind, lr=0.1), parameters, make_learner=make)
+        return model, mer, ExampleMemory(5, like=stream[0], rng=np.random.default_rng(0))
+
+    def learn(mer: MERUpdate, memory: ExampleMemory, examples: Any) -> None:
+        for example in examples:
+            draws = parameters.num_draws if len(memory) else 0
+            mer.update(memory.sample(draws, np.random.default_rng(memory.seen), example))
+            memory.add(example)
+
+    model, mer, memory = parts()
+    learn(mer, memory, stream[:12])
+    torch.save(
+        {"model": model.state_dict(), "mer": mer.state_dict(), "memory": memory.state_dict()}, tmp_path / "saved"
+    )
+    learn(mer, memory, stream[12:])
+    again, other, other_memory = parts()
+    saved = torch.load(tmp_path / "saved")
+    again.load_state_dict(saved["model"])
+    other.load_state_dict(saved["mer"])
+    other_memory.load_state_dict(saved["memory"])
+    learn(other, other_memory, stream[12:])
+    assert torch.equal(other.weights.vector, mer.weights.vector)
+    with pytest.raises(ValueError, match=r"^columns: must be 4 of"):
+        ExampleMemory(4, like=stream[0], rng=np.random.default_rng(0)).load_state_dict(saved["memory"])
+
+
+def test_the_state_of_another_optimizer_is_not_taken_silently() -> None:
+    model = make_model()
+    for make in (torch.optim.Adagrad, lambda _: torch.optim.SGD(model.parameters(), lr=0.1)):
+        mer = MERUpdate.for_model(model, CrossEntropy(), make, MERParameters())
+        with pytest.raises(ValueError, match=r"^optimizer: must be SGD, Adam, AdamW, RMSprop over the weights as one"):
+            mer.get_state()

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 import torch
 
+import dqn_mer
 from continual_ple.schedule_files import load_schedule
 from dqn_mer.commands.compare import CompareOptions
 from dqn_mer.commands.play import PlayOptions
@@ -147,8 +148,20 @@ def test_the_lines_beside_a_training_loop_run() -> None:
     optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
     loader = [(torch.ones(4, 3), torch.zeros(4, dtype=torch.int64))] * 3
     names = {"model": model, "optimizer": optimizer, "loader": loader, "loss_function": torch.nn.CrossEntropyLoss()}
-    exec(blocks("python", "mer.md")[0], names)
+    exec(blocks("python", "mer.md")[1], names)
     assert names["reptile"].steps == 3 and names["reptile"].every == 500
+
+
+def test_the_lines_that_hand_over_an_optimizer_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    names: dict[str, Any] = {name: getattr(dqn_mer, name) for name in ("MERUpdate", "CrossEntropy", "make_learner")}
+    names |= {"torch": torch, "model": torch.nn.Linear(3, 2), "parameters": dqn_mer.MERParameters(batch_size=2)}
+    names["memory"] = dqn_mer.ExampleMemory(3, (np.zeros(3, np.float32), np.int64(0)), np.random.default_rng(0))
+    exec(blocks("python", "mer.md")[0], names)
+    names["mer"].weights.load(torch.zeros(8))  # where the gradient of a large input is large
+    names["mer"].update((torch.full((1, 3), 1e6), torch.zeros(1, dtype=torch.int64)))
+    assert names["mer"].weights.vector.grad.norm().item() == pytest.approx(1.0, abs=1e-4)
+    assert [len(part) for part in torch.load("saved.pt")] == [2, 2, 3]
 
 
 def test_every_flag_named_exists() -> None:

@@ -110,6 +110,31 @@ def load_run(path: Path | str) -> Run:
     return Run(path, config, commit, schedule, frames, scores, matrix, metrics)
 
 
+def load_runs(paths: Sequence[Path], named: Sequence[Path]) -> tuple[list[Run], list[str]]:
+    """Read the finished runs that can be read, and say in one line for each other what is wrong with it.
+
+    Args:
+        paths: Folders of finished runs, as `find_runs` returns them.
+        named: Paths that the user gave: a run that is one of them must be readable.
+
+    Raises:
+        ValueError: if such a run is damaged, or all are; the message names the run and the file.
+    """
+    runs: list[Run] = []
+    damaged: list[str] = []
+    must = {path.resolve() for path in named}
+    for path in paths:
+        try:
+            runs.append(load_run(path))
+        except ValueError as error:
+            if path.resolve() in must:
+                raise
+            damaged.append(str(error))
+    if not runs:
+        raise ValueError(damaged[0] + (f"; nor can the other {len(damaged) - 1}" if len(damaged) > 1 else ""))
+    return runs, damaged
+
+
 def saved_config(described: Mapping[str, Any]) -> dict[str, Any]:
     """Return the configuration in a ``config.json``: values by field, each allowed, with defaults for those missing.
 

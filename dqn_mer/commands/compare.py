@@ -13,7 +13,7 @@ from rich.console import Console
 from continual_ple.games.catalogue import game_class
 from continual_ple.settings import Setting
 from dqn_mer.analysis.comparison import Comparison, compare_runs
-from dqn_mer.analysis.runs import Run, find_runs, load_run
+from dqn_mer.analysis.runs import Run, find_runs, load_runs
 from dqn_mer.analysis.words import OF_STREAMS
 from dqn_mer.commands.errors import run_command
 from dqn_mer.config.fields import Flag, check_fields
@@ -63,9 +63,11 @@ def compare(options: CompareOptions, console: Console | None = None) -> tuple[Co
     for path in unfinished:
         say(shown, f"left out: {path}: not finished", "yellow")
     say(shown, f"reading {len(finished)} runs")
-    runs = [load_run(path) for path in finished]
+    runs, damaged = load_runs(finished, options.runs)
     fields = tuple(dict.fromkeys(options.by.split(",")))
     comparisons = compare_runs(runs, fields, options.baseline or None)
+    left_out = tuple(f"Left out: {reason}." for reason in damaged)
+    comparisons = tuple(dataclasses.replace(each, remarks=left_out + each.remarks) for each in comparisons)
     if options.unseen:
         comparisons = _with_unseen(comparisons, tuple(dict.fromkeys(options.unseen)), shown)
     files: dict[Path, bytes] = {}

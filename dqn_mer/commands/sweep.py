@@ -31,7 +31,7 @@ from dqn_mer.commands.sweep_job import (
 )
 from dqn_mer.commands.sweep_progress import SweepDisplay
 from dqn_mer.commands.sweep_slurm import check_slurm
-from dqn_mer.config.agent_registry import AGENTS, check_installed, known_agent
+from dqn_mer.config.agent_registry import AGENTS, ENTRY_POINTS, check_installed, known_agent
 from dqn_mer.config.config import Config
 from dqn_mer.config.fields import bad_value, check_fields
 from dqn_mer.config.flag_words import UsageError
@@ -85,10 +85,13 @@ class SweepOptions:
         """Check the values, and leave out repeated ones; raises ValueError naming the field."""
         check_fields(self)
         outside = tuple(name for name in self.agents if name not in AGENTS and known_agent(name))
-        for field, choices in (("games", tuple(GAMES)), ("agents", AGENTS + outside)):
+        for field, choices, group in (("games", tuple(GAMES), GAMES.group), ("agents", AGENTS + outside, ENTRY_POINTS)):
             for name in getattr(self, field):
                 if name not in choices:
-                    raise bad_value(field, name, f"words of {', '.join(choices)}, with commas")
+                    known = f"words of {', '.join(choices)}, with commas"
+                    raise bad_value(
+                        field, name, f"{known}, or a package offers it as an entry point of the group {group}"
+                    )
             if not getattr(self, field):
                 raise ValueError(f"{field}: empty; must hold at least one of {', '.join(choices)}")
             object.__setattr__(self, field, tuple(dict.fromkeys(getattr(self, field))))

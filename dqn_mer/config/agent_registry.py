@@ -16,6 +16,7 @@ from pkgutil import resolve_name
 from typing import Annotated, Any
 
 from continual_ple.games.parameters import shown
+from continual_ple.registry import described
 from dqn_mer.config.fields import Allowed, Known, allowed_values, bad_value
 from dqn_mer.config.groups import EfficientMERParameters, HareTortoiseParameters
 from dqn_mer.mer_parameters import MERParameters
@@ -120,7 +121,8 @@ def find_agent(name: object) -> AgentKind:
     """Return an agent as `known_agent` does; raises ValueError, in one line, if there is none."""
     kind = known_agent(name)
     if kind is None:
-        raise bad_value("agent", name, f"one of {', '.join(_AGENTS)}, or an agent that a package of yours registers")
+        known = f"one of {', '.join(_AGENTS)}, or one that a program of yours registers, or an installed package"
+        raise bad_value("agent", name, f"{known}, by an entry point of the group {ENTRY_POINTS}")
     return kind
 
 
@@ -214,7 +216,7 @@ def _load(entry: metadata.EntryPoint) -> None:
         if entry.name in _AGENTS:
             return
         why = "registers no agent of this name"
-    raise ValueError(f"agent={entry.name!r}: entry point {entry.value} {why}")
+    raise ValueError(f"agent={entry.name!r}: {described(entry)} {why}")
 
 
 AGENTS: tuple[str, ...] = ()

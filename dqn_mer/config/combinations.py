@@ -111,7 +111,7 @@ def _check_observation(name: object) -> None:
     """Raise ValueError unless a run may be filed under an observation, whether that is known here or not."""
     names = ", ".join(OBSERVATIONS)
     if name == STREAM_OBSERVATION:
-        raise bad_value("observation", name, f"one of {names}")
+        raise bad_value("observation", name, OBSERVATIONS.describe())
     check_name("observation", name, f"one of {names}, or the name of an observation of yours: ")
 
 

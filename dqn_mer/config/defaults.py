@@ -12,6 +12,7 @@ from continual_ple.observations import sees_images
 from dqn_mer.config.agent_registry import find_agent
 from dqn_mer.config.combinations import TARGET_PERIODS
 from dqn_mer.config.config import CHOICES, Config
+from dqn_mer.config.flag_hints import unknown_field
 
 # How the tuned defaults were found, on seeds that are not the reported ones, is explained in results/README.md.
 STATE = {"hidden_sizes": (128, 128)}
@@ -89,7 +90,7 @@ def default_config(preset: str = "tuned", **choices: Any) -> Config:
     known = {f.name for f in dataclasses.fields(Config)}
     for name in (*choices, *agent.defaults):
         if name not in known:
-            raise ValueError(f"{name}: unknown field; must be one of {', '.join(sorted(known))}")
+            raise ValueError(unknown_field(name, known))
     presets = {**PRESETS.get(preset, {}), **PRESETS_OF_AGENTS.get((preset, agent.name), {})}
     chosen = {"preset": preset, **presets, **choices}
     if chosen.get("schedule") is not None:

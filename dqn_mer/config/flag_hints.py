@@ -29,7 +29,8 @@ OF_OTHERS: dict[str, str] = {
     "epsilon-decay": "--epsilon-decay-frames",
     **dict.fromkeys(("exploration-initial-eps", "start-e", "eps-start"), "--epsilon-start"),
     **dict.fromkeys(("exploration-final-eps", "end-e", "eps-end"), "--epsilon-end"),
-    **dict.fromkeys(("env", "env-id", "env-name", "gym-id", "environment"), "--game"),
+    **dict.fromkeys(("env", "env-id", "env-name", "gym-id", "environment"),
+        "--game (an environment of your own is trained from Python, by own_task)"),
     **dict.fromkeys(("algo", "algorithm"), "--agent"),
     "net-arch": "--hidden-sizes",
     **dict.fromkeys(("eval-freq", "eval-frequency", "evaluation-frequency"), "--eval-every"),
@@ -75,6 +76,20 @@ def unknown_hint(words: Sequence[str], flags: Sequence[str]) -> str:
     advice = dict.fromkeys(HAS_NONE[name] for name in names if name in HAS_NONE)
     hints = [f"did you mean {', '.join(meant)}?"] * bool(meant) + list(advice)
     return f"flags: {' '.join(map(shown, words))} not understood; {' '.join(hints) or '--help lists all'}"
+
+
+def unknown_field(name: str, fields: Collection[str]) -> str:
+    """Return the complaint, in one line, about a keyword that is no field of a configuration, with a suggestion.
+
+    >>> unknown_field("learning_starts", ["seed", "warmup_frames"])
+    'learning_starts: unknown field; did you mean warmup_frames?'
+    """
+    flag, advice = name.replace("_", "-"), HAS_NONE.get(name.replace("_", "-"), "")
+    meant, _, more = _meant(flag, [f"--{field.replace('_', '-')}" for field in fields]).partition(" ")
+    if meant:
+        field = meant.removeprefix("--").replace("-", "_")
+        return f"{name}: unknown field; did you mean {field}{f' {more}' if more else ''}?"
+    return f"{name}: unknown field; " + (advice or f"must be one of {', '.join(sorted(fields))}")
 
 
 def _meant(name: str, flags: Sequence[str]) -> str:

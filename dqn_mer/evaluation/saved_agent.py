@@ -63,7 +63,7 @@ def load_agent(options: AgentFields, task: Task | None = None) -> SavedAgent:
         ValueError: if the options do not fit the game.
     """
     checkpoint = load_checkpoint(agent_folder(options.path), None if task is None else task.network)
-    description = checkpoint.description
+    description, given = checkpoint.description, task
     try:
         config = Config.from_json(description["config"])
         schedule = Schedule.from_json(description["schedule"])
@@ -77,14 +77,16 @@ def load_agent(options: AgentFields, task: Task | None = None) -> SavedAgent:
             task = game_task(config, schedule)
     except (ArithmeticError, KeyError, TypeError, ValueError) as error:
         raise CheckpointError(f"{checkpoint.path}: bad description: {error}") from None
+    if given is not None:
+        _check_varies(given.schedule, schedule)
     if backend != config.backend and config.game in GAMES:
         # Upstream rounds as the installed pygame does, however the run rounded.
         config = dataclasses.replace(config, backend=backend, rounding="nearest")
         task = game_task(config, schedule)
     if task is None:
         raise CheckpointError(
-            f"{checkpoint.path}: {config.game} is no game of ours; evaluate it from Python, with `task`, or install a "
-            "package with its entry point of the group continual_ple.games"
+            f"{checkpoint.path}: {config.game} is no game of ours; play it from Python, by evaluate(PATH, task) or "
+            "watch(PATH, task), or install a package with its entry point of the group continual_ple.games"
         )
     env = task.make_env(schedule.settings[0])
     seen, chosen = env.observation_space, env.action_space
@@ -94,6 +96,13 @@ def load_agent(options: AgentFields, task: Task | None = None) -> SavedAgent:
         raise CheckpointError(f"{checkpoint.path}: bad description: the network does not fit {config.game}")
     check_game_parameters(options.game_parameters, schedule, task.check)
     return SavedAgent(checkpoint, config, task, frame, trained_on_last)
+
+
+def _check_varies(given: Schedule, trained: Schedule) -> None:
+    """Raise ValueError if a task varies other parameters than the one that the agent was trained on."""
+    names, others = (", ".join(sorted(schedule.settings[0].parameters)) for schedule in (given, trained))
+    if names != others:
+        raise ValueError(f"task: must vary {others}, as when the agent was trained, varies {names}")
 
 
 def evaluate_checkpoint(

@@ -59,8 +59,9 @@ COMPILED_LOSSES = (CrossEntropy, HuberTDLoss)
 def make_learner(weights: FlatWeights, loss: Loss, optimizer: Optimizer, cuda_graph: bool = False) -> SequentialLearner:
     """Return the fastest exact inner loop for this model, loss and optimizer; on CUDA, as a graph if asked for."""
     if _is_written_out(weights):
+        vars(optimizer)["_opt_called"] = True  # PyTorch's schedulers would warn that ``step`` was never called
         if is_small_mlp(weights) and type(loss) in COMPILED_LOSSES:
-            if is_plain_sgd(optimizer) or has_adam_form(optimizer):
+            if is_plain_sgd(optimizer, weights) or has_adam_form(optimizer, weights):
                 return SmallMLPLearner(weights, loss, optimizer)
         if isinstance(loss, ExplicitLoss):
             return make_explicit_learner(weights, loss, optimizer)
@@ -109,13 +110,13 @@ def _is_written_out(weights: FlatWeights) -> bool:
 def make_explicit_learner(weights: FlatWeights, loss: ExplicitLoss, optimizer: Optimizer) -> ExplicitLearner:
     """Return the inner loop of a model with an explicit form, each layer in the form that suits size and optimizer."""
     convolutions, linear = layers_of(weights.model)
-    adam = ExplicitAdam(optimizer, weights) if has_adam_form(optimizer) else None
+    adam = ExplicitAdam(optimizer, weights) if has_adam_form(optimizer, weights) else None
 
     def dense(layer: nn.Linear) -> Dense:
         relu = layer is not linear[-1]
         if not is_large(layer.weight.shape):
             return DirectDense(layer, relu)
-        if is_plain_sgd(optimizer):
+        if is_plain_sgd(optimizer, weights):
             return LazyDense(layer, relu)
         if adam is not None:
             return AdamDense(layer, weights.span_of(layer.weight), relu, adam)

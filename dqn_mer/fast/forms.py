@@ -53,15 +53,24 @@ def layers_of(model: nn.Module) -> Layers:
 def has_explicit_form(model: nn.Module) -> bool:
     """Return whether a model is ``[ScalePixels, (Conv2d, ReLU)+, Flatten,] (Linear, ReLU)*, Linear`` and nothing else.
 
-    Convolutions must have no padding, dilation or groups, and all layers biases. Frozen or shared weights are
-    left to autograd.
+    Convolutions must have no padding, dilation or groups, and all layers biases. Frozen or shared weights, and hooks on
+    layers or weights, are left to autograd.
     """
     if type(model) is not nn.Sequential or len(list(model.children())) != len(model):
         return False
-    if not all(parameter.requires_grad for parameter in model.parameters()):
+    if not all(parameter.requires_grad for parameter in model.parameters()) or _has_hooks(model):
         return False
     kinds = "".join(_LETTERS.get(type(layer), "?") for layer in model)
     return re.fullmatch(r"(S(CR)+F)?(LR)*L", kinds) is not None and all(_is_plain(layer) for layer in model)
+
+
+def _has_hooks(model: nn.Module) -> bool:
+    """Return whether anything is called in a pass: PyTorch's pruning and weight normalisation are hooks too."""
+    of_modules = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks")
+    of_weights = ("_backward_hooks", "_post_accumulate_grad_hooks")
+    return any(getattr(module, name) for module in model.modules() for name in of_modules) or any(
+        getattr(weight, name) for weight in model.parameters() for name in of_weights
+    )
 
 
 def _is_plain(layer: nn.Module) -> bool:
@@ -96,17 +105,24 @@ def is_small_mlp(weights: FlatWeights) -> bool:
     return own == [id(parameter) for parameter in parameters] and not any(is_large(p.shape) for p in parameters)
 
 
-def is_plain_sgd(optimizer: Optimizer) -> bool:
-    """Return whether a step of ``optimizer`` is ``θ -= learning_rate * gradient`` and nothing else."""
-    return _is_only(optimizer, torch.optim.SGD, ("momentum", "weight_decay", "nesterov", "maximize"))
+def is_plain_sgd(optimizer: Optimizer, weights: FlatWeights) -> bool:
+    """Return whether a step of ``optimizer`` is ``θ -= learning_rate * gradient`` of all weights and nothing else."""
+    return _is_only(optimizer, weights, torch.optim.SGD, ("momentum", "weight_decay", "nesterov", "maximize"))
 
 
-def has_adam_form(optimizer: Optimizer) -> bool:
-    """Return whether a step of ``optimizer`` is that of Kingma and Ba, 2015, and nothing else."""
-    return _is_only(optimizer, torch.optim.Adam, ("weight_decay", "amsgrad", "maximize"))
+def has_adam_form(optimizer: Optimizer, weights: FlatWeights) -> bool:
+    """Return whether a step of ``optimizer`` is that of Kingma and Ba, 2015, of all weights and nothing else."""
+    return _is_only(optimizer, weights, torch.optim.Adam, ("weight_decay", "amsgrad", "maximize"))
 
 
-def _is_only(optimizer: Optimizer, kind: type[Optimizer], extras: tuple[str, ...]) -> bool:
-    if type(optimizer) is not kind or len(optimizer.param_groups) != 1:
+def _is_only(optimizer: Optimizer, weights: FlatWeights, kind: type[Optimizer], extras: tuple[str, ...]) -> bool:
+    if type(optimizer) is not kind or not weights.are_stepped_by(optimizer) or _has_own_step(optimizer):
         return False
     return not any(optimizer.param_groups[0][name] for name in extras)
+
+
+def _has_own_step(optimizer: Optimizer) -> bool:
+    """Return whether a step is more than its class says: hooks, as for clipping, or a function of the user's."""
+    replaced = vars(optimizer).get("step")  # PyTorch's schedulers put one there, which counts
+    counts = replaced is None or hasattr(replaced, "_wrapped_by_lr_sched")
+    return bool(optimizer._optimizer_step_pre_hooks or optimizer._optimizer_step_post_hooks) or not counts

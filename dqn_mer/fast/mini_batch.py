@@ -33,7 +33,7 @@ class ExplicitMiniBatchUpdate(MiniBatchUpdate):
     def __init__(self, weights: FlatWeights, loss: Loss, optimizer: Optimizer, batch_size: int) -> None:
         super().__init__(weights, loss, optimizer, batch_size)
         self.network = BatchNetwork(weights)
-        self.plain_sgd = is_plain_sgd(optimizer)
+        self.plain_sgd = is_plain_sgd(optimizer, weights)
 
     def update(self, examples: Examples) -> None:
         """Take one optimizer step on the mean loss of ``examples``."""

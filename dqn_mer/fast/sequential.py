@@ -58,7 +58,7 @@ class ExplicitLearner:
         self.choose_convolutions = choose_convolutions
         self.convolutions: Stack | None = None
         self.adam = adam
-        self.plain_sgd = is_plain_sgd(optimizer)
+        self.plain_sgd = is_plain_sgd(optimizer, weights)
         linear = layers_of(weights.model).linear
         # The parts of the weight vector whose steps are taken at once, and so need a separate Reptile step.
         self.direct = weights.spans_without(

@@ -114,7 +114,7 @@ class SmallMLPLearner:
         self.loss = loss
         self.optimizer = optimizer
         self.mlp = SmallMLP(weights)
-        self.adam = ExplicitAdam(optimizer, weights) if has_adam_form(optimizer) else None
+        self.adam = ExplicitAdam(optimizer, weights) if has_adam_form(optimizer, weights) else None
 
     def learn(self, examples: Examples, batch: NDArray[np.int64], newest_boost: float, reptile_rate: float) -> None:
         """Take one step on each example of ``batch`` in turn, then one Reptile step.
@@ -140,7 +140,7 @@ class SmallMLPMiniBatch(MiniBatchUpdate):
     def __init__(self, weights: FlatWeights, loss: Loss, optimizer: Optimizer, batch_size: int) -> None:
         super().__init__(weights, loss, optimizer, batch_size)
         self.mlp = SmallMLP(weights)
-        self.plain_sgd = is_plain_sgd(optimizer)
+        self.plain_sgd = is_plain_sgd(optimizer, weights)
 
     def update(self, examples: Examples) -> None:
         """Take one optimizer step on the mean loss of ``examples``."""

@@ -6,6 +6,9 @@ from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
+from torch.optim import Optimizer
+
+from dqn_mer.storage.state import steps_vector
 
 LARGE_WEIGHTS = 2**18
 """Dense layers with at least this many weights (1 MB) are bound by memory, and are laid out and stepped apart."""
@@ -22,6 +25,9 @@ class FlatWeights:
         model: Module whose parameters are moved into the vector, in the order of ``model.parameters()``. Wrap a
             model once, after it has been moved to its device; a second wrap, or ``model.to(...)``, breaks
             the tie with the first.
+
+    Attributes:
+        frozen: Parts of the vector whose parameters require no gradient. Weight decay would move them all the same.
 
     Raises:
         ValueError: if the model has no parameters, or they differ in dtype or device.
@@ -41,6 +47,7 @@ class FlatWeights:
         self.model = model
         self.vector = nn.Parameter(torch.cat([_flattened(parameter.detach()) for parameter in parameters]))
         self.vector.grad = torch.zeros_like(self.vector)
+        self.frozen: list[slice] = []
         self._spans: dict[int, slice] = {}
         offset = 0
         for parameter in parameters:
@@ -48,6 +55,8 @@ class FlatWeights:
             parameter.data = _laid_out(self.vector.data[span], parameter.shape)
             parameter.grad = _laid_out(self.vector.grad[span], parameter.shape)
             self._spans[id(parameter)] = span
+            if not parameter.requires_grad:
+                self.frozen.append(span)
             offset = span.stop
 
     def span_of(self, parameter: Tensor) -> slice:
@@ -66,8 +75,12 @@ class FlatWeights:
                 spans.append(span)
         return spans
 
+    def are_stepped_by(self, optimizer: Optimizer) -> bool:
+        """Return whether an optimizer steps the vector, and nothing else."""
+        return steps_vector(optimizer, self.vector)
+
     def check_tied(self) -> None:
-        """Raise ValueError unless all parameters of the model still are views of the vector."""
+        """Raise ValueError unless all parameters still are views of the vector, and the same ones are frozen."""
         size, start = self.vector.element_size(), self.vector.data_ptr()
         for name, parameter in self.model.named_parameters():
             span = self._spans.get(id(parameter))
@@ -80,6 +93,11 @@ class FlatWeights:
                     f"model: its parameter {name} was replaced or moved, and is no longer trained; "
                     "change a model before its weights become one vector"
                 )
+            if parameter.requires_grad == (span in self.frozen):
+                raise ValueError(
+                    f"model: its parameter {name} was {'unfrozen' if parameter.requires_grad else 'frozen'} after its "
+                    "weights became one vector; make the update anew"
+                )
 
     def snapshot(self) -> Tensor:
         """Return a real copy of the weights, shape ``(weights,)``; later training does not change it."""
@@ -89,6 +107,12 @@ class FlatWeights:
     def load(self, values: Tensor) -> None:
         """Overwrite the weights with ``values`` of shape ``(weights,)``."""
         self.vector.copy_(values)
+
+    @torch.no_grad()
+    def restore_frozen(self, before: Tensor) -> None:
+        """Set the frozen weights to what they are in ``before``, a `snapshot`."""
+        for span in self.frozen:
+            self.vector[span] = before[span]
 
     @torch.no_grad()
     def interpolate_from(self, before: Tensor, rate: float) -> None:

@@ -164,8 +164,23 @@ OPTIMIZER_TENSORS: dict[type[Optimizer], tuple[str, ...]] = {
 makes."""
 
 
+def steps_vector(optimizer: Optimizer, vector: Tensor) -> bool:
+    """Return whether an optimizer steps one vector of weights, and nothing else."""
+    stepped = [parameter for group in optimizer.param_groups for parameter in group["params"]]
+    return len(stepped) == 1 and stepped[0] is vector
+
+
 def optimizer_state(optimizer: Optimizer, vector: Tensor) -> State:
-    """Return what an optimizer over one vector of weights keeps between steps."""
+    """Return what an optimizer over one vector of weights keeps between steps.
+
+    Raises:
+        ValueError: if it is of another class than `OPTIMIZER_TENSORS` has, or steps something else.
+    """
+    if type(optimizer) not in OPTIMIZER_TENSORS or not steps_vector(optimizer, vector):
+        raise ValueError(
+            f"optimizer: must be {', '.join(kind.__name__ for kind in OPTIMIZER_TENSORS)} over the weights as one "
+            f"vector, for its state to be taken, is {type(optimizer).__name__}; save its state_dict()"
+        )
     kept = optimizer.state[vector]
     return {name: kept[name] for name in _kept_by(optimizer) if kept}
 

@@ -75,14 +75,35 @@ class ExampleMemory:
             batch.append(torch.from_numpy(rows))
         return tuple(batch)
 
+    def state_dict(self) -> dict[str, Any]:
+        """Return everything that is kept, to be saved by `torch.save`; only slots in use are part of it."""
+        columns = [torch.from_numpy(column[: len(self)].copy()) for column in self.columns]
+        return {"seen": self.seen, "columns": columns, "rng": self.slots.rng.bit_generator.state}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Resume from what `state_dict` of a memory made the same way gave.
+
+        Raises:
+            ValueError: if it kept other examples, or another number of them.
+        """
+        used, forms = min(state["seen"], self.slots.capacity), [(c.dtype, c.shape[1:]) for c in self.columns]
+        saved = [part.numpy() for part in state["columns"]]
+        given = [(column.dtype, column.shape[1:]) for column in saved]
+        if given != forms or any(len(column) != used for column in saved):
+            raise ValueError(f"columns: must be {used} of {forms}, are {[len(column) for column in saved]} of {given}")
+        self.seen = state["seen"]
+        self.slots.rng.bit_generator.state = state["rng"]
+        for mine, theirs in zip(self.columns, saved, strict=True):
+            mine[:used] = theirs
+
     def get_state(self) -> State:
-        """Return everything that is kept; only slots in use are part of it."""
+        """Return everything that is kept, in the form of a run's snapshots; only slots in use are part of it."""
         used = len(self)
         columns = {str(index): column[:used] for index, column in enumerate(self.columns)}
         return {"seen": self.seen, "columns": columns, "rng": self.slots.rng.bit_generator.state}
 
     def set_state(self, saved: SavedState) -> None:
-        """Resume from what `get_state` of a memory made the same way gave.
+        """Resume from what a run's snapshot has of `get_state` of a memory made the same way.
 
         Raises:
             StateError: if it does not fit; the memory is then unusable.

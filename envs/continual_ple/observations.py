@@ -10,7 +10,7 @@ import numpy.typing as npt
 from gymnasium import spaces
 
 from continual_ple.games.base import Game
-from continual_ple.games.parameters import one_of, shown
+from continual_ple.games.parameters import shown
 from continual_ple.registry import Registry
 
 SCREEN_SIZE = 84  # px, of Mnih et al. 2015
@@ -199,7 +199,7 @@ def observation_class(name: str) -> type[Observation]:
     Raises:
         ValueError: if there is none of this name, or it is installed and cannot be used.
     """
-    return OBSERVATIONS[one_of("observation", name, OBSERVATIONS)]
+    return OBSERVATIONS.find(name)
 
 
 def sees_images(name: str) -> bool:

@@ -84,6 +84,22 @@ class Registry(Mapping[str, type[T]]):
             self._load(_installed(self.group, tuple(sys.path))[name])
         return self._classes[name]
 
+    def describe(self) -> str:
+        """Return in words what a name must be."""
+        offered = f"one that an installed package offers as an entry point of the group {self.group}"
+        return f"one of {', '.join(self)}, or {offered}"
+
+    def find(self, name: object) -> type[T]:
+        """Return a class, as ``registry[name]`` does.
+
+        Raises:
+            ValueError: if there is none of this name, or it is installed and cannot be used; the message names the
+                entry point, or the group that one would be of.
+        """
+        if name not in self:
+            raise ValueError(f"{self.field}={shown(name)}: must be {self.describe()}")
+        return self[str(name)]
+
     def _load(self, entry: EntryPoint) -> None:
         try:
             kind = entry.load()
@@ -93,9 +109,7 @@ class Registry(Mapping[str, type[T]]):
             self.register(kind)
         except (Exception, SystemExit) as error:  # whatever another package's code raises
             reason = " ".join(f"{type(error).__name__}: {error}".split())
-            raise ValueError(
-                f"{self.field}={entry.name!r}: the installed entry point {entry.value} cannot be used: {reason}"
-            ) from error
+            raise ValueError(f"{self.field}={entry.name!r}: {described(entry)} cannot be used: {reason}") from error
 
     def __contains__(self, name: object) -> bool:
         """Return whether there is a class of this name, without loading it."""
@@ -107,6 +121,12 @@ class Registry(Mapping[str, type[T]]):
 
     def __len__(self) -> int:
         return len(list(iter(self)))
+
+
+def described(entry: EntryPoint) -> str:
+    """Return in words what an entry point is and which package it is of, so that it can be found and mended."""
+    package = f" of the package {entry.dist.name}" if entry.dist is not None and entry.dist.name else ""
+    return f"the entry point {entry.name} = {entry.value} in {entry.group}{package}"
 
 
 def _is_name(name: object) -> bool:

@@ -220,6 +220,12 @@ def schedule_of_values(
     """
     _length("settings", values, MAX_SEGMENTS)
     _whole("cycles", cycles, 1, MAX_SEGMENTS // len(values))
+    if not isinstance(parameter, str):
+        raise ValueError(
+            f"parameter={shown(parameter)}: must be the name of one parameter; `apply` may set several by it"
+        )
+    for value in values:
+        Setting("value", {parameter: value})  # which checks both, before they are written into a name
     distinct = list(dict.fromkeys(values))
     digits = len(str(max(len(distinct) - 1, 0)))
     settings = [

@@ -229,7 +229,8 @@ def test_a_broken_entry_point_is_one_line(
     put_on_path(tmp_path, code, value)
     assert main(["train", "--agent", "plugged"]) == 2
     complaint = capsys.readouterr().err
-    assert complaint.startswith(f"error: agent='plugged': entry point {value} {expected}")
+    entry = f"the entry point plugged = {value} in {agent_registry.ENTRY_POINTS} of the package added-package"
+    assert complaint.startswith(f"error: agent='plugged': {entry} {expected}")
     assert complaint.count("\n") == 1
     assert main(["train", "--agent", "dqn", "--frames", "0"]) == 2  # which does not look for it
     assert "frames=0" in capsys.readouterr().err

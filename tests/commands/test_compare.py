@@ -158,3 +158,30 @@ def test_interleaved_runs_are_compared_as_the_ceiling(runs: Path, tmp_path: Path
     page = (tmp_path / "report" / "flappy_bird" / "report.md").read_text()
     assert "| dqn-mer interleave_frames=5 | 3 | none | 9.0 [9.0, 9.0] | none | 0.0 [0.0, 0.0] | none |" in page
     assert "dqn-mer interleave_frames=5 trained on all settings in turn" in page
+
+
+def test_a_damaged_run_of_a_folder_is_left_out_by_name_in_the_terminal_and_on_the_page(
+    runs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    bad = write_run(runs / "damaged", [[0.0, 0.0]] * 3, seed=7)
+    (bad / "evaluations.csv").write_text("")
+    (comparison,) = compare(CompareOptions((runs,), tmp_path / "report"))
+    reason = f"{bad}: cannot be read as a finished run: {bad / 'evaluations.csv'}: no table"
+    assert [remark.startswith(f"Left out: {reason}") for remark in comparison.remarks][:2] == [True, False]
+    assert sum(len(group.runs) for group in comparison.groups) == 6
+    shown = "".join(capsys.readouterr().out.split())
+    assert f"beware:Leftout:{reason}".replace(" ", "") in shown
+    assert "Left out: " in (tmp_path / "report" / "flappy_bird" / "report.md").read_text()
+
+
+def test_a_damaged_run_that_was_named_and_runs_that_are_all_damaged_are_mistakes(
+    runs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    bad = [write_run(tmp_path / "others" / name, [[0.0, 0.0]] * 3) for name in ("one", "two")]
+    for path in bad:
+        (path / "summary.json").write_text("")
+    for words, more in (([bad[0], runs], ""), ([tmp_path / "others"], "; nor can the other 1")):
+        assert main(["compare", *map(str, words), "--out", str(tmp_path / "report")]) == 2
+        (complaint,) = capsys.readouterr().err.splitlines()
+        assert complaint.startswith(f"error: {bad[0]}: cannot be read as a finished run: ") and complaint.endswith(more)
+        assert not (tmp_path / "report").exists()

@@ -18,6 +18,7 @@ from dqn_mer.config.agent_registry import AGENTS
 from dqn_mer.config.combinations import options_of_agents
 from dqn_mer.config.config import ALLOWED, CHOICES, INCIDENTAL, RANGES, Config
 from dqn_mer.config.defaults import default_config
+from dqn_mer.config.flag_hints import HAS_NONE
 from dqn_mer.config.flags import parse
 from dqn_mer.ranges import Range
 
@@ -224,3 +225,20 @@ def test_choices_win_over_the_preset_and_the_preset_over_tuned_defaults() -> Non
         default_config("slow")
     with pytest.raises(ValueError, match="speed: unknown field"):
         default_config(speed=1)
+
+
+@pytest.mark.parametrize(
+    ("name", "advice"),
+    [
+        ("learning_starts", "did you mean warmup_frames?"),
+        ("lr", "did you mean learning_rate?"),
+        ("exploration_fraction", "did you mean epsilon_decay_frames (in frames, not as a share of the run)?"),
+        ("learning_rat", "did you mean learning_rate?"),
+        ("tau", HAS_NONE["tau"]),
+        ("zzz", "must be one of across_batch_rate, agent, "),
+    ],
+)
+def test_a_field_of_other_libraries_gets_the_right_hint(name: str, advice: str) -> None:
+    with pytest.raises(ValueError) as caught:
+        default_config(**{name: 1})
+    assert str(caught.value).startswith(f"{name}: unknown field; {advice}")

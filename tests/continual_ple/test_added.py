@@ -166,7 +166,8 @@ def test_a_broken_entry_point_is_one_clear_line(tmp_path: Path, value: str, code
     assert "broken" in GAMES
     with pytest.raises(ValueError) as caught:
         game_class("broken")
-    assert str(caught.value) == f"game='broken': the installed entry point {value} cannot be used: {reason}"
+    entry = f"the entry point broken = {value} in continual_ple.games of the package added-package"
+    assert str(caught.value) == f"game='broken': {entry} cannot be used: {reason}"
 
 
 def test_no_entry_point_takes_the_place_of_a_game_of_ours(tmp_path: Path) -> None:

@@ -157,8 +157,14 @@ def test_settings_change_at_the_next_reset_only() -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"observation": "rgb"}, "^observation='rgb': must be one of pixels, state$"),
-        ({"observation": None}, "^observation=None: must be one of pixels, state$"),
+        (
+            {"observation": "rgb"},
+            "^observation='rgb': must be one of pixels, state, or one that an installed package offers as an entry",
+        ),
+        (
+            {"observation": None},
+            "^observation=None: must be one of pixels, state, or one that an installed package offers as an entry",
+        ),
         ({"backend": "gym"}, "^backend='gym': must be one of native, ple$"),
         ({"frame_stack": 0}, r"^frame_stack=0: must be a whole number from 1 to 64 \(frames\)$"),
         ({"frame_stack": True}, "^frame_stack=True: must be a whole number"),

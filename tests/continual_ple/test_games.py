@@ -104,7 +104,10 @@ def test_unknown_names_are_one_line() -> None:
         make_game("catcher", {"gravity": 1})
     with pytest.raises(ValueError, match=r"^'a\\n'=1: must be one of the parameters of catcher: .*$"):
         make_game("catcher", {"a\n": 1})
-    with pytest.raises(ValueError, match=r"^game='pong': must be one of catcher, flappy_bird$"):
+    with pytest.raises(
+        ValueError,
+        match=r"^game='pong': must be one of catcher, flappy_bird, or one that an installed package offers as",
+    ):
         game_class("pong")
     with pytest.raises(ValueError, match=r"^rounding='up': must be one of nearest, truncate$"):
         make_game("catcher", {}, rounding="up")

@@ -57,10 +57,10 @@ def test_padded_convolutions_have_no_explicit_form() -> None:
 
 def test_momentum_and_decay_are_not_plain_sgd() -> None:
     weights = FlatWeights(build_network((4,), 2, (8,), 0))
-    assert is_plain_sgd(torch.optim.SGD([weights.vector], lr=0.1))
-    assert not is_plain_sgd(torch.optim.SGD([weights.vector], lr=0.1, momentum=0.9))
-    assert not is_plain_sgd(torch.optim.SGD([weights.vector], lr=0.1, weight_decay=0.1))
-    assert not is_plain_sgd(torch.optim.Adam([weights.vector]))
+    assert is_plain_sgd(torch.optim.SGD([weights.vector], lr=0.1), weights)
+    assert not is_plain_sgd(torch.optim.SGD([weights.vector], lr=0.1, momentum=0.9), weights)
+    assert not is_plain_sgd(torch.optim.SGD([weights.vector], lr=0.1, weight_decay=0.1), weights)
+    assert not is_plain_sgd(torch.optim.Adam([weights.vector]), weights)
 
 
 def test_flat_weights_and_model_are_one() -> None:

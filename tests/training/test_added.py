@@ -114,8 +114,8 @@ def test_a_broken_package_is_one_line_and_nothing_is_written(
     sys.path.insert(0, str(install(tmp_path / "site", "continual_ple.games", {"broken": "nowhere_at_all:Game"})))
     assert main(["train", "--game", "broken", "--run-dir", str(tmp_path / "run")]) == 2
     assert capsys.readouterr().err == (
-        "error: game='broken': the installed entry point nowhere_at_all:Game cannot be used: "
-        "ModuleNotFoundError: No module named 'nowhere_at_all'\n"
+        "error: game='broken': the entry point broken = nowhere_at_all:Game in continual_ple.games of the package "
+        "added-package cannot be used: ModuleNotFoundError: No module named 'nowhere_at_all'\n"
     )
     assert not (tmp_path / "run").exists()
 
@@ -161,7 +161,9 @@ def test_a_registered_game_trains_from_python_and_is_compared_where_it_is_not_kn
         result = train(config, console=Console(quiet=True))
     (comparison,) = compare_runs([load_run(result.run_dir)])
     assert (comparison.game, comparison.parameter) == ("falling_stone", "fall")
-    with pytest.raises(ValueError, match=r"^game='falling_stone': must be one of catcher, flappy_bird$"):
+    with pytest.raises(
+        ValueError, match=r"^game='falling_stone': must be one of catcher, flappy_bird, or one that an installed"
+    ):
         game_task(config)
 
 
@@ -206,7 +208,9 @@ def test_defaults_and_rules_follow_from_what_an_observation_is_like() -> None:
         ValueError, match=r"^input_scaling='centred': only pixels are scaled, and observation=state_stack"
     ):
         Config(observation="state_stack", input_scaling="centred")
-    with pytest.raises(ValueError, match=r"^observation='image': must be one of pixels, state, state_stack, colour$"):
+    with pytest.raises(
+        ValueError, match=r"^observation='image': must be one of pixels, state, state_stack, colour, or one that"
+    ):
         Config(observation="image")
 
 

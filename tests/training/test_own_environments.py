@@ -15,10 +15,10 @@ from gymnasium import spaces
 
 from continual_ple import saved_state
 from continual_ple.tasks import Task, own_task
-from dqn_mer.commands.watch import watch
+from dqn_mer import watch
 from dqn_mer.config.config import Config
 from dqn_mer.config.task import game_task
-from dqn_mer.evaluation.agent_options import AgentFields, EvaluateOptions, WatchOptions
+from dqn_mer.evaluation.agent_options import AgentFields, EvaluateOptions
 from dqn_mer.evaluation.evaluator import Evaluator, RandomPolicy
 from dqn_mer.evaluation.saved_agent import evaluate_checkpoint, load_agent
 from dqn_mer.training.trainer import train
@@ -52,9 +52,12 @@ def test_the_example_as_a_whole(cartpole: ModuleType, tmp_path: Path) -> None:
     content = evaluate_checkpoint(EvaluateOptions(result.run_dir, settings="0.5,2", episodes=3), QUIET, task)
     assert [row["parameters"] for row in content["settings"]] == [{"length": 0.5}, {"length": 2.0}]
     assert content["trained_on_last"] == names[0]
-    watch(WatchOptions(result.run_dir, out=tmp_path / "clips", format="gif", frame_limit=4), QUIET, task)
-    assert len(list((tmp_path / "clips").glob("*.gif"))) == 3
-    with pytest.raises(ValueError, match="cart_pole is no game of ours; evaluate it from Python"):
+    watch(result.run_dir, task, settings=[0.5, 3], out=tmp_path / "clips", format="gif", frame_limit=4)
+    assert len(list((tmp_path / "clips").glob("*.gif"))) == 2
+    heavier = own_task("CartPole-v1", "gravity", [9.8, 12.0])
+    with pytest.raises(ValueError, match=r"^task: must vary length, as when the agent was trained, varies gravity$"):
+        load_agent(AgentFields(result.run_dir), heavier)
+    with pytest.raises(ValueError, match="cart_pole is no game of ours; play it from Python, by evaluate"):
         load_agent(AgentFields(result.run_dir))
 
 
@@ -179,7 +182,7 @@ def test_actions_start_where_the_environment_says_everywhere(tmp_path: Path) -> 
     task = count_task(make)
     result = train_tiny(task, tmp_path, frames=60)
     evaluate_checkpoint(EvaluateOptions(result.run_dir, episodes=1), QUIET, task)
-    watch(WatchOptions(result.run_dir, out=tmp_path / "clips", format="gif", frame_limit=4), QUIET, task)
+    watch(str(result.run_dir), task, out=str(tmp_path / "clips"), format="gif", frame_limit=4)
     evaluator = Evaluator(task.make_env, task.schedule.settings, 2, seed=0)
     evaluator.run(RandomPolicy(task.action_probabilities, np.random.default_rng(0)))
     play_tiny(task, tmp_path / "random", agent="random")

@@ -26,6 +26,10 @@ def test_mistakes_are_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str
         own_task("Pendulum-v1", "g", [9.0, 10.0])
     with pytest.raises(AttributeError, match="CartPoleEnv has no configure\\(\\) and no attribute zebra"):
         own_task("CartPole-v1", "zebra", [1.0])
+    with pytest.raises(ValueError, match=r"^parameters: gravity='easy': must be a number"):
+        own_task("CartPole-v1", "gravity", ["easy", "hard"])  # type: ignore[list-item]
+    with pytest.raises(ValueError, match=r"^parameter=\['gravity', 'length'\]: must be the name of one parameter"):
+        own_task("CartPole-v1", ["gravity", "length"], [1.0])  # type: ignore[arg-type]
     assert train_command(["--game", "cart_pole", "--log-dir", str(tmp_path)]) == 2
     assert "game='cart_pole': must be one of catcher, flappy_bird" in capsys.readouterr().err
     assert list(tmp_path.iterdir()) == []
