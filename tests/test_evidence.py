@@ -215,7 +215,7 @@ def test_our_agents_have_one_area_beside_those_of_other_libraries_and_among_the_
 
 
 def test_the_detectable_difference_is_that_of_published_tables() -> None:
-    """Cohen (1988), table 2.4.1: two-sided 5%, power 0.80: d = 1.32 with 10 in each group, 0.91 with 20, 0.40 with 99."""
+    """Two-sided at 5% with power 0.80 (Cohen, 1988): d = 1.32 with 10 in each group, 0.91 with 20, 0.40 with 99."""
     assert [round(detectable(seeds), 2) for seeds in (10, 20, 99)] == [1.32, 0.91, 0.40]
 
 
