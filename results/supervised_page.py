@@ -91,12 +91,13 @@ def page(
 def commits(of_runs: Sequence[str]) -> str:
     """Return the commits of runs in short, with the number of runs of each where there are several.
 
-    >>> commits(["1c2a224ed0", "1c2a224ed0", "29657d9901"])
-    '1c2a224 (2 runs), 29657d9 (1)'
+    >>> commits(["1c2a224ed0", "1c2a224ed0", "29657d9901-dirty"])
+    '1c2a224 (2 runs), 29657d9-dirty (1)'
     """
     counts = Counter(of_runs).most_common()
     numbers = [f" ({count}{' runs' * (place == 0)})" for place, (_, count) in enumerate(counts)]
-    return ", ".join(name[:7] + number for (name, _), number in zip(counts, numbers, strict=True))
+    names = [name[:7] + "-dirty" * name.endswith("-dirty") for name, _ in counts]
+    return ", ".join(name + number for name, number in zip(names, numbers, strict=True))
 
 
 def in_short(held: Sequence[Claim]) -> list[dict[str, Any]]:
