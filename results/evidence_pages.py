@@ -23,7 +23,7 @@ from evidence import (
     table,
 )
 from evidence_figures import ARMS, GAME_NAMES, GAMMAS, MAP, draw_gains, draw_map, draw_mechanism
-from leads import LEADS, LEADS_OF_MAP, cells_of, lead_rows
+from leads import LEADS, LEADS_OF_MAP, LEADS_OF_SWITCHES, cells_of, lead_rows
 from power import power_table
 from protocol import LOWER_RATES, PARTS, STAYING, planned
 from staying import going_on_and_staying, paired_difference
@@ -220,6 +220,9 @@ def sections(evidence: Evidence) -> dict[tuple[str, str], str]:
         "pixels": arms_table(evidence, "pixels"),
         "leads": markdown(lead_rows(evidence, "state", {"": ""}, LEADS, ("RA", "AUC", "G", "E"))),
         "leads-target": markdown(lead_rows(evidence, "target", cells_of("target"), LEADS_OF_MAP, ("RA", "AUC"))),
+        "leads-switches": markdown(
+            lead_rows(evidence, "switches", cells_of("switches"), LEADS_OF_SWITCHES, ("RA", "AUC"))
+        ),
         "power": power_table(evidence),
         "stay": staying_table(),
         "agreement": arms_table(evidence, "state", LEARNING_ARMS, ("cosine", *AGREEMENT)),
