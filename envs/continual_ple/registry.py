@@ -124,7 +124,7 @@ class Registry(Mapping[str, type[T]]):
 
 
 def described(entry: EntryPoint) -> str:
-    """Return in words what an entry point is and which package it is of, so that it can be found and mended."""
+    """Return in words what an entry point is and which package it is of, so that it can be found and fixed."""
     package = f" of the package {entry.dist.name}" if entry.dist is not None and entry.dist.name else ""
     return f"the entry point {entry.name} = {entry.value} in {entry.group}{package}"
 
