@@ -18,6 +18,7 @@ from scipy import stats
 
 from dqn_mer.analysis.metrics import backward_transfer_interference, learning_accuracy, retained_accuracy
 from dqn_mer.analysis.statistics import (
+    CONFIDENCE,
     Estimate,
     improvement_difference,
     interquartile_estimate,
@@ -169,9 +170,11 @@ class Evidence:
 
     Args:
         runs: Runs, as `load` reads them.
+        confidence: Coverage of all intervals.
     """
 
-    def __init__(self, runs: Iterable[Run]) -> None:
+    def __init__(self, runs: Iterable[Run], confidence: float = CONFIDENCE) -> None:
+        self.confidence = confidence
         self.runs = sorted(runs, key=lambda run: (run.part, run.game, run.arm, run.seed))
         self.by_arm: dict[Key, list[Run]] = {}
         for run in self.runs:
@@ -183,8 +186,8 @@ class Evidence:
         return np.array([run.values[name] for run in self.by_arm.get((part, game, arm), [])])
 
     def estimate(self, part: str, game: str, arm: str, name: str) -> Estimate:
-        """Return the interquartile mean over seeds with its 95% bootstrap interval."""
-        return interquartile_estimate(self.values(part, game, arm, name))
+        """Return the interquartile mean over seeds with its bootstrap interval."""
+        return interquartile_estimate(self.values(part, game, arm, name), self.confidence)
 
     def improvement(
         self, ours: tuple[str, str], theirs: tuple[str, str], name: str, games: Sequence[str] = GAMES
@@ -200,7 +203,7 @@ class Evidence:
             games: Games to look at.
         """
         pairs = self._pairs(ours, theirs, name, games)
-        return probability_of_improvement(pairs) if pairs else None
+        return probability_of_improvement(pairs, self.confidence) if pairs else None
 
     def _pairs(
         self, ours: tuple[str, str], theirs: tuple[str, str], name: str, games: Sequence[str]
@@ -222,7 +225,7 @@ class Evidence:
         cells = [
             self._pairs((part, cell + arms[0]), (part, cell + arms[1]), name, GAMES) for part, cell in (last, first)
         ]
-        return improvement_difference(*cells)
+        return improvement_difference(*cells, confidence=self.confidence)
 
     def cosine_against_bti(self, game: str) -> tuple[float, float]:
         """Return the rank correlation of cosine and BTI within the arms of `state` on a game, and its p-value.

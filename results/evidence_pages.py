@@ -23,11 +23,11 @@ from evidence import (
     table,
 )
 from evidence_figures import ARMS, GAME_NAMES, GAMMAS, MAP, draw_gains, draw_map, draw_mechanism
-from leads import LEADS, LEADS_OF_MAP, LEADS_OF_SWITCHES, cells_of, lead_rows
+from leads import LEADS, LEADS_OF_MAP, LEADS_OF_PARTS, cells_of, lead_rows
 from power import power_table
 from protocol import LOWER_RATES, PARTS, STAYING, planned
 from staying import going_on_and_staying, paired_difference
-from verdicts import SENTENCES, verdicts
+from verdicts import SENTENCES, TOGETHER, verdicts
 
 from dqn_mer.analysis.statistics import interquartile_estimate
 
@@ -126,14 +126,25 @@ SHOWN_IN = {
 
 def verdict_table(evidence: Evidence) -> str:
     """Return the table of the verdicts."""
-    rows: list[list[Any]] = [["", "sentence", "from", "numbers", "verdict", "figure"]]
+    rows: list[list[Any]] = [["", "sentence", "from", "numbers", "verdict", "corrected", "figure"]]
     judged = verdict_rows(evidence)
+    corrected = {(v.sentence, v.part): v.verdict for v in verdict_rows(Evidence(evidence.runs, TOGETHER))}
     waiting = set(SENTENCES) - {v.sentence for v in judged if v.part == "state"}
     missing = [Verdict(sentence, "state", "", "not yet judged: runs are missing") for sentence in waiting]
     for v in sorted([*judged, *missing], key=lambda v: (v.part == "pixels", v.sentence)):
         figure = SHOWN_IN.get(v.sentence)
         link = f"[{figure.removesuffix('.png')}](../results/evidence/{figure})" if figure else ""
-        rows.append([v.sentence, SENTENCES[v.sentence], v.part, v.numbers, f"**{v.verdict}**", link])
+        rows.append(
+            [
+                v.sentence,
+                SENTENCES[v.sentence],
+                v.part,
+                v.numbers,
+                f"**{v.verdict}**",
+                corrected.get((v.sentence, v.part), ""),
+                link,
+            ]
+        )
     return markdown(rows)
 
 
@@ -220,9 +231,10 @@ def sections(evidence: Evidence) -> dict[tuple[str, str], str]:
         "pixels": arms_table(evidence, "pixels"),
         "leads": markdown(lead_rows(evidence, "state", {"": ""}, LEADS, ("RA", "AUC", "G", "E"))),
         "leads-target": markdown(lead_rows(evidence, "target", cells_of("target"), LEADS_OF_MAP, ("RA", "AUC"))),
-        "leads-switches": markdown(
-            lead_rows(evidence, "switches", cells_of("switches"), LEADS_OF_SWITCHES, ("RA", "AUC"))
-        ),
+        **{
+            f"leads-{part}": markdown(lead_rows(evidence, part, cells_of(part), LEADS_OF_PARTS, ("RA", "AUC")))
+            for part in ("switches", "change")
+        },
         "power": power_table(evidence),
         "stay": staying_table(),
         "agreement": arms_table(evidence, "state", LEARNING_ARMS, ("cosine", *AGREEMENT)),

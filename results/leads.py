@@ -21,7 +21,7 @@ LEADS: tuple[Pair, ...] = (
 )
 LEADS_OF_MAP = LEADS[:3]
 """Those of `dqn-mer` over the other arms that run in the cells of the map."""
-LEADS_OF_SWITCHES = (*LEADS_OF_MAP, ("dqn-reservoir", "dqn"), ("no-reptile", "dqn"))
+LEADS_OF_PARTS = (*LEADS_OF_MAP, ("dqn-reservoir", "dqn"), ("no-reptile", "dqn"))
 """The same, and those of its parts over `dqn`."""
 
 

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from evidence import GAMES, LEAST_SEEDS, Estimate, Evidence, Verdict, above, below, shown
+from evidence import CONFIDENCE, GAMES, LEAST_SEEDS, Estimate, Evidence, Verdict, above, below, shown
 
 OURS = "dqn-mer"
-SIGNIFICANT = 0.05
 SENTENCES = {
     1: "DQN-MER gets better on easier settings by learning harder ones",
     2: "DQN with plain replay does not, and forgets the easier ones",
@@ -19,6 +18,8 @@ SENTENCES = {
     8: "our question: it is more than as many gradient steps",
 }
 """The sentences of PROTOCOL.md in short."""
+TOGETHER = 1 - (1 - CONFIDENCE) / len(SENTENCES)
+"""Confidence of each verdict at which all of them together have the usual one (Bonferroni's correction)."""
 
 
 def verdicts(evidence: Evidence, part: str) -> list[Verdict]:
@@ -155,7 +156,7 @@ def gradients_agree(evidence: Evidence, part: str) -> Verdict | None:
         return None
     correlations = {game: evidence.cosine_against_bti(game) for game in GAMES}
     higher = all(above(found, 0.5) for found in known.values())
-    predicts = all(rho > 0 and p < SIGNIFICANT for rho, p in correlations.values())
+    predicts = all(rho > 0 and p < 1 - evidence.confidence for rho, p in correlations.values())
     verdict = "held" if higher and predicts else "held in part" if higher or predicts else "undecided"
     if all(below(found, 0.5) for found in known.values()) and not predicts:
         verdict = "not held"

@@ -237,6 +237,13 @@ def test_a_sentence_without_a_verdict_is_named_all_the_same() -> None:
     assert [row[5].strip() for row in rows[:2]] == ["**held**", "**not yet judged: runs are missing**"]
 
 
+def test_a_narrow_verdict_does_not_survive_the_correction_for_eight_sentences() -> None:
+    narrow = next(gain for gain in np.linspace(0, 2, 201) if verdict(runs("state", "dqn-mer", G=gain), 1) == "held")
+    for gain, corrected in ((narrow, "undecided"), (narrow + 5, "held")):
+        row = verdict_table(Evidence(runs("state", "dqn-mer", G=gain))).splitlines()[2].split("|")
+        assert [cell.strip() for cell in row[5:7]] == ["**held**", corrected]
+
+
 def test_pages_say_what_the_files_say() -> None:
     """Every number of README and docs follows from the files of results/, which `results/figures.py` writes anew."""
     evidence = Evidence(load())

@@ -12,6 +12,7 @@ from numpy.typing import ArrayLike
 
 from dqn_mer.analysis.metrics import FloatArray
 
+CONFIDENCE = 0.95
 RESAMPLES = 2_000
 RESAMPLES_OF_EPISODES = 9_999
 BATCH_OF_EPISODES = 1_000  # resamples held in memory at a time: 8 kB per score
@@ -19,7 +20,7 @@ BATCH_NUMBERS = 4_000_000  # resampled numbers held in memory at a time: 32 MB
 
 
 class Estimate(NamedTuple):
-    """A value with its 95% interval, each a float or an array.
+    """A value with its interval, at 95% if nothing else is said, each a float or an array.
 
     NaN bounds where a single run gives none; NaN throughout where a run has no value.
     """
@@ -43,8 +44,12 @@ def interquartile_mean(scores: ArrayLike, axis: int = 0) -> FloatArray:
     return np.where(unknown, np.nan, stats.trim_mean(scores, 0.25, axis=axis))
 
 
-def interquartile_estimate(scores: ArrayLike) -> Estimate:
+def interquartile_estimate(scores: ArrayLike, confidence: float = CONFIDENCE) -> Estimate:
     """Return the interquartile mean over runs with its interval, for scores of shape (runs, ...), resampled by run.
+
+    Args:
+        scores: Scores, at least one run.
+        confidence: Coverage of the interval, strictly between 0 and 1.
 
     Raises:
         ValueError: if there is no run.
@@ -52,14 +57,17 @@ def interquartile_estimate(scores: ArrayLike) -> Estimate:
     values = np.asarray(scores, dtype=np.float64)
     if values.ndim == 0 or len(values) == 0:
         raise ValueError(f"scores must hold at least one run, got shape {values.shape}")
-    return Estimate(interquartile_mean(values), *_interval([values], interquartile_mean))
+    return Estimate(interquartile_mean(values), *_interval([values], interquartile_mean, confidence))
 
 
-def probability_of_improvement(pairs: Sequence[tuple[ArrayLike, ArrayLike]]) -> Estimate:
+def probability_of_improvement(
+    pairs: Sequence[tuple[ArrayLike, ArrayLike]], confidence: float = CONFIDENCE
+) -> Estimate:
     """Return the mean over games of the probability that a run of X scores above one of Y, with its interval.
 
     Args:
         pairs: Scores of X, of shape (n,), and of Y, of shape (m,), for each game; each is a stratum. Ties count half.
+        confidence: Coverage of the interval, strictly between 0 and 1.
 
     Raises:
         ValueError: if there is no game, or a game without runs.
@@ -68,17 +76,20 @@ def probability_of_improvement(pairs: Sequence[tuple[ArrayLike, ArrayLike]]) -> 
     0.875
     """
     strata = _strata(pairs)
-    return Estimate(_mean_superiority(*strata), *_interval(strata, _mean_superiority))
+    return Estimate(_mean_superiority(*strata), *_interval(strata, _mean_superiority, confidence))
 
 
 def improvement_difference(
-    pairs: Sequence[tuple[ArrayLike, ArrayLike]], others: Sequence[tuple[ArrayLike, ArrayLike]]
+    pairs: Sequence[tuple[ArrayLike, ArrayLike]],
+    others: Sequence[tuple[ArrayLike, ArrayLike]],
+    confidence: float = CONFIDENCE,
 ) -> Estimate:
     """Return by how much the probability of improvement is higher in ``pairs`` than in ``others``, with its interval.
 
     Args:
         pairs: As `probability_of_improvement` takes them.
         others: The same under other conditions, such as with a larger memory.
+        confidence: Coverage of the interval, strictly between 0 and 1.
 
     Raises:
         ValueError: if either has no game, or a game without runs.
@@ -92,7 +103,7 @@ def improvement_difference(
         ours, theirs = (_mean_superiority(*part, axis=axis) for part in (both[: len(strata)], both[len(strata) :]))
         return ours - theirs
 
-    return Estimate(difference(*strata, *rest), *_interval([*strata, *rest], difference))
+    return Estimate(difference(*strata, *rest), *_interval([*strata, *rest], difference, confidence))
 
 
 def _strata(pairs: Sequence[tuple[ArrayLike, ArrayLike]]) -> list[FloatArray]:
@@ -112,8 +123,10 @@ def _mean_superiority(*strata: FloatArray, axis: int = -1) -> FloatArray:
     return np.asarray(np.mean(shares, axis=0))
 
 
-def _interval(strata: Sequence[FloatArray], statistic: Callable[..., FloatArray]) -> tuple[FloatArray, FloatArray]:
-    """Return the 95% percentile bootstrap interval; runs are on axis 0 and resampled within each stratum."""
+def _interval(
+    strata: Sequence[FloatArray], statistic: Callable[..., FloatArray], confidence: float
+) -> tuple[FloatArray, FloatArray]:
+    """Return the percentile bootstrap interval; runs are on axis 0 and resampled within each stratum."""
     if min(len(scores) for scores in strata) < 2:
         nothing = np.full(strata[0].shape[1:], np.nan)
         return nothing, nothing
@@ -128,13 +141,14 @@ def _interval(strata: Sequence[FloatArray], statistic: Callable[..., FloatArray]
         n_resamples=RESAMPLES,
         batch=max(1, min(RESAMPLES, BATCH_NUMBERS // sum(scores.size for scores in strata))),
         vectorized=True,
+        confidence_level=confidence,
         method="percentile",
         random_state=np.random.default_rng(0),  # the keyword that every SciPy from 1.11 on takes
     ).confidence_interval
     return np.where(unknown, np.nan, interval.low), np.where(unknown, np.nan, interval.high)
 
 
-def mean_interval(scores: ArrayLike, confidence: float = 0.95, seed: int = 0) -> tuple[float, float, float]:
+def mean_interval(scores: ArrayLike, confidence: float = CONFIDENCE, seed: int = 0) -> tuple[float, float, float]:
     """Return the mean of the scores with its percentile bootstrap interval.
 
     Args:

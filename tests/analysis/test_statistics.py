@@ -1,4 +1,5 @@
 import itertools
+from functools import partial
 
 import numpy as np
 import pytest
@@ -73,6 +74,19 @@ def test_probability_of_improvement_is_averaged_over_games_and_resampled_within_
     estimate = probability_of_improvement([([5.0, 6.0], [1.0, 2.0]), ([0.0, 1.0], [10.0, 20.0])])
     # Pooled, the games' scores would overlap; within each game the order never changes.
     assert [float(part) for part in estimate] == [0.5, 0.5, 0.5]
+
+
+def test_an_interval_of_higher_confidence_is_wider() -> None:
+    ours, theirs = np.random.default_rng(2).normal(size=(2, 10))
+    pairs, others = [(ours + 0.5, theirs)], [(ours, theirs)]
+    for estimate in (
+        partial(interquartile_estimate, ours),
+        partial(probability_of_improvement, pairs),
+        partial(improvement_difference, pairs, others),
+    ):
+        usual, wide = estimate(), estimate(confidence=0.99)
+        assert wide.value == usual.value and wide.low < usual.low < usual.high < wide.high
+        assert estimate(confidence=0.95) == usual
 
 
 @pytest.mark.parametrize("scores", [[], 3.0])
