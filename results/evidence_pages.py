@@ -23,7 +23,7 @@ from evidence import (
     table,
 )
 from evidence_figures import ARMS, GAME_NAMES, GAMMAS, MAP, draw_gains, draw_map, draw_mechanism
-from leads import LEADS, LEADS_OF_MAP, LEADS_OF_PARTS, cells_of, lead_rows
+from leads import LEADS, LEADS_OF_MAP, LEADS_OF_PARTS, cells_of, compute_rows, lead_rows
 from power import power_table
 from protocol import LOWER_RATES, PARTS, STAYING, planned
 from staying import going_on_and_staying, paired_difference
@@ -224,6 +224,7 @@ def write_evidence() -> Evidence:
 
 def sections(evidence: Evidence) -> dict[tuple[str, str], str]:
     """Return the tables of the evidence, by page and section."""
+    rates = [f"rate-{rate:g}" for rate in LOWER_RATES]
     report = {
         "progress": progress_table(evidence),
         "verdicts": verdict_table(evidence),
@@ -241,7 +242,8 @@ def sections(evidence: Evidence) -> dict[tuple[str, str], str]:
         "map": map_table(evidence),
         "foreign": foreign_table(),
         "upstream": upstream_table(),
-        "compute": arms_table(evidence, "compute", [f"rate-{rate:g}" for rate in LOWER_RATES]),
+        "compute": arms_table(evidence, "compute", rates, SCORES[:-1]),
+        "leads-compute": markdown(compute_rows(evidence, rates, ("RA", "AUC", "E"))),
         "sgd": arms_table(evidence, "sgd", [f"gamma-{gamma:g}" for gamma in GAMMAS]),
     }
     main = arms_table(evidence, "state", ARMS[:6], ("LA", "RA", "G", "E", "AUC"))

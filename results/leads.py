@@ -9,7 +9,7 @@ from evidence import GAMES, Evidence, shown
 from evidence_figures import GAME_NAMES, MAP
 
 Pair = tuple[str, str]
-"""An arm, and the one that it is asked to be above."""
+"""An arm, and the one that it is asked to be above; or a part and an arm."""
 
 LEADS: tuple[Pair, ...] = (
     ("dqn-mer", "dqn"),
@@ -43,11 +43,27 @@ def lead_rows(
         names: Which of `MEASURED`.
     """
     rows = [["cell", "first > second", "game", *names]]
-    for (cell, words), (ours, theirs), games in product(cells.items(), pairs, (GAMES, *((game,) for game in GAMES))):
-        arms = (part, cell + ours), (part, cell + theirs)
-        if all(evidence.improvement(*arms, name, [game]) is not None for name in names for game in games):
-            found = [evidence.improvement(*arms, name, games) for name in names]
-            where = "both" if games == GAMES else GAME_NAMES[games[0]]
-            shares = [shown(estimate, 2) for estimate in found if estimate is not None]
-            rows.append([words, f"`{ours}` > `{theirs}`", where, *shares])
+    for (cell, words), (ours, theirs) in product(cells.items(), pairs):
+        found = rows_of_pair(evidence, (part, cell + ours), (part, cell + theirs), f"`{ours}` > `{theirs}`", names)
+        rows += [[words, *row] for row in found]
     return rows if any(cells.values()) else [row[1:] for row in rows]
+
+
+def compute_rows(evidence: Evidence, rates: Sequence[str], names: Sequence[str]) -> list[list[str]]:
+    """Return a heading, and the rows of `dqn-mer` over as many updates of plain replay at each rate of `compute`."""
+    rows = [["first > second", "game", *names]]
+    for rate in rates:
+        words = f"`dqn-mer` > `dqn-reservoir-17`, `{rate}`"
+        rows += rows_of_pair(evidence, ("state", "dqn-mer"), ("compute", rate), words, names)
+    return rows
+
+
+def rows_of_pair(evidence: Evidence, ours: Pair, theirs: Pair, words: str, names: Sequence[str]) -> list[list[str]]:
+    """Return a row of a part and arm over another, over all games and on each, of those that have the runs."""
+    rows = []
+    for games in (GAMES, *((game,) for game in GAMES)):
+        if all(evidence.improvement(ours, theirs, name, [game]) is not None for name in names for game in games):
+            found = [evidence.improvement(ours, theirs, name, games) for name in names]
+            where = "both" if games == GAMES else GAME_NAMES[games[0]]
+            rows.append([words, where, *(shown(estimate, 2) for estimate in found if estimate is not None)])
+    return rows

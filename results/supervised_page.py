@@ -8,9 +8,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
+from staying import paired_difference
 
 from dqn_mer.analysis.statistics import Estimate
-from dqn_mer.supervised.claims import LEAST_SEEDS, SIGNIFICANT, Claim
+from dqn_mer.supervised.claims import FORMS, LEAST_SEEDS, SIGNIFICANT, Claim
 from dqn_mer.supervised.execute import Outcome
 from dqn_mer.supervised.options import RunSpec
 from dqn_mer.supervised.results import LEGEND, shown
@@ -36,6 +37,12 @@ SETTING = (
 READING = (
     "Cosines are between the loss gradients of examples of the tasks met so far, of one task (within) or of two "
     "(between): mean over training and seeds."
+)
+AGREEMENT = (
+    "The authors' reason for MER is that gradients agree more. Here the cosine between the loss gradients of examples "
+    "of two tasks, in thousandths: that of er, and by how much each form of MER is above it, seed by seed, with "
+    "Student's 95% interval. The interval is above 0 in {above} of {all} and below 0 in {below}. Of the {above_er} "
+    "where a form retains more than er (its own 95% interval), its gradients agree more in {both} and less in {apart}."
 )
 VERDICTS = ("held", "undecided", "not held", "too few seeds")
 IN_SHORT = (
@@ -81,11 +88,46 @@ def page(
     for stream in dict.fromkeys(row["stream"] for row in summary):
         rows = [{k: v for k, v in row.items() if k != "stream"} for row in summary if row["stream"] == stream]
         lines += [f"## {stream}", "", *markdown(rows), ""]
+    lines += agreement(runs, held)
     for heading, of_authors in (("The authors' claims", True), ("The same where the authors ran nothing", False)):
         kind = [claim for claim in held if claim.published is of_authors]
         if kind:
             lines += [f"## {heading}", "", CLAIMS.format(len(kind)), "", *markdown(claim_rows(kind)), ""]
     return "\n".join(lines)
+
+
+def agreement(runs: Sequence[tuple[Outcome, Mapping[str, Any]]], held: Sequence[Claim]) -> list[str]:
+    """Return the section on whether gradients of two tasks agree more under MER than under er."""
+    cosines: dict[tuple[str, str, int], dict[int, float]] = defaultdict(dict)
+    for outcome, described in runs:
+        spec = outcome.spec
+        cosines[spec.stream, spec.learner, spec.memory][spec.seed] = 1_000 * described["cosines"]["between"]
+    retains = {(claim.where, claim.claim): claim.low > 0 for claim in held}
+    rows, signs = [], []
+    for stream, memory in dict.fromkeys((stream, memory) for stream, learner, memory in cosines if learner == "er"):
+        replay = cosines[stream, "er", memory]
+        row: dict[str, Any] = {"stream": stream, "memory": memory, "er": f"{np.mean(list(replay.values())):.1f}"}
+        for form in FORMS:
+            ours = cosines.get((stream, form, memory), {})
+            pairs = np.array([(ours[seed], replay[seed]) for seed in sorted(ours.keys() & replay.keys())])
+            row[form] = ""
+            if len(pairs) > 1:
+                found = paired_difference(pairs)
+                row[form] = shown(found, signed=True)
+                sign = int(found.low > 0) - int(found.high < 0)
+                signs.append((sign, retains.get((f"{stream}, memory {memory:,}", f"{form} > er"), False)))
+        rows.append(row)
+    if not signs:
+        return []
+    counts = {
+        "all": len(signs),
+        "above": sum(sign > 0 for sign, _ in signs),
+        "below": sum(sign < 0 for sign, _ in signs),
+        "above_er": sum(more for _, more in signs),
+        "both": sum(more and sign > 0 for sign, more in signs),
+        "apart": sum(more and sign < 0 for sign, more in signs),
+    }
+    return ["## Do gradients agree more under MER?", "", AGREEMENT.format(**counts), "", *markdown(rows), ""]
 
 
 def commits(of_runs: Sequence[str]) -> str:

@@ -7,6 +7,8 @@ import itertools
 import json
 import runpy
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -158,6 +160,31 @@ def test_a_kind_of_claim_is_summed_up_in_a_row() -> None:
     row = by_claim["mer-1 > er"]
     assert row["95% interval above 0"] == sum(claim.low > 0 for claim in of_form) == 1
     assert row["below 0"] == sum(claim.high < 0 for claim in of_form) == 1
+
+
+def test_agreement_of_gradients_is_compared_seed_by_seed_with_replay() -> None:
+    def run(learner: str, seed: int, cosine: float) -> tuple[SimpleNamespace, dict[str, Any]]:
+        spec = SimpleNamespace(stream="rotations", learner=learner, memory=200, seed=seed)
+        return SimpleNamespace(spec=spec), {"cosines": {"between": cosine}}
+
+    def cosine(learner: str, seed: int) -> float:
+        """Return one that differs more between seeds than between learners."""
+        return (
+            0.01 * seed
+            + {"er": 0.0, "mer-1": 0.002, "mer-7": -0.001}[learner]
+            + 0.0002 * (seed % 2) * (learner != "er")
+        )
+
+    learners = ("er", "mer-1", "mer-7")
+    runs = [run(learner, seed, cosine(learner, seed)) for learner in learners for seed in range(6)]
+    runs = [*runs, run("mer-1", 6, 9.0)]  # a seed that replay has not
+    held = claims(scores(mer_1_200=70.0, mer_7_200=70.0, er_200=65.0))
+    lines = runpy.run_path(str(SCRIPT.with_name("supervised_page.py")))["agreement"](runs, held)
+    above, below = "above 0 in 1 of 2 and below 0 in 1", "its gradients agree more in 1 and less in 1"
+    assert (
+        above in lines[2] and f"Of the 2 where a form retains more than er (its own 95% interval), {below}" in lines[2]
+    )
+    assert lines[-2] == "| rotations | 200 | 25.0 | +2.1 [+2.0, +2.2] |  |  | -0.9 [-1.0, -0.8] |"
 
 
 def test_the_script_asks_for_every_learner_stream_and_memory(tmp_path: Path) -> None:
