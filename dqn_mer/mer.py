@@ -17,8 +17,9 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from torch.optim import Optimizer
 
 from dqn_mer.mer_parameters import MERParameters
+from dqn_mer.networks.optimizer_state import optimizer_state, set_optimizer_state
 from dqn_mer.networks.weights import FlatWeights
-from dqn_mer.storage.state import SavedState, State, optimizer_state, set_optimizer_state
+from dqn_mer.storage.state import SavedState, State
 
 NEWEST = 0
 """Row of the newest example among the examples of one update."""

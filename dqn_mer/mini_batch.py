@@ -6,8 +6,9 @@ from torch import autograd
 from torch.optim import Optimizer
 
 from dqn_mer.mer import Examples, Loss
+from dqn_mer.networks.optimizer_state import optimizer_state, set_optimizer_state
 from dqn_mer.networks.weights import FlatWeights
-from dqn_mer.storage.state import SavedState, State, optimizer_state, set_optimizer_state
+from dqn_mer.storage.state import SavedState, State
 
 
 class MiniBatchUpdate:

@@ -223,7 +223,7 @@ AGENTS: tuple[str, ...] = ()
 _MAKERS = "dqn_mer.agents.makers"
 _FIFO, _RESERVOIR, _MINI_BATCH = f"{_MAKERS}:fifo", f"{_MAKERS}:reservoir", f"{_MAKERS}:mini_batch"
 
-register_agent("dqn", _FIFO, _MINI_BATCH, summary="FIFO replay")
+register_agent("dqn", _FIFO, _MINI_BATCH, summary="FIFO replay, with the newest transition in every batch")
 register_agent("dqn-reservoir", _RESERVOIR, _MINI_BATCH, summary="reservoir replay (the paper's ablation)")
 register_agent("dqn-mer", _RESERVOIR, f"{_MAKERS}:mer", options=MERParameters, summary="Algorithm 8")
 register_agent(

@@ -35,6 +35,8 @@ OF_OTHERS: dict[str, str] = {
     "net-arch": "--hidden-sizes",
     **dict.fromkeys(("eval-freq", "eval-frequency", "evaluation-frequency"), "--eval-every"),
     **dict.fromkeys(("n-eval-episodes", "eval-n-episodes"), "--eval-episodes"),
+    **dict.fromkeys(("train-freq", "train-frequency", "update-period"), "--update-every"),
+    "gradient-steps": "--updates-per-frame",
     "log-interval": "--log-every",
     **dict.fromkeys(("save-freq", "checkpoint-freq"), "--save-every"),
     **dict.fromkeys(("tensorboard-log", "logdir", "log-folder"), "--log-dir"),
@@ -46,10 +48,6 @@ OF_OTHERS: dict[str, str] = {
 """Flags of Stable-Baselines3 and its zoo, CleanRL and Dopamine, by name, with ours."""
 
 HAS_NONE: dict[str, str] = {
-    **dict.fromkeys(
-        ("train-freq", "train-frequency", "gradient-steps", "update-period"),
-        "an agent learns once after every frame here; --num-batches gives dqn-mer more to learn from",
-    ),
     **dict.fromkeys(
         ("tau", "polyak"), "the target network is copied whole here, every --target-sync-frames"
     ),

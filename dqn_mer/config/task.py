@@ -32,7 +32,7 @@ def name_after(task: Task, config: Config) -> Config:
     A game of ours as its name, which is also the default, is replaced by the task's own, and what the agent sees is
     what the environment has to show.
     """
-    if task.name == config.game:
+    if task.name == config.game and not task.is_own:
         return config
     env = task.make_env(task.schedule.settings[0])
     shape = env.observation_space.shape or ()

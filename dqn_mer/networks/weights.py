@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from dqn_mer.storage.state import steps_vector
+from dqn_mer.networks.optimizer_state import steps_vector
 
 LARGE_WEIGHTS = 2**18
 """Dense layers with at least this many weights (1 MB) are bound by memory, and are laid out and stepped apart."""

@@ -100,6 +100,10 @@ def until_stopped() -> Iterator[None]:
             signal.signal(one, handler)
 
 
+OUT_OF_MEMORY = ("out of memory", "can't allocate memory")
+"""What errors of PyTorch say where memory runs out, on a GPU and on the CPU."""
+
+
 def how_to_resume(run_dir: Path, own: bool = False) -> str:
     """Return in words how to resume a run: by a command, or in Python if its task is the user's ``own``."""
     if own:
@@ -108,5 +112,13 @@ def how_to_resume(run_dir: Path, own: bool = False) -> str:
 
 
 def is_out_of_memory(error: Exception) -> bool:
-    """Return whether an error is NumPy's or PyTorch's report that memory ran out."""
-    return isinstance(error, MemoryError) or (isinstance(error, RuntimeError) and "memory" in str(error))
+    """Return whether an error is NumPy's or PyTorch's report that memory ran out.
+
+    >>> is_out_of_memory(RuntimeError("[enforce fail at alloc_cpu.cpp:117] DefaultCPUAllocator: can't allocate memory"))
+    True
+    >>> is_out_of_memory(RuntimeError("CUDA error: an illegal memory access was encountered"))
+    False
+    """
+    if isinstance(error, RuntimeError):
+        return any(words in str(error) for words in OUT_OF_MEMORY)
+    return isinstance(error, MemoryError)

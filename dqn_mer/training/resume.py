@@ -24,6 +24,9 @@ from dqn_mer.storage.run_reader import CONFIG, RESUME, SUMMARY, TABLE_BYTES, TAB
 from dqn_mer.storage.snapshots import find_state
 from dqn_mer.storage.state import SavedState, State, StateError
 
+LOOP = "course"
+"""Name of the training loop's state in a snapshot, since the first version."""
+
 PIXEL_FEATURES = 64 * 7 * 7
 """Features that the convolutions make of 84 x 84 pixels."""
 
@@ -140,7 +143,7 @@ def _check_network(config: Config, state: State, features: int) -> None:
         features: Fewest inputs of its first dense layer.
     """
     weights = state
-    for name in ("course", "agent", "online"):
+    for name in (LOOP, "agent", "online"):
         weights = weights.get(name, {}) if isinstance(weights, dict) else {}
     largest = math.prod(getattr(weights, "shape", (0,)))
     if not find_agent(config.agent).learns:

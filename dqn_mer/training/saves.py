@@ -12,6 +12,7 @@ from dqn_mer.runs.stopping import how_to_resume
 from dqn_mer.storage.snapshots import save_state, set_aside, write_state
 from dqn_mer.storage.state import SavedState, State
 from dqn_mer.training.loop import NotFiniteError, TrainingLoop
+from dqn_mer.training.resume import LOOP
 
 
 class Saves:
@@ -47,7 +48,7 @@ class Saves:
         """Restore a saved state; the run folder is changed only if all of it fits."""
         with saved:
             self.wall_before_s = saved.number("wall_s", 0)
-            loop = saved.part("course")
+            loop = saved.part(LOOP)
         self.loop.resume(self.run_dir, loop)
         self.frame = self.loop.frame
         set_aside(self.run_dir, self.loop.frame)
@@ -101,4 +102,4 @@ class Saves:
         }
 
     def _state(self) -> State:
-        return {"wall_s": self.wall_s(), "course": self.loop.get_state()}
+        return {"wall_s": self.wall_s(), LOOP: self.loop.get_state()}

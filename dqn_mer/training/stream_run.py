@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import time
 from collections.abc import Mapping
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -78,6 +79,7 @@ class StreamRun(gymnasium.Wrapper[Any, Any, Any, Any]):
         self.streams = spawn_streams(config.seed)
         self.run_dir: Path | None = None
         self._summary: dict[str, Any] | None = None
+        self._open = ExitStack()
         self._episodes, self._clock = RecentEpisodes(), RateClock()
 
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Any, dict[str, Any]]:
@@ -132,9 +134,7 @@ class StreamRun(gymnasium.Wrapper[Any, Any, Any, Any]):
 
     def close(self) -> None:
         """Close the environments and the logs."""
-        if self.run_dir is not None:
-            self.tracker.close()
-            self.evaluator.close()
+        self._open.close()
         super().close()
 
     def _begin(self) -> None:
@@ -147,11 +147,13 @@ class StreamRun(gymnasium.Wrapper[Any, Any, Any, Any]):
         )
         names, parameter = [setting.name for setting in self.task.schedule.settings], self.task.parameter
         self.tracker = Tracker(self.run_dir, self.config.game, names, parameter, metric_columns(names, parameter))
+        self._open.callback(self.tracker.close)
         self._started_s = time.perf_counter()
         episodes, limit = self.config.eval_episodes, self.config.eval_frame_limit
         plan = EvaluationPlan(self.task, {}, episodes, limit, self.streams.evaluation)
         self.random_scores = score_random_play(plan, self.streams.random_policy)
         self.evaluator = make_evaluator(plan)
+        self._open.callback(self.evaluator.close)
         self._evaluate(0, policy)
 
     def _record(self, before: int) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from contextlib import AbstractContextManager, suppress
+from contextlib import AbstractContextManager, ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -123,20 +123,22 @@ class Trainer(AbstractContextManager["Trainer"]):
             check_run_folder(config)
         self.config, self.console, self.stopped = config, console, stopped
         self.threads = (stopped.threads if stopped else 0) or config.threads or usable_cores()
-        self.loop = _make_loop(task, config)
-        self.own = task.is_own or config.game not in GAMES
-        resumable = announce(console, self.loop, self.own) and has_state(self.loop.env)
-        try:
-            self.run_dir = stopped.run_dir if stopped else create_run_folder(config)
-            self.lock = stopped.lock if stopped else lock_run(self.run_dir)
-            self.saves = Saves(self.run_dir, self.loop, config, self.threads, resumable, self.own, started_s)
+        with ExitStack() as undone:
             if stopped is not None:
-                self._resume(stopped)
-        except BaseException as error:
-            self.loop.__exit__()
-            if isinstance(error, OSError):
+                undone.callback(stopped.lock.release)
+            self.loop = undone.enter_context(_make_loop(task, config))
+            self.own = task.is_own or config.game not in GAMES
+            resumable = announce(console, self.loop, self.own) and has_state(self.loop.env)
+            try:
+                self.run_dir = stopped.run_dir if stopped else create_run_folder(config)
+                self.lock = stopped.lock if stopped else lock_run(self.run_dir)
+                undone.callback(self.lock.release)  # which does nothing the second time
+                self.saves = Saves(self.run_dir, self.loop, config, self.threads, resumable, self.own, started_s)
+                if stopped is not None:
+                    self._resume(stopped)
+            except OSError as error:
                 raise ValueError(f"{error.filename}: {error.strerror}") from None
-            raise
+            undone.pop_all()
 
     def __exit__(self, *error: object) -> None:
         """Close everything, and let others have the run folder."""

@@ -22,10 +22,11 @@ from dqn_mer.losses import HuberTDLoss
 from dqn_mer.mer import AutogradLearner, Examples, MERUpdate
 from dqn_mer.mer_parameters import MERParameters
 from dqn_mer.mini_batch import MiniBatchUpdate
+from dqn_mer.networks.optimizer_state import optimizer_state, set_optimizer_state
 from dqn_mer.networks.optimizers import make_optimizer
 from dqn_mer.networks.q_network import ScalePixels, build_network, network_spec
 from dqn_mer.networks.weights import FlatWeights
-from dqn_mer.storage.state import SavedState, StateError, optimizer_state, set_optimizer_state
+from dqn_mer.storage.state import SavedState, StateError
 from dqn_mer.training.meter import Meter
 from tests.helpers.closeness import check_same
 from tests.helpers.mer_problems import BIG_CNN, make_problem, needs_numba, sparse, with_dtype

@@ -184,6 +184,8 @@ def test_words_that_are_no_flags_are_handed_back_in_order() -> None:
         ("--env CartPole-v1", "--game (an environment of your own is trained from Python, by own_task)"),
         ("--env-id CartPole-v1", "--game (an environment of your own is trained from Python, by own_task)"),
         ("--resum runs/NAME", "--resume"),
+        ("--train-freq 4", "--update-every"),
+        ("--gradient-steps 4", "--updates-per-frame"),
         ("--gamma 0.9 --lr 1 --gamma 1", "--discount, --learning-rate"),
     ],
 )

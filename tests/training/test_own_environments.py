@@ -209,6 +209,7 @@ def test_the_smaller_limit_holds_wherever_an_agent_plays(tmp_path: Path) -> None
     ("make", "config", "name", "observation"),
     [
         ("CartPole-v1", {}, "CartPole-v1", "state"),
+        ("CartPole-v1", {"game": "CartPole-v1", "observation": "pixels"}, "CartPole-v1", "state"),
         (Count, {}, "Count", "state"),
         (Count, {"game": "flappy_bird"}, "Count", "state"),
         (Count, {"game": "mine"}, "mine", "state"),

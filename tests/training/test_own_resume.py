@@ -79,9 +79,11 @@ def test_the_command_and_another_task_are_refused_in_one_line(
         resume_on(count_task(), run, console=QUIET)
     with pytest.raises(
         ValueError, match=r"agent.online: must be float32 of shape \(.*\), is float32 of shape \(58,\)$"
-    ):
+    ) as refused:
         resume_on(pole_task(two_layers), run, console=QUIET)
     assert sorted(path.name for path in run.iterdir()) == kept
+    assert resume_on(pole_task(), run, console=QUIET).run_dir == run, "a refused task leaves the folder locked"
+    assert refused.value is not None  # kept alive, as a notebook does, with all that its frames hold
 
 
 @pytest.mark.parametrize(

@@ -165,6 +165,20 @@ def test_a_finished_run_stays_as_it_is(tmp_path: Path) -> None:
     env.close()
 
 
+def test_a_run_that_cannot_begin_is_closed_without_another_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(plan: object) -> None:
+        raise OSError("no space left")
+
+    monkeypatch.setattr("dqn_mer.training.stream_run.make_evaluator", fail)
+    env = StreamRun("glider", log_dir=tmp_path, **SHORT)
+    env.policy = glide
+    with pytest.raises(OSError, match="no space left"):
+        env.reset()
+    env.close()
+
+
 def test_the_episodes_of_a_setting_are_those_of_our_agents(tmp_path: Path) -> None:
     rows = benchmark(glide, episodes=3, seed=7, game="flappy_bird", observation="state", settings=(100.0, 80.0))
     assert [row["setting"] for row in rows] == ["0-pipe_gap=100", "1-pipe_gap=80"]
