@@ -247,5 +247,4 @@ def _make_loop(task: Task, config: Config) -> TrainingLoop:
 
 
 def _as_markdown(config: dict[str, Any]) -> str:
-    rows = (f"| {name} | {markdown_text(value)} |\n" for name, value in config.items())
-    return "| field | value |\n|---|---|\n" + "".join(rows)
+    return "| field | value |\n|---|---|\n" + "".join(f"| {k} | {markdown_text(v)} |\n" for k, v in config.items())
