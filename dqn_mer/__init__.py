@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from dqn_mer.public import benchmark, compare, evaluate, load_agent, watch
     from dqn_mer.reptile_every import ReptileEvery
     from dqn_mer.supervised.memory import ExampleMemory
+    from dqn_mer.supervised.mer_learner import MERLearner
     from dqn_mer.training.stream_run import StreamRun
     from dqn_mer.training.trainer import resume_on, train
 
@@ -37,6 +38,7 @@ __all__ = [
     "ExampleMemory",
     "FifoMemory",
     "FlatWeights",
+    "MERLearner",
     "MERParameters",
     "MERUpdate",
     "MiniBatchUpdate",
@@ -66,6 +68,7 @@ _HOMES = {
     "ExampleMemory": "dqn_mer.supervised.memory",
     "FifoMemory": "dqn_mer.agents.memory",
     "FlatWeights": "dqn_mer.networks.weights",
+    "MERLearner": "dqn_mer.supervised.mer_learner",
     "MERParameters": "dqn_mer.mer_parameters",
     "MERUpdate": "dqn_mer.mer",
     "MiniBatchUpdate": "dqn_mer.mini_batch",

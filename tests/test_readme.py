@@ -6,6 +6,7 @@ import dataclasses
 import json
 import re
 import shlex
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -110,7 +111,7 @@ def test_the_code_for_other_models_runs_and_learns() -> None:
     before = [parameter.detach().clone() for parameter in model.parameters()]
     exec(blocks("python")[0], names)
     assert all(not torch.equal(old, new) for old, new in zip(before, model.parameters(), strict=True))
-    assert len(names["memory"]) == 7
+    assert len(names["learner"].memory) == 7
 
 
 def test_a_stopped_run_goes_on_in_a_container() -> None:
@@ -148,8 +149,18 @@ def test_the_lines_beside_a_training_loop_run() -> None:
     optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
     loader = [(torch.ones(4, 3), torch.zeros(4, dtype=torch.int64))] * 3
     names = {"model": model, "optimizer": optimizer, "loader": loader, "loss_function": torch.nn.CrossEntropyLoss()}
-    exec(blocks("python", "mer.md")[1], names)
+    exec(blocks("python", "mer.md")[2], names)
     assert names["reptile"].steps == 3 and names["reptile"].every == 500
+
+
+def test_the_lines_with_a_memory_of_ones_own_learn_as_the_learner_does() -> None:
+    rng = np.random.default_rng(0)
+    stream = [(rng.random(4, np.float32), rng.integers(3)) for _ in range(7)]
+    names = {name: getattr(dqn_mer, name) for name in ("MERUpdate", "CrossEntropy", "ExampleMemory", "make_learner")}
+    names |= {"torch": torch, "np": np, "partial": partial, "stream": stream, "model": torch.nn.Linear(4, 3)}
+    names["parameters"] = dqn_mer.MERParameters(batch_size=3, num_batches=2)
+    exec(blocks("python", "mer.md")[0], names)
+    assert len(names["memory"]) == names["memory"].seen == 7
 
 
 def test_the_lines_that_hand_over_an_optimizer_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -157,7 +168,7 @@ def test_the_lines_that_hand_over_an_optimizer_run(tmp_path: Path, monkeypatch: 
     names: dict[str, Any] = {name: getattr(dqn_mer, name) for name in ("MERUpdate", "CrossEntropy", "make_learner")}
     names |= {"torch": torch, "model": torch.nn.Linear(3, 2), "parameters": dqn_mer.MERParameters(batch_size=2)}
     names["memory"] = dqn_mer.ExampleMemory(3, (np.zeros(3, np.float32), np.int64(0)), np.random.default_rng(0))
-    exec(blocks("python", "mer.md")[0], names)
+    exec(blocks("python", "mer.md")[1], names)
     names["mer"].weights.load(torch.zeros(8))  # where the gradient of a large input is large
     names["mer"].update((torch.full((1, 3), 1e6), torch.zeros(1, dtype=torch.int64)))
     assert names["mer"].weights.vector.grad.norm().item() == pytest.approx(1.0, abs=1e-4)
