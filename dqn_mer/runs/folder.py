@@ -19,10 +19,8 @@ from dqn_mer.config.config import Config
 from dqn_mer.runs.own_commit import git_commit
 from dqn_mer.storage.file_locks import check_locks
 from dqn_mer.storage.files import check_may_make, is_taken, naming_field
-from dqn_mer.storage.run_reader import CONFIG, RESUME, RunReader
+from dqn_mer.storage.run_reader import CONFIG, LOCK, RESUME, RunReader
 
-LOCK = ".lock"
-"""Held while a process trains in the folder. Only a finished run has none: two processes could hold two of one name."""
 PACKAGES = ("dqn-mer", "torch", "gymnasium", "numpy", "pygame", "opencv-python-headless", "tensorboard", "numba")
 
 

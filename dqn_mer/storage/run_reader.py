@@ -37,7 +37,9 @@ SUMS_BYTES = 4_096
 LINE_CHARACTERS = 2**16
 MOST_ENTRIES = 100_000
 
-CONFIG, SUMMARY, LOCK, RESUME = "config.json", "summary.json", ".lock", "resume"
+CONFIG, SUMMARY, RESUME = "config.json", "summary.json", "resume"
+LOCK = ".lock"
+"""Held while a process trains in the folder. Only a finished run has none: two processes could hold two of one name."""
 TABLES = ("metrics.csv", "evaluations.csv", "interference.csv")
 RUN_FILES = (CONFIG, SUMMARY, LOCK, *TABLES, "matrix.csv", "learning_curves.png")
 RUN_FOLDERS = (RESUME, "checkpoints", "diverged")

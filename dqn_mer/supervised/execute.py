@@ -11,13 +11,13 @@ from pathlib import Path
 from typing import Any
 
 from dqn_mer.networks.device import processor
-from dqn_mer.runs.folder import LOCK, check_may_train, describe_run, lock_run, versions
+from dqn_mer.runs.folder import check_may_train, describe_run, lock_run, versions
 from dqn_mer.runs.logs import drop_logs
 from dqn_mer.runs.stopping import RunStopped, StopRequest
 from dqn_mer.storage.escapes import one_line, shown
 from dqn_mer.storage.files import DamagedError
 from dqn_mer.storage.json_files import write_json
-from dqn_mer.storage.run_reader import CONFIG, SUMMARY, RunReader
+from dqn_mer.storage.run_reader import CONFIG, LOCK, SUMMARY, RunReader
 from dqn_mer.storage.snapshots import FoundState, drop_states, find_state, save_state, set_aside
 from dqn_mer.storage.state import SavedState, StateError
 from dqn_mer.supervised.data import DataSet, load_data

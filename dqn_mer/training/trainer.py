@@ -22,12 +22,13 @@ from dqn_mer.config.config import Config, ResumeOptions
 from dqn_mer.config.task import game_task, name_after
 from dqn_mer.evaluation.beside_training import leave_worker
 from dqn_mer.networks.device import processor, usable_cores
-from dqn_mer.runs.folder import LOCK, check_run_folder, create_run_folder, describe_run, lock_run
+from dqn_mer.runs.folder import check_run_folder, create_run_folder, describe_run, lock_run
 from dqn_mer.runs.stopping import RunStopped, StopRequest, is_out_of_memory
 from dqn_mer.storage.escapes import markdown_text, say
 from dqn_mer.storage.files import DamagedError
 from dqn_mer.storage.json_files import write_json
 from dqn_mer.storage.lasting_output import lasting_console
+from dqn_mer.storage.run_reader import LOCK
 from dqn_mer.storage.snapshots import drop_states
 from dqn_mer.training.announce import announce, say_line
 from dqn_mer.training.loop import NotFiniteError, TrainingLoop
@@ -178,8 +179,8 @@ class Trainer(AbstractContextManager["Trainer"]):
                 self._play_on(request, display)
             loop.finish()
             wall_s = self.saves.wall_s()
-            results = summarise(run_dir, self.config, loop.task, loop.agent, loop.random_scores, wall_s)
-            summary, table, learning_curves = results
+            made = summarise(run_dir, self.config, loop.task, loop.agent, loop.random_scores, wall_s)
+            summary, table, learning_curves = made
             loop.tracker.log_learning_curves(loop.frame, learning_curves)
             unread = unread_fields(self.config.to_json())
             read = {name: value for name, value in self.config.hyperparameters().items() if name not in unread}
@@ -198,9 +199,8 @@ class Trainer(AbstractContextManager["Trainer"]):
             description = describe_run({"config": self.config.to_json()}, schedule, arguments)
             write_json(self.run_dir / "config.json", description)
         drop_tracked(self.run_dir)
-        say_line(
-            self.console, "scoring random play and the untrained agent; the first updates compile kernels if need be"
-        )
+        first = "scoring random play and the untrained agent; the first updates compile kernels if need be"
+        say_line(self.console, first)
         note = self.loop.begin(self.run_dir, _as_markdown(self.config.to_json()))
         if note is not None:
             say_line(self.console, note)

@@ -9,7 +9,7 @@ import gymnasium
 import numpy as np
 from gymnasium.utils import RecordConstructorArgs
 
-FRAMES_PLAYED = "dqn_mer_frames"
+FRAMES_PLAYED = "continual_ple_frames"
 """Key of ``info``, which no environment has itself, with the frames of a step; without it a step is one frame."""
 
 

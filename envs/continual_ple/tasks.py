@@ -33,7 +33,7 @@ from continual_ple.settings import (
     schedule_of_values,
 )
 
-STATISTICS = "dqn_mer_episode"
+STATISTICS = "continual_ple_episode"
 """Where an ended episode's return and length stand in ``info``; an environment may have an ``"episode"`` itself."""
 
 
