@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -49,8 +49,8 @@ class RunResult:
     """
 
     run_dir: Path
-    summary: dict[str, Any]
-    agent: DQNAgent
+    summary: dict[str, Any] = field(repr=False)
+    agent: DQNAgent = field(repr=False)
 
 
 def train(

@@ -100,6 +100,11 @@ class Schedule:
         if unused:
             raise ValueError(f"settings: {self.settings[min(unused)].name!r} is never in `order`")
 
+    def __repr__(self) -> str:
+        what = f"{len(self.settings)} settings from {self.settings[0].name} to {self.settings[-1].name}"
+        turns = f" in turns of {self.interleave_frames:,} frames" if self.interleave_frames else ""
+        return f"<Schedule: {what}{turns}, {len(self.order)} segments of {self.frames_per_setting:,} frames>"
+
     @property
     def borders(self) -> tuple[int, ...]:
         """The frames before which the segment changes: (25000, 50000, …), one fewer than segments."""

@@ -73,6 +73,9 @@ class Task:
             object.__setattr__(self, "make_env", MakeLearnable(self.make_env, own_shape=self.network is not None))
             object.__setattr__(self, "fresh", True)
 
+    def __repr__(self) -> str:
+        return f"<Task: {self.name}, {self.parameter} in {self.schedule}, {len(self.action_probabilities)} actions>"
+
     @property
     def is_own(self) -> bool:
         """Whether this is not one of our games, so that only Python code can make it."""
