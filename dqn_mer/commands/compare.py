@@ -93,7 +93,7 @@ def _check_out(options: CompareOptions) -> None:
     out = options.out
     check_may_make("out", out, out)
     if out.exists() and any(out.iterdir()) and not options.overwrite:
-        raise ValueError(f"out={str(out)!r}: is not empty; must be a new folder, or give --overwrite")
+        raise ValueError(f"out={str(out)!r}: is not empty; must be a new folder, unless overwrite is given")
 
 
 def _check(options: CompareOptions) -> None:

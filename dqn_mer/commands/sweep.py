@@ -193,7 +193,7 @@ def _check_same(run_dir: Path, config: Config) -> None:
     wanted = config.to_json()
     for name in config_differences(before, wanted):
         raise ValueError(
-            f"{name}={wanted.get(name)!r}: {run_dir} was run with {shown(before.get(name))}; give another --out"
+            f"{name}={wanted.get(name)!r}: {run_dir} was run with {shown(before.get(name))}; give another out"
         )
 
 

@@ -48,10 +48,10 @@ OF_OTHERS: dict[str, str] = {
 HAS_NONE: dict[str, str] = {
     **dict.fromkeys(
         ("train-freq", "train-frequency", "gradient-steps", "update-period"),
-        "an agent learns once after every frame here; --num-batches gives dqn-mer more to learn from",
+        "an agent learns once after every frame here; num_batches gives dqn-mer more to learn from",
     ),
     **dict.fromkeys(
-        ("tau", "polyak"), "the target network is copied whole here, every --target-sync-frames"
+        ("tau", "polyak"), "the target network is copied whole here, every target_sync_frames"
     ),
     **dict.fromkeys(("track", "wandb-project-name", "wandb-entity"),
         "call wandb.init(sync_tensorboard=True) in Python before training"),

@@ -94,7 +94,7 @@ def check_folder(spec: RunSpec) -> None:
         raise ValueError(f"{path}: must be a run folder or new: {CONFIG}: {error}") from None
     for name in different:
         value = config_of(spec)[name]
-        raise ValueError(f"{name}={value!r}: {path} was run with {shown(before.get(name))}; give another --out")
+        raise ValueError(f"{name}={value!r}: {path} was run with {shown(before.get(name))}; give another out")
 
 
 def execute(spec: RunSpec, command: Sequence[str], show: Show) -> Outcome:

@@ -58,7 +58,7 @@ def test_the_same_report_byte_for_byte_and_only_when_asked(
     assert main(command) == 0
     files = {path: path.read_bytes() for path in (tmp_path / "report").rglob("*.*")}
     assert main(command) == 2
-    assert "is not empty; must be a new folder, or give --overwrite" in capsys.readouterr().err
+    assert "is not empty; must be a new folder, unless overwrite is given" in capsys.readouterr().err
     assert main([*command, "--overwrite"]) == 0
     assert {path: path.read_bytes() for path in (tmp_path / "report").rglob("*.*")} == files
 

@@ -255,7 +255,7 @@ def test_a_folder_with_other_flags_is_refused(tmp_path: Path) -> None:
     before.run_dir.mkdir(parents=True)
     config = parse_config([*before.flags, "--batch-size", "8", "--threads", "4"])
     (before.run_dir / "config.json").write_text(json.dumps({"config": config.to_json()}))
-    with pytest.raises(ValueError, match=r"batch_size=16: .*seed-0 was run with 8; give another --out"):
+    with pytest.raises(ValueError, match=r"batch_size=16: .*seed-0 was run with 8; give another out"):
         job(tmp_path)
 
 

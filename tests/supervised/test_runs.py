@@ -150,7 +150,7 @@ def test_two_processes_cannot_have_one_run(images: Path, tmp_path: Path) -> None
 
 
 def test_another_run_in_the_folder_is_refused(finished: Path, images: Path) -> None:
-    with pytest.raises(ValueError, match=r"batch_size=6: .* was run with 5; give another --out"):
+    with pytest.raises(ValueError, match=r"batch_size=6: .* was run with 5; give another out"):
         supervised(make_options(images, finished, batch_size=6), console=QUIET)
 
 
