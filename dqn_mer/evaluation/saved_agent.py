@@ -23,7 +23,7 @@ from dqn_mer.config.fields import check_range
 from dqn_mer.config.task import check_game_parameters, game_task
 from dqn_mer.evaluation.agent_options import AgentFields, EvaluateOptions
 from dqn_mer.evaluation.checkpoint import Checkpoint, load_checkpoint
-from dqn_mer.evaluation.checkpoint_folders import CheckpointError
+from dqn_mer.evaluation.checkpoint_folders import CheckpointError, OwnTaskError
 from dqn_mer.evaluation.choose_settings import choose_settings
 from dqn_mer.evaluation.evaluator import Evaluator, GreedyPolicy, SettingResult, observation_rows
 from dqn_mer.evaluation.pretrained import agent_folder
@@ -96,7 +96,7 @@ def load_agent(options: AgentFields, task: Task | None = None) -> SavedAgent:
         task: Task that it was trained on; needed only for tasks of your own.
 
     Raises:
-        CheckpointError: if its description is not valid or does not fit its network.
+        CheckpointError: if its description is not valid or does not fit its network, or its task is missing.
         ValueError: if the options do not fit the game.
     """
     checkpoint = load_checkpoint(agent_folder(options.path), None if task is None else task.network)
@@ -121,7 +121,7 @@ def load_agent(options: AgentFields, task: Task | None = None) -> SavedAgent:
         config = dataclasses.replace(config, backend=backend, rounding="nearest")
         task = game_task(config, schedule)
     if task is None:
-        raise CheckpointError(
+        raise OwnTaskError(
             f"{checkpoint.path}: {config.game} is no game of ours; play it from Python, by evaluate(PATH, task) or "
             "watch(PATH, task), or install a package with its entry point of the group continual_ple.games"
         )
