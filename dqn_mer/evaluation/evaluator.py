@@ -145,8 +145,10 @@ def episode_score(info: Mapping[str, Any], returned: float) -> float:
     (7.0, 2.5, 2.5)
     """
     score = info.get("score")
-    if isinstance(score, (int, float, np.integer, np.floating)) and np.isfinite(score):
-        return float(score)
+    if isinstance(score, (int, float, np.generic, np.ndarray)):
+        number = np.asarray(score)
+        if number.shape == () and number.dtype.kind in "biuf" and np.isfinite(number):
+            return float(number)
     return returned
 
 
