@@ -18,6 +18,7 @@ from torch.optim import Optimizer
 
 from dqn_mer.mer_parameters import MERParameters
 from dqn_mer.networks.optimizer_state import optimizer_state, set_optimizer_state
+from dqn_mer.networks.optimizers import check_takes_gradients
 from dqn_mer.networks.weights import FlatWeights
 from dqn_mer.storage.state import SavedState, State
 
@@ -96,9 +97,13 @@ class AutogradLearner:
         optimizer: Optimizer over ``weights.vector``. Plain SGD is the published one. Adam or RMSprop keep their moments
             from one example and one update to the next; the Reptile step moves the weights only, so the moments keep
             describing the gradients met on the inner path.
+
+    Raises:
+        ValueError: if a step of the optimizer needs a closure.
     """
 
     def __init__(self, weights: FlatWeights, loss: Loss, optimizer: Optimizer) -> None:
+        check_takes_gradients(optimizer)
         self.weights = weights
         self.loss = loss
         self.optimizer = optimizer
@@ -178,7 +183,8 @@ class MERUpdate:
             make_learner: Makes the inner loop; ``dqn_mer.make_learner`` takes the fastest exact one.
 
         Raises:
-            ValueError: if the model normalises over a batch, which here is a single example.
+            ValueError: if the model normalises over a batch, which here is a single example, or a step of the optimizer
+                needs a closure.
         """
         for name, module in model.named_modules():
             if isinstance(module, _BatchNorm) and module.training:

@@ -7,6 +7,7 @@ from torch.optim import Optimizer
 
 from dqn_mer.mer import Examples, Loss
 from dqn_mer.networks.optimizer_state import optimizer_state, set_optimizer_state
+from dqn_mer.networks.optimizers import check_takes_gradients
 from dqn_mer.networks.weights import FlatWeights
 from dqn_mer.storage.state import SavedState, State
 
@@ -19,9 +20,13 @@ class MiniBatchUpdate:
         loss: Per-example loss.
         optimizer: Optimizer over ``weights.vector``.
         batch_size: Examples to draw from memory; the newest is one more.
+
+    Raises:
+        ValueError: if a step of the optimizer needs a closure.
     """
 
     def __init__(self, weights: FlatWeights, loss: Loss, optimizer: Optimizer, batch_size: int) -> None:
+        check_takes_gradients(optimizer)
         self.weights = weights
         self.loss = loss
         self.optimizer = optimizer

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,6 +19,7 @@ from dqn_mer.config.fields import check_range
 from dqn_mer.config.task import game_task
 from dqn_mer.evaluation import agent_options, saved_agent
 from dqn_mer.evaluation.evaluator import AnyPolicy, Evaluator, as_policy
+from dqn_mer.networks.device import processor
 from dqn_mer.ranges import Range
 
 if TYPE_CHECKING:
@@ -92,8 +94,8 @@ def benchmark(
 
     Args:
         policy: Function from observations ``(n, ...)`` to actions ``(n,)``, or an object with
-            ``predict(observations, deterministic)``, as the agents of Stable-Baselines3 have.
-        task: Task to play, if that is none of the games.
+            ``predict(observations, deterministic)``, as a `SavedAgent` and the agents of Stable-Baselines3 have.
+        task: Task to play, if that is none of the games; that of a `SavedAgent` is its ``task``.
         episodes: Episodes on each setting, at least 1.
         seed: Seed of the episodes.
         choices: Fields of `Config` that describe the game, the schedule and the frame limit of an episode.
@@ -107,10 +109,12 @@ def benchmark(
     play = as_policy(policy)
     check_range("episodes", episodes, Range(1, 100_000, whole=True))
     config = default_config(agent="random", **choices)
-    task = dataclasses.replace(task or game_task(config), frame_skip=config.frame_skip)
+    task = game_task(config) if task is None else task
+    task = dataclasses.replace(task, frame_skip=choices.get("frame_skip", task.frame_skip))
     make_env = partial(task.agents_env, frame_limit=config.eval_frame_limit)
     evaluator = Evaluator(make_env, task.schedule.settings, episodes, seed)
-    results = evaluator.run(play)
+    with processor(1) if isinstance(policy, saved_agent.SavedAgent) else nullcontext():  # as `evaluate` plays it
+        results = evaluator.run(play)
     evaluator.close()
     return [saved_agent.result_json(result, result.setting.parameters) for result in results]
 

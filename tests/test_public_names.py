@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import importlib
 import re
 import sys
@@ -82,3 +83,33 @@ def test_with_pandas_a_table_is_a_data_frame(flappy_run: Path, monkeypatch: pyte
     monkeypatch.setitem(sys.modules, "pandas", StandIn)
     kind, columns = dqn_mer.load_run(flappy_run).table("matrix")
     assert kind == "frame" and columns[0] == "trained_on"
+
+
+FOR_COMMANDS_ALONE = {"UsageError"}
+"""Errors about the words of a command line, which no function of Python raises."""
+
+
+def test_no_error_names_a_flag_since_python_has_arguments() -> None:
+    """A field's name, such as ``overwrite``, is right for both."""
+    root, wrong = Path(__file__).parents[1], []
+    for path in sorted([*(root / "dqn_mer").rglob("*.py"), *(root / "envs").rglob("*.py")]):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if not isinstance(node, ast.Raise) or not isinstance(node.exc, ast.Call):
+                continue
+            if isinstance(node.exc.func, ast.Name) and node.exc.func.id in FOR_COMMANDS_ALONE:
+                continue
+            texts = [part.value for part in ast.walk(node) if isinstance(part, ast.Constant)]
+            wrong += [f"{path}:{node.lineno}: {text}" for text in texts if re.search(r"--[a-z]", str(text))]
+    assert not wrong, "\n".join(wrong)
+
+
+def test_a_report_is_overwritten_when_asked(flappy_run: Path, tmp_path: Path) -> None:
+    dqn_mer.compare(flappy_run, tmp_path)
+    with pytest.raises(ValueError, match="is not empty; must be a new folder, unless overwrite is given"):
+        dqn_mer.compare(flappy_run, tmp_path)
+    dqn_mer.compare(flappy_run, tmp_path, overwrite=True)
+
+
+def test_a_field_of_another_library_gets_advice_without_flags() -> None:
+    with pytest.raises(ValueError, match=r"train_freq: unknown field; an agent learns once .*; num_batches gives"):
+        dqn_mer.default_config(train_freq=4)

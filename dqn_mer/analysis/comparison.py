@@ -33,6 +33,9 @@ class Group:
     runs: tuple[Run, ...]
     style: int
 
+    def __repr__(self) -> str:
+        return f"<Group: {self.label}, {len(self.runs)} run{'s' * (len(self.runs) != 1)}>"
+
     def metric(self, name: str) -> FloatArray:
         """Return a metric of every run, of shape (runs,), NaN where it has no meaning."""
         return np.array([run.metrics.get(name, np.nan) for run in self.runs], dtype=np.float64)
@@ -57,6 +60,9 @@ class Comparison:
     frames: IntArray
     remarks: tuple[str, ...]
     unseen: tuple[Setting, ...] = ()
+
+    def __repr__(self) -> str:
+        return f"<Comparison: {self.game}, {self.frames[-1]:,} {self.words.unit}; {', '.join(map(str, self.groups))}>"
 
     @property
     def schedule(self) -> Schedule:

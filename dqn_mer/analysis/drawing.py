@@ -181,16 +181,12 @@ def mark_segments(panel: Axes, comparison: Comparison, settings: Collection[int]
         settings: Indices of settings.
         borders: Whether borders are wanted.
     """
-    end, length, order = float(comparison.frames[-1]), comparison.schedule.frames_per_setting, comparison.order
-    panel.set_xlim(0, end / 1000)
-    for segment, trained in enumerate(order):
-        start = segment * length
-        if start >= end:
-            break
-        if segment and borders and has_borders(comparison):
+    ends = comparison.schedule.ends(int(comparison.frames[-1]))
+    panel.set_xlim(0, ends[-1] / 1000)
+    for trained, start, stop in zip(comparison.order, (0, *ends), ends, strict=False):
+        if start and borders and has_borders(comparison):
             panel.axvline(start / 1000, **BORDER)
         if trained in settings:
-            stop = end if segment == len(order) - 1 else min(start + length, end)
             panel.axvspan(start / 1000, stop / 1000, ymin=TRAINED_FROM, **TRAINED)
 
 

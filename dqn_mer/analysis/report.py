@@ -142,7 +142,7 @@ def _described(comparison: Comparison) -> str:
         else f"Labelled images: {markdown_text(config.get('data', 'unknown'))}"
     )
     return (
-        f"{what}, {comparison.frames[-1]:,} {words.unit}, {schedule.frames_per_setting:,} between changes of the "
+        f"{what}, {comparison.frames[-1]:,} {words.unit}, {schedule.length_words} between changes of the "
         f"{words.setting} ({values}). Runs: {counts}."
     )
 

@@ -50,6 +50,10 @@ class Run:
     metrics: dict[str, float | list[float]]
     unseen: dict[str, float] = field(default_factory=dict)
 
+    def __repr__(self) -> str:
+        who = "{agent} on {game} from {observation}, seed {seed}".format_map(self.config)
+        return f"<Run: {who}, {self.frames[-1]:,} frames; {self.path}>"
+
     def table(self, name: str = "evaluations") -> Any:
         """Return a table of the run's folder, as `read_table`: evaluations, metrics, interference or matrix."""
         return read_table(self.path, name)

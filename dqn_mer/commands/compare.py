@@ -10,7 +10,7 @@ from typing import Annotated
 
 from rich.console import Console
 
-from continual_ple.games.catalogue import game_class
+from continual_ple.games.catalogue import GAMES, game_class
 from continual_ple.settings import Setting
 from dqn_mer.analysis.comparison import Comparison, compare_runs
 from dqn_mer.analysis.runs import Run, find_runs, load_runs
@@ -93,7 +93,7 @@ def _check_out(options: CompareOptions) -> None:
     out = options.out
     check_may_make("out", out, out)
     if out.exists() and any(out.iterdir()) and not options.overwrite:
-        raise ValueError(f"out={str(out)!r}: is not empty; must be a new folder, or give --overwrite")
+        raise ValueError(f"out={str(out)!r}: is not empty; must be a new folder, unless overwrite is given")
 
 
 def _check(options: CompareOptions) -> None:
@@ -134,6 +134,11 @@ def _with_unseen(
     if comparison.words is OF_STREAMS:
         raise ValueError(
             f"unseen={given}: must be for a game; {comparison.game} are supervised runs, which keep no agent"
+        )
+    if comparison.game not in GAMES:
+        raise ValueError(
+            f"unseen={given}: must be for a game that is known by name; agents of {comparison.game} are played from "
+            "Python, by evaluate(RUN, task, settings=VALUES)"
         )
     name = comparison.parameter
     trained = {setting.parameters[name] for setting in comparison.schedule.settings}

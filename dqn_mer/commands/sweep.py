@@ -7,7 +7,6 @@ a sweep started again waits for a run that is still in progress, instead of star
 from __future__ import annotations
 
 import itertools
-import shlex
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -23,13 +22,9 @@ from continual_ple.observations import sees_images
 from dqn_mer.analysis.runs import config_differences, saved_config
 from dqn_mer.commands.errors import complain
 from dqn_mer.commands.sweep_engine import engine_of
-from dqn_mer.commands.sweep_job import (
-    Job,
-    Outcome,
-    check_system,
-    words_without_changes,
-)
+from dqn_mer.commands.sweep_job import Job, check_system
 from dqn_mer.commands.sweep_progress import SweepDisplay
+from dqn_mer.commands.sweep_report import print_commands, report
 from dqn_mer.commands.sweep_slurm import check_slurm
 from dqn_mer.config.agent_registry import AGENTS, ENTRY_POINTS, check_installed, known_agent
 from dqn_mer.config.config import Config
@@ -38,8 +33,9 @@ from dqn_mer.config.flag_words import UsageError
 from dqn_mer.config.flags import parse_known
 from dqn_mer.config.seed_lists import MOST_RUNS, read_seeds
 from dqn_mer.ranges import Range
-from dqn_mer.runs.stopping import until_stopped
-from dqn_mer.storage.escapes import say, shown
+from dqn_mer.runs.stopping import how_to_resume, until_stopped
+from dqn_mer.storage.escapes import one_line, shown
+from dqn_mer.storage.files import DamagedError
 from dqn_mer.storage.lasting_output import lasting_console
 from dqn_mer.storage.run_reader import CONFIG, RunReader
 
@@ -119,15 +115,12 @@ def sweep(options: SweepOptions, train_flags: Sequence[str], console: Console | 
     shown = console or lasting_console()
     jobs = plan(options, train_flags)
     if options.dry_run:
-        for job in jobs:
-            if not job.finished:
-                say(shown, shlex.join(["python", "-m", "dqn_mer", "train", *words_without_changes(job)]))
-        return 0
+        return print_commands(jobs, shown)
     run_all = engine_of(options.engine, options.jobs, options.out, options.slurm)
     with SweepDisplay(jobs, shown) as display:
         outcomes = run_all(jobs)
         display.count(outcomes)
-    return _report(outcomes, options.out, shown)
+    return report(outcomes, options.out, shown)
 
 
 def plan(options: SweepOptions, train_flags: Sequence[str]) -> list[Job]:
@@ -160,13 +153,15 @@ def plan(options: SweepOptions, train_flags: Sequence[str]) -> list[Job]:
         config, frames = parsed(game, agent)
         run_dir = options.out.absolute() / game / agent / f"seed-{seed}"
         config = replace(config, seed=seed, threads=threads, run_dir=run_dir)
+        damage = ""
         if RunReader(options.out.absolute()).has_folder(f"{game}/{agent}/seed-{seed}"):
-            _check_same(run_dir, config)
+            damage = _check_same(run_dir, config)
         else:
             check_may_train("out", options.out, run_dir)
         own = ["--game", game, "--agent", agent, "--seed", str(seed)]
         last = ["--threads", str(config.threads), "--run-dir", str(run_dir)]
-        jobs.append(Job(f"{game}/{agent}/seed-{seed}", run_dir, (*own, *train_flags, *last), frames, config.threads))
+        flags = (*own, *train_flags, *last)
+        jobs.append(Job(f"{game}/{agent}/seed-{seed}", run_dir, flags, frames, config.threads, damage))
     return jobs
 
 
@@ -182,39 +177,27 @@ def _refuse_own(train_flags: Sequence[str]) -> None:
             raise ValueError(f"{flag}: a sweep sets it for each run; give --{own[name]} instead")
 
 
-def _check_same(run_dir: Path, config: Config) -> None:
-    """Raise ValueError if the folder holds a run, finished or not, with other flags."""
+def _check_same(run_dir: Path, config: Config) -> str:
+    """Raise ValueError if the folder holds a run, finished or not, with other flags.
+
+    Returns:
+        What is wrong with the folder, in one line, if its ``config.json`` is damaged; else nothing.
+    """
     try:
         if not RunReader(run_dir).has(CONFIG):
-            return  # stopped before it began
+            return ""  # stopped before it began
         before = saved_config(RunReader(run_dir).json(CONFIG))
     except (ArithmeticError, KeyError, TypeError, ValueError) as error:
-        raise ValueError(f"{run_dir}: must be a run folder or new: {CONFIG}: {error}") from None
+        missing = " is missing" if isinstance(error, KeyError) else ""
+        said = error if isinstance(error, DamagedError) else f"{run_dir / CONFIG}: {error}{missing}"
+        advice = f"{how_to_resume(run_dir)}, which restores the file if a state was saved, or move the folder away"
+        return one_line(f"{said}; nothing was done with the run: {advice}")
     wanted = config.to_json()
     for name in config_differences(before, wanted):
         raise ValueError(
-            f"{name}={wanted.get(name)!r}: {run_dir} was run with {shown(before.get(name))}; give another --out"
+            f"{name}={wanted.get(name)!r}: {run_dir} was run with {shown(before.get(name))}; give another out"
         )
-
-
-def _report(outcomes: Sequence[Outcome], out: Path, console: Console) -> int:
-    """Print how the runs ended, the failed ones last; return the exit code."""
-
-    def line(text: str, style: str = "") -> None:
-        say(console, text, style)
-
-    failed = [outcome for outcome in outcomes if outcome.exit_code != 0]
-    skipped = sum(outcome.skipped for outcome in outcomes)
-    runs = f"{len(outcomes)} run{'s' * (len(outcomes) > 1)}"
-    trained = len(outcomes) - skipped - len(failed)
-    line(f"{runs}: {trained} trained, {skipped} were finished before, {len(failed)} failed")
-    if len(failed) < len(outcomes):
-        words = [Path(sys.executable).name, "-m", "dqn_mer", "compare", str(out), "--out", f"{out}-report"]
-        line(f"compare them: {shlex.join(words)}")
-    for outcome in failed:
-        line(f"failed: {outcome.name}: exit code {outcome.exit_code}, log {outcome.log}", "red")
-        line(f"  {outcome.last_line}")
-    return 1 if failed else 0
+    return ""
 
 
 def main(arguments: Sequence[str]) -> int:

@@ -37,6 +37,8 @@ class Job:
         flags: All flags for `train`.
         frames: Frames of training.
         threads: CPU threads of the run.
+        damage: What is wrong with its folder, in one line, if it cannot be known whose run it holds: it is then left as
+            it is, and the job fails.
     """
 
     name: str
@@ -44,6 +46,7 @@ class Job:
     flags: tuple[str, ...]
     frames: int
     threads: int
+    damage: str = ""
 
     @property
     def log(self) -> Path:
@@ -54,7 +57,7 @@ class Job:
     def finished(self) -> bool:
         """Whether the run is finished."""
         try:
-            return RunReader(self.run_dir).has(SUMMARY)
+            return not self.damage and RunReader(self.run_dir).has(SUMMARY)
         except DamagedError:
             return False  # the process that is to train says what is wrong
 
@@ -98,6 +101,8 @@ def _run_alone(job: Job) -> Outcome:
     """Bring a run to its end while holding the lock on its log."""
     import fcntl  # here, because Windows has none
 
+    if job.damage:
+        raise DamagedError(job.damage)
     if job.finished:
         return Outcome(job.name, job.log, 0, skipped=True)
     job.log.parent.mkdir(parents=True, exist_ok=True)

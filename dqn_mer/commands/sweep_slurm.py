@@ -102,6 +102,7 @@ def run_on_slurm(jobs: Sequence[Job], out: Path, at_once: int, options: Mapping[
         ValueError: if sbatch refuses the jobs.
     """
     outcomes = {job.name: Outcome(job.name, job.log, 0, skipped=True) for job in jobs if job.finished}
+    outcomes |= {job.name: run_job(job) for job in jobs if job.damage}  # which fail at once
     waiting = [job for job in jobs if job.name not in outcomes]
     if waiting:
         out.mkdir(parents=True, exist_ok=True)
@@ -114,7 +115,7 @@ def run_on_slurm(jobs: Sequence[Job], out: Path, at_once: int, options: Mapping[
             with suppress(OSError):
                 subprocess.run(["scancel", submitted[0].job_id.partition("_")[0]], check=False)
             raise
-        if not any(outcome.exit_code for outcome in outcomes.values()):
+        if not any(outcomes[job.name].exit_code for job in waiting):
             shutil.rmtree(folder, ignore_errors=True)
     return [outcomes[job.name] for job in jobs]
 

@@ -54,7 +54,7 @@ def watch_agent(options: WatchOptions, console: Console | None, task: Task | Non
 
 def _show(options: WatchOptions, agent: SavedAgent, settings: list[Setting]) -> None:
     title = printable(f"{agent.config.game}: {agent.checkpoint.path}")
-    with open_window(title, "; --out FOLDER writes clips instead") as window:
+    with open_window(title, "; give out, a new folder, for clips instead") as window:
         for setting in settings:
             with closing(overlay(agent, setting, options.frame_limit, options.device)) as env:
                 for seed in episode_seeds(options.seed, options.episodes):

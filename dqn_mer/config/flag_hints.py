@@ -49,7 +49,7 @@ OF_OTHERS: dict[str, str] = {
 
 HAS_NONE: dict[str, str] = {
     **dict.fromkeys(
-        ("tau", "polyak"), "the target network is copied whole here, every --target-sync-frames"
+        ("tau", "polyak"), "the target network is copied whole here, every target_sync_frames"
     ),
     **dict.fromkeys(("track", "wandb-project-name", "wandb-entity"),
         "call wandb.init(sync_tensorboard=True) in Python before training"),

@@ -46,6 +46,10 @@ class Checkpoint:
     model: nn.Sequential
     description: dict[str, Any]
 
+    def __repr__(self) -> str:
+        weights = sum(parameter.numel() for parameter in self.model.parameters())
+        return f"<Checkpoint: {weights:,} weights; {self.path}>"
+
 
 def weights_digest(model: nn.Module) -> str:
     """Return the SHA-256 of the weights as they would be saved."""

@@ -16,6 +16,10 @@ class CheckpointError(ValueError):
     """A checkpoint is missing, damaged or not ours; the message is one line that names the file."""
 
 
+class OwnTaskError(CheckpointError):
+    """An agent was trained on no game of ours, and its task was not given."""
+
+
 def find_checkpoint(path: Path) -> RunReader:
     """Return the checkpoint ``path``, or the latest one of the run folder ``path``.
 

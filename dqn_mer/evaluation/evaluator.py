@@ -69,6 +69,24 @@ class GreedyPolicy:
         return actions
 
 
+def observation_rows(given: NDArray[Any], space: gymnasium.Space[Any]) -> NDArray[Any]:
+    """Return one observation of a space, or several ``(n, ...)``, as rows of the space's dtype.
+
+    Raises:
+        ValueError: if they are of another shape or kind of number.
+
+    >>> observation_rows(np.arange(4.0), gymnasium.spaces.Box(-9, 9, (4,))).shape
+    (1, 4)
+    """
+    rows = given[np.newaxis] if given.shape == space.shape else given
+    if rows.shape[1:] != space.shape or not np.can_cast(rows.dtype, space.dtype or rows.dtype, "same_kind"):
+        raise ValueError(
+            f"observation: must be {space.dtype} of shape {space.shape}, or rows of these, is {given.dtype} of shape "
+            f"{given.shape}"
+        )
+    return np.ascontiguousarray(rows, space.dtype)
+
+
 @runtime_checkable
 class Predictor(Protocol):
     """An agent of Stable-Baselines3 or of a library that predicts as it does."""
@@ -127,8 +145,10 @@ def episode_score(info: Mapping[str, Any], returned: float) -> float:
     (7.0, 2.5, 2.5)
     """
     score = info.get("score")
-    if isinstance(score, (int, float, np.integer, np.floating)) and np.isfinite(score):
-        return float(score)
+    if isinstance(score, (int, float, np.generic, np.ndarray)):
+        number = np.asarray(score)
+        if number.shape == () and number.dtype.kind in "biuf" and np.isfinite(number):
+            return float(number)
     return returned
 
 

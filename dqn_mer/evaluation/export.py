@@ -16,7 +16,7 @@ from dqn_mer.analysis.scores import read_evaluations
 from dqn_mer.config.config import ALLOWED, Config
 from dqn_mer.evaluation.agent_options import LICENCE, AgentFields, EvaluateOptions, ExportOptions
 from dqn_mer.evaluation.checkpoint import SHARED_WEIGHTS, checkpoint_files
-from dqn_mer.evaluation.checkpoint_folders import CHECKPOINTS, DESCRIPTION
+from dqn_mer.evaluation.checkpoint_folders import CHECKPOINTS, DESCRIPTION, OwnTaskError
 from dqn_mer.evaluation.hub import CARD, CARD_BYTES
 from dqn_mer.evaluation.model_card import model_card
 from dqn_mer.evaluation.pretrained import agent_folder
@@ -65,7 +65,11 @@ def export_agent(options: ExportOptions, console: Console | None = None, note: s
 def _choose(options: ExportOptions) -> tuple[SavedAgent, str]:
     """Return the agent of a checkpoint, and a sentence on how it was chosen."""
     path = agent_folder(options.path)
-    agent = load_agent(AgentFields(path))
+    try:
+        agent = load_agent(AgentFields(path))
+    except OwnTaskError:
+        why = "an agent of an environment of your own is not exported, since nobody could play it without your code"
+        raise ValueError(f"{path}: was trained on no game that is known by its name; {why}") from None
     reader = RunReader(path)
     if options.checkpoint == "last":
         of_run = "" if reader.has(DESCRIPTION) else ", the last of its run"

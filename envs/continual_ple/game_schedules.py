@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 
 from continual_ple.games.catalogue import game_class
 from continual_ple.games.parameters import shown
-from continual_ple.settings import FRAMES_PER_SETTING, Schedule, schedule_of_values
+from continual_ple.settings import FRAMES_PER_SETTING, FramesPerSetting, Schedule, schedule_of_values
 
 
 def check_schedule(schedule: Schedule, game: str) -> Schedule:
@@ -34,7 +34,7 @@ def schedule_from_values(
     game: str,
     values: Sequence[float],
     parameter: str | None = None,
-    frames_per_setting: int = FRAMES_PER_SETTING,
+    frames_per_setting: FramesPerSetting = FRAMES_PER_SETTING,
     cycles: int = 1,
     interleave_frames: int = 0,
 ) -> Schedule:
@@ -44,7 +44,7 @@ def schedule_from_values(
         game: Name of the game.
         values: Value in each segment.
         parameter: Name of the parameter that changes; None means the game's own.
-        frames_per_setting: Length of a segment in environment frames.
+        frames_per_setting: Length of a segment in environment frames, or a list of one length for each of `values`.
         cycles: How often to go through `values`.
         interleave_frames: Length of a stretch in environment frames if all settings are interleaved, else 0.
 

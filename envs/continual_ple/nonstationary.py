@@ -80,7 +80,8 @@ class NonStationary(gymnasium.Wrapper[Any, Any, Any, Any]):
     def _tell(self, info: dict[str, Any]) -> dict[str, Any]:
         schedule = self.schedule
         index = schedule.index_in(self.stretch)
-        segment = schedule.segment_at(self.stretch * (schedule.interleave_frames or schedule.frames_per_setting))
+        turn = schedule.interleave_frames
+        segment = schedule.segment_at(self.stretch * turn) if turn else self.stretch
         return info | {"setting": schedule.settings[index].name, "setting_index": index, "segment": segment}
 
     def get_state(self) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from continual_ple.arcade import ArcadeEnv
 from continual_ple.game_schedules import check_fixed, schedule_from_values
 from continual_ple.games.catalogue import game_class
 from continual_ple.nonstationary import NonStationary
-from continual_ple.settings import FRAMES_PER_SETTING
+from continual_ple.settings import FRAMES_PER_SETTING, FramesPerSetting
 
 
 def make_stream(
@@ -17,7 +17,7 @@ def make_stream(
     *,
     settings: Sequence[float] | None = None,
     vary: str | None = None,
-    frames_per_setting: int = FRAMES_PER_SETTING,
+    frames_per_setting: FramesPerSetting = FRAMES_PER_SETTING,
     cycles: int = 1,
     interleave_frames: int = 0,
     **options: Any,
@@ -29,7 +29,7 @@ def make_stream(
         settings: Values of the varied parameter, in order; by default the game's own, for our games the paper's six.
         vary: Name of the parameter that changes; by default the game's own: ``fall_speed`` of Catcher, ``pipe_gap`` of
             Flappy Bird.
-        frames_per_setting: Environment frames on each setting.
+        frames_per_setting: Environment frames on each setting, or a list of one number for each of ``settings``.
         cycles: Number of times to go through the settings.
         interleave_frames: Length of a turn in frames if all settings take turns, else 0.
         **options: Arguments of `ArcadeEnv`, without the varied parameter.

@@ -1,13 +1,17 @@
 """Named difficulty settings of any environment, and the schedules in which training moves through them."""
 
+from bisect import bisect_right
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
+from itertools import accumulate
 from numbers import Real
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from continual_ple.checks import check_count, json_fields, json_list, whole, whole_or_each
 from continual_ple.games.parameters import shown
 
 FRAMES_PER_SETTING = 25_000
@@ -19,15 +23,12 @@ RESERVED_NAMES = ("all", "easier", "mean")  # they stand for groups of settings
 FILE_KEYS = ("frames_per_setting", "settings", "order", "interleave_frames")
 
 
-def _whole(field: str, value: object, low: int, high: int) -> int:
-    if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
-        raise ValueError(f"{field}={shown(value)}: must be a whole number from {low:,} to {high:,}")
-    return value
+FramesPerSetting = int | Sequence[int]
+"""Length of every segment in environment frames, or one length for each."""
 
 
-def _length(field: str, items: Sequence[object], high: int) -> None:
-    if not 1 <= len(items) <= high:
-        raise ValueError(f"{field}: must hold from 1 to {high:,} entries, holds {len(items):,}")
+def _check_lengths(value: object, of_what: str, count: int) -> int | tuple[int, ...]:
+    return whole_or_each("frames_per_setting", value, 1, MAX_FRAMES_PER_SETTING, of_what, count)
 
 
 @dataclass(frozen=True)
@@ -69,22 +70,23 @@ class Schedule:
     Attributes:
         settings: The distinct settings, in order of first appearance: from easy to hard in the default schedules.
         order: Index in `settings` of each segment's setting.
-        frames_per_setting: Length of a segment in environment frames.
+        frames_per_setting: Length of a segment in environment frames, or a tuple of one for each segment of `order`.
         interleave_frames: Length of a stretch in environment frames if all settings are interleaved, else 0.
     """
 
     settings: tuple[Setting, ...]
     order: tuple[int, ...]
-    frames_per_setting: int = FRAMES_PER_SETTING
+    frames_per_setting: FramesPerSetting = FRAMES_PER_SETTING
     interleave_frames: int = 0
 
     def __post_init__(self) -> None:
-        _whole("frames_per_setting", self.frames_per_setting, 1, MAX_FRAMES_PER_SETTING)
-        _whole("interleave_frames", self.interleave_frames, 0, MAX_FRAMES_PER_SETTING)
-        _length("settings", self.settings, MAX_SETTINGS)
-        _length("order", self.order, MAX_SEGMENTS)
-        for index in self.order:
-            _whole("order", index, 0, len(self.settings) - 1)
+        lengths = _check_lengths(self.frames_per_setting, "segments", len(self.order))
+        stretch = whole("interleave_frames", self.interleave_frames, 0, MAX_FRAMES_PER_SETTING)
+        check_count("settings", self.settings, MAX_SETTINGS)
+        check_count("order", self.order, MAX_SEGMENTS)
+        order = tuple(whole("order", index, 0, len(self.settings) - 1) for index in self.order)
+        for name, checked in (("order", order), ("frames_per_setting", lengths), ("interleave_frames", stretch)):
+            object.__setattr__(self, name, checked)
         for field in ("name", "parameters"):
             values = [getattr(setting, field) for setting in self.settings]
             for index, value in enumerate(values):
@@ -100,15 +102,31 @@ class Schedule:
         if unused:
             raise ValueError(f"settings: {self.settings[min(unused)].name!r} is never in `order`")
 
+    def __repr__(self) -> str:
+        what = f"{len(self.settings)} settings from {self.settings[0].name} to {self.settings[-1].name}"
+        turns = f" in turns of {self.interleave_frames:,} frames" if self.interleave_frames else ""
+        return f"<Schedule: {what}{turns}, {len(self.order)} segments of {self.length_words} frames>"
+
     @property
+    def lengths(self) -> tuple[int, ...]:
+        """Length of each segment in environment frames."""
+        given = self.frames_per_setting
+        return (given,) * len(self.order) if isinstance(given, int) else tuple(given)
+
+    @property
+    def length_words(self) -> str:
+        """Length of a segment, or the shortest and the longest one, for a sentence: "25,000", "500 to 2,000"."""
+        return " to ".join(f"{length:,}" for length in sorted({min(self.lengths), max(self.lengths)}))
+
+    @cached_property
     def borders(self) -> tuple[int, ...]:
         """The frames before which the segment changes: (25000, 50000, …), one fewer than segments."""
-        return tuple(segment * self.frames_per_setting for segment in range(1, len(self.order)))
+        return tuple(accumulate(self.lengths[:-1]))
 
     @property
     def total_frames(self) -> int:
         """Frames in all segments together."""
-        return self.frames_per_setting * len(self.order)
+        return sum(self.lengths)
 
     def ends(self, frames: int) -> list[int]:
         """Return the frame at which each segment ends, for `frames` frames in all: the last one lasts to the end.
@@ -126,7 +144,7 @@ class Schedule:
         """
         if frame < 0:
             raise ValueError(f"frame={frame!r}: must not be negative")
-        return min(frame // self.frames_per_setting, len(self.order) - 1)
+        return bisect_right(self.borders, frame)
 
     def stretch_at(self, frame: int) -> int:
         """Return the stretch in which environment frame `frame` (counted from 0) is played.
@@ -145,8 +163,7 @@ class Schedule:
         """Return the indices in `settings` of those under which `frames` (counted from 0) are played."""
         if self.interleave_frames:
             return frames // self.interleave_frames % len(self.settings)
-        segments = np.minimum(frames // self.frames_per_setting, len(self.order) - 1)
-        return np.asarray(self.order, np.int64)[segments]
+        return np.asarray(self.order, np.int64)[np.searchsorted(self.borders, frames, side="right")]
 
     def easier_than(self, name: str) -> tuple[Setting, ...]:
         """Return the settings listed before the named one, which are the easier ones in a schedule that gets harder.
@@ -161,8 +178,9 @@ class Schedule:
 
     def to_json(self) -> dict[str, Any]:
         """Return the schedule as JSON values, in the layout of a schedule file."""
+        lengths = self.frames_per_setting
         return {
-            "frames_per_setting": self.frames_per_setting,
+            "frames_per_setting": lengths if isinstance(lengths, int) else list(lengths),
             "settings": [{"name": setting.name, "parameters": dict(setting.parameters)} for setting in self.settings],
             "order": list(self.order),
             **({"interleave_frames": self.interleave_frames} if self.interleave_frames else {}),
@@ -175,41 +193,23 @@ class Schedule:
         Raises:
             ValueError: if a field is missing, unknown or has a value that is not allowed.
         """
-        data = _fields("schedule", value, required=FILE_KEYS[:2], optional=FILE_KEYS[2:])
-        listed = _list("settings", data["settings"])
+        data = json_fields("schedule", value, required=FILE_KEYS[:2], optional=FILE_KEYS[2:])
+        listed = json_list("settings", data["settings"])
         settings = []
         for index, item in enumerate(listed):
-            entry = _fields(f"settings[{index}]", item, required=("name", "parameters"))
+            entry = json_fields(f"settings[{index}]", item, required=("name", "parameters"))
             try:
                 settings.append(Setting(entry["name"], entry["parameters"]))
             except ValueError as error:
                 raise ValueError(f"settings[{index}].{error}") from None
-        order = _list("order", data.get("order", list(range(len(settings)))))
+        order = json_list("order", data.get("order", list(range(len(settings)))))
         return cls(tuple(settings), tuple(order), data["frames_per_setting"], data.get("interleave_frames", 0))
-
-
-def _fields(field: str, value: object, required: Sequence[str], optional: Sequence[str] = ()) -> dict[str, Any]:
-    if not isinstance(value, dict):
-        raise ValueError(f"{field}={shown(value)}: must be an object with {', '.join(required)}")
-    for key in required:
-        if key not in value:
-            raise ValueError(f"{field}: {key!r} is missing; it must have {', '.join(required)}")
-    for key in value:
-        if key not in (*required, *optional):
-            raise ValueError(f"{field}: {shown(key)} is unknown; allowed are {', '.join((*required, *optional))}")
-    return value
-
-
-def _list(field: str, value: object) -> list[Any]:
-    if not isinstance(value, list):
-        raise ValueError(f"{field}={shown(value)}: must be a list")
-    return value
 
 
 def schedule_of_values(
     parameter: str,
     values: Sequence[float],
-    frames_per_setting: int = FRAMES_PER_SETTING,
+    frames_per_setting: FramesPerSetting = FRAMES_PER_SETTING,
     cycles: int = 1,
     interleave_frames: int = 0,
 ) -> Schedule:
@@ -218,8 +218,8 @@ def schedule_of_values(
     Raises:
         ValueError: if a value is not allowed.
     """
-    _length("settings", values, MAX_SEGMENTS)
-    _whole("cycles", cycles, 1, MAX_SEGMENTS // len(values))
+    check_count("settings", values, MAX_SEGMENTS)
+    cycles = whole("cycles", cycles, 1, MAX_SEGMENTS // len(values))
     if not isinstance(parameter, str):
         raise ValueError(
             f"parameter={shown(parameter)}: must be the name of one parameter; `apply` may set several by it"
@@ -233,4 +233,6 @@ def schedule_of_values(
         for index, value in enumerate(distinct)
     ]
     order = tuple(distinct.index(value) for value in values) * cycles
-    return Schedule(tuple(settings), order, frames_per_setting, interleave_frames)
+    lengths = _check_lengths(frames_per_setting, "values", len(values))
+    lengths = lengths if isinstance(lengths, int) else lengths * cycles
+    return Schedule(tuple(settings), order, lengths, interleave_frames)

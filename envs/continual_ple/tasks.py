@@ -26,12 +26,7 @@ from continual_ple.own import (
     own_name,
     try_out,
 )
-from continual_ple.settings import (
-    FRAMES_PER_SETTING,
-    Schedule,
-    Setting,
-    schedule_of_values,
-)
+from continual_ple.settings import FRAMES_PER_SETTING, FramesPerSetting, Schedule, Setting, schedule_of_values
 
 STATISTICS = "continual_ple_episode"
 """Where an ended episode's return and length stand in ``info``; an environment may have an ``"episode"`` itself."""
@@ -73,6 +68,9 @@ class Task:
             object.__setattr__(self, "make_env", MakeLearnable(self.make_env, own_shape=self.network is not None))
             object.__setattr__(self, "fresh", True)
 
+    def __repr__(self) -> str:
+        return f"<Task: {self.name}, {self.parameter} in {self.schedule}, {len(self.action_probabilities)} actions>"
+
     @property
     def is_own(self) -> bool:
         """Whether this is not one of our games, so that only Python code can make it."""
@@ -102,7 +100,7 @@ def own_task(
     env: OwnMake,
     parameter: str,
     values: Sequence[float],
-    frames_per_setting: int = FRAMES_PER_SETTING,
+    frames_per_setting: FramesPerSetting = FRAMES_PER_SETTING,
     cycles: int = 1,
     interleave_frames: int = 0,
     apply: Apply = apply_parameters,
@@ -120,7 +118,7 @@ def own_task(
             wrappers. It may take ``render_mode``.
         parameter: Name of the parameter that changes.
         values: Values of the parameter in training order; a value may return.
-        frames_per_setting: Length of training on each value.
+        frames_per_setting: Length of training on each value in frames, or a list of one length for each of `values`.
         cycles: Number of times to go through the values.
         interleave_frames: Length of a turn in frames if all settings take turns all through training; 0 for one after
             the other.

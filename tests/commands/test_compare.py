@@ -58,7 +58,7 @@ def test_the_same_report_byte_for_byte_and_only_when_asked(
     assert main(command) == 0
     files = {path: path.read_bytes() for path in (tmp_path / "report").rglob("*.*")}
     assert main(command) == 2
-    assert "is not empty; must be a new folder, or give --overwrite" in capsys.readouterr().err
+    assert "is not empty; must be a new folder, unless overwrite is given" in capsys.readouterr().err
     assert main([*command, "--overwrite"]) == 0
     assert {path: path.read_bytes() for path in (tmp_path / "report").rglob("*.*")} == files
 
@@ -102,6 +102,7 @@ def test_tables_at_80_columns_break_no_word(runs: Path) -> None:
         ("runs --unseen 90", "unseen=90: is one of the values that were trained on"),
         ("runs --unseen x", "unseen='x': must be"),
         ("runs --unseen 1", "pipe_gap"),
+        ("own --unseen 1", "unseen=1: must be for a game that is known by name; agents of cart_pole are played from"),
         ("runs --zebra 1", "--zebra"),
         ("runs other", "have different schedules; compare them apart"),
         ("runs short", "have different lengths; compare them apart"),
@@ -115,6 +116,8 @@ def test_mistakes_take_one_line_and_write_nothing(
     folder = runs.parent
     monkeypatch.chdir(folder)
     write_run(folder / "other", [[0.0, 0.0]] * 3, settings=(100.0, 80.0))
+    own = write_run(folder / "own", [[0.0, 0.0]] * 3) / "config.json"
+    own.write_text(own.read_text().replace('"game": "flappy_bird"', '"game": "cart_pole"'))
     write_run(folder / "short", [[0.0, 0.0]] * 2, frames=(0, 50))
     (write_run(folder / "damaged", [[0.0, 0.0]] * 3) / "evaluations.csv").write_text("frame\n")
     (folder / "file").write_text("")

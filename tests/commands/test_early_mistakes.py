@@ -32,7 +32,7 @@ MISTAKES = {
     "play tetris": "game='tetris': must be one of catcher, flappy_bird",
     "play catcher --against missing": "missing: must be a checkpoint or a run folder",
     "compare missing --out new": "runs='missing': must be a run folder, or hold some, with a summary.json",
-    "compare there --out there": "out='there': is not empty; must be a new folder, or give --overwrite",
+    "compare there --out there": "out='there': is not empty; must be a new folder, unless overwrite is given",
     "supervised --data missing": "data='missing': must be a folder with IDX files or images",
     "supervised --out file/new": "out='file/new': cannot be written: ",
     "sweep --settings 99": "fall_speed=99.0: must be a number from 0.03 to 2 (px/ms)",

@@ -255,8 +255,38 @@ def test_a_folder_with_other_flags_is_refused(tmp_path: Path) -> None:
     before.run_dir.mkdir(parents=True)
     config = parse_config([*before.flags, "--batch-size", "8", "--threads", "4"])
     (before.run_dir / "config.json").write_text(json.dumps({"config": config.to_json()}))
-    with pytest.raises(ValueError, match=r"batch_size=16: .*seed-0 was run with 8; give another --out"):
+    with pytest.raises(ValueError, match=r"batch_size=16: .*seed-0 was run with 8; give another out"):
         job(tmp_path)
+
+
+@pytest.mark.usefixtures("stand_in")
+@pytest.mark.parametrize("finished", [False, True])
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [('{"config": {"see', "cannot be read: Unterminated string"), ('{"config": {"seed": -1}}', "seed=-1: must be"),
+     ("{}", "'config' is missing")],
+)  # fmt: skip
+def test_a_damaged_run_is_left_as_it_is_and_stops_no_other(
+    content: str, reason: str, finished: bool, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "sweep"
+    damaged = job(out).run_dir
+    damaged.mkdir(parents=True)
+    (damaged / "config.json").write_text(content)
+    if finished:
+        (damaged / "summary.json").write_text("{}")
+    before = {path: path.read_bytes() for path in damaged.rglob("*")}
+    words = ["sweep", "--agents", "dqn", "--seeds", "0-1", "--out", str(out), "--dry-run", *TINY]
+    assert main(words) == 1
+    said = capsys.readouterr()
+    assert said.out.count("\n") == 1 and "--seed 1" in said.out
+    assert said.err.startswith("failed: catcher/dqn/seed-0: ") and reason in said.err and said.err.count("\n") == 1
+    code, output = swept(out, agents=("dqn",), seeds="0-1")
+    assert code == 1 and "2 runs: 1 trained, 0 were finished before, 1 failed" in output
+    assert f"failed: catcher/dqn/seed-0: exit code 1, log {damaged}.log\n  {damaged}/config.json: " in output
+    assert reason in output and "[2/2]" in output and f"train --resume {damaged}, which restores" in output
+    assert {path: path.read_bytes() for path in damaged.rglob("*")} == before
+    assert sorted(path.name for path in damaged.parent.iterdir()) == ["seed-0", "seed-0.log", "seed-1", "seed-1.log"]
 
 
 def test_progress_is_read_from_the_folders(tmp_path: Path) -> None:

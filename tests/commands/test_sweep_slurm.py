@@ -143,6 +143,17 @@ def test_an_array_of_jobs_runs_what_is_not_finished(tmp_path: Path, stand_in: Pa
     assert not (stand_in / "9.sh").exists()
 
 
+def test_for_a_damaged_run_no_job_is_submitted(tmp_path: Path, stand_in: Path) -> None:
+    out = tmp_path / "sweep"
+    run_of(out, 12).mkdir(parents=True)
+    (run_of(out, 12) / "config.json").write_text("{")
+    code, output = swept(out, "12,14")
+    assert code == 1 and "2 runs: 1 trained, 0 were finished before, 1 failed" in output
+    assert "failed: catcher/dqn/seed-12: exit code 1" in output and "seed-12/config.json: cannot be read" in output
+    assert "--array" not in (stand_in / "7.sh").read_text() and not list(out.glob("slurm-*"))
+    assert [path.name for path in run_of(out, 12).iterdir()] == ["config.json"]
+
+
 def test_a_job_that_is_warned_saves_its_run_and_another_resumes_it(tmp_path: Path, stand_in: Path) -> None:
     out = tmp_path / "sweep"
     warning = when((run_of(out, 20) / "started").exists, lambda: os.kill(process_of(stand_in, "7"), signal.SIGUSR1))

@@ -112,7 +112,7 @@ def test_a_window_shows_every_setting_and_closes_at_escape(flappy_run: Path, mon
     pygame = pytest.importorskip("pygame")
     monkeypatch.setenv("SDL_VIDEODRIVER", "dummy")
     with pytest.raises(
-        ValueError, match=r"there is no screen \(SDL_VIDEODRIVER=dummy\); --out FOLDER writes clips instead$"
+        ValueError, match=r"there is no screen \(SDL_VIDEODRIVER=dummy\); give out, a new folder, for clips instead$"
     ):
         watch(WatchOptions(flappy_run), QUIET)
     monkeypatch.setattr("dqn_mer.evaluation.on_screen.UNSEEN_DRIVERS", ())

@@ -60,6 +60,20 @@ def test_trace_worked_by_hand() -> None:
     assert env.unwrapped.given == [3, 3, 3, 5, 5, 3, 3, 3, 3]
 
 
+def test_segments_may_differ_in_length() -> None:
+    """Segments of 4, 6 and 2 frames, episodes of 3, then of 5."""
+    schedule = dataclasses.replace(lengths(3, 5, frames=1, order=(0, 1, 0)), frames_per_setting=(4, 6, 2))
+    env = NonStationary(Counter(), schedule)
+    ends = []
+    env.reset()
+    for frame in range(1, 15):
+        _, _, terminated, truncated, info = env.step(0)
+        if terminated or truncated:
+            ends.append((frame, truncated, info["setting_index"], info["segment"]))
+            env.reset()
+    assert ends == [(3, False, 0, 0), (4, True, 0, 0), (9, False, 1, 1), (10, True, 1, 1), (13, False, 0, 2)]
+
+
 def test_an_episode_that_ends_on_the_border_is_both() -> None:
     env = NonStationary(Counter(), lengths(3, 5, frames=3))
     env.reset()

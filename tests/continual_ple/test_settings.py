@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from continual_ple.game_schedules import default_schedule, schedule_from_values
 from continual_ple.schedule_files import load_schedule
-from continual_ple.settings import Schedule, Setting
+from continual_ple.settings import Schedule, Setting, schedule_of_values
 
 
 def test_default_schedules_are_the_papers() -> None:
@@ -31,6 +31,28 @@ def test_segments_change_exactly_at_the_borders() -> None:
     assert schedule.indices_at(np.array([9, 10, 20, 99])).tolist() == [0, 1, 0, 0]
     with pytest.raises(ValueError, match=r"^frame=-1: must not be negative$"):
         schedule.segment_at(-1)
+
+
+def test_each_value_may_have_a_length_of_its_own() -> None:
+    schedule = schedule_of_values("speed", [1.0, 2.0, 1.0], frames_per_setting=[10, 30, 5], cycles=2)
+    assert schedule.frames_per_setting == schedule.lengths == (10, 30, 5, 10, 30, 5)
+    assert schedule.borders == (10, 40, 45, 55, 85) and schedule.total_frames == 90
+    assert [schedule.segment_at(frame) for frame in (0, 9, 10, 39, 40, 44, 45, 10**9)] == [0, 0, 1, 1, 2, 2, 3, 5]
+    assert schedule.indices_at(np.array([9, 10, 39, 40, 99])).tolist() == [0, 1, 1, 0, 0]
+    assert schedule.ends(50) == [10, 40, 45, 50]
+    assert schedule.length_words == "5 to 30" and "6 segments of 5 to 30 frames" in repr(schedule)
+    assert Schedule.from_json(json.loads(json.dumps(schedule.to_json()))) == schedule
+    equal = schedule_of_values("speed", [1.0, 2.0], frames_per_setting=np.array([7, 7]))
+    assert equal == schedule_of_values("speed", [1.0, 2.0], frames_per_setting=7) and equal.length_words == "7"
+
+
+@given(st.lists(st.integers(1, 20), min_size=1, max_size=9), st.integers(1, 3))
+def test_every_segment_lasts_as_long_as_it_says(lengths: list[int], cycles: int) -> None:
+    values = list(range(len(lengths)))
+    schedule = schedule_of_values("speed", values, lengths, cycles)
+    played = schedule.indices_at(np.arange(schedule.total_frames))
+    expected = [value for value, length in zip(values, lengths, strict=True) for _ in range(length)] * cycles
+    assert played.tolist() == expected == [schedule.order[schedule.segment_at(frame)] for frame in range(len(played))]
 
 
 def test_cycles_and_other_parameters() -> None:
@@ -98,6 +120,10 @@ def test_any_values(values: list[int], frames: int, cycles: int) -> None:
         ({"values": range(40, 141)}, "^settings: must hold from 1 to 100 entries, holds 101$"),
         ({"values": [100], "frames_per_setting": 2.5}, r"^frames_per_setting=2\.5: must be a whole number from 1 "),
         ({"values": [100], "frames_per_setting": True}, "^frames_per_setting=True: must be a whole number"),
+        ({"values": [100], "frames_per_setting": "10"}, "^frames_per_setting='10': must be a whole number"),
+        ({"values": [100, 90, 80], "frames_per_setting": [5, 6]}, "one for each of 3 values; holds 2$"),
+        ({"values": [100, 90], "frames_per_setting": [5, 0]}, r"^frames_per_setting\[1\]=0: must be a whole number"),
+        ({"values": [100], "frames_per_setting": []}, "^frames_per_setting: must be one number, or one for each of 1 "),
     ],
 )
 def test_bad_values(arguments: dict[str, Any], message: str) -> None:
@@ -144,6 +170,9 @@ def test_files(tmp_path: Path) -> None:
         ("{}", "schedule: 'frames_per_setting' is missing; it must have"),
         ('{"frames_per_setting": NaN, "settings": []}', "NaN is not a number allowed in JSON$"),
         ('{"frames_per_setting": 1e999, "settings": []}', "frames_per_setting=inf: must be a whole number"),
+        (json.dumps(GOOD | {"frames_per_setting": [5, 6]}), "or one for each of 1 segments; holds 2$"),
+        (json.dumps(GOOD | {"frames_per_setting": ["5"]}), r"frames_per_setting\[0\]='5': must be a whole number"),
+        (json.dumps(GOOD | {"frames_per_setting": {"a": 5}}), "frames_per_setting={'a': 5}: must be a whole number"),
         (json.dumps(GOOD | {"speed": 1}), "schedule: 'speed' is unknown; allowed are"),
         (json.dumps(GOOD | {"settings": {}}), "settings={}: must be a list$"),
         (json.dumps(GOOD | {"settings": [3]}), r"settings\[0\]=3: must be an object with name, parameters$"),

@@ -16,7 +16,7 @@ from dqn_mer.config.task import game_task
 from dqn_mer.evaluation.agent_options import EvaluateOptions
 from dqn_mer.evaluation.checkpoint import CheckpointError
 from dqn_mer.evaluation.choose_settings import choose_settings
-from dqn_mer.evaluation.evaluator import Evaluator, GreedyPolicy, RandomPolicy
+from dqn_mer.evaluation.evaluator import Evaluator, GreedyPolicy, RandomPolicy, episode_score
 from dqn_mer.evaluation.saved_agent import evaluate_checkpoint, load_agent
 from dqn_mer.training.trainer import train
 from tests.helpers.chain import LENGTH, chain_task
@@ -46,6 +46,19 @@ def test_the_same_policy_plays_the_same_episodes_again() -> None:
     assert first == play()
     assert len({length for lengths in first for length in lengths}) > 1
     evaluator.close()
+
+
+@pytest.mark.parametrize(
+    ("score", "counts"),
+    [
+        (3, True), (np.int16(3), True), (np.uint8(3), True), (np.float16(3), True), (np.longdouble(3), True),
+        (np.array(3), True), (np.array(3.0, np.float32), True), (np.array([3, 4]), False), (np.array("3"), False),
+        (np.array(np.nan), False), (float("inf"), False), (np.complex64(3), False), ("3", False), (None, False),
+        (10**400, False),
+    ],
+)  # fmt: skip
+def test_a_score_is_any_finite_real_number(score: object, counts: bool) -> None:
+    assert episode_score({"score": score}, 2.5) == (3.0 if counts else 2.5)
 
 
 def test_greedy_policy_takes_the_best_action() -> None:

@@ -243,7 +243,7 @@ def test_digits_out_of_range_are_refused(
 
 def test_without_the_package_the_message_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
-    with pytest.raises(ValueError, match=r"pip install 'dqn-mer\[digits\]', or give --data"):
+    with pytest.raises(ValueError, match=r"pip install 'dqn-mer\[digits\]', or give data, a folder of MNIST"):
         load_data(None)
 
 

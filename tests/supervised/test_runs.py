@@ -150,8 +150,22 @@ def test_two_processes_cannot_have_one_run(images: Path, tmp_path: Path) -> None
 
 
 def test_another_run_in_the_folder_is_refused(finished: Path, images: Path) -> None:
-    with pytest.raises(ValueError, match=r"batch_size=6: .* was run with 5; give another --out"):
+    with pytest.raises(ValueError, match=r"batch_size=6: .* was run with 5; give another out"):
         supervised(make_options(images, finished, batch_size=6), console=QUIET)
+
+
+@pytest.mark.parametrize("content", ['{"config": {"see', "{}", '{"config": 3}'])
+def test_a_damaged_run_is_left_as_it_is_and_stops_no_other(content: str, images: Path, tmp_path: Path) -> None:
+    options = make_options(images, tmp_path, learner=("online", "er"))
+    damaged = plan(options)[0].run_dir
+    damaged.mkdir(parents=True)
+    (damaged / "config.json").write_text(content)
+    console = Console(record=True, width=300)
+    assert supervised(options, console=console) == 1
+    (line,) = (line for line in console.export_text().splitlines() if "config.json" in line)
+    assert "1/2 " in line and f"remove {damaged} to start it anew" in line
+    assert [(path.name, path.read_text()) for path in damaged.iterdir()] == [("config.json", content)]
+    assert (run_of(tmp_path, "er") / "summary.json").is_file()
 
 
 def test_other_images_of_the_same_form_are_refused(finished: Path, tmp_path: Path, images: Path) -> None:

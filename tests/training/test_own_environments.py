@@ -15,11 +15,12 @@ from gymnasium import spaces
 
 from continual_ple import saved_state
 from continual_ple.tasks import Task, own_task
-from dqn_mer import watch
+from dqn_mer import compare, load_run, watch
 from dqn_mer.config.config import Config
 from dqn_mer.config.task import game_task
-from dqn_mer.evaluation.agent_options import AgentFields, EvaluateOptions
+from dqn_mer.evaluation.agent_options import AgentFields, EvaluateOptions, ExportOptions
 from dqn_mer.evaluation.evaluator import Evaluator, RandomPolicy
+from dqn_mer.evaluation.export import export_agent
 from dqn_mer.evaluation.saved_agent import evaluate_checkpoint, load_agent
 from dqn_mer.training.trainer import train
 from tests.helpers.examples import load_example
@@ -59,6 +60,21 @@ def test_the_example_as_a_whole(cartpole: ModuleType, tmp_path: Path) -> None:
         load_agent(AgentFields(result.run_dir), heavier)
     with pytest.raises(ValueError, match="cart_pole is no game of ours; play it from Python, by evaluate"):
         load_agent(AgentFields(result.run_dir))
+    with pytest.raises(ValueError, match=r"known by its name; an agent of an environment of your own is not exported"):
+        export_agent(ExportOptions(result.run_dir, tmp_path / "mine"), QUIET)
+    assert not (tmp_path / "mine").exists()
+
+
+def test_values_are_trained_on_for_as_long_as_each_says(tmp_path: Path) -> None:
+    task = own_task("CartPole-v1", "gravity", [9.8, 20.0, 5.0], frames_per_setting=[60, 20, 40])
+    run_dir = train_tiny(task, tmp_path, frames=None, eval_every=1_000).run_dir
+    assert json.loads((run_dir / "config.json").read_text())["schedule"]["frames_per_setting"] == [60, 20, 40]
+    with open(run_dir / "matrix.csv") as file:
+        assert len(list(csv.reader(file))) == 4
+    assert load_run(run_dir).frames.tolist() == [0, 60, 80, 120]
+    assert load_agent(AgentFields(run_dir / "checkpoints" / "frame-000000080"), task).trained_on_last.startswith("1-")
+    compare(run_dir, tmp_path / "report")
+    assert "20 to 60 between changes" in (tmp_path / "report" / "CartPole-v1" / "report.md").read_text()
 
 
 def test_the_schedule_is_the_tasks_and_may_interleave(cartpole: ModuleType, tmp_path: Path) -> None:

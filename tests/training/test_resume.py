@@ -59,7 +59,7 @@ def test_a_signal_saves_and_says_how_to_resume(
     handlers = [signal.getsignal(one) for one in LISTENED]
     assert train_command(flags(run_dir=tmp_path / "run")) == code
     assert [signal.getsignal(one) for one in LISTENED] == handlers
-    line = f"stopped by {name} at frame 98; resume with: python train.py --resume {tmp_path / 'run'}\n"
+    line = f"stopped by {name} at frame 98; resume with: python -m dqn_mer train --resume {tmp_path / 'run'}\n"
     assert capsys.readouterr().err == line
     check_same(tmp_path / "run", whole)
 

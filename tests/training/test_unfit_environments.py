@@ -30,6 +30,8 @@ def test_mistakes_are_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str
         own_task("CartPole-v1", "gravity", ["easy", "hard"])  # type: ignore[list-item]
     with pytest.raises(ValueError, match=r"^parameter=\['gravity', 'length'\]: must be the name of one parameter"):
         own_task("CartPole-v1", ["gravity", "length"], [1.0])  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match=r"^frames_per_setting: must be one number, or one for each of 2 values"):
+        own_task("CartPole-v1", "gravity", [9.8, 20.0], frames_per_setting=[60, 20, 40])
     assert train_command(["--game", "cart_pole", "--log-dir", str(tmp_path)]) == 2
     assert "game='cart_pole': must be one of catcher, flappy_bird" in capsys.readouterr().err
     assert list(tmp_path.iterdir()) == []
