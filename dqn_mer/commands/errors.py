@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import gc
+import os
 import sys
+import traceback
 from collections.abc import Callable, Mapping, Sequence
 from importlib import import_module
 from typing import Any, TypeVar
@@ -20,8 +22,14 @@ PLAYS = {"PyTorch": "dqn_mer.evaluation.saved_agent"}
 """What a saved agent needs to play, for `load`."""
 
 
+TRACEBACK = "DQN_MER_TRACEBACK"
+"""Environment variable: where it is set, the traceback of an error stands above its line."""
+
+
 def complain(complaint: str) -> int:
     """Print a complaint in one line on standard error and return exit code 2."""
+    if os.environ.get(TRACEBACK) and sys.exc_info()[0] is not None:
+        traceback.print_exc()
     print("error: " + message(complaint), file=sys.stderr)
     return 2
 
