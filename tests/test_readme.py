@@ -103,6 +103,12 @@ def test_the_code_for_own_environments_runs() -> None:
     assert (names["task"].schedule.total_frames, names["config"].game) == (30_000, "mountain_car")
 
 
+def test_the_task_for_the_command_line_is_one() -> None:
+    names: dict[str, Any] = {"__name__": "tasks"}
+    exec(blocks("python", "environments.md")[1], names)
+    assert names["hills"]().schedule.total_frames == 30_000
+
+
 def test_the_code_for_other_models_runs_and_learns() -> None:
     torch.manual_seed(0)
     model = torch.nn.Sequential(torch.nn.Linear(4, 8), torch.nn.Tanh(), torch.nn.Linear(8, 3))

@@ -10,8 +10,11 @@ from collections.abc import Callable, Mapping, Sequence
 from importlib import import_module
 from typing import Any, TypeVar
 
+from continual_ple.tasks import Task
 from dqn_mer.config.flag_words import UsageError
 from dqn_mer.config.flags import parse
+from dqn_mer.config.task_references import check_reference, load_task
+from dqn_mer.evaluation.agent_options import AgentFields
 from dqn_mer.evaluation.pretrained import as_typed, check_agent
 from dqn_mer.storage.escapes import message, say
 from dqn_mer.storage.lasting_output import lasting_console
@@ -60,6 +63,13 @@ def load(doing: str, modules: Mapping[str, str] = PLAYS) -> None:
             gc.enable()
 
 
+def say_and_load_task(reference: str) -> Task:
+    """Return the task that a flag names, as `load_task`, after saying so: its module may take seconds to import."""
+    check_reference(reference)
+    say(lasting_console(), f"task {reference}")
+    return load_task(reference)
+
+
 def run_command(
     name: str,
     kind: type[T],
@@ -101,11 +111,15 @@ def run_agent_command(
     name: str, kind: type[Any], command: Callable[[Any], object], arguments: Sequence[str], doing: str
 ) -> int:
     """Run a command on the saved agent in the ``path`` of its options, as `run_command`; ``doing`` is one word."""
-    return run_command(
-        name,
-        kind,
-        command,
-        arguments,
-        lambda options: f"{doing} {as_typed(options.path)}",
-        check=lambda options: check_agent(options.path),
-    )
+
+    def check(options: Any) -> None:
+        check_agent(options.path)
+        if isinstance(options, AgentFields) and options.task is not None:
+            say_and_load_task(options.task)
+
+    return run_command(name, kind, command, arguments, lambda options: f"{doing} {as_typed(options.path)}", check=check)
+
+
+def own_task_of(options: AgentFields) -> Task | None:
+    """Return the task that a user named for a saved agent, None if they named none."""
+    return None if options.task is None else load_task(options.task)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from dqn_mer.commands.errors import run_agent_command
+from dqn_mer.commands.errors import own_task_of, run_agent_command
 from dqn_mer.evaluation.agent_options import EvaluateOptions
 
 
@@ -16,4 +16,4 @@ def main(arguments: Sequence[str]) -> int:
 def _evaluate(options: EvaluateOptions) -> None:
     from dqn_mer.evaluation.saved_agent import evaluate_checkpoint  # imports all that plays, which takes seconds
 
-    evaluate_checkpoint(options)
+    evaluate_checkpoint(options, task=own_task_of(options))

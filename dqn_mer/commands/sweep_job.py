@@ -14,7 +14,7 @@ import sys
 import threading
 import time
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from dqn_mer.storage.files import DamagedError, open_log
@@ -39,6 +39,8 @@ class Job:
         threads: CPU threads of the run.
         damage: What is wrong with its folder, in one line, if it cannot be known whose run it holds: it is then left as
             it is, and the job fails.
+        task: Value of ``--task``, which a resumed run is given again.
+        folder: Folder in which the sweep was started: on any machine the run finds the module of its task there.
     """
 
     name: str
@@ -47,6 +49,8 @@ class Job:
     frames: int
     threads: int
     damage: str = ""
+    task: str | None = None
+    folder: Path = field(default_factory=Path.cwd)
 
     @property
     def log(self) -> Path:
@@ -114,7 +118,7 @@ def _run_alone(job: Job) -> Outcome:
         heading = f"sweep: {time.strftime('%Y-%m-%d %H:%M:%S')}: train {shlex.join(words)}\n"
         log.write(heading.encode(errors="backslashreplace"))
         log.flush()
-        code = _train(words, job.threads, log.fileno())
+        code = _train(words, job, log.fileno())
         log.write(f"{STOPPED if code and stop_was_asked() else ENDED}{code}\n".encode())
     return Outcome(job.name, job.log, code, last_line=_last_line(job.log) if code else "")
 
@@ -160,7 +164,7 @@ def words_without_changes(job: Job) -> list[str]:
 
     with suppress(DamagedError, StateError):  # all that was saved is damaged
         if find_state(job.run_dir) is not None:
-            return ["--resume", str(job.run_dir)]
+            return ["--resume", str(job.run_dir), *(["--task", job.task] if job.task is not None else [])]
     return list(job.flags)
 
 
@@ -173,11 +177,14 @@ def _train_words(job: Job) -> list[str]:
     return words
 
 
-def _train(words: list[str], threads: int, output: int) -> int:
+def _train(words: list[str], job: Job, output: int) -> int:
     """Train in a separate process session, which a Ctrl-C for the sweep does not reach; return its exit code."""
     if _stopping.is_set():
         return -signal.SIGTERM
-    environment = {**os.environ, "OMP_NUM_THREADS": str(threads), "NUMBA_NUM_THREADS": str(threads)}
+    threads = str(job.threads)
+    environment = {**os.environ, "OMP_NUM_THREADS": threads, "NUMBA_NUM_THREADS": threads}
+    if job.task is not None:
+        environment["PYTHONPATH"] = os.pathsep.join(filter(None, [str(job.folder), os.environ.get("PYTHONPATH")]))
     process = subprocess.Popen(
         [*TRAINER, *words],
         stdin=subprocess.DEVNULL,

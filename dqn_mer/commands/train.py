@@ -7,13 +7,13 @@ import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from dqn_mer.commands.errors import complain, load
-from dqn_mer.config.command_line import parse_config, parse_resume, peek
+from dqn_mer.commands.errors import complain, load, say_and_load_task
+from dqn_mer.config.command_line import parse_config, parse_resume, peek, task_of_flags
 from dqn_mer.config.config import Config, ResumeOptions
 from dqn_mer.config.flag_words import UsageError
 from dqn_mer.config.task import game_task
 from dqn_mer.runs.folder import check_is_run, check_run_folder
-from dqn_mer.runs.stopping import RunStopped, how_to_resume
+from dqn_mer.runs.stopping import RunStopped
 from dqn_mer.storage.escapes import message, one_line, printable
 from dqn_mer.storage.lasting_output import lasting_console, lasting_output
 
@@ -54,7 +54,7 @@ def main(arguments: Sequence[str]) -> int:
         print(message(stopped), file=sys.stderr)
         return stopped.exit_code
     except KeyboardInterrupt:
-        print(one_line(f"stopped at once by Ctrl-C; {how_to_resume(trainer.run_dir)}"), file=sys.stderr)
+        print(one_line(f"stopped at once by Ctrl-C; {trainer.saves.how_to_resume()}"), file=sys.stderr)
         return 130
     folder = shlex.quote(str(result.run_dir.parent))
     print(printable(f"results: {result.run_dir}  (tensorboard --logdir {folder})"))
@@ -68,11 +68,11 @@ def make_trainer(arguments: Sequence[str]) -> Trainer:
     """
     if peek(arguments, "resume") is not None or arguments[-1:] == ["--resume"]:
         return _resume(parse_resume(arguments))
-    return _start(parse_config(arguments))
+    return _start(parse_config(arguments, say_and_load_task))
 
 
 def _start(config: Config) -> Trainer:
-    task = game_task(config)
+    task = task_of_flags(config)
     check_run_folder(config)
     load(f"{config.agent} on {config.game}, {config.observation} observations, seed {config.seed}", TRAINS)
     from dqn_mer.training.trainer import Trainer
@@ -82,9 +82,11 @@ def _start(config: Config) -> Trainer:
 
 def _resume(options: ResumeOptions) -> Trainer:
     check_is_run(options.resume)
+    task = None if options.task is None else say_and_load_task(options.task)
     load(f"resuming {options.resume}", TRAINS)
     from dqn_mer.training.resume import open_run
     from dqn_mer.training.trainer import Trainer
 
-    stopped = open_run(options)
-    return Trainer(game_task(stopped.config, stopped.schedule), stopped.config, lasting_console(), stopped)
+    stopped = open_run(options, task)
+    task = task or game_task(stopped.config, stopped.schedule)
+    return Trainer(task, stopped.config, lasting_console(), stopped)

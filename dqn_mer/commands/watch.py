@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from dqn_mer.commands.errors import run_agent_command
+from dqn_mer.commands.errors import own_task_of, run_agent_command
 from dqn_mer.evaluation.agent_options import WatchOptions
 
 if TYPE_CHECKING:
@@ -33,4 +33,8 @@ def watch(options: WatchOptions, console: Console | None = None, task: Task | No
 
 def main(arguments: Sequence[str]) -> int:
     """Show or record a saved agent's play as the flags say, and return the exit code."""
-    return run_agent_command("watch", WatchOptions, watch, arguments, "watching")
+    return run_agent_command("watch", WatchOptions, _watch, arguments, "watching")
+
+
+def _watch(options: WatchOptions) -> None:
+    watch(options, task=own_task_of(options))

@@ -12,6 +12,7 @@ from continual_ple.observations import sees_images
 from dqn_mer.config.agent_registry import AgentKind, agents, known_agent
 from dqn_mer.config.fields import bad_value, own_fields
 from dqn_mer.config.supervised_runs import STREAM_OBSERVATION
+from dqn_mer.config.task_references import check_reference
 from dqn_mer.mer_parameters import MERParameters
 
 if TYPE_CHECKING:
@@ -29,6 +30,8 @@ SCHEDULE_FLAGS = ("settings", "vary", "cycles", "frames_per_setting", "interleav
 
 def check_combinations(config: Config) -> None:
     """Raise ValueError for values that have no meaning together."""
+    if config.task is not None:
+        check_reference(config.task)
     check_name("agent", config.agent)
     agent = known_agent(config.agent)
     if agent is not None:

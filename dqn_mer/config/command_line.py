@@ -2,35 +2,76 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any
 
+from continual_ple import GAMES
 from continual_ple.games.parameters import shown
+from continual_ple.tasks import Task
 from dqn_mer.config.agent_registry import agents
-from dqn_mer.config.combinations import options_of_agents
+from dqn_mer.config.combinations import ODDS_OPTIONS, options_of_agents
 from dqn_mer.config.config import Config, ResumeOptions
 from dqn_mer.config.defaults import default_config
+from dqn_mer.config.fields import own_fields
 from dqn_mer.config.flag_hints import unknown_hint
-from dqn_mer.config.flag_words import UsageError, fields_of_flags
-from dqn_mer.config.flags import Extra, parse, parse_known
+from dqn_mer.config.flag_words import UsageError, fields_of_flags, flag_of
+from dqn_mer.config.flags import HELP, HIDDEN, Extra, parse, parse_known
+from dqn_mer.config.groups import GameFields, ScheduleFields
+from dqn_mer.config.task import game_task, seen_in
+from dqn_mer.config.task_references import load_task
 
 PROG = "python train.py"
-WITH_RESUME = " and ".join(flag for flag in fields_of_flags(ResumeOptions) if flag != "--resume")
+*_FIRST, _LAST = [flag for flag in fields_of_flags(ResumeOptions) if flag != "--resume"]
+WITH_RESUME = f"{', '.join(_FIRST)} and {_LAST}"
 """Flags that a resumed run may be given."""
 RESUMING = f"""\
 Resume a stopped run with `--resume RUN`, where RUN is its folder. It keeps its own flags; only {WITH_RESUME}
 may be given as well: `--resume RUN --help` explains them.
 """
+_DESCRIBED = {"environment": (*own_fields(GameFields), *ODDS_OPTIONS), "schedule": own_fields(ScheduleFields)}
+NOT_WITH_TASK = {
+    name: f"a task of yours has its own {what}"
+    for what, names in _DESCRIBED.items()
+    for name in names
+    if name not in ("game", "task", "frames")
+}
+"""Fields that describe a game or its schedule, with why they are not given together with a task."""
 
 
-def parse_config(arguments: Sequence[str]) -> Config:
-    """Read the training flags; the defaults are those that suit the chosen preset, game, observation and agent.
+def parse_config(arguments: Sequence[str], find_task: Callable[[str], Task] = load_task) -> Config:
+    """Read the training flags; the defaults are those that suit the chosen preset, game or task, observation and agent.
+
+    Args:
+        arguments: Words of the command line.
+        find_task: Returns the task that ``--task`` names, unless the help is wanted.
 
     Raises:
         UsageError: if a flag is unknown or cannot be read.
-        ValueError: if a value is not allowed.
+        ValueError: if a value is not allowed, or there is no such task.
     """
+    find = load_task if HELP.intersection(arguments) else find_task
     extra = Extra(_notes, RESUMING, ("--resume", "--version", "--help"))
-    return parse(Config, arguments, prog=PROG, make=default_config, extra=extra)
+    return parse(Config, arguments, prog=PROG, make=partial(_config, find), extra=extra)
+
+
+def task_of_flags(config: Config) -> Task:
+    """Return the task of a configuration that `parse_config` returned; never of one from a file."""
+    return game_task(config) if config.task is None else load_task(config.task)
+
+
+def _config(find_task: Callable[[str], Task], **choices: Any) -> Config:
+    """Return the configuration for the flags given; of a task it has the name and what the environment shows."""
+    reference = choices.get("task")
+    if reference is None:
+        return default_config(**choices)
+    for name, why in NOT_WITH_TASK.items():
+        if name in choices:
+            raise ValueError(f"{flag_of(name)}: not allowed with --task: {why}")
+    if choices.get("game") in GAMES:
+        raise ValueError(f"--game: {choices['game']} is a game of ours; with --task it must be another name")
+    task = find_task(reference)
+    return default_config(**{"game": task.name, **choices, "observation": seen_in(task)})
 
 
 def parse_resume(arguments: Sequence[str]) -> ResumeOptions:
@@ -57,6 +98,8 @@ def _notes(config: Config) -> dict[str, str]:
     notes = {"agent": "; ".join(": ".join(filter(None, (kind.name, kind.summary))) for kind in agents()) + "."}
     for agent, names in options_of_agents(Config).items():
         notes |= {name: f"For {agent} alone." for name in names}
+    if config.task is not None:
+        return {**notes, **dict.fromkeys(NOT_WITH_TASK, HIDDEN)}
     return {**notes, "vary": _parameters(config.game)}
 
 

@@ -25,6 +25,7 @@ from dqn_mer.config.groups import (
     ScheduleFields,
     StartFields,
 )
+from dqn_mer.config.task_references import TaskReference
 from dqn_mer.mer_parameters import MERParameters
 from dqn_mer.ranges import COUNT_OR_0, SAVE_MINUTES
 
@@ -100,6 +101,8 @@ class ResumeOptions:
     """Frames between saves (none: as before)."""
     save_minutes: Annotated[float | None, SAVE_MINUTES] = None
     """Minutes between saves (none: as before)."""
+    task: TaskReference = None
+    """Task of the run, if that is one of yours: the one that its folder names is never imported."""
 
     def __post_init__(self) -> None:
         """Check every value; raises ValueError naming the field."""

@@ -10,12 +10,15 @@ from typing import Any
 from continual_ple import GAMES
 from continual_ple.observations import sees_images
 from dqn_mer.config.agent_registry import find_agent
-from dqn_mer.config.combinations import TARGET_PERIODS
+from dqn_mer.config.combinations import SCHEDULE_FLAGS, TARGET_PERIODS
 from dqn_mer.config.config import CHOICES, Config
 from dqn_mer.config.flag_hints import unknown_field
 
 # How the tuned defaults were found, on seeds that are not the reported ones, is explained in results/README.md.
 STATE = {"hidden_sizes": (128, 128)}
+UNTUNED_STATE = {**STATE, "target_sync_frames": 100}
+"""What any other game or task starts with if the agent sees numbers: the network of the tuned games, and the period of
+their `dqn`. It is in frames, since an episode may never end elsewhere; no learning rate was best on both games."""
 FLAPPY_PIXELS = {"learning_rate": 3e-4, "target_sync_frames": 100}
 TUNED: dict[tuple[str, str], dict[str, dict[str, Any]]] = {
     ("catcher", "state"): {
@@ -92,6 +95,8 @@ def default_config(preset: str = "tuned", **choices: Any) -> Config:
         if name not in known:
             raise ValueError(unknown_field(name, known))
     presets = {**PRESETS.get(preset, {}), **PRESETS_OF_AGENTS.get((preset, agent.name), {})}
+    if choices.get("game", Config.game) not in GAMES:  # a task has its own schedule
+        presets = {name: value for name, value in presets.items() if name not in SCHEDULE_FLAGS}
     chosen = {"preset": preset, **presets, **choices}
     if chosen.get("schedule") is not None:
         chosen["schedule"] = Path(chosen["schedule"])
@@ -101,21 +106,24 @@ def default_config(preset: str = "tuned", **choices: Any) -> Config:
         str({**agent.defaults, **chosen}.get(name, getattr(Config, name)))
         for name in ("game", "observation", "optimizer")
     )
-    tuned = {**_tuned(game, observation, agent.name, optimizer), **agent.defaults}
-    return Config(**{**tuned, **chosen, **_other_target_period(choices, presets, tuned)})
+    tuned = _tuned(game, observation, agent.name, optimizer)
+    periods = _other_target_period(choices, presets, agent.defaults, tuned)
+    return Config(**{**tuned, **agent.defaults, **chosen, **periods})
 
 
 def _tuned(game: str, observation: str, agent: str, optimizer: str) -> Mapping[str, Any]:
     """Return the tuned values; an observation takes those of `pixels` or `state`, whichever it resembles."""
     like = "pixels" if sees_images(observation) else "state"
-    of_agents = TUNED.get((game, like), {})
+    of_agents = TUNED.get((game, like))
+    if of_agents is None:
+        return UNTUNED_STATE if like == "state" else {}
     names = (f"{agent}-{optimizer}", agent, "dqn")
     values: dict[str, Any] = next((of_agents[name] for name in names if name in of_agents), {})
-    return {**(STATE if like == "state" and game in GAMES else {}), **values}
+    return {**(STATE if like == "state" else {}), **values}
 
 
 def _other_target_period(choices: Mapping[str, Any], *lower: Mapping[str, Any]) -> dict[str, None]:
-    """Return None for the target period that another one replaces: a choice, or else a preset's or tuned one."""
+    """Return None for the target period that another one replaces: by a choice, or else the first layer's."""
     chosen = {name: choices[name] for name in TARGET_PERIODS if name in choices}
     for layer in (chosen, *({name: each[name] for name in each if name not in chosen} for each in lower)):
         given = [name for name in TARGET_PERIODS if layer.get(name) is not None]

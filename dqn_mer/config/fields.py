@@ -33,10 +33,12 @@ class Flag:
     Attributes:
         positional: Whether it is given without a flag.
         aliases: Further flags that mean it, such as ``--setting``.
+        metavar: What the help shows as its value, if its kind does not say enough.
     """
 
     positional: bool = False
     aliases: tuple[str, ...] = ()
+    metavar: str = ""
 
 
 @dataclass(frozen=True)

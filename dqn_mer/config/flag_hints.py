@@ -30,7 +30,7 @@ OF_OTHERS: dict[str, str] = {
     **dict.fromkeys(("exploration-initial-eps", "start-e", "eps-start"), "--epsilon-start"),
     **dict.fromkeys(("exploration-final-eps", "end-e", "eps-end"), "--epsilon-end"),
     **dict.fromkeys(("env", "env-id", "env-name", "gym-id", "environment"),
-        "--game (an environment of your own is trained from Python, by own_task)"),
+        "--game (or --task for an environment of your own; in Python own_task)"),
     **dict.fromkeys(("algo", "algorithm"), "--agent"),
     "net-arch": "--hidden-sizes",
     **dict.fromkeys(("eval-freq", "eval-frequency", "evaluation-frequency"), "--eval-every"),

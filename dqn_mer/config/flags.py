@@ -18,13 +18,15 @@ from dqn_mer.config.help_texts import METAVARS, HelpFormatter, field_texts, hint
 T = TypeVar("T")
 NOT_GIVEN = object()
 HELP = {"-h", "--help"}
+HIDDEN = argparse.SUPPRESS
 
 
 class Extra(NamedTuple):
     """What the help of a command says besides the texts of its fields.
 
     Attributes:
-        notes: Function from what the flags would make to further text behind that of some fields.
+        notes: Function from what the flags would make to further text behind that of some fields; `HIDDEN` leaves a
+            field out.
         epilog: A paragraph below the flags.
         related: Further flags that a misspelt one may mean.
     """
@@ -134,7 +136,8 @@ def _parser(
             flag = flag_note(annotations[field.name])
             text = f"{texts.get(field.name, '')} {notes.get(field.name, '')}".strip()
             behind = hint(allowed[field.name], _default(field, defaults))
-            _add(group, field.name, flag, allowed[field.name], f"{text} {behind}".replace("%", "%%"))
+            shown = HIDDEN if notes.get(field.name) == HIDDEN else f"{text} {behind}".replace("%", "%%")
+            _add(group, field.name, flag, allowed[field.name], shown)
             if flag.positional:
                 parser.usage = f"{parser.usage} {field.name.upper()}{' ...' * (allowed[field.name].kind is tuple)}"
     return parser
@@ -162,10 +165,10 @@ def _add(group: Any, name: str, flag: Flag, allowed: Allowed, text: str) -> None
     elif allowed.kind is bool:
         group.add_argument(flag_of(name), action=argparse.BooleanOptionalAction, help=text)
     else:
-        metavar = "NAME" if allowed.choices else METAVARS[allowed.kind].format(METAVARS.get(allowed.item))
+        usual = "NAME" if allowed.choices else METAVARS[allowed.kind].format(METAVARS.get(allowed.item))
         group.add_argument(
             flag_of(name), *flag.aliases, dest=name, type=reader(name, allowed),
-            metavar=metavar, help=text,
+            metavar=flag.metavar or usual, help=text,
         )  # fmt: skip
 
 

@@ -15,6 +15,7 @@ from typing import Annotated, Literal
 
 from continual_ple import GAMES, OBSERVATIONS
 from dqn_mer.config.fields import Known, check_fields
+from dqn_mer.config.task_references import TaskReference
 from dqn_mer.ranges import COUNT, COUNT_OR_0, RATE, SAVE_MINUTES, Range
 
 
@@ -41,7 +42,11 @@ class GameFields:
     """The game and what the agent sees of it."""
 
     game: Annotated[str, Known(GAMES)] = "catcher"
-    """Game to play."""
+    """Game to play; with task, the name under which the run is filed, by default the task's own."""
+    task: TaskReference = None
+    """Task of yours to learn instead of a game: a continual_ple.Task, or a function without required arguments that
+    returns one, in a module that Python finds, in the current folder too (see docs/environments.md). Flags that
+    describe a game or its schedule are then refused."""
     observation: Annotated[str, Known(OBSERVATIONS)] = "pixels"
     """What the agent sees: 4 stacked frames of 84x84 grey pixels (the paper's), or the game's own numbers."""
     backend: Literal["native", "ple"] = "native"

@@ -34,12 +34,21 @@ def name_after(task: Task, config: Config) -> Config:
     """
     if task.name == config.game and not task.is_own:
         return config
+    game = task.name if config.game in GAMES else config.game
+    return replace(config, game=game, observation=seen_in(task))
+
+
+def is_own(config: Config) -> bool:
+    """Return whether a configuration is that of a user's task, which only the user can name or pass again."""
+    return config.task is not None or config.game not in GAMES
+
+
+def seen_in(task: Task) -> str:
+    """Return what the agent sees of a user's environment: ``pixels`` of images, else ``state``."""
     env = task.make_env(task.schedule.settings[0])
     shape = env.observation_space.shape or ()
     env.close()
-    is_image = len(shape) > 1 and math.prod(shape) >= SMALLEST_IMAGE_SIDE**2
-    game = task.name if config.game in GAMES else config.game
-    return replace(config, game=game, observation="pixels" if is_image else "state")
+    return "pixels" if len(shape) > 1 and math.prod(shape) >= SMALLEST_IMAGE_SIDE**2 else "state"
 
 
 def game_task(config: Config, schedule: Schedule | None = None) -> Task:
@@ -50,9 +59,11 @@ def game_task(config: Config, schedule: Schedule | None = None) -> Task:
         schedule: Schedule that replaces the one that ``config`` describes, such as a saved one.
 
     Raises:
-        ValueError: if the schedule or a game parameter is not allowed.
+        ValueError: if the schedule or a game parameter is not allowed, or the configuration is that of a user's task.
         ImportError: if the ``ple`` backend is asked for and missing.
     """
+    if config.task is not None:
+        raise ValueError(f"task={config.task!r}: only the command line imports a task; in Python, pass the Task itself")
     game, observation = game_class(config.game), observation_class(config.observation)
     schedule = check_schedule(schedule or game_schedule(config), config.game)
     check_game_parameters(config.game_parameters, schedule, game.check_parameters)

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 from dqn_mer.config.fields import Flag, bad_value, check_fields
+from dqn_mer.config.task_references import TaskReference
 from dqn_mer.ranges import COUNT, Range
 from dqn_mer.storage.files import check_may_make, check_may_write, is_taken, naming_field
 
@@ -27,6 +28,8 @@ class AgentFields:
     """all: of the run's schedule; easier: those before the one trained on last; or names or values, as A,B,..."""
     seed: Annotated[int, Range(0, 2**63 - 1, whole=True)] = 1
     """Seed of the episodes."""
+    task: TaskReference = None
+    """Task that the agent was trained on, if that is one of yours, as `train` takes it."""
     backend: Literal["native", "ple"] | None = None
     """Backend to play on (none: the run's)."""
     game_parameters: Mapping[str, float] = field(default_factory=dict)

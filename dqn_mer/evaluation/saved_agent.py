@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -13,14 +14,14 @@ from numpy.typing import ArrayLike, NDArray
 from rich.console import Console
 from rich.table import Table
 
-from continual_ple import GAMES, ArcadeEnv, saved_state
+from continual_ple import ArcadeEnv, saved_state
 from continual_ple.observations import sees_images
 from continual_ple.settings import Schedule, Setting
 from continual_ple.tasks import Task
 from dqn_mer.analysis.statistics import mean_interval
 from dqn_mer.config.config import Config
 from dqn_mer.config.fields import check_range
-from dqn_mer.config.task import check_game_parameters, game_task
+from dqn_mer.config.task import check_game_parameters, game_task, is_own
 from dqn_mer.evaluation.agent_options import AgentFields, EvaluateOptions
 from dqn_mer.evaluation.checkpoint import Checkpoint, load_checkpoint
 from dqn_mer.evaluation.checkpoint_folders import CheckpointError, OwnTaskError
@@ -110,21 +111,20 @@ def load_agent(options: AgentFields, task: Task | None = None) -> SavedAgent:
         backend = options.backend or config.backend
         if task is not None:
             task = dataclasses.replace(task, schedule=schedule, frame_skip=config.frame_skip)
-        elif config.game in GAMES and backend == config.backend:
+        elif not is_own(config) and backend == config.backend:
             task = game_task(config, schedule)
     except (ArithmeticError, KeyError, TypeError, ValueError) as error:
         raise CheckpointError(f"{checkpoint.path}: bad description: {error}") from None
     if given is not None:
         _check_varies(given.schedule, schedule)
-    if backend != config.backend and config.game in GAMES:
+        if options.backend is not None:
+            raise ValueError(f"backend={options.backend!r}: a task of yours has its own environment")
+    if backend != config.backend and not is_own(config):
         # Upstream rounds as the installed pygame does, however the run rounded.
         config = dataclasses.replace(config, backend=backend, rounding="nearest")
         task = game_task(config, schedule)
     if task is None:
-        raise OwnTaskError(
-            f"{checkpoint.path}: {config.game} is no game of ours; play it from Python, by evaluate(PATH, task) or "
-            "watch(PATH, task), or install a package with its entry point of the group continual_ple.games"
-        )
+        raise OwnTaskError(f"{checkpoint.path}: {config.game} is no game of ours; {_how_to_give(config.task)}")
     env = task.make_env(schedule.settings[0])
     seen, chosen = env.observation_space, env.action_space
     env.close()
@@ -133,6 +133,16 @@ def load_agent(options: AgentFields, task: Task | None = None) -> SavedAgent:
         raise CheckpointError(f"{checkpoint.path}: bad description: the network does not fit {config.game}")
     check_game_parameters(options.game_parameters, schedule, task.check)
     return SavedAgent(checkpoint, config, task, frame, trained_on_last, seen, chosen)
+
+
+def _how_to_give(task: str | None) -> str:
+    """Return in words how to give the task of an agent whose folder, which may be a stranger's, names it or not."""
+    if task is not None:
+        return f"evaluate and watch take --task {shlex.quote(task)}, as its folder says, if that is yours"
+    return (
+        "evaluate and watch take its --task MODULE:NAME; in Python pass the task, as in evaluate(PATH, task); or "
+        "install a package with its entry point of the group continual_ple.games"
+    )
 
 
 def _check_varies(given: Schedule, trained: Schedule) -> None:

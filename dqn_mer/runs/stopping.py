@@ -104,11 +104,18 @@ OUT_OF_MEMORY = ("out of memory", "can't allocate memory")
 """What errors of PyTorch say where memory runs out, on a GPU and on the CPU."""
 
 
-def how_to_resume(run_dir: Path, own: bool = False) -> str:
-    """Return in words how to resume a run: by a command, or in Python if its task is the user's ``own``."""
-    if own:
+def how_to_resume(run_dir: Path, own: bool = False, task: str | None = None) -> str:
+    """Return in words how to resume a run: by a command, or in Python if only that can make its task.
+
+    Args:
+        run_dir: Folder of the run.
+        own: Whether the task is the user's.
+        task: What the command line calls it, ``MODULE:NAME``, if known.
+    """
+    if own and task is None:
         return f"resume from Python with: resume_on(task, {str(run_dir)!r})"
-    return f"resume with: python -m dqn_mer train --resume {shlex.quote(str(run_dir))}"
+    given = ["--task", task] if task is not None else []
+    return f"resume with: {shlex.join(['python', '-m', 'dqn_mer', 'train', '--resume', str(run_dir), *given])}"
 
 
 def is_out_of_memory(error: Exception) -> bool:

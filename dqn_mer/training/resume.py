@@ -10,12 +10,12 @@ from typing import Any
 
 from filelock import BaseFileLock
 
-from continual_ple import GAMES
 from continual_ple.settings import Schedule
 from continual_ple.tasks import Task
 from dqn_mer.config.agent_registry import find_agent, known_agent
 from dqn_mer.config.config import Config, ResumeOptions
 from dqn_mer.config.supervised_runs import is_no_training_run, is_supervised
+from dqn_mer.config.task import is_own
 from dqn_mer.runs.folder import check_is_run, describe_run, lock_run, versions
 from dqn_mer.runs.stopping import RunStopped, how_to_resume
 from dqn_mer.storage.escapes import one_line, shown
@@ -96,6 +96,7 @@ def _stopped_run(options: ResumeOptions, lock: BaseFileLock, task: Task | None) 
         source = snapshot.folder if snapshot else run_dir / CONFIG
         raise StateError(f"{source}: bad description: {one_line(error)}") from None
     _check_task(run_dir, config, schedule, task)
+    config = replace(config, task=options.task or config.task)
     if snapshot is not None and (task is None or task.network is None):
         _check_network(config, snapshot.state, PIXEL_FEATURES if task is None and config.observation == "pixels" else 1)
     given = {name: getattr(options, name) for name in ("save_every", "save_minutes")}
@@ -128,10 +129,16 @@ def _check_task(run_dir: Path, config: Config, schedule: Schedule, task: Task | 
     if known_agent(config.agent) is None:
         raise ValueError(f"{run_dir}: agent {config.agent} is not registered here; install its package, or register it")
     if task is None:
-        if config.game not in GAMES:
-            raise ValueError(f"{run_dir}: {config.game} is no game of ours; {how_to_resume(run_dir, own=True)}")
+        if is_own(config):
+            raise ValueError(f"{run_dir}: {config.game} is no game of ours; {_how_to_give(run_dir, config)}")
     elif task.schedule != schedule:
         raise ValueError(f"task: must have the schedule of the run in {run_dir}, has another one")
+
+
+def _how_to_give(run_dir: Path, config: Config) -> str:
+    """Return in words how to resume a run whose folder may be a stranger's, and says more than it should decide."""
+    how = how_to_resume(run_dir, own=True, task=config.task)
+    return f"give its --task MODULE:NAME, or {how}" if config.task is None else f"if that task is yours, {how}"
 
 
 def _check_network(config: Config, state: State, features: int) -> None:

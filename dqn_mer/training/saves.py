@@ -24,7 +24,7 @@ class Saves:
         config: Configuration of the run.
         threads: PyTorch threads of the run, for the record: others round otherwise.
         resumable: Whether the state of the environment can be saved; if not, nothing is.
-        own: Whether the task is the user's, so that it takes Python to resume.
+        own: Whether the task is the user's, so that only its own code can make it again.
         started_s: Time at which this process began with the run, by `time.perf_counter`.
     """
 
@@ -85,13 +85,13 @@ class Saves:
 
     def how_to_resume(self) -> str:
         """Return in words how to resume the run from a state that was saved just now."""
-        return how_to_resume(self.run_dir, self.own) if self.resumable else "nothing was saved"
+        return how_to_resume(self.run_dir, self.own, self.config.task) if self.resumable else "nothing was saved"
 
     def last(self) -> str:
         """Return in words what the last state is, and how to resume the run from it."""
         if self.frame is None:
             return "nothing was saved" if not self.resumable else "nothing was saved yet"
-        return f"saved at frame {self.frame:,}; fix the problem, then {how_to_resume(self.run_dir, self.own)}"
+        return f"saved at frame {self.frame:,}; fix the problem, then {self.how_to_resume()}"
 
     def _header(self) -> State:
         return {

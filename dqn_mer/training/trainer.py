@@ -11,7 +11,6 @@ from typing import Any
 
 from rich.console import Console
 
-from continual_ple import GAMES
 from continual_ple.learnable import UnlearnableError
 from continual_ple.saved_state import has_state
 from continual_ple.tasks import Task
@@ -19,7 +18,7 @@ from dqn_mer.agents.dqn import DQNAgent
 from dqn_mer.analysis.runs import unread_fields
 from dqn_mer.config.combinations import check_no_schedule
 from dqn_mer.config.config import Config, ResumeOptions
-from dqn_mer.config.task import game_task, name_after
+from dqn_mer.config.task import game_task, is_own, name_after
 from dqn_mer.evaluation.beside_training import leave_worker
 from dqn_mer.networks.device import processor, usable_cores
 from dqn_mer.runs.folder import check_run_folder, create_run_folder, describe_run, lock_run
@@ -128,7 +127,7 @@ class Trainer(AbstractContextManager["Trainer"]):
             if stopped is not None:
                 undone.callback(stopped.lock.release)
             self.loop = undone.enter_context(_make_loop(task, config))
-            self.own = task.is_own or config.game not in GAMES
+            self.own = task.is_own or is_own(config)
             resumable = announce(console, self.loop, self.own) and has_state(self.loop.env)
             try:
                 self.run_dir = stopped.run_dir if stopped else create_run_folder(config)

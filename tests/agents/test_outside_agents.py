@@ -112,6 +112,10 @@ def test_defaults_of_an_agent_give_way_to_choices_and_presets() -> None:
     assert default_config("paper", agent="shrinking").learning_rate == 1e-4
     assert parse_config(["--agent", "shrinking", "--learning-rate", "0.5"]).learning_rate == 0.5
     assert default_config(agent="shrinking").agent_options == {**ALL_OPTIONS, "every_updates": 20}
+    register_agent("seldom", reservoir, mini_batch, defaults={"target_sync_episodes": 2})
+    for game in ("catcher", "mine"):  # whose own default is a period in frames
+        seldom = default_config(agent="seldom", game=game, observation="state")
+        assert (seldom.target_sync_frames, seldom.target_sync_episodes) == (None, 2)
     config = default_config(agent="shrinking", agent_options={"noisy": 0, "share": 1})
     assert agent_registry.options_of(config) == ShrinkOptions(20, 1.0, False)
     assert Config.from_json(json.loads(json.dumps(config.to_json()))) == config

@@ -18,6 +18,8 @@ MISTAKES = {
     "train --game-parameters foo=1": "game_parameters.foo=1.0: must be one of the parameters of catcher: width, ",
     "train --run-dir there": "run_dir='there': exists already; must be a new folder",
     "train --log-dir file/new": "log_dir='file/new': cannot be written: ",
+    "train --task cartpole": "task='cartpole': must be MODULE:NAME, ",
+    "train --resume there --task cartpole": "resume='there': must be the folder of a run",
     "train --resume missing": "resume='missing': must be the folder of a run",
     "train --resume there": "resume='there': must be the folder of a run",
     "evaluate missing": "missing: must be a checkpoint or a run folder",
@@ -25,6 +27,7 @@ MISTAKES = {
     "evaluate pretrained/missing": "pretrained/missing: must be a path, or a pretrained agent of ",
     "evaluate hf://missing": "hf://missing: must be hf://USER/REPO",
     "evaluate pretrained/catcher-state-dqn --json file": "json='file': exists already; must be a new file",
+    "evaluate pretrained/catcher-state-dqn --task cartpole": "task='cartpole': must be MODULE:NAME, ",
     "watch missing": "missing: must be a checkpoint or a run folder",
     "watch pretrained/catcher-state-dqn --out there": "out='there': exists already; must be a new folder",
     "export missing new": "missing: must be a checkpoint or a run folder",
@@ -36,6 +39,7 @@ MISTAKES = {
     "supervised --data missing": "data='missing': must be a folder with IDX files or images",
     "supervised --out file/new": "out='file/new': cannot be written: ",
     "sweep --settings 99": "fall_speed=99.0: must be a number from 0.03 to 2 (px/ms)",
+    "sweep --task cartpole": "task='cartpole': must be MODULE:NAME, ",
     "sweep --out file/new": "out='file/new': cannot be written: ",
 }
 SCRIPT = """

@@ -17,7 +17,7 @@ from continual_ple.games.catalogue import GAMES
 from dqn_mer.config.agent_registry import AGENTS
 from dqn_mer.config.combinations import options_of_agents
 from dqn_mer.config.config import ALLOWED, CHOICES, INCIDENTAL, RANGES, Config
-from dqn_mer.config.defaults import default_config
+from dqn_mer.config.defaults import UNTUNED_STATE, default_config
 from dqn_mer.config.flag_hints import HAS_NONE
 from dqn_mer.config.flags import parse
 from dqn_mer.ranges import Range
@@ -26,6 +26,7 @@ from dqn_mer.ranges import Range
 def test_every_field_has_a_range_or_choices_or_is_free_on_purpose() -> None:
     free = {name for name, allowed in ALLOWED.items() if allowed.kind in (bool, Path)}
     free |= {"game_parameters", "settings", "vary", "agent_options"}  # the game checks them, or the agent
+    free |= {"task"}  # of a form of its own
     assert {f.name for f in dataclasses.fields(Config)} == set(RANGES) | set(CHOICES) | free
     assert set(CHOICES["game"]) == set(GAMES)
 
@@ -225,6 +226,26 @@ def test_choices_win_over_the_preset_and_the_preset_over_tuned_defaults() -> Non
         default_config("slow")
     with pytest.raises(ValueError, match="speed: unknown field"):
         default_config(speed=1)
+
+
+@pytest.mark.parametrize("agent", AGENTS)
+def test_what_sees_numbers_starts_as_the_tuned_games_do(agent: str) -> None:
+    mine = default_config(game="mine", observation="state", agent=agent)
+    assert {name: getattr(mine, name) for name in UNTUNED_STATE} == UNTUNED_STATE
+    assert mine.target_sync_episodes is None and mine.learning_rate == Config.learning_rate
+    for game in ("catcher", "flappy_bird"):
+        tuned = default_config(game=game, observation="state", agent=agent)
+        assert tuned.hidden_sizes == mine.hidden_sizes
+        if agent == "dqn":
+            assert tuned.target_sync_frames == mine.target_sync_frames
+    episodes = default_config(game="mine", observation="state", agent=agent, target_sync_episodes=3)
+    assert (episodes.target_sync_frames, episodes.target_sync_episodes) == (None, 3)
+    assert default_config("paper", game="mine", observation="state", agent=agent).target_sync_episodes == 10
+
+
+def test_what_sees_images_starts_as_before() -> None:
+    mine = default_config(game="mine")
+    assert (mine.hidden_sizes, mine.target_sync_frames, mine.learning_rate) == ((512,), 1_000, 1e-4)
 
 
 @pytest.mark.parametrize(

@@ -181,8 +181,8 @@ def test_words_that_are_no_flags_are_handed_back_in_order() -> None:
         ("--exploration-final-eps 0.1", "--epsilon-end"),
         ("--end-e 0.1", "--epsilon-end"),
         ("--start-e 1", "--epsilon-start"),
-        ("--env CartPole-v1", "--game (an environment of your own is trained from Python, by own_task)"),
-        ("--env-id CartPole-v1", "--game (an environment of your own is trained from Python, by own_task)"),
+        ("--env CartPole-v1", "--game (or --task for an environment of your own; in Python own_task)"),
+        ("--env-id CartPole-v1", "--game (or --task for an environment of your own; in Python own_task)"),
         ("--resum runs/NAME", "--resume"),
         ("--train-freq 4", "--update-every"),
         ("--gradient-steps 4", "--updates-per-frame"),
@@ -217,7 +217,7 @@ def test_flags_of_new_runs_are_no_flags_of_a_resumed_one(words: str, given: str)
             parse_resume(arguments)
         assert str(caught.value) == (
             f"flags: {given} not allowed with --resume: a resumed run keeps its own; "
-            "only --save-every and --save-minutes may be given"
+            "only --save-every, --save-minutes and --task may be given"
         )
 
 

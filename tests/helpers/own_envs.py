@@ -103,6 +103,11 @@ def count_task(make: Callable[..., Any] = Count, frames: int = 60, **options: An
     return own_task(make, "speed", [1.0, 2.0], frames, **options)
 
 
+def kept_task() -> Task:
+    """Return such a task whose runs can be resumed; for ``--task tests.helpers.own_envs:kept_task``."""
+    return count_task(WithState)
+
+
 def tiny_config(**choices: Any) -> Config:
     """Return the configuration of a run of a few frames."""
     values: dict[str, Any] = {

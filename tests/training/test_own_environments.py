@@ -58,7 +58,9 @@ def test_the_example_as_a_whole(cartpole: ModuleType, tmp_path: Path) -> None:
     heavier = own_task("CartPole-v1", "gravity", [9.8, 12.0])
     with pytest.raises(ValueError, match=r"^task: must vary length, as when the agent was trained, varies gravity$"):
         load_agent(AgentFields(result.run_dir), heavier)
-    with pytest.raises(ValueError, match="cart_pole is no game of ours; play it from Python, by evaluate"):
+    with pytest.raises(
+        ValueError, match="cart_pole is no game of ours; evaluate and watch take its --task MODULE:NAME"
+    ):
         load_agent(AgentFields(result.run_dir))
     with pytest.raises(ValueError, match=r"known by its name; an agent of an environment of your own is not exported"):
         export_agent(ExportOptions(result.run_dir, tmp_path / "mine"), QUIET)

@@ -73,7 +73,7 @@ def test_the_command_and_another_task_are_refused_in_one_line(
         train_tiny(pole_task(), tmp_path, run_dir=run)
     kept = sorted(path.name for path in run.iterdir())
     assert train_command(["--resume", str(run)]) == 2
-    advice = f"resume from Python with: resume_on(task, {str(run)!r})"
+    advice = f"give its --task MODULE:NAME, or resume from Python with: resume_on(task, {str(run)!r})"
     assert capsys.readouterr().err == f"error: {run}: CartPole-v1 is no game of ours; {advice}\n"
     with pytest.raises(ValueError, match=r"^task: must have the schedule of the run in .*, has another one$"):
         resume_on(count_task(), run, console=QUIET)
