@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from dqn_mer.supervised.memory import ExampleMemory
     from dqn_mer.supervised.mer_learner import MERLearner
     from dqn_mer.training.stream_run import StreamRun
-    from dqn_mer.training.trainer import resume_on, train
+    from dqn_mer.training.trainer import resume, train
 
 __all__ = [
     "Config",
@@ -56,7 +56,7 @@ __all__ = [
     "make_learner",
     "push_to_hub",
     "register_agent",
-    "resume_on",
+    "resume",
     "train",
     "watch",
 ]
@@ -86,7 +86,7 @@ _HOMES = {
     "make_learner": "dqn_mer.fast.choose",
     "push_to_hub": "dqn_mer.evaluation.hub",
     "register_agent": "dqn_mer.config.agent_registry",
-    "resume_on": "dqn_mer.training.trainer",
+    "resume": "dqn_mer.training.trainer",
     "train": "dqn_mer.training.trainer",
     "watch": "dqn_mer.public",
 }

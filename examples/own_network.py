@@ -1,6 +1,6 @@
 """Train on an environment behind wrappers, with a network of one's own: ``python examples/own_network.py``, a minute.
 
-A run that was stopped is resumed by ``resume_on(car_task(), RUN_FOLDER)``.
+A run that was stopped is resumed by ``resume(RUN_FOLDER, car_task())``.
 """
 
 import gymnasium

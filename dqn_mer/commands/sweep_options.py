@@ -12,6 +12,7 @@ from continual_ple import GAMES
 from dqn_mer.commands.sweep_slurm import check_slurm
 from dqn_mer.config.agent_registry import AGENTS, ENTRY_POINTS, check_installed, known_agent
 from dqn_mer.config.fields import bad_value, check_fields
+from dqn_mer.config.flag_words import UsageError
 from dqn_mer.config.seed_lists import MOST_RUNS, read_seeds
 from dqn_mer.config.task_references import TaskReference
 from dqn_mer.ranges import Range
@@ -93,10 +94,11 @@ def options_of_flags(**given: Any) -> SweepOptions:
     """Return the options for the flags given.
 
     Raises:
-        ValueError: if both games and a task are given, or a value is not allowed.
+        UsageError: if both games and a task are given.
+        ValueError: if a value is not allowed.
     """
     if "games" in given and given.get("task") is not None:
-        raise ValueError("--games: not allowed with --task, which takes its place")
+        raise UsageError("--games: not allowed with --task, which takes its place")
     return SweepOptions(**given)
 
 

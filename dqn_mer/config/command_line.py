@@ -67,9 +67,9 @@ def _config(find_task: Callable[[str], Task], **choices: Any) -> Config:
         return default_config(**choices)
     for name, why in NOT_WITH_TASK.items():
         if name in choices:
-            raise ValueError(f"{flag_of(name)}: not allowed with --task: {why}")
+            raise UsageError(f"{flag_of(name)}: not allowed with --task: {why}")
     if choices.get("game") in GAMES:
-        raise ValueError(f"--game: {choices['game']} is a game of ours; with --task it must be another name")
+        raise UsageError(f"--game: {choices['game']} is a game of ours; with --task it must be another name")
     task = find_task(reference)
     return default_config(**{"game": task.name, **choices, "observation": seen_in(task)})
 

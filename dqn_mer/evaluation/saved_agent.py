@@ -12,7 +12,6 @@ import gymnasium
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from rich.console import Console
-from rich.table import Table
 
 from continual_ple import ArcadeEnv, saved_state
 from continual_ple.observations import sees_images
@@ -28,9 +27,10 @@ from dqn_mer.evaluation.checkpoint_folders import CheckpointError, OwnTaskError
 from dqn_mer.evaluation.choose_settings import choose_settings
 from dqn_mer.evaluation.evaluator import Evaluator, GreedyPolicy, SettingResult, observation_rows
 from dqn_mer.evaluation.pretrained import agent_folder
+from dqn_mer.evaluation.scores_table import scores_table, what_is_played
 from dqn_mer.networks.device import choose_device, processor
 from dqn_mer.ranges import COUNT_OR_0
-from dqn_mer.storage.escapes import cell, say, shown
+from dqn_mer.storage.escapes import say, shown
 from dqn_mer.storage.files import write_new_file
 from dqn_mer.storage.json_files import as_json
 from dqn_mer.storage.lasting_output import lasting_console
@@ -169,7 +169,7 @@ def evaluate_checkpoint(
     settings = settings_to_play(options, agent)
     frame_limit = options.frame_limit or agent.config.eval_frame_limit
     device = choose_device(options.device, sees_images(agent.config.observation))
-    say(console or lasting_console(), _what_is_played(options.episodes, len(settings), frame_limit))
+    say(console or lasting_console(), what_is_played(options.episodes, len(settings), frame_limit))
     evaluator = Evaluator(
         lambda setting: agent.task.agents_env(setting, frame_limit=frame_limit),
         settings,
@@ -198,7 +198,7 @@ def evaluate_checkpoint(
         "frame_limit": limit,
         "settings": [result_json(result, parameters) for result, parameters in zip(results, played, strict=True)],
     }
-    (console or lasting_console()).print(_table(content))
+    (console or lasting_console()).print(scores_table(content))
     if options.json is not None:
         write_new_file(options.json, as_json(content))
     return content
@@ -225,32 +225,3 @@ def result_json(result: SettingResult, parameters: Mapping[str, float]) -> dict[
         "length_mean_frames": float(result.lengths.mean()),
         "scores": result.scores.tolist(),
     }
-
-
-def _what_is_played(episodes: int, settings: int, frame_limit: int) -> str:
-    """Return what is about to be played, which may take minutes.
-
-    >>> _what_is_played(1, 6, 2000)
-    'playing 1 episode on each of 6 settings, at most 2,000 frames each'
-    """
-    where = "1 setting" if settings == 1 else f"each of {settings:,} settings"
-    return f"playing {episodes:,} episode{'s' * (episodes != 1)} on {where}, at most {frame_limit:,} frames each"
-
-
-def _table(content: dict[str, Any]) -> Table:
-    trained = "all in turn" if content["interleaved"] else f"{content['trained_on_last']} last"
-    title = f"frame {content['frame']:,}, trained on {trained}; {content['episodes']} episodes"
-    table = Table(title=cell(title))
-    for name in ("setting", "score mean", "95% interval", "best", "return", "frames"):
-        table.add_column(name, justify="left" if name == "setting" else "right")
-    for row in content["settings"]:
-        low, high = row["score_interval_95"]
-        table.add_row(
-            cell(row["setting"]),
-            f"{row['score_mean']:.1f}",
-            f"{low:.1f} to {high:.1f}",
-            f"{row['score_best']:g}",
-            f"{row['return_mean']:.1f}",
-            f"{row['length_mean_frames']:.0f}",
-        )
-    return table

@@ -113,7 +113,7 @@ def how_to_resume(run_dir: Path, own: bool = False, task: str | None = None) -> 
         task: What the command line calls it, ``MODULE:NAME``, if known.
     """
     if own and task is None:
-        return f"resume from Python with: resume_on(task, {str(run_dir)!r})"
+        return f"resume from Python with: resume({str(run_dir)!r}, task)"
     given = ["--task", task] if task is not None else []
     return f"resume with: {shlex.join(['python', '-m', 'dqn_mer', 'train', '--resume', str(run_dir), *given])}"
 

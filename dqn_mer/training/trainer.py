@@ -78,28 +78,29 @@ def train(
         return trainer.run(arguments)
 
 
-def resume_on(
-    task: Task,
+def resume(
     run_dir: Path | str,
+    task: Task | None = None,
     save_every: int | None = None,
     save_minutes: float | None = None,
     console: Console | None = None,
 ) -> RunResult:
-    """Resume a stopped run of any `Task`, to the same end as if it had never been stopped.
+    """Resume a stopped run, to the same end as if it had never been stopped.
 
     Args:
-        task: Task of the run, made the same way again.
         run_dir: Folder of the run.
+        task: Task of the run, made the same way again, if that is none of the games.
         save_every: Frames between saves; as before by default.
         save_minutes: Minutes between saves; as before by default.
-        console: Console that progress is shown on; standard output by default.
+        console: Console that progress is shown on; by default standard output, whose reader may disappear.
 
     Raises:
         ValueError: if the folder or the task does not fit.
         RunStopped: if the run is finished, or stopped again.
     """
     stopped = open_run(ResumeOptions(Path(run_dir), save_every, save_minutes), task)
-    with Trainer(task, stopped.config, console or Console(), stopped) as trainer:
+    task = game_task(stopped.config, stopped.schedule) if task is None else task
+    with Trainer(task, stopped.config, console or lasting_console(), stopped) as trainer:
         return trainer.run()
 
 

@@ -24,7 +24,7 @@ from dqn_mer.commands.sweep_job import run_job
 from dqn_mer.commands.sweep_options import SweepOptions
 from dqn_mer.config.command_line import parse_config
 from dqn_mer.storage.snapshots import save_state
-from dqn_mer.training.trainer import resume_on
+from dqn_mer.training.trainer import resume
 from tests.commands.test_sweep import STAND_IN
 from tests.helpers.own_envs import QUIET, kept_task
 from tests.helpers.resuming import PYTHONPATH, stop_after, train_and_digest, what_is_left
@@ -78,7 +78,7 @@ def test_a_stopped_run_is_resumed_bit_identically_by_the_line_that_it_ends_with(
     run, words = tmp_path / "a run", ["--task", TASK, *FLAGS]
     assert stop_after(75, [*words, "--run-dir", str(run)]) == 143
     said, error = capsys.readouterr()
-    line = f"python train.py --resume '{run}' --task {TASK}"
+    line = f"python -m dqn_mer train --resume '{run}' --task {TASK}"
     assert error == f"stopped by SIGTERM at frame 76; resume with: {line}\n"
     assert said.startswith(f"task {TASK}\ndqn-mer on WithState, state observations, seed 0\nloading PyTorch")
     described = json.loads((run / "config.json").read_text())["config"]
@@ -93,13 +93,13 @@ def test_a_run_is_resumed_by_command_or_from_python(
     run = tmp_path / "run"
     shutil.copytree(stopped, run)
     error = complaint(["train", "--resume", str(run)], capsys)
-    how = f"resume with: python train.py --resume {run} --task {TASK}"
+    how = f"resume with: python -m dqn_mer train --resume {run} --task {TASK}"
     assert error == f"{run}: WithState is no game of ours; if that task is yours, {how}"
     error = complaint(["train", "--resume", str(run), "--task", "examples.cartpole:pole_task"], capsys)
     assert error == f"task: must have the schedule of the run in {run}, has another one"
     error = complaint(["train", "--resume", str(run), "--task", "zebra:x"], capsys)
     assert error.startswith("task='zebra:x': there is no module zebra in ")
-    resume_on(kept_task(), run, console=QUIET)
+    resume(run, kept_task(), console=QUIET)
     assert what_is_left(run) == what_is_left(whole[0])
 
 

@@ -46,6 +46,9 @@ WORDS_OF = {
     "game_parameters": st.sampled_from(
         ["lives=2", "width=32,height=512", "lives=0", "zebra=1", "lives", "lives=1,lives=2"]
     ),
+    "task": st.sampled_from(
+        ["tests.helpers.own_envs:kept_task", "tests.helpers.own_envs:nothing", "no_module:task", "task"]
+    ),
     "path": st.sampled_from(["run", "run/checkpoints/frame-000000012", "old", "missing", ""]),
     **{name: st.sampled_from(paths) for name, paths in PATHS.items()},
 }

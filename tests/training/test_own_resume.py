@@ -19,7 +19,7 @@ from continual_ple.tasks import Task, own_task
 from dqn_mer.commands.train import main as train_command
 from dqn_mer.runs.stopping import RunStopped
 from dqn_mer.training.state_trial import why_not_saved
-from dqn_mer.training.trainer import resume_on
+from dqn_mer.training.trainer import resume
 from tests.helpers.own_envs import QUIET, Count, ForgetsItsDraws, KeepsAnObject, WithState, count_task, train_tiny
 from tests.helpers.resuming import At, stop, what_is_left
 
@@ -55,13 +55,13 @@ def test_a_stopped_run_ends_as_if_it_had_not_been_stopped(kind: str, at_frame: A
     at_frame(73, stop(signal.SIGTERM))
     with pytest.raises(RunStopped) as stopped:
         train_tiny(make_task(), tmp_path, **choices)
-    advice = f"resume from Python with: resume_on(task, {str(tmp_path / 'run')!r})"
+    advice = f"resume from Python with: resume({str(tmp_path / 'run')!r}, task)"
     assert str(stopped.value) == f"stopped by SIGTERM at frame 74; {advice}"
-    resumed = resume_on(make_task(), tmp_path / "run", console=QUIET)
+    resumed = resume(tmp_path / "run", make_task(), console=QUIET)
     assert (resumed.agent.online.vector == whole.agent.online.vector).all()
     assert what_is_left(resumed.run_dir) == what_is_left(whole.run_dir)
     with pytest.raises(RunStopped, match="this run is finished"):
-        resume_on(make_task(), tmp_path / "run", console=QUIET)
+        resume(tmp_path / "run", make_task(), console=QUIET)
 
 
 def test_the_command_and_another_task_are_refused_in_one_line(
@@ -73,16 +73,16 @@ def test_the_command_and_another_task_are_refused_in_one_line(
         train_tiny(pole_task(), tmp_path, run_dir=run)
     kept = sorted(path.name for path in run.iterdir())
     assert train_command(["--resume", str(run)]) == 2
-    advice = f"give its --task MODULE:NAME, or resume from Python with: resume_on(task, {str(run)!r})"
+    advice = f"give its --task MODULE:NAME, or resume from Python with: resume({str(run)!r}, task)"
     assert capsys.readouterr().err == f"error: {run}: CartPole-v1 is no game of ours; {advice}\n"
     with pytest.raises(ValueError, match=r"^task: must have the schedule of the run in .*, has another one$"):
-        resume_on(count_task(), run, console=QUIET)
+        resume(run, count_task(), console=QUIET)
     with pytest.raises(
         ValueError, match=r"agent.online: must be float32 of shape \(.*\), is float32 of shape \(58,\)$"
     ) as refused:
-        resume_on(pole_task(two_layers), run, console=QUIET)
+        resume(run, pole_task(two_layers), console=QUIET)
     assert sorted(path.name for path in run.iterdir()) == kept
-    assert resume_on(pole_task(), run, console=QUIET).run_dir == run, "a refused task leaves the folder locked"
+    assert resume(run, pole_task(), console=QUIET).run_dir == run, "a refused task leaves the folder locked"
     assert refused.value is not None  # kept alive, as a notebook does, with all that its frames hold
 
 

@@ -12,8 +12,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from rich.console import Console
 
-from dqn_mer import load_run
+from dqn_mer import load_run, resume
 from dqn_mer.commands import train as train_module
 from dqn_mer.commands.train import TRAINS
 from dqn_mer.commands.train import main as train_command
@@ -168,6 +169,12 @@ def test_a_run_killed_before_its_first_state_starts_anew(
             train_command(flags(run_dir=tmp_path / "run"))
     check_same(tmp_path / "run", whole)
     assert "no state was saved yet: starting from frame 0" in capsys.readouterr().out
+
+
+def test_a_run_of_a_game_is_resumed_from_python_without_a_task(at_frame: At, whole: Any, tmp_path: Path) -> None:
+    run = stopped(at_frame, tmp_path / "run", 100)
+    assert resume(run, console=Console(quiet=True)).run_dir == run
+    assert what_is_left(run) == whole[1]
 
 
 def test_evaluations_that_wait_when_a_run_stops_are_made_up_for(
