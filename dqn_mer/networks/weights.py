@@ -62,7 +62,7 @@ class FlatWeights:
         self.tie_gradients()
 
     def tie_gradients(self) -> None:
-        """Give the parameters their gradients as views of one vector, again if they are not: ``zero_grad`` drops them."""
+        """Make the gradients views of one vector, again where ``zero_grad`` or another backward pass replaced them."""
         for parameter, gradient in self._gradients:
             if parameter.grad is not gradient:
                 parameter.grad = gradient
