@@ -218,6 +218,7 @@ class MERUpdate:
         if self._until_check == 0:
             self.weights.check_tied()
         self._until_check = (self._until_check or UPDATES_PER_CHECK) - 1
+        self.weights.tie_gradients()
         batches = self.arrange(p, draws, self.rng)
         within = 1.0 if p.one_big_batch else p.within_batch_rate
         if len(batches) == 1:  # both Reptile steps start from the same weights: they are one, with rate βγ

@@ -35,6 +35,7 @@ class MiniBatchUpdate:
     def update(self, examples: Examples) -> None:
         """Take one optimizer step on the mean loss of ``examples``."""
         inputs, *targets = examples
+        self.weights.tie_gradients()
         self.optimizer.zero_grad(set_to_none=False)
         autograd.backward([self.loss(self.weights.model(inputs), *targets).mean()])
         before = self.weights.snapshot() if self.weights.frozen else self.weights.vector

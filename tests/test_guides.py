@@ -25,7 +25,6 @@ from rich.console import Console
 
 import dqn_mer
 from continual_ple import GAMES
-from dqn_mer.config import agent_registry
 from dqn_mer.config.config import OF_EVERY_RUN
 from tests.helpers.added import install, nothing_left
 from tests.helpers.own_envs import tiny_config, train_tiny
@@ -39,7 +38,6 @@ def as_before(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]
     default_config = dqn_mer.default_config
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(dqn_mer, "default_config", lambda **choices: default_config(**{**TINY, **choices}), False)
-    monkeypatch.setattr(agent_registry, "_AGENTS", dict(agent_registry._AGENTS))
     with nothing_left():
         yield
 

@@ -6,7 +6,6 @@ import dataclasses
 import json
 import re
 import shlex
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +13,6 @@ import numpy as np
 import pytest
 import torch
 
-import dqn_mer
 from continual_ple.schedule_files import load_schedule
 from dqn_mer.commands.compare import CompareOptions
 from dqn_mer.commands.play import PlayOptions
@@ -155,30 +153,36 @@ def test_the_lines_beside_a_training_loop_run() -> None:
     optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
     loader = [(torch.ones(4, 3), torch.zeros(4, dtype=torch.int64))] * 3
     names = {"model": model, "optimizer": optimizer, "loader": loader, "loss_function": torch.nn.CrossEntropyLoss()}
-    exec(blocks("python", "mer.md")[2], names)
+    exec(blocks("python", "mer.md")[1], names)
     assert names["reptile"].steps == 3 and names["reptile"].every == 500
 
 
-def test_the_lines_with_a_memory_of_ones_own_learn_as_the_learner_does() -> None:
-    rng = np.random.default_rng(0)
-    stream = [(rng.random(4, np.float32), rng.integers(3)) for _ in range(7)]
-    names = {name: getattr(dqn_mer, name) for name in ("MERUpdate", "CrossEntropy", "ExampleMemory", "make_learner")}
-    names |= {"torch": torch, "np": np, "partial": partial, "stream": stream, "model": torch.nn.Linear(4, 3)}
-    names["parameters"] = dqn_mer.MERParameters(batch_size=3, num_batches=2)
-    exec(blocks("python", "mer.md")[0], names)
-    assert len(names["memory"]) == names["memory"].seen == 7
-
-
-def test_the_lines_that_hand_over_an_optimizer_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_lines_that_train_with_a_schedule_save_and_resume_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(tmp_path)
-    names: dict[str, Any] = {name: getattr(dqn_mer, name) for name in ("MERUpdate", "CrossEntropy", "make_learner")}
-    names |= {"torch": torch, "model": torch.nn.Linear(3, 2), "parameters": dqn_mer.MERParameters(batch_size=2)}
-    names["memory"] = dqn_mer.ExampleMemory(3, (np.zeros(3, np.float32), np.int64(0)), np.random.default_rng(0))
-    exec(blocks("python", "mer.md")[1], names)
-    names["mer"].weights.load(torch.zeros(8))  # where the gradient of a large input is large
-    names["mer"].update((torch.full((1, 3), 1e6), torch.zeros(1, dtype=torch.int64)))
-    assert names["mer"].weights.vector.grad.norm().item() == pytest.approx(1.0, abs=1e-4)
-    assert [len(part) for part in torch.load("saved.pt")] == [2, 2, 3]
+    stream = [(row, np.int64(row[0])) for row in np.eye(3, dtype=np.float32)] * 3
+
+    def trained(examples: list[Any]) -> dict[str, Any]:
+        torch.manual_seed(0)
+        names: dict[str, Any] = {"model": torch.nn.Linear(3, 2), "stream": examples}
+        exec(blocks("python", "mer.md")[0], names)
+        return names
+
+    first = trained(stream)
+    assert first["schedule"].get_last_lr() == [pytest.approx(0.0)]
+    saved, again = torch.load("saved.pt"), trained(stream[:1])
+    for name in ("learner", "schedule"):
+        again[name].load_state_dict(saved[name])
+    for names in (first, again):
+        names["learner"].optimizer.param_groups[0]["lr"] = 1.0
+        names["learner"].observe(*stream[0])
+    assert torch.equal(first["model"].weight, again["model"].weight)
+    update = first["learner"].update
+    first["learner"].optimizer.param_groups[0]["lr"] = 0.0
+    update.weights.load(torch.zeros(8))  # where the gradient of a large input is large
+    update.update((torch.full((1, 3), 1e6), torch.zeros(1, dtype=torch.int64)))
+    assert update.weights.vector.grad.norm().item() == pytest.approx(1.0, abs=1e-4)
 
 
 def test_every_flag_named_exists() -> None:

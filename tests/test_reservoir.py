@@ -54,6 +54,25 @@ def test_examples_of_any_columns_are_kept_once_and_whole() -> None:
     assert (flags[1:, 0] == (numbers[1:] == 0.5)).all()
 
 
+@pytest.mark.parametrize(
+    ("wrong", "complaint"),
+    [
+        ((np.zeros(1), 0), r"example\[0\]: must be float32 of shape \(3,\), is float64 of shape \(1,\)"),
+        ((np.zeros(3), 0.5), r"example\[1\]: must be int64 of shape \(\), is float64 of shape \(\)"),
+        ((np.zeros(3), "1"), r"example\[1\]: must be int64 of shape \(\), is <U1 of shape \(\)"),
+        ((np.zeros(3),), "example: must have 2 parts, has 1"),
+    ],
+)
+def test_an_example_of_another_kind_is_not_made_to_fit(wrong: tuple[object, ...], complaint: str) -> None:
+    memory = ExampleMemory(3, example(0), np.random.default_rng(0))
+    memory.add(example(1))
+    with pytest.raises(ValueError, match=f"^{complaint}$"):
+        memory.add(wrong)
+    with pytest.raises(ValueError, match=f"^{complaint}$"):
+        memory.sample(1, np.random.default_rng(0), wrong)
+    assert memory.seen == 1
+
+
 def test_an_empty_memory_gives_the_newest_alone() -> None:
     memory = ExampleMemory(3, example(0), np.random.default_rng(0))
     assert [len(column) for column in memory.sample(0, np.random.default_rng(0), example(5))] == [1, 1]

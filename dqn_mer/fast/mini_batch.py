@@ -47,6 +47,7 @@ class ExplicitMiniBatchUpdate(MiniBatchUpdate):
             self.network.backward(gradient, self.optimizer.param_groups[0]["lr"])
         else:
             self.network.backward(gradient, None)
+            self.weights.tie_gradients()
             self.optimizer.step()
 
 

@@ -151,4 +151,5 @@ class SmallMLPMiniBatch(MiniBatchUpdate):
         if self.plain_sgd:
             self.mlp.vector -= float(self.optimizer.param_groups[0]["lr"]) * self.mlp.gradient
         else:
+            self.weights.tie_gradients()
             self.optimizer.step()

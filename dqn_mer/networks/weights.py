@@ -46,18 +46,26 @@ class FlatWeights:
             raise ValueError(f"model: must have parameters of one dtype on one device, has {sorted(map(str, kinds))}")
         self.model = model
         self.vector = nn.Parameter(torch.cat([_flattened(parameter.detach()) for parameter in parameters]))
-        self.vector.grad = torch.zeros_like(self.vector)
+        gradient = torch.zeros_like(self.vector)
+        self._gradients: list[tuple[nn.Parameter, Tensor]] = [(self.vector, gradient)]
         self.frozen: list[slice] = []
         self._spans: dict[int, slice] = {}
         offset = 0
         for parameter in parameters:
             span = slice(offset, offset + parameter.numel())
             parameter.data = _laid_out(self.vector.data[span], parameter.shape)
-            parameter.grad = _laid_out(self.vector.grad[span], parameter.shape)
+            self._gradients.append((parameter, _laid_out(gradient[span], parameter.shape)))
             self._spans[id(parameter)] = span
             if not parameter.requires_grad:
                 self.frozen.append(span)
             offset = span.stop
+        self.tie_gradients()
+
+    def tie_gradients(self) -> None:
+        """Make the gradients views of one vector, again where ``zero_grad`` or another backward pass replaced them."""
+        for parameter, gradient in self._gradients:
+            if parameter.grad is not gradient:
+                parameter.grad = gradient
 
     def span_of(self, parameter: Tensor) -> slice:
         """Return the part of the vector that holds a parameter of the model."""

@@ -51,24 +51,43 @@ class ExampleMemory:
         return sum(column.nbytes for column in self.columns)
 
     def add(self, example: Sequence[Any]) -> None:
-        """Take in the next example of the stream."""
+        """Take in the next example of the stream.
+
+        Raises:
+            ValueError: if it is not like the one that the memory was made for.
+        """
+        parts = self._parts(example)
         self.seen += 1
         slot = self.slots.slot_for(self.seen)
         if slot is not None:
-            for column, part in zip(self.columns, example, strict=True):
+            for column, part in zip(self.columns, parts, strict=True):
                 column[slot] = part
+
+    def _parts(self, example: Sequence[Any]) -> list[NDArray[Any]]:
+        """Return the parts of an example, none of which would be repeated, or cut to a whole number, in its column."""
+        if len(example) != len(self.columns):
+            raise ValueError(f"example: must have {len(self.columns)} parts, has {len(example)}")
+        parts = [np.asarray(part) for part in example]
+        for index, (column, part) in enumerate(zip(self.columns, parts, strict=True)):
+            cut = part.dtype.kind not in "biu" and column.dtype.kind in "biu"
+            if part.shape != column.shape[1:] or cut:
+                raise ValueError(
+                    f"example[{index}]: must be {column.dtype} of shape {column.shape[1:]}, is {part.dtype} of shape "
+                    f"{part.shape}"
+                )
+        return parts
 
     def sample(self, draws: int, rng: np.random.Generator, newest: Sequence[Any]) -> tuple[Tensor, ...]:
         """Return ``newest`` in row 0, then ``draws`` examples drawn uniformly with replacement.
 
         Raises:
-            ValueError: if examples are to be drawn from an empty memory.
+            ValueError: if examples are to be drawn from an empty memory, or ``newest`` is not like those kept.
         """
         if draws and not len(self):
             raise ValueError(f"draws={draws}: must be 0 while the memory is empty")
         slots = rng.integers(len(self), size=draws) if draws else np.zeros(0, np.int64)
         batch = []
-        for column, part in zip(self.columns, newest, strict=True):
+        for column, part in zip(self.columns, self._parts(newest), strict=True):
             rows = np.empty((draws + 1, *column.shape[1:]), column.dtype)
             rows[0] = part
             np.take(column, slots, axis=0, out=rows[1:])

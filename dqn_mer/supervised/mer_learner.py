@@ -33,7 +33,8 @@ class MERLearner:
         seed: Seed of what is kept, what is drawn, and the order within a batch.
 
     Attributes:
-        update: Update of the model; ``update.learner.optimizer`` is its optimizer.
+        update: Update of the model.
+        optimizer: Optimizer of the inner loop.
         memory: Reservoir; None before the first example.
 
     Raises:
@@ -64,6 +65,7 @@ class MERLearner:
         order, kept, drawn = (int(state) for state in np.random.SeedSequence(seed).generate_state(3))
         self.model, self.capacity = model, capacity
         self.update = MERUpdate.for_model(model, loss, make_optimizer, parameters, order, make_learner)
+        self.optimizer = self.update.learner.optimizer
         self.memory: ExampleMemory | None = None
         self._kept, self._drawn = np.random.default_rng(kept), np.random.default_rng(drawn)
 

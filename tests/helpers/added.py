@@ -1,4 +1,4 @@
-"""Games and observations that a test adds, by a call or as an installed package, and takes away again."""
+"""Games, observations and agents that a test adds, by a call or as an installed package, and takes away again."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from unittest import mock
 import gymnasium
 
 from continual_ple import ENV_IDS, GAMES, OBSERVATIONS
+from dqn_mer.config import agent_registry
 
 
 @contextmanager
@@ -18,7 +19,8 @@ def nothing_left() -> Iterator[None]:
     """Take away at the end what was registered meanwhile, and leave the path and the modules as they were."""
     modules, path, known = set(sys.modules), list(sys.path), set(ENV_IDS)
     before = [(registry, dict(registry._classes)) for registry in (GAMES, OBSERVATIONS)]
-    with mock.patch.dict(ENV_IDS), mock.patch.dict(gymnasium.registry):
+    agents = mock.patch.dict(agent_registry._AGENTS)
+    with mock.patch.dict(ENV_IDS), mock.patch.dict(gymnasium.registry), agents:
         try:
             yield
         finally:
@@ -48,3 +50,8 @@ def install(folder: Path, group: str, entries: dict[str, str], code: str = "") -
     (described / "entry_points.txt").write_text("\n".join([f"[{group}]", *lines, ""]))
     (folder / "added_package.py").write_text(code)
     return folder
+
+
+def put_agent_on_path(site: Path, code: str, value: str = "added_package:register") -> None:
+    """Put a package with an entry point for the agent `plugged` into a folder, and the folder on the path."""
+    sys.path.insert(0, str(install(site, agent_registry.ENTRY_POINTS, {"plugged": value}, code)))
