@@ -73,7 +73,11 @@ def test_it_is_the_agents_efficient_mer() -> None:
         weights = FlatWeights(model)
         inner = MiniBatchUpdate(weights, loss, torch.optim.SGD([weights.vector], lr=0.1), batch_size=3)
         hook = ReptileEvery(model, every=4, rate=0.3) if as_hook else None
-        update = inner if as_hook else EfficientMERUpdate(weights, inner, EfficientMERParameters(4, 0.3))
+        update = (
+            inner
+            if as_hook
+            else EfficientMERUpdate(weights, inner, EfficientMERParameters(reptile_every_updates=4, reptile_rate=0.3))
+        )
         generator = torch.Generator().manual_seed(2)
         for _ in range(13):
             update.update(tuple(torch.randn(4, n, generator=generator, dtype=torch.float64) for n in (3, 2)))

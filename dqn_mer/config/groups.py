@@ -2,8 +2,9 @@
 
 A new option is one field here: its default, its range and the text of its help. `Config` inherits the groups, so that
 it is a group wherever a part asks for one. The names of groups that parts read end in ``Parameters``; those that only
-describe a run end in ``Fields``. MER's group is `dqn_mer.mer_parameters.MERParameters`; the choice of the agent stands
-with the agents, in `dqn_mer.config.agent_registry`.
+describe a run end in ``Fields``. They take keywords alone, so that a field may be added anywhere. MER's group is
+`dqn_mer.mer_parameters.MERParameters`; the choice of the agent stands with the agents, in
+`dqn_mer.config.agent_registry`.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ class Checked:
         check_fields(self)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class StartFields:
     """What a run starts from."""
 
@@ -37,7 +38,7 @@ class StartFields:
     """Seed of everything random in the run."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class GameFields:
     """The game and what the agent sees of it."""
 
@@ -59,7 +60,7 @@ class GameFields:
     """Further game parameters for the whole run, as NAME=VALUE,...; for example gravity=1.2,flap_power=10."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class ScheduleFields:
     """How the game changes while the agent plays; the agent is never told."""
 
@@ -79,7 +80,7 @@ class ScheduleFields:
     """JSON file with a schedule of settings, instead of the flags above except `frames`."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class MemoryFields:
     """The memory that past transitions are drawn from."""
 
@@ -87,7 +88,7 @@ class MemoryFields:
     """Transitions the memory keeps (the paper's M)."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class OptimizerFields:
     """How the weights follow a gradient."""
 
@@ -103,7 +104,7 @@ class OptimizerFields:
     """Times the learning rate: share of each weight that a step takes away (0: none; adam becomes AdamW)."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class EfficientMERParameters(Checked):
     """Mini-batch replay with a Reptile step now and then."""
 
@@ -113,7 +114,7 @@ class EfficientMERParameters(Checked):
     """Reptile rate, the share of those updates that is kept (there 0.1; hardly tuned here)."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class HareTortoiseParameters(Checked):
     """Mini-batch replay whose fast weights are reset to their slow average."""
 
@@ -124,7 +125,7 @@ class HareTortoiseParameters(Checked):
     """Updates between resets of the fast weights to the slow ones (not tuned)."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class DQNParameters(Checked):
     """What every agent learns from its transitions, and when."""
 
@@ -159,7 +160,7 @@ class DQNParameters(Checked):
     """Learn rewards clipped to [-1, 1] (Mnih et al., 2015), after frame_skip's sum; scores and returns stay raw."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class NetworkFields:
     """The Q-network."""
 
@@ -171,7 +172,7 @@ class NetworkFields:
     """Normalise what goes into every ReLU (with weight decay: the remedy of arXiv 2402.18762; not tuned here)."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class ExplorationParameters(Checked):
     """How often the agent acts at random: epsilon falls linearly, then stays."""
 
@@ -185,7 +186,7 @@ class ExplorationParameters(Checked):
     """flappy_bird: probability that a random action is a flap (0.5 would hit the ceiling all the time)."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class EvaluationFields:
     """Greedy play on every setting all through training, apart from it."""
 
@@ -197,7 +198,7 @@ class EvaluationFields:
     """Frames after which an evaluation episode is truncated; good play never ends."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class RunFields:
     """Where and how the run is made, and what it leaves: none of these is a hyper-parameter."""
 

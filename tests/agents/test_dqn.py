@@ -44,11 +44,13 @@ def test_huber_loss_by_hand_and_its_gradient_by_autograd() -> None:
 
 
 def test_epsilon_without_decay_is_its_end() -> None:
-    assert EpsilonSchedule(ExplorationParameters(1.0, 0.2, 0)).at(0) == 0.2
+    assert (
+        EpsilonSchedule(ExplorationParameters(epsilon_start=1.0, epsilon_end=0.2, epsilon_decay_frames=0)).at(0) == 0.2
+    )
 
 
 def test_random_actions_have_their_odds() -> None:
-    schedule = EpsilonSchedule(ExplorationParameters(0.5, 0.5, 0))
+    schedule = EpsilonSchedule(ExplorationParameters(epsilon_start=0.5, epsilon_end=0.5, epsilon_decay_frames=0))
     exploration = Exploration(schedule, np.array([0.1, 0.6, 0.3]), np.random.default_rng(0))
     actions = [exploration.random_action(0) for _ in range(20_000)]
     assert actions.count(None) == pytest.approx(10_000, abs=300)  # over 4 standard deviations, as below
@@ -56,7 +58,7 @@ def test_random_actions_have_their_odds() -> None:
 
 
 def test_a_zero_probability_is_never_drawn() -> None:
-    schedule = EpsilonSchedule(ExplorationParameters(1.0, 1.0, 0))
+    schedule = EpsilonSchedule(ExplorationParameters(epsilon_start=1.0, epsilon_end=1.0, epsilon_decay_frames=0))
     exploration = Exploration(schedule, np.array([0.0, 1.0]), np.random.default_rng(0))
     assert {exploration.random_action(0) for _ in range(1000)} == {1}
 
@@ -76,7 +78,7 @@ class Recording:
 def make_agent(replay: object, double_q: bool = False, warmup: int = 2) -> DQNAgent:
     online, target = (FlatWeights(build_network((2,), 2, (4,), seed)) for seed in (0, 1))
     memory = ReservoirMemory(10, (2,), np.dtype(np.float32), np.random.default_rng(0))
-    parameters = DQNParameters(0.5, 4, None, warmup, double_q)
+    parameters = DQNParameters(discount=0.5, target_sync_frames=4, warmup_frames=warmup, double_q=double_q)
     return DQNAgent(online, target, replay, memory, np.random.default_rng(1), parameters)
 
 

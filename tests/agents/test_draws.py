@@ -53,7 +53,9 @@ class Nudging:
 def make_agent(double_q: bool = False, dtype: torch.dtype = torch.float32, **more: Any) -> DQNAgent:
     online, target = (FlatWeights(with_dtype(build_network(SHAPE, 3, (512,), 0), dtype)) for _ in range(2))
     memory = ReservoirMemory(8, SHAPE, np.dtype(np.uint8), np.random.default_rng(0))
-    settings = DQNParameters(0.9, SYNC, None, WARMUP, double_q, freeze_after_frames=LAST, **more)
+    settings = DQNParameters(
+        discount=0.9, target_sync_frames=SYNC, warmup_frames=WARMUP, double_q=double_q, freeze_after_frames=LAST, **more
+    )
     return DQNAgent(online, target, Nudging(online), memory, np.random.default_rng(1), settings)
 
 

@@ -60,7 +60,9 @@ def test_efficient_mer_with_rate_1_is_its_inner_update_to_the_bit(period: int) -
 def test_efficient_mer_goes_back_after_k_updates_and_not_before() -> None:
     weights = fresh()
     start = weights.snapshot()
-    update = EfficientMERUpdate(weights, mini_batch(weights), EfficientMERParameters(3, 0.1))
+    update = EfficientMERUpdate(
+        weights, mini_batch(weights), EfficientMERParameters(reptile_every_updates=3, reptile_rate=0.1)
+    )
     for _ in range(2):
         update.update(EXAMPLES)
     assert torch.equal(weights.snapshot(), plain(2))
@@ -71,7 +73,9 @@ def test_efficient_mer_goes_back_after_k_updates_and_not_before() -> None:
 def test_efficient_mer_with_rate_0_returns_to_the_start_every_k_updates() -> None:
     weights = fresh()
     start = weights.snapshot()
-    update = EfficientMERUpdate(weights, mini_batch(weights), EfficientMERParameters(2, 0.0))
+    update = EfficientMERUpdate(
+        weights, mini_batch(weights), EfficientMERParameters(reptile_every_updates=2, reptile_rate=0.0)
+    )
     for number in range(1, 7):
         update.update(EXAMPLES)
         assert torch.equal(weights.snapshot(), start) is (number % 2 == 0)
@@ -79,7 +83,9 @@ def test_efficient_mer_with_rate_0_returns_to_the_start_every_k_updates() -> Non
 
 def test_efficient_mer_with_k_1_is_sgd_with_the_product_of_the_rates() -> None:
     weights = fresh()
-    update = EfficientMERUpdate(weights, mini_batch(weights, 0.1), EfficientMERParameters(1, 0.3))
+    update = EfficientMERUpdate(
+        weights, mini_batch(weights, 0.1), EfficientMERParameters(reptile_every_updates=1, reptile_rate=0.3)
+    )
     for _ in range(5):
         update.update(EXAMPLES)
     start = fresh().snapshot()
@@ -101,7 +107,9 @@ class PlusOne:
 def test_hare_and_tortoise_by_hand() -> None:
     weights = fresh()
     weights.load(torch.zeros_like(weights.vector))
-    update = HareTortoiseUpdate(weights, PlusOne(weights), HareTortoiseParameters(0.5, 2))
+    update = HareTortoiseUpdate(
+        weights, PlusOne(weights), HareTortoiseParameters(tortoise_rate=0.5, hare_reset_updates=2)
+    )
     seen = []
     for _ in range(4):
         update.update(EXAMPLES)
@@ -111,7 +119,9 @@ def test_hare_and_tortoise_by_hand() -> None:
 
 def test_a_tortoise_as_fast_as_the_hare_changes_nothing() -> None:
     weights = fresh()
-    update = HareTortoiseUpdate(weights, mini_batch(weights), HareTortoiseParameters(1.0, 2))
+    update = HareTortoiseUpdate(
+        weights, mini_batch(weights), HareTortoiseParameters(tortoise_rate=1.0, hare_reset_updates=2)
+    )
     for _ in range(5):
         update.update(EXAMPLES)
     assert torch.equal(weights.snapshot(), plain(5))

@@ -12,6 +12,7 @@ from continual_ple.tasks import Task
 from dqn_mer.config.command_line import NOT_WITH_TASK, parse_config, task_of_flags
 from dqn_mer.config.config import Config
 from dqn_mer.config.defaults import PRESETS, default_config
+from dqn_mer.config.flag_words import UsageError
 from dqn_mer.config.task import game_task
 from dqn_mer.config.task_references import load_task
 from tests.helpers.task_modules import MODULE, TASK, working_in
@@ -129,7 +130,7 @@ VALUES = {
 def test_flags_of_a_game_or_schedule_are_refused(name: str) -> None:
     """Even those that give the default, and before the module is looked for."""
     flag = f"--{name.replace('_', '-')}"
-    with pytest.raises(ValueError, match=rf"^{flag}: not allowed with --task: a task of yours has its own "):
+    with pytest.raises(UsageError, match=rf"^{flag}: not allowed with --task: a task of yours has its own "):
         parse_config(["--task", "zebra:x", flag, *([VALUES[name]] if name in VALUES else [])])
 
 
@@ -140,7 +141,7 @@ def test_what_is_refused_says_why() -> None:
         "--observation state": "--observation: not allowed with --task: a task of yours has its own environment",
         "--game catcher": "--game: catcher is a game of ours; with --task it must be another name",
     }.items():
-        with pytest.raises(ValueError, match=f"^{re.escape(line)}$"):
+        with pytest.raises((ValueError, UsageError), match=f"^{re.escape(line)}$"):
             parse_config(["--task", TASK, *words.split()])
 
 

@@ -80,7 +80,8 @@ def test_no_command_imports_what_a_folder_names(
 def test_a_bad_value_is_one_line(value: object, stopped: Path, tmp_path: Path) -> None:
     place = naming(stopped, tmp_path, value)
     for command in ("evaluate", *STOPPED):
-        assert run_on(place, command)[0] == (1 if command == "sweep" else 2)  # whose other runs are trained
+        # A sweep trains its other runs where it cannot know whose run it is, and refuses another one's.
+        assert run_on(place, command)[0] in ((1, 2) if command == "sweep" else (2,))
 
 
 def test_python_imports_it_no_more_than_a_command(stopped: Path, tmp_path: Path) -> None:
