@@ -2,7 +2,9 @@
 
 import functools
 import inspect
+import os
 import re
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
@@ -22,6 +24,8 @@ MakeNetwork = Callable[[tuple[int, ...], int], Any]
 MAX_NAME = 60  # characters, of a folder's name that holds more than this
 UNNAMED = "own-environment"
 RENDER_MODE = "rgb_array"
+SCREENS = ("DISPLAY", "WAYLAND_DISPLAY", "SDL_VIDEODRIVER", "SDL_VIDEO_DRIVER")
+"""Variables that name a screen, or the driver of SDL 2 or 3 that a user chose."""
 
 
 class MakeEnv(Protocol):
@@ -83,6 +87,8 @@ class OwnEnvironment:
             env.close()
         if render_mode is None or not (self._draws and self._takes_mode):
             return self._call(self._required_mode())
+        if render_mode == RENDER_MODE:
+            draw_without_screen()
         try:
             return self._call({"render_mode": render_mode})
         except TypeError as error:
@@ -107,6 +113,12 @@ class OwnEnvironment:
         if not isinstance(made, gymnasium.Env):
             raise UnlearnableError(f"must make a gymnasium.Env, made a {type(made).__module__}.{type(made).__name__}")
         return made
+
+
+def draw_without_screen() -> None:
+    """Let SDL draw without a screen where there is none, which it would else complain of on standard error."""
+    if sys.platform == "linux" and not any(os.environ.get(name) for name in SCREENS):
+        os.environ["SDL_VIDEODRIVER"] = "dummy"
 
 
 def try_out(make_env: MakeEnv, apply: Apply, settings: Sequence[Setting]) -> int:

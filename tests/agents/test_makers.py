@@ -51,7 +51,9 @@ def plain(updates: int, rate: float = 0.1) -> torch.Tensor:
 @pytest.mark.parametrize("period", [1, 3])
 def test_efficient_mer_with_rate_1_is_its_inner_update_to_the_bit(period: int) -> None:
     weights = fresh()
-    update = EfficientMERUpdate(weights, mini_batch(weights), EfficientMERParameters(period, 1.0))
+    update = EfficientMERUpdate(
+        weights, mini_batch(weights), EfficientMERParameters(reptile_every_updates=period, reptile_rate=1.0)
+    )
     for _ in range(7):
         update.update(EXAMPLES)
     assert torch.equal(weights.snapshot(), plain(7))

@@ -83,7 +83,7 @@ def test_a_stopped_run_is_resumed_bit_identically_by_the_line_that_it_ends_with(
     assert said.startswith(f"task {TASK}\ndqn-mer on WithState, state observations, seed 0\nloading PyTorch")
     described = json.loads((run / "config.json").read_text())["config"]
     assert (described["task"], described["game"]) == (TASK, "WithState")
-    assert train_and_digest(shlex.split(line)[2:]) == (0, whole[1])
+    assert train_and_digest(shlex.split(line)[4:]) == (0, whole[1])
     assert what_is_left(run) == what_is_left(whole[0])
 
 
