@@ -203,7 +203,7 @@ class RunFields:
     """Where and how the run is made, and what it leaves: none of these is a hyper-parameter."""
 
     device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
-    """Where the networks live (auto: a GPU for pixels if there is one, else the CPU)."""
+    """Where the networks live (auto: CUDA for pixels if there is one, else the CPU)."""
     cuda_graph: bool = False
     """dqn-mer on CUDA: record the inner loop as a CUDA graph (never run so far; no effect elsewhere)."""
     threads: Annotated[int, Range(0, 1_024, whole=True)] = 1

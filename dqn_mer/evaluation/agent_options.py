@@ -35,7 +35,7 @@ class AgentFields:
     game_parameters: Mapping[str, float] = field(default_factory=dict)
     """Game parameters to change on every setting, as NAME=VALUE,..."""
     device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
-    """Where the network lives (auto: a GPU for pixels if there is one, else the CPU)."""
+    """Where the network lives (auto: CUDA for pixels if there is one, else the CPU)."""
 
 
 @dataclass(frozen=True)
@@ -111,7 +111,7 @@ class ExportOptions:
     seed: Annotated[int, Range(0, 2**63 - 1, whole=True)] = 1
     """Seed of the episodes."""
     device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
-    """Where the network lives (auto: a GPU for pixels if there is one, else the CPU)."""
+    """Where the network lives (auto: CUDA for pixels if there is one, else the CPU)."""
 
     def __post_init__(self) -> None:
         """Check the values; raises ValueError naming the field."""

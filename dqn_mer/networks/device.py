@@ -50,16 +50,17 @@ def denormals_are_zero() -> bool:
 
 
 def choose_device(name: str, images: bool) -> torch.device:
-    """Return the device; ``auto`` takes CUDA, then MPS, then the CPU for images, and the CPU for anything smaller.
+    """Return the device; ``auto`` takes CUDA for images if there is one, and else the CPU.
 
-    One example of a small MLP takes a CPU less time than a GPU takes to start on it.
+    One example of a small MLP takes a CPU less time than a GPU takes to start on it. MPS, which has no float64 and was
+    never tried, is taken only when it is named.
 
     Raises:
         ValueError: if the device is missing.
     """
     present = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
     if name == "auto":
-        wanted = ("cuda", "mps", "cpu") if images else ("cpu",)
+        wanted = ("cuda", "cpu") if images else ("cpu",)
         name = next(kind for kind in wanted if present[kind])
     if not present[name]:
         raise ValueError(

@@ -33,7 +33,8 @@ def built(**choices: Any) -> DQNAgent:
 @pytest.mark.parametrize(("observation", "expected"), [("pixels", "cuda"), ("state", "cpu")])
 def test_auto_takes_a_gpu_for_pixels(observation: str, expected: str, monkeypatch: pytest.MonkeyPatch) -> None:
     images = sees_images(observation)
-    assert choose_device("auto", images).type == "cpu"
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: True)
+    assert choose_device("auto", images).type == "cpu" and choose_device("mps", images).type == "mps"
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     assert choose_device("auto", images).type == expected
     assert choose_device("cuda", images).type == "cuda"
