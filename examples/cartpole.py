@@ -1,7 +1,7 @@
 """Train DQN-MER on CartPole while its pole gets longer, in about a minute.
 
 On the command line, in the repository: ``python train.py --task examples.cartpole:pole_task --learning-rate 3e-4``.
-From Python, with options of its own: ``python examples/cartpole.py``. The same lines train any Gymnasium environment
+From Python, with other options: ``python examples/cartpole.py``. The same lines train any Gymnasium environment
 with Box observations and Discrete actions.
 """
 

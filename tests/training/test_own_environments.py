@@ -142,7 +142,7 @@ CASES: dict[str, Any] = {
     "bool": functools.partial(Count, box=spaces.Box(0, 1, (1,), bool), show=lambda n: np.full(1, n % 2 == 1)),
     "no axis": box(0, 20, (), np.float32),
     "an episode of its own": functools.partial(Count, info={"episode": {"mine": 7}, "score": "none", "setting": 3}),
-    "a count of frames of its own": functools.partial(Count, info={"frames_played": 4}),
+    "its own frame count": functools.partial(Count, info={"frames_played": 4}),
     "reward of shape (1,)": functools.partial(Count, reward=lambda reward: np.full(1, reward)),
     "reward of numpy": functools.partial(Count, reward=np.float32),
     "outside its box": box(0, 1, (1,), np.float32),
