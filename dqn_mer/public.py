@@ -36,7 +36,7 @@ def load_agent(path: Path | str, task: Task | None = None) -> saved_agent.SavedA
     Raises:
         ValueError: if there is no sound checkpoint.
     """
-    return saved_agent.load_agent(agent_options.AgentFields(Path(path)), task)
+    return saved_agent.load_agent(agent_options.PlayerFields(Path(path)), task)
 
 
 def evaluate(

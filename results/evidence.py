@@ -251,10 +251,10 @@ class Evidence:
         return float(found / np.prod(lengths)), float((extreme + 1) / (PERMUTATIONS + 1))
 
 
-def shown(estimate: Estimate, digits: int = 1) -> str:
+def estimate_cell(estimate: Estimate, digits: int = 1) -> str:
     """Return an estimate as text, without an interval where one run gives none.
 
-    >>> shown(Estimate(1.0, 0.5, 1.25), 2), shown(Estimate(1.0, NAN, NAN), 2)
+    >>> estimate_cell(Estimate(1.0, 0.5, 1.25), 2), estimate_cell(Estimate(1.0, NAN, NAN), 2)
     ('1.00 [0.50, 1.25]', '1.00')
     """
     value, low, high = (float(part) for part in estimate)

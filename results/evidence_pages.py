@@ -18,8 +18,8 @@ from evidence import (
     Estimate,
     Evidence,
     Verdict,
+    estimate_cell,
     load,
-    shown,
     table,
 )
 from evidence_figures import ARMS, GAME_NAMES, GAMMAS, MAP, draw_gains, draw_map, draw_mechanism
@@ -109,7 +109,7 @@ def arms_table(evidence: Evidence, part: str, arms: Sequence[str] = ARMS, names:
                 estimates = [evidence.estimate(part, game, arm, name) for name in names]
                 digits = [3 if name in ("cosine", *AGREEMENT) else 1 for name in names]
                 cells = [
-                    "" if np.isnan(estimate.value) else shown(estimate, places)
+                    "" if np.isnan(estimate.value) else estimate_cell(estimate, places)
                     for estimate, places in zip(estimates, digits, strict=True)
                 ]
                 rows.append([GAME_NAMES[game], f"`{arm}`", len(runs), *cells])
@@ -155,7 +155,7 @@ def map_table(evidence: Evidence) -> str:
     for name, (part, cell) in MAP.items():
         for game in GAMES:
             if all((part, game, cell + arm) in evidence.by_arm for arm in arms):
-                values = [shown(evidence.estimate(part, game, cell + arm, "RA")) for arm in arms]
+                values = [estimate_cell(evidence.estimate(part, game, cell + arm, "RA")) for arm in arms]
                 rows.append([name, GAME_NAMES[game], len(evidence.by_arm[part, game, cell + arms[0]]), *values])
     return markdown(rows)
 
@@ -168,7 +168,7 @@ def staying_table() -> str:
             pairs = going_on_and_staying(game, arm)
             if len(pairs):
                 means = [f"{value:.1f}" for value in pairs.mean(axis=0)]
-                rows.append([GAME_NAMES[game], f"`{arm}`", len(pairs), *means, shown(paired_difference(pairs))])
+                rows.append([GAME_NAMES[game], f"`{arm}`", len(pairs), *means, estimate_cell(paired_difference(pairs))])
     return markdown(rows)
 
 
@@ -195,7 +195,7 @@ def foreign_table(folder: Path = EVIDENCE) -> str:
             runs = [own_metrics(path.parent) for path in sorted(place.glob("seed-*/summary.json"))]
             if runs:
                 estimates = [interquartile_estimate(values) for values in zip(*runs, strict=True)]
-                rows.append([GAME_NAMES[game], f"`{place.name}`", len(runs), *map(shown, estimates)])
+                rows.append([GAME_NAMES[game], f"`{place.name}`", len(runs), *map(estimate_cell, estimates)])
     return markdown(rows)
 
 
@@ -203,7 +203,7 @@ def upstream_table(path: Path = EVIDENCE / "upstream.csv") -> str:
     """Return the table of our agents' scores on upstream PLE beside those on our games."""
     rows: list[list[Any]] = [["game", "observation", "agent", "setting", "episodes", "ours", "PLE", "difference"]]
     for row in table(path) if path.exists() else []:
-        gap = shown(Estimate(float(row["difference"]), float(row["low"]), float(row["high"])))
+        gap = estimate_cell(Estimate(float(row["difference"]), float(row["low"]), float(row["high"])))
         scores = [f"{float(row[name]):.1f}" for name in ("ours", "PLE")]
         place = [GAME_NAMES[row["game"]], row["observation"], f"`{row['agent']}`", row["setting"]]
         rows.append([*place, row["episodes"], *scores, gap])

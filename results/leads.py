@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from itertools import product
 
-from evidence import GAMES, Evidence, shown
+from evidence import GAMES, Evidence, estimate_cell
 from evidence_figures import GAME_NAMES, MAP
 
 Pair = tuple[str, str]
@@ -65,5 +65,5 @@ def rows_of_pair(evidence: Evidence, ours: Pair, theirs: Pair, words: str, names
         if all(evidence.improvement(ours, theirs, name, [game]) is not None for name in names for game in games):
             found = [evidence.improvement(ours, theirs, name, games) for name in names]
             where = "both" if games == GAMES else GAME_NAMES[games[0]]
-            rows.append([words, where, *(shown(estimate, 2) for estimate in found if estimate is not None)])
+            rows.append([words, where, *(estimate_cell(estimate, 2) for estimate in found if estimate is not None)])
     return rows

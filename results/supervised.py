@@ -28,7 +28,7 @@ from dqn_mer.supervised.claims import claims
 from dqn_mer.supervised.command import run_all
 from dqn_mer.supervised.execute import Outcome, config_of
 from dqn_mer.supervised.options import LEARNERS, RunSpec, SupervisedOptions, plan
-from dqn_mer.supervised.results import METRICS, results, shown
+from dqn_mer.supervised.results import METRICS, estimate_cell, results
 
 HERE = Path(__file__).resolve().parent / "supervised"
 MEMORIES = {
@@ -135,7 +135,7 @@ def summary_rows(runs: Sequence[Run]) -> list[dict[str, Any]]:
             row: dict[str, Any] = {"stream": stream, "memory": result.memory, "learner": result.learner}
             row["seeds"] = result.seeds
             for name, short in METRICS.items():
-                row[short] = shown(result.estimates[name], signed=short == "BTI")
+                row[short] = estimate_cell(result.estimates[name], signed=short == "BTI")
             for kind in COSINES:
                 values = [one["cosines"][kind] for one in by_cell[stream, result.learner, result.memory]]
                 row[f"cosine_{kind}"] = f"{np.mean(values):.3f}"

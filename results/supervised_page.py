@@ -14,7 +14,7 @@ from dqn_mer.analysis.statistics import Estimate
 from dqn_mer.supervised.claims import FORMS, LEAST_SEEDS, SIGNIFICANT, Claim
 from dqn_mer.supervised.execute import Outcome
 from dqn_mer.supervised.options import RunSpec
-from dqn_mer.supervised.results import LEGEND, shown
+from dqn_mer.supervised.results import LEGEND, estimate_cell
 
 SETTING = (
     "**Streams**: 1,000 examples of each of 20 tasks, for many-permutations 200 of each of 100, learned once. The "
@@ -113,7 +113,7 @@ def agreement(runs: Sequence[tuple[Outcome, Mapping[str, Any]]], held: Sequence[
             row[form] = ""
             if len(pairs) > 1:
                 found = paired_difference(pairs)
-                row[form] = shown(found, signed=True)
+                row[form] = estimate_cell(found, signed=True)
                 sign = int(found.low > 0) - int(found.high < 0)
                 signs.append((sign, retains.get((f"{stream}, memory {memory:,}", f"{form} > er"), False)))
         rows.append(row)
@@ -170,7 +170,7 @@ def claim_rows(held: Sequence[Claim]) -> list[dict[str, Any]]:
             "claim": claim.claim,
             "where": claim.where,
             "seeds": claim.seeds,
-            "difference": shown(Estimate(claim.difference, claim.low, claim.high), signed=True),
+            "difference": estimate_cell(Estimate(claim.difference, claim.low, claim.high), signed=True),
             "p (Holm)": p_value(claim.p),
             "verdict": claim.verdict,
         }

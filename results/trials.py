@@ -1,9 +1,10 @@
-"""The table of the tuning trials, ``trials.csv``: takes in finished trials, and tells the best of each agent."""
+"""The table of the tuning trials, ``trials.csv``: adds finished trials, and tells the best of each agent."""
 
 from __future__ import annotations
 
 import csv
 import json
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,9 @@ FRAMES = {
 
 LAST_FRAMES = {**FRAMES, ("catcher", "state"): 150_000, ("flappy_bird", "state"): 150_000}
 """Length of the last trials, of the best settings on all seeds, which choose."""
+
+CAPACITY = 50_000
+"""Transitions in the memory of every trial from pixels."""
 
 FIRST_SEED = 101
 SEEDS = 3
@@ -96,6 +100,37 @@ def figures(folder: Path) -> dict[str, Any]:
     }
 
 
+def never_full(frames: str, frame_skip: str) -> bool:
+    """Return whether a trial ends before its memory is full."""
+    return int(frames) <= CAPACITY * int(frame_skip)
+
+
+def needs_no_run(arguments: list[str]) -> bool:
+    """Return whether a trial's row can be made from that of ``dqn``.
+
+    >>> trial = "--observation pixels --agent dqn-reservoir --frames".split()
+    >>> needs_no_run([*trial, "40000"]), needs_no_run([*trial, "60000"])
+    (True, False)
+    """
+    values = {name: value for name, value in pairwise(arguments) if name.startswith("--")}
+    replays = (values["--observation"], values["--agent"]) == ("pixels", "dqn-reservoir")
+    return replays and never_full(values["--frames"], values.get("--frame-skip", "1"))
+
+
+def of_reservoir(rows: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
+    """Return the rows of ``dqn-reservoir`` that need no run, by command: those of ``dqn`` whose memory is never full.
+
+    Until a memory is full a reservoir holds what a FIFO memory holds, and draws nothing to store it, so that both
+    agents learn the same, bit for bit. The first such trials were run, and have equal rows.
+    """
+    made: dict[str, dict[str, Any]] = {}
+    for row in rows.values():
+        if (row["observation"], row["agent"]) == ("pixels", "dqn") and never_full(row["frames"], row["frame_skip"]):
+            command = row["command"].replace("--agent dqn ", "--agent dqn-reservoir ")
+            made[command] = {**row, "agent": "dqn-reservoir", "command": command}
+    return made
+
+
 def collect(out: Path, table: Path) -> None:
     """Add one row for every finished trial below a folder; what the table has besides stays."""
     rows: dict[str, dict[str, Any]] = {**read_table(table)}
@@ -107,6 +142,7 @@ def collect(out: Path, table: Path) -> None:
         rows[command] = {
             **row, **figures(path.parent), "git_commit": saved["git_commit"], "command": command,
         }  # fmt: skip
+    rows = {**of_reservoir(rows), **rows}
     ordered = sorted(rows.values(), key=lambda row: [str(row[name]) for name in ("seed", *COLUMNS)])
     with table.open("w", newline="") as file:
         writer = csv.DictWriter(file, list(ordered[0]), lineterminator="\n")

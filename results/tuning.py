@@ -20,7 +20,7 @@ from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
-from trials import FIRST_SEED, FRAMES, LAST_FRAMES, collect, read_table, winners_table
+from trials import FIRST_SEED, FRAMES, LAST_FRAMES, collect, needs_no_run, read_table, winners_table
 
 Values = dict[str, Any]
 Trial = tuple[Path, list[str]]
@@ -239,7 +239,7 @@ def main() -> None:
     if options.best is not None:
         planned = best(planned, options.best, rows)
         planned = [lengthened(trial, LAST_FRAMES[place_of(trial)]) for trial in planned]
-    planned = [trial for trial in planned if command_of(trial[1]) not in rows]
+    planned = [trial for trial in planned if command_of(trial[1]) not in rows and not needs_no_run(trial[1])]
     if options.plan:
         print(*(command_of(arguments) for _, arguments in planned), sep="\n")
         return

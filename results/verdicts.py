@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from evidence import CONFIDENCE, GAMES, LEAST_SEEDS, Estimate, Evidence, Verdict, above, below, shown
+from evidence import CONFIDENCE, GAMES, LEAST_SEEDS, Estimate, Evidence, Verdict, above, below, estimate_cell
 
 OURS = "dqn-mer"
 SENTENCES = {
@@ -44,7 +44,9 @@ def gains(evidence: Evidence, part: str, arm: str) -> dict[str, Estimate]:
 
 def by_game(estimates: dict[str, Estimate], digits: int = 1) -> str:
     """Return an estimate for each game as text."""
-    return "; ".join(f"{game.replace('_', ' ')} {shown(estimate, digits)}" for game, estimate in estimates.items())
+    return "; ".join(
+        f"{game.replace('_', ' ')} {estimate_cell(estimate, digits)}" for game, estimate in estimates.items()
+    )
 
 
 def lead(evidence: Evidence, part: str, other: str, name: str) -> str:
@@ -52,7 +54,7 @@ def lead(evidence: Evidence, part: str, other: str, name: str) -> str:
     pooled = evidence.improvement((part, OURS), (part, other), name)
     each = {game: evidence.improvement((part, OURS), (part, other), name, [game]) for game in GAMES}
     known = {game: found for game, found in each.items() if found is not None}
-    return f"{shown(pooled, 2)} ({by_game(known, 2)})" if pooled is not None else ""
+    return f"{estimate_cell(pooled, 2)} ({by_game(known, 2)})" if pooled is not None else ""
 
 
 def better_on_easier(evidence: Evidence, part: str) -> Verdict | None:
@@ -141,7 +143,9 @@ def lead_grows(evidence: Evidence, part: str) -> Verdict | None:
         growth = evidence.growth((OURS, "dqn"), rungs[0], rungs[-1], "RA")
         held += [name] if above(growth, 0.0) and above(known[-1], 0.5) else []
         refuted += [name] if below(growth, 0.0) or below(known[-1], 0.5) else []
-        numbers.append(f"{name}: {', '.join(shown(found, 2) for found in known)}, growth {shown(growth, 2)}")
+        numbers.append(
+            f"{name}: {', '.join(estimate_cell(found, 2) for found in known)}, growth {estimate_cell(growth, 2)}"
+        )
     verdict = "held" if len(held) == len(LADDERS) else f"held for one: {held[0]}" if held else "undecided"
     if len(refuted) == len(LADDERS):
         verdict = "not held"
@@ -161,7 +165,7 @@ def gradients_agree(evidence: Evidence, part: str) -> Verdict | None:
     if all(below(found, 0.5) for found in known.values()) and not predicts:
         verdict = "not held"
     numbers = "; ".join(
-        [f"P(`{OURS}` > `{arm}`) in cosine {shown(found, 2)}" for arm, found in known.items()]
+        [f"P(`{OURS}` > `{arm}`) in cosine {estimate_cell(found, 2)}" for arm, found in known.items()]
         + [
             f"{game.replace('_', ' ')}: rank correlation with BTI within arms {rho:.2f}, p {p:.3f}"
             for game, (rho, p) in correlations.items()

@@ -13,6 +13,7 @@ PACKAGES = {"dqn_mer": ROOT / "dqn_mer", "continual_ple": ROOT / "envs" / "conti
 
 MAY_IMPORT: dict[str, set[str]] = {
     "_former_names": set(),
+    "periods": set(),
     "continual_ple": set(),
     "losses": set(),
     "storage": set(),
@@ -28,13 +29,24 @@ MAY_IMPORT: dict[str, set[str]] = {
     "evaluation": {"ranges", "networks", "analysis", "config", "storage", "continual_ple"},
     "fast": {"mer", "mini_batch", "losses", "networks"},
     "runs": {"fast", "config", "storage"},
-    "agents": {"fast", "losses", "mer", "reservoir", "networks", "config", "storage", "continual_ple"},
+    "agents": {"periods", "fast", "losses", "mer", "reservoir", "networks", "config", "storage", "continual_ple"},
     "supervised": {
         *("runs", "fast", "mer", "mer_parameters", "mini_batch", "ranges", "losses", "reservoir", "networks"),
         *("storage", "analysis", "config"),
     },
     "training": {
-        *("_former_names", "runs", "agents", "fast", "evaluation", "analysis", "networks", "config", "storage"),
+        *(
+            "_former_names",
+            "periods",
+            "runs",
+            "agents",
+            "fast",
+            "evaluation",
+            "analysis",
+            "networks",
+            "config",
+            "storage",
+        ),
         "continual_ple",
     },
 }

@@ -12,7 +12,6 @@ from torch import Tensor
 from dqn_mer.agents.draws import make_draws
 from dqn_mer.agents.learning_statistics import LearningStatistics, measured_update
 from dqn_mer.agents.memory import Memory, Transition, TransitionBatch
-from dqn_mer.agents.periods import passes
 from dqn_mer.agents.td_targets import td_targets
 from dqn_mer.config.groups import DQNParameters
 from dqn_mer.fast.choose import make_forward
@@ -20,6 +19,7 @@ from dqn_mer.losses import HuberTDLoss
 from dqn_mer.mer import Examples
 from dqn_mer.networks.own_networks import num_outputs
 from dqn_mer.networks.weights import FlatWeights
+from dqn_mer.periods import reaches_multiple
 from dqn_mer.storage.state import SavedState, State, StateError
 
 
@@ -135,8 +135,8 @@ class DQNAgent:
         parameters, frames_before, episodes_before = self.parameters, self.frames, self.episodes
         self.frames += frames
         self.episodes += ended
-        by_frames = passes(frames_before, self.frames, parameters.target_sync_frames)
-        return by_frames or passes(episodes_before, self.episodes, parameters.target_sync_episodes)
+        by_frames = reaches_multiple(frames_before, self.frames, parameters.target_sync_frames)
+        return by_frames or reaches_multiple(episodes_before, self.episodes, parameters.target_sync_episodes)
 
     def get_state(self) -> State:
         """Return everything that changes while the agent learns."""
@@ -216,6 +216,6 @@ def learns_at(parameters: DQNParameters, frame: int, frames: int = 1) -> bool:
     >>> [frame for frame in range(1, 9) if learns_at(parameters, frame)]
     [3, 4, 5]
     """
-    if frame <= parameters.warmup_frames or not passes(frame - frames, frame, parameters.update_every):
+    if frame <= parameters.warmup_frames or not reaches_multiple(frame - frames, frame, parameters.update_every):
         return False
     return parameters.freeze_after_frames is None or frame <= parameters.freeze_after_frames

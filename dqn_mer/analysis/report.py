@@ -151,7 +151,11 @@ def _metric_table(comparison: Comparison) -> list[list[str]]:
     """Return the heading, and a row for each group."""
     estimates = metric_estimates(comparison)
     rows = [
-        [group.label, str(len(group.runs)), *(shown(estimate, 1) for estimate in estimates[group.label].values())]
+        [
+            group.label,
+            str(len(group.runs)),
+            *(estimate_cell(estimate, 1) for estimate in estimates[group.label].values()),
+        ]
         for group in comparison.groups
     ]
     return [["group", "seeds", *(metric.heading for metric in _defined(comparison))], *rows]
@@ -160,7 +164,7 @@ def _metric_table(comparison: Comparison) -> list[list[str]]:
 def _improvement_table(comparison: Comparison) -> list[list[str]]:
     """Return the heading, and a row for each group but the baseline."""
     rows = [
-        [label, *(shown(estimate, 2) for estimate in estimates.values())]
+        [label, *(estimate_cell(estimate, 2) for estimate in estimates.values())]
         for label, estimates in improvements(comparison).items()
     ]
     return [["group", *(metric.heading for metric in _defined(comparison))], *rows]
@@ -187,10 +191,10 @@ def _run_rows(comparison: Comparison) -> list[dict[str, Any]]:
     return [row(group, index) for group in comparison.groups for index in range(len(group.runs))]
 
 
-def shown(estimate: Estimate, digits: int) -> str:
+def estimate_cell(estimate: Estimate, digits: int) -> str:
     """Return an estimate as a cell: the value, and its interval if there is one; "none" for what has no meaning.
 
-    >>> shown(Estimate(1.25, 1.0, 2.0), 1), shown(Estimate(1.25, math.nan, math.nan), 2)
+    >>> estimate_cell(Estimate(1.25, 1.0, 2.0), 1), estimate_cell(Estimate(1.25, math.nan, math.nan), 2)
     ('1.2 [1.0, 2.0]', '1.25')
     """
     value, low, high = map(float, estimate)

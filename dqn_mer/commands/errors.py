@@ -14,7 +14,7 @@ from continual_ple.tasks import Task
 from dqn_mer.config.flag_words import UsageError
 from dqn_mer.config.flags import parse
 from dqn_mer.config.task_references import check_reference, load_task
-from dqn_mer.evaluation.agent_options import AgentFields
+from dqn_mer.evaluation.agent_options import PlayerFields
 from dqn_mer.evaluation.pretrained import as_typed, check_agent
 from dqn_mer.storage.escapes import message, say
 from dqn_mer.storage.lasting_output import lasting_console
@@ -114,12 +114,12 @@ def run_agent_command(
 
     def check(options: Any) -> None:
         check_agent(options.path)
-        if isinstance(options, AgentFields) and options.task is not None:
+        if isinstance(options, PlayerFields) and options.task is not None:
             say_and_load_task(options.task)
 
     return run_command(name, kind, command, arguments, lambda options: f"{doing} {as_typed(options.path)}", check=check)
 
 
-def own_task_of(options: AgentFields) -> Task | None:
+def own_task_of(options: PlayerFields) -> Task | None:
     """Return the task that a user named for a saved agent, None if they named none."""
     return None if options.task is None else load_task(options.task)

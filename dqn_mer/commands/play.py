@@ -20,7 +20,7 @@ from dqn_mer.commands.errors import run_command
 from dqn_mer.config.defaults import default_config
 from dqn_mer.config.fields import Flag, Known, check_fields
 from dqn_mer.config.task import check_game_parameters, game_task
-from dqn_mer.evaluation.agent_options import AgentFields
+from dqn_mer.evaluation.agent_options import PlayerFields
 from dqn_mer.evaluation.pretrained import as_typed, check_agent, pretrained_names
 from dqn_mer.ranges import COUNT, Range
 from dqn_mer.storage.escapes import cell, printable
@@ -214,7 +214,7 @@ def _set_up(options: PlayOptions) -> tuple[Overlay, Overlay | None]:
     from dqn_mer.evaluation.overlay import Overlay
     from dqn_mer.evaluation.saved_agent import load_agent
 
-    agent = None if options.against is None else load_agent(AgentFields(options.against))
+    agent = None if options.against is None else load_agent(PlayerFields(options.against))
     if options.against is not None and agent is not None and agent.config.game != options.game:
         raise ValueError(f"against={as_typed(options.against)!r}: plays {agent.config.game}; must play {options.game}")
     config = default_config(game=options.game, observation="state") if agent is None else agent.config

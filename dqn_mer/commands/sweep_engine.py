@@ -7,10 +7,10 @@ from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
-from dqn_mer.commands.sweep_job import Job, Outcome, allow_jobs, run_job, stop_jobs
+from dqn_mer.commands.sweep_job import Job, JobOutcome, allow_jobs, run_job, stop_jobs
 from dqn_mer.commands.sweep_slurm import check_cluster, run_on_slurm
 
-RunAll = Callable[[Sequence[Job]], list[Outcome]]
+RunAll = Callable[[Sequence[Job]], list[JobOutcome]]
 
 
 def engine_of(name: str, at_once: int, out: Path, slurm: Mapping[str, str]) -> RunAll:
@@ -39,12 +39,12 @@ def engine_of(name: str, at_once: int, out: Path, slurm: Mapping[str, str]) -> R
         cast(Any, ray_jobs).register_ray()  # Ray lacks types here
     backend = "ray" if name == "ray" else "threading"  # a thread only waits for its run's own process
 
-    def run_all(jobs: Sequence[Job]) -> list[Outcome]:
+    def run_all(jobs: Sequence[Job]) -> list[JobOutcome]:
         allow_jobs()
         calls = (joblib.delayed(run_job)(job) for job in jobs)
         with joblib.parallel_config(backend=backend):
             try:
-                outcomes: list[Outcome] = joblib.Parallel(at_once, batch_size=1, pre_dispatch=at_once)(calls)
+                outcomes: list[JobOutcome] = joblib.Parallel(at_once, batch_size=1, pre_dispatch=at_once)(calls)
             except BaseException:
                 stop_jobs()
                 raise

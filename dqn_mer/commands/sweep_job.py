@@ -67,7 +67,7 @@ class Job:
 
 
 @dataclass(frozen=True)
-class Outcome:
+class JobOutcome:
     """How a job ended.
 
     Attributes:
@@ -91,36 +91,36 @@ def check_system() -> None:
         raise ImportError("sweep: needs Linux or macOS; here, start runs one by one with `train`")
 
 
-def run_job(job: Job) -> Outcome:
+def run_job(job: Job) -> JobOutcome:
     """Bring a run to its end from whatever state it is in; a failure is an outcome, not an exception."""
     try:
         return _run_alone(job)
     except (OSError, DamagedError) as error:
         with suppress(OSError, DamagedError), open_log(job.log) as log:
             log.write(f"{error}\n{ENDED}1\n".encode(errors="backslashreplace"))
-        return Outcome(job.name, job.log, 1, last_line=str(error))
+        return JobOutcome(job.name, job.log, 1, last_line=str(error))
 
 
-def _run_alone(job: Job) -> Outcome:
+def _run_alone(job: Job) -> JobOutcome:
     """Bring a run to its end while holding the lock on its log."""
     import fcntl  # here, because Windows has none
 
     if job.damage:
         raise DamagedError(job.damage)
     if job.finished:
-        return Outcome(job.name, job.log, 0, skipped=True)
+        return JobOutcome(job.name, job.log, 0, skipped=True)
     job.log.parent.mkdir(parents=True, exist_ok=True)
     with open_log(job.log) as log:
         fcntl.flock(log, fcntl.LOCK_EX)  # waits while a process that an earlier sweep left behind still trains it
         if job.finished:
-            return Outcome(job.name, job.log, 0, skipped=True)
+            return JobOutcome(job.name, job.log, 0, skipped=True)
         words = _train_words(job)
         heading = f"sweep: {time.strftime('%Y-%m-%d %H:%M:%S')}: train {shlex.join(words)}\n"
         log.write(heading.encode(errors="backslashreplace"))
         log.flush()
         code = _train(words, job, log.fileno())
         log.write(f"{STOPPED if code and stop_was_asked() else ENDED}{code}\n".encode())
-    return Outcome(job.name, job.log, code, last_line=_last_line(job.log) if code else "")
+    return JobOutcome(job.name, job.log, code, last_line=_last_line(job.log) if code else "")
 
 
 def allow_jobs() -> None:

@@ -10,7 +10,7 @@ from contextlib import AbstractContextManager
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
-from dqn_mer.commands.sweep_job import ENDED, Job, Outcome, log_tail
+from dqn_mer.commands.sweep_job import ENDED, Job, JobOutcome, log_tail
 from dqn_mer.storage.escapes import say
 
 REFRESH_S = 1.0
@@ -71,7 +71,7 @@ class SweepDisplay(AbstractContextManager["SweepDisplay"]):
         self._thread.join()
         self._progress.stop()
 
-    def count(self, outcomes: Sequence[Outcome]) -> None:
+    def count(self, outcomes: Sequence[JobOutcome]) -> None:
         """Count runs as ended that could not even write their end into their logs."""
         self._failed = {outcome.name: outcome.exit_code for outcome in outcomes if outcome.exit_code}
 

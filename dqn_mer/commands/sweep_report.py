@@ -9,7 +9,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from dqn_mer.commands.sweep_job import Job, Outcome, words_without_changes
+from dqn_mer.commands.sweep_job import Job, JobOutcome, words_without_changes
 from dqn_mer.storage.escapes import say
 
 
@@ -23,7 +23,7 @@ def print_commands(jobs: Sequence[Job], console: Console) -> int:
     return int(any(job.damage for job in jobs))
 
 
-def report(outcomes: Sequence[Outcome], out: Path, console: Console) -> int:
+def report(outcomes: Sequence[JobOutcome], out: Path, console: Console) -> int:
     """Print how the runs ended, the failed ones last; return the exit code."""
 
     def line(text: str, style: str = "") -> None:

@@ -19,7 +19,7 @@ from contextlib import redirect_stderr, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from dqn_mer.commands.sweep_job import Job, Outcome, ask_jobs_to_stop, run_job, stop_jobs, stop_was_asked
+from dqn_mer.commands.sweep_job import Job, JobOutcome, ask_jobs_to_stop, run_job, stop_jobs, stop_was_asked
 from dqn_mer.config.fields import bad_value
 from dqn_mer.ranges import Range
 from dqn_mer.storage.escapes import shown
@@ -65,7 +65,7 @@ class SlurmRun:
     def __init__(self, job: Job) -> None:
         self.job = job
 
-    def __call__(self) -> Outcome:
+    def __call__(self) -> JobOutcome:
         """Bring the run to its end.
 
         SIGTERM comes before a job is killed, whether it is cancelled or preempted: the run is saved and the process
@@ -86,7 +86,7 @@ class SlurmRun:
         return DelayedSubmission(self)
 
 
-def run_on_slurm(jobs: Sequence[Job], out: Path, at_once: int, options: Mapping[str, str]) -> list[Outcome]:
+def run_on_slurm(jobs: Sequence[Job], out: Path, at_once: int, options: Mapping[str, str]) -> list[JobOutcome]:
     """Submit a job, or an array of jobs, for the runs that are not finished, and wait for all of them.
 
     Args:
@@ -101,7 +101,7 @@ def run_on_slurm(jobs: Sequence[Job], out: Path, at_once: int, options: Mapping[
     Raises:
         ValueError: if sbatch refuses the jobs.
     """
-    outcomes = {job.name: Outcome(job.name, job.log, 0, skipped=True) for job in jobs if job.finished}
+    outcomes = {job.name: JobOutcome(job.name, job.log, 0, skipped=True) for job in jobs if job.finished}
     outcomes |= {job.name: run_job(job) for job in jobs if job.damage}  # which fail at once
     waiting = [job for job in jobs if job.name not in outcomes]
     if waiting:
@@ -140,7 +140,9 @@ def check_cluster() -> None:
         ) from None
 
 
-def _submit(jobs: Sequence[Job], folder: Path, at_once: int, options: Mapping[str, str]) -> list[submitit.Job[Outcome]]:
+def _submit(
+    jobs: Sequence[Job], folder: Path, at_once: int, options: Mapping[str, str]
+) -> list[submitit.Job[JobOutcome]]:
     """Submit jobs, whose scripts, logs and pickles go into a folder; it is removed if sbatch refuses the jobs."""
     import submitit
 
@@ -160,7 +162,7 @@ def _submit(jobs: Sequence[Job], folder: Path, at_once: int, options: Mapping[st
     )
     try:
         with redirect_stderr(io.StringIO()):  # what sbatch prints is in the error
-            submitted: list[submitit.Job[Outcome]] = executor.submit_array([SlurmRun(job) for job in jobs])
+            submitted: list[submitit.Job[JobOutcome]] = executor.submit_array([SlurmRun(job) for job in jobs])
     except (OSError, RuntimeError) as error:  # submitit's own errors are of the latter kind
         shutil.rmtree(folder, ignore_errors=True)
         with suppress(OSError):  # not empty
@@ -169,13 +171,13 @@ def _submit(jobs: Sequence[Job], folder: Path, at_once: int, options: Mapping[st
     return submitted
 
 
-def _outcome(job: Job, submitted: submitit.Job[Outcome]) -> Outcome:
+def _outcome(job: Job, submitted: submitit.Job[JobOutcome]) -> JobOutcome:
     """Wait for a job; one that was killed, or that broke, is a failure of its run."""
     from submitit.core.utils import UncompletedJobError
 
     try:
-        outcome: Outcome = submitted.result()
+        outcome: JobOutcome = submitted.result()
     except UncompletedJobError:
         said = f"Slurm job {submitted.job_id}: {shown(submitted.state)}, log {submitted.paths.stderr}"
-        return Outcome(job.name, job.log, 1, last_line=said)
+        return JobOutcome(job.name, job.log, 1, last_line=said)
     return outcome

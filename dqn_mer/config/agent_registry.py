@@ -15,7 +15,7 @@ from importlib import metadata
 from pkgutil import resolve_name
 from typing import Annotated, Any
 
-from continual_ple.games.parameters import shown
+from continual_ple.messages import shown
 from continual_ple.registry import described
 from dqn_mer.config.fields import Allowed, Known, allowed_values, bad_value
 from dqn_mer.config.groups import EfficientMERParameters, HareTortoiseParameters

@@ -7,7 +7,7 @@ from functools import partial
 from typing import Any
 
 from continual_ple import GAMES
-from continual_ple.games.parameters import shown
+from continual_ple.messages import shown
 from continual_ple.tasks import Task
 from dqn_mer.config.agent_registry import agents
 from dqn_mer.config.combinations import ODDS_OPTIONS, options_of_agents

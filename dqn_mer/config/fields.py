@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal, cast, get_args, get_origin, get_type_hints
 
-from continual_ple.games.parameters import shown
+from continual_ple.messages import shown
 from dqn_mer.ranges import Range
 
 

@@ -7,7 +7,7 @@ import shlex
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
-from continual_ple.games.parameters import shown
+from continual_ple.messages import shown
 from dqn_mer.config.fields import Allowed
 
 OF_OTHERS: dict[str, str] = {

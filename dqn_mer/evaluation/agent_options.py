@@ -18,7 +18,7 @@ LICENCE = r"[a-z0-9.-]{1,50}"
 
 
 @dataclass(frozen=True)
-class AgentFields:
+class PlayerFields:
     """Who plays, and what."""
 
     path: Annotated[Path, Flag(positional=True)]
@@ -39,7 +39,7 @@ class AgentFields:
 
 
 @dataclass(frozen=True)
-class EvaluationFields:
+class LengthFields:
     """How long, and where the result goes."""
 
     episodes: Annotated[int, Range(1, 100_000, whole=True)] = 20
@@ -52,7 +52,7 @@ class EvaluationFields:
 
 
 @dataclass(frozen=True)
-class EvaluateOptions(EvaluationFields, AgentFields):
+class EvaluateOptions(LengthFields, PlayerFields):
     """Play a saved agent greedily and say how well it does on each setting."""
 
     def __post_init__(self) -> None:
@@ -80,7 +80,7 @@ class ShowFields:
 
 
 @dataclass(frozen=True)
-class WatchOptions(ShowFields, AgentFields):
+class WatchOptions(ShowFields, PlayerFields):
     """Watch a saved agent play greedily, with score, setting and Q values on screen; ESC closes the window."""
 
     def __post_init__(self) -> None:

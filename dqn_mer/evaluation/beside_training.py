@@ -21,7 +21,7 @@ from torch import Tensor
 
 from continual_ple.learnable import UnlearnableError
 from dqn_mer.evaluation.inline import EvaluationPlan, Finished, InlineEvaluation
-from dqn_mer.evaluation.worker_process import Cause, one_line, serve, weights_of
+from dqn_mer.evaluation.worker_process import Cause, kind_and_message, serve, weights_of
 from dqn_mer.networks.device import processor
 from dqn_mer.storage.lasting_output import LastingStream
 
@@ -45,7 +45,7 @@ class NoWorkerError(Exception):
     """No worker can evaluate this run; the message is the cause, in one line."""
 
 
-def complain(line: str) -> None:
+def print_to_stderr(line: str) -> None:
     """Print a line on standard error, if somebody reads it, in one piece: the runs of a pool share the stream."""
     if sys.stderr is not None:
         LastingStream(sys.stderr).write(f"{line}\n")
@@ -62,7 +62,7 @@ class WorkerEvaluation:
         say: Function that prints the line.
     """
 
-    def __init__(self, plan: EvaluationPlan, say: Callable[[str], None] = complain) -> None:
+    def __init__(self, plan: EvaluationPlan, say: Callable[[str], None] = print_to_stderr) -> None:
         self._plan, self._say = plan, say
         self._waiting: deque[tuple[int, bytes]] = deque()  # the first is with the worker
         self._done: Finished = []
@@ -212,7 +212,7 @@ def _pickled(plan: EvaluationPlan) -> bytes:
     try:
         return bytes(cloudpickle.dumps(plan))
     except Exception as error:  # whatever the objects of a user's task raise
-        raise NoWorkerError(one_line(error)) from None
+        raise NoWorkerError(kind_and_message(error)) from None
 
 
 @contextmanager

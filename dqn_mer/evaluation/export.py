@@ -14,7 +14,7 @@ from rich.console import Console
 
 from dqn_mer.analysis.scores import read_evaluations
 from dqn_mer.config.config import ALLOWED, Config
-from dqn_mer.evaluation.agent_options import LICENCE, AgentFields, EvaluateOptions, ExportOptions
+from dqn_mer.evaluation.agent_options import LICENCE, EvaluateOptions, ExportOptions, PlayerFields
 from dqn_mer.evaluation.checkpoint import SHARED_WEIGHTS, checkpoint_files
 from dqn_mer.evaluation.checkpoint_folders import CHECKPOINTS, DESCRIPTION, OwnTaskError
 from dqn_mer.evaluation.hub import CARD, CARD_BYTES
@@ -66,7 +66,7 @@ def _choose(options: ExportOptions) -> tuple[SavedAgent, str]:
     """Return the agent of a checkpoint, and a sentence on how it was chosen."""
     path = agent_folder(options.path)
     try:
-        agent = load_agent(AgentFields(path))
+        agent = load_agent(PlayerFields(path))
     except OwnTaskError:
         why = "an agent of an environment of your own is not exported, since nobody could play it without your code"
         raise ValueError(f"{path}: was trained on no game that is known by its name; {why}") from None
@@ -83,7 +83,7 @@ def _choose(options: ExportOptions) -> tuple[SavedAgent, str]:
     if not evaluated:
         raise ValueError(f"checkpoint='best': {path}: no checkpoint is of a frame in evaluations.csv")
     best = max(evaluated, key=lambda frame: (means[frame], frame))
-    agent = load_agent(AgentFields(saved[best]))
+    agent = load_agent(PlayerFields(saved[best]))
     rule = "with the highest mean score over all settings in the run's own evaluations"
     return agent, f"It is the checkpoint after {agent.frame:,} frames: of {len(evaluated)}, the one {rule}."
 

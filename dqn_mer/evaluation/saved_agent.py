@@ -21,7 +21,7 @@ from dqn_mer.analysis.statistics import mean_interval
 from dqn_mer.config.config import Config
 from dqn_mer.config.fields import check_range
 from dqn_mer.config.task import check_game_parameters, game_task, is_own
-from dqn_mer.evaluation.agent_options import AgentFields, EvaluateOptions
+from dqn_mer.evaluation.agent_options import EvaluateOptions, PlayerFields
 from dqn_mer.evaluation.checkpoint import Checkpoint, load_checkpoint
 from dqn_mer.evaluation.checkpoint_folders import CheckpointError, OwnTaskError
 from dqn_mer.evaluation.choose_settings import choose_settings
@@ -89,7 +89,7 @@ class SavedAgent:
         return (actions if rows.ndim == given.ndim else actions.reshape(())), None
 
 
-def load_agent(options: AgentFields, task: Task | None = None) -> SavedAgent:
+def load_agent(options: PlayerFields, task: Task | None = None) -> SavedAgent:
     """Load the agent and set up its game as ``options`` say.
 
     Args:
@@ -204,7 +204,7 @@ def evaluate_checkpoint(
     return content
 
 
-def settings_to_play(options: AgentFields, agent: SavedAgent) -> list[Setting]:
+def settings_to_play(options: PlayerFields, agent: SavedAgent) -> list[Setting]:
     """Return the settings that ``options`` name, with the parameters that they change."""
     return [
         Setting(setting.name, {**setting.parameters, **options.game_parameters})

@@ -33,7 +33,7 @@ class Cause(NamedTuple):
     text: str
 
 
-def one_line(error: Exception) -> str:
+def kind_and_message(error: Exception) -> str:
     """Return an error's kind and message in one line."""
     return f"{type(error).__name__}: {' '.join(str(error).split())}"
 
@@ -60,7 +60,7 @@ def serve(connection: Connection, pickled: bytes) -> None:
         try:
             inline = InlineEvaluation(cloudpickle.loads(pickled), torch.device("cpu"))
         except Exception as error:  # whatever the making of a user's environment raises
-            connection.send(Cause(one_line(error)))
+            connection.send(Cause(kind_and_message(error)))
             return
         connection.send(None)
         _answer(connection, inline)

@@ -28,6 +28,10 @@ class RunStopped(Exception):
         self.exit_code = exit_code
 
 
+class NotFiniteError(ArithmeticError):
+    """Learning has diverged: a weight, or the loss, is NaN or infinite."""
+
+
 def listen(handler: Callable[[int, FrameType | None], Any]) -> Mapping[signal.Signals, Any]:
     """Let a function handle the signals that ask this process to stop, and return the previous handlers.
 

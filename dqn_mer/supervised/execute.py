@@ -13,7 +13,7 @@ from typing import Any
 from dqn_mer.networks.device import processor
 from dqn_mer.runs.folder import check_may_train, describe_run, lock_run, versions
 from dqn_mer.runs.logs import drop_logs
-from dqn_mer.runs.stopping import RunStopped, StopRequest
+from dqn_mer.runs.stopping import NotFiniteError, RunStopped, StopRequest
 from dqn_mer.storage.escapes import one_line, shown
 from dqn_mer.storage.files import DamagedError
 from dqn_mer.storage.json_files import write_json
@@ -23,7 +23,7 @@ from dqn_mer.storage.state import SavedState, StateError
 from dqn_mer.supervised.data import DataSet, load_data
 from dqn_mer.supervised.logs import HEADINGS
 from dqn_mer.supervised.options import RunSpec
-from dqn_mer.supervised.run import NotFiniteError, SupervisedRun
+from dqn_mer.supervised.run import SupervisedRun
 from dqn_mer.supervised.streams import Stream, StreamSizes, make_stream
 
 RESUMING = "the same command resumes it"

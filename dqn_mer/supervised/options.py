@@ -80,7 +80,7 @@ class RateFields:
 
 
 @dataclass(frozen=True)
-class RunFields:
+class StreamRunFields:
     """Where and how the runs are made."""
 
     hidden_sizes: Annotated[tuple[int, ...], Range(1, 100_000, whole=True)] = (100, 100)
@@ -100,7 +100,7 @@ class RunFields:
 
 
 @dataclass(frozen=True)
-class SupervisedOptions(RunFields, RateFields, StreamFields):
+class SupervisedOptions(StreamRunFields, RateFields, StreamFields):
     """Learn a stream of labelled images by MER or one of its baselines, and show what is retained.
 
     Every combination of streams, learners, memory sizes and seeds is a run; the table at the end compares them.

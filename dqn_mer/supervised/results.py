@@ -77,16 +77,16 @@ def results_tables(stream: str, outcomes: Sequence[Outcome]) -> Group:
 def _table(stream: str, memory: int, made: Sequence[Result]) -> Group:
     rows = [["learner", "seeds", *METRICS.values()]]
     for result in sorted(made, key=lambda r: -float(r.estimates["retained_accuracy"].value)):
-        numbers = [shown(result.estimates[name], signed=name.startswith("backward")) for name in METRICS]
+        numbers = [estimate_cell(result.estimates[name], signed=name.startswith("backward")) for name in METRICS]
         rows.append([result.learner, str(result.seeds), *numbers])
     title = f"{stream}, memory of {memory:,} examples" if memory else stream
     return narrow_tables(Text(title), [[Text(cell) for cell in row] for row in rows])
 
 
-def shown(estimate: Estimate, signed: bool = False) -> str:
+def estimate_cell(estimate: Estimate, signed: bool = False) -> str:
     """Return an estimate as a cell, with its interval if there is one.
 
-    >>> shown(Estimate(np.float64(1.25), np.float64(1.0), np.float64(2.0)), signed=True)
+    >>> estimate_cell(Estimate(np.float64(1.25), np.float64(1.0), np.float64(2.0)), signed=True)
     '+1.2 [+1.0, +2.0]'
     """
     sign = "+" if signed else ""

@@ -14,6 +14,7 @@ from dqn_mer.analysis.metric_table import continual_summary
 from dqn_mer.analysis.scores import read_evaluations, score_matrix, write_matrix
 from dqn_mer.fast.choose import make_forward
 from dqn_mer.networks.weights import FlatWeights
+from dqn_mer.runs.stopping import NotFiniteError
 from dqn_mer.storage.state import SavedState, State, StateError
 from dqn_mer.supervised.build import build_learner
 from dqn_mer.supervised.evaluation import evaluate_all
@@ -22,10 +23,6 @@ from dqn_mer.supervised.meter import StreamMeter
 from dqn_mer.supervised.model import build_mlp
 from dqn_mer.supervised.options import RunSpec
 from dqn_mer.supervised.streams import Stream
-
-
-class NotFiniteError(ArithmeticError):
-    """Learning has diverged: a weight is NaN or infinite."""
 
 
 class SupervisedRun(AbstractContextManager["SupervisedRun"]):

@@ -17,7 +17,6 @@ from continual_ple.tasks import Task
 from dqn_mer.agents.build import build_agent, build_exploration, describe_network
 from dqn_mer.agents.learning_statistics import LearningStatistics
 from dqn_mer.agents.memory import Transition
-from dqn_mer.agents.periods import passes
 from dqn_mer.config.config import RANGES, Config
 from dqn_mer.config.fields import check_range
 from dqn_mer.config.seeds import spawn_streams
@@ -26,16 +25,14 @@ from dqn_mer.evaluation.checkpoint import save_checkpoint
 from dqn_mer.evaluation.inline import EvaluationPlan, InlineEvaluation, score_random_play
 from dqn_mer.networks.device import choose_device
 from dqn_mer.networks.q_network import spec_as_json
+from dqn_mer.periods import reaches_multiple
+from dqn_mer.runs.stopping import NotFiniteError
 from dqn_mer.storage.state import SavedState, State, StateError
 from dqn_mer.training.meter import build_meter
 from dqn_mer.training.pictures import BorderPictures, log_frame_strips
 from dqn_mer.training.recorder import RecentEpisodes, Recorder
 from dqn_mer.training.tags import metric_columns
 from dqn_mer.training.tracker import Tracker
-
-
-class NotFiniteError(ArithmeticError):
-    """Learning has diverged: a weight or the loss is NaN or infinite."""
 
 
 class TrainingLoop(AbstractContextManager["TrainingLoop"]):
@@ -163,7 +160,7 @@ class TrainingLoop(AbstractContextManager["TrainingLoop"]):
         frame = before + played
         self._evaluate_inside(before, frame)
         measuring = self.meter.due(frame, played)
-        logging = measuring or passes(before, frame, config.log_every)
+        logging = measuring or reaches_multiple(before, frame, config.log_every)
         transition = Transition(self.observation, action, float(reward), observation, bool(terminated))
         statistics = self.agent.observe(transition, logging, bool(truncated), played)
         self.frame, self.observation = frame, observation

@@ -21,9 +21,9 @@ from continual_ple.settings import Setting
 from continual_ple.tasks import Task, why_not_drawn
 from dqn_mer.agents.dqn import DQNAgent
 from dqn_mer.config.config import Config
-from dqn_mer.evaluation.beside_training import complain
+from dqn_mer.evaluation.beside_training import print_to_stderr
 from dqn_mer.evaluation.evaluator import GreedyPolicy, Policy, RandomPolicy
-from dqn_mer.evaluation.worker_process import one_line
+from dqn_mer.evaluation.worker_process import kind_and_message
 from dqn_mer.training.summary import draw_curves_so_far
 from dqn_mer.training.tracker import Tracker
 
@@ -81,7 +81,7 @@ class BorderPictures:
             except Exception as error:
                 if not self.task.is_own:
                     raise
-                complain(f"no frames in TensorBoard at frame {frame:,}: {one_line(error)}")
+                print_to_stderr(f"no frames in TensorBoard at frame {frame:,}: {kind_and_message(error)}")
                 return
             tracker.log_images(f"frames/{setting.name}", strip, frame)
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 import time
 from pathlib import Path
 
-from dqn_mer.agents.periods import passes
 from dqn_mer.config.config import Config
+from dqn_mer.periods import reaches_multiple
 from dqn_mer.runs.folder import versions
-from dqn_mer.runs.stopping import how_to_resume
+from dqn_mer.runs.stopping import NotFiniteError, how_to_resume
 from dqn_mer.storage.snapshots import save_state, set_aside, write_state
 from dqn_mer.storage.state import SavedState, State
-from dqn_mer.training.loop import NotFiniteError, TrainingLoop
+from dqn_mer.training.loop import TrainingLoop
 from dqn_mer.training.resume import LOOP
 
 
@@ -62,7 +62,7 @@ class Saves:
         frame, every, minutes = self.loop.frame, self.config.save_every, self.config.save_minutes
         if frame == self.frame:
             return False
-        due = frame == 0 or passes(self.frame or 0, frame, every)
+        due = frame == 0 or reaches_multiple(self.frame or 0, frame, every)
         return due or (minutes > 0 and time.perf_counter() - self.saved_s >= 60 * minutes)
 
     def save(self) -> None:

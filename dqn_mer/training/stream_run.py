@@ -14,7 +14,6 @@ import numpy as np
 
 from continual_ple.frame_skip import FRAMES_PLAYED
 from continual_ple.tasks import Task
-from dqn_mer.agents.periods import passes
 from dqn_mer.config.agent_registry import known_agent
 from dqn_mer.config.config import ALLOWED, OF_EVERY_RUN, RANGES
 from dqn_mer.config.defaults import default_config
@@ -23,6 +22,7 @@ from dqn_mer.config.seeds import spawn_streams
 from dqn_mer.config.task import game_task, name_after
 from dqn_mer.evaluation.evaluator import AnyPolicy, as_policy
 from dqn_mer.evaluation.inline import EvaluationPlan, make_evaluator, score_random_play
+from dqn_mer.periods import reaches_multiple
 from dqn_mer.runs.folder import create_run_folder, describe_run
 from dqn_mer.storage.json_files import write_json
 from dqn_mer.training.recorder import RateClock, RecentEpisodes
@@ -158,7 +158,7 @@ class StreamRun(gymnasium.Wrapper[Any, Any, Any, Any]):
 
     def _record(self, before: int) -> None:
         config = self.config
-        if passes(before, self.frame, config.log_every):
+        if reaches_multiple(before, self.frame, config.log_every):
             values = {**self._episodes.take(), "speed/frames_per_s": self._clock.rate(self.frame)}
             self.tracker.log(self.frame, values)
         for frame in range(before + 1, self.frame + 1):  # more than one in a step of several frames

@@ -22,7 +22,7 @@ from dqn_mer.config.task import game_task, is_own, name_after
 from dqn_mer.evaluation.beside_training import leave_worker
 from dqn_mer.networks.device import processor, usable_cores
 from dqn_mer.runs.folder import check_run_folder, create_run_folder, describe_run, lock_run
-from dqn_mer.runs.stopping import RunStopped, StopRequest, is_out_of_memory
+from dqn_mer.runs.stopping import NotFiniteError, RunStopped, StopRequest, is_out_of_memory
 from dqn_mer.storage.escapes import markdown_text, say
 from dqn_mer.storage.files import DamagedError
 from dqn_mer.storage.json_files import write_json
@@ -30,7 +30,7 @@ from dqn_mer.storage.lasting_output import lasting_console
 from dqn_mer.storage.run_reader import LOCK
 from dqn_mer.storage.snapshots import drop_states
 from dqn_mer.training.announce import announce, say_line
-from dqn_mer.training.loop import NotFiniteError, TrainingLoop
+from dqn_mer.training.loop import TrainingLoop
 from dqn_mer.training.progress import ProgressDisplay
 from dqn_mer.training.resume import Stopped, open_run, restore_description
 from dqn_mer.training.saves import Saves

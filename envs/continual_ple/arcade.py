@@ -12,7 +12,8 @@ from gymnasium.error import ResetNeeded
 
 from continual_ple.games.base import FRAMES_PER_SECOND, FirstDraws, Game, GeneratorDraws
 from continual_ple.games.catalogue import game_class, make_game
-from continual_ple.games.parameters import Parameter, one_of
+from continual_ple.games.parameters import Parameter
+from continual_ple.messages import one_of
 from continual_ple.observations import check_space, observation_class
 
 FRAME_STACK = Parameter("frame_stack", "frames", 4, 1, 64, "frames in an observation that stacks them", whole=True)

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from continual_ple.games.parameters import shown
+from continual_ple.messages import shown
 
 
 def whole(field: str, value: object, low: int, high: int) -> int:

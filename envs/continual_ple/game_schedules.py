@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 
 from continual_ple.games.catalogue import game_class
-from continual_ple.games.parameters import shown
+from continual_ple.messages import shown
 from continual_ple.settings import FRAMES_PER_SETTING, FramesPerSetting, Schedule, schedule_of_values
 
 

@@ -10,7 +10,7 @@ import numpy.typing as npt
 from gymnasium import spaces
 
 from continual_ple.games.base import Game
-from continual_ple.games.parameters import shown
+from continual_ple.messages import shown
 from continual_ple.registry import Registry
 
 SCREEN_SIZE = 84  # px, of Mnih et al. 2015

@@ -7,7 +7,7 @@ from functools import lru_cache
 from importlib.metadata import EntryPoint, entry_points
 from typing import ClassVar, Protocol, TypeVar
 
-from continual_ple.games.parameters import shown
+from continual_ple.messages import shown
 
 NAME = re.compile(r"[a-z][a-z0-9]*(_[a-z][a-z0-9]*)*", re.ASCII)
 """Form of a name; with each word's first letter as a capital, two names stay two."""

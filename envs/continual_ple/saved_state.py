@@ -9,8 +9,8 @@ from gymnasium import wrappers
 from gymnasium.wrappers import OrderEnforcing, PassiveEnvChecker, RecordEpisodeStatistics, TimeLimit
 
 from continual_ple import classic_control
-from continual_ple.games.parameters import shown
 from continual_ple.learnable import Learnable
+from continual_ple.messages import shown
 
 Layer = gymnasium.Env[Any, Any]
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from continual_ple.game_schedules import check_schedule
-from continual_ple.games.parameters import shown
+from continual_ple.messages import shown
 from continual_ple.settings import Schedule
 
 MAX_FILE_BYTES = 1_000_000

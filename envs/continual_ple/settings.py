@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from continual_ple.checks import check_count, json_fields, json_list, whole, whole_or_each
-from continual_ple.games.parameters import shown
+from continual_ple.messages import shown
 
 FRAMES_PER_SETTING = 25_000
 MAX_FRAMES_PER_SETTING = 10**9

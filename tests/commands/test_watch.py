@@ -19,7 +19,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from continual_ple.window import Window
 from dqn_mer.commands.watch import watch
-from dqn_mer.evaluation.agent_options import AgentFields, EvaluateOptions, WatchOptions
+from dqn_mer.evaluation.agent_options import EvaluateOptions, PlayerFields, WatchOptions
 from dqn_mer.evaluation.clips import LAST_PICTURE_FRAMES, Film, gif, record, save_clip
 from dqn_mer.evaluation.on_screen import overlay, quiet_libraries
 from dqn_mer.evaluation.overlay import PANEL_WIDTH, Overlay
@@ -153,7 +153,7 @@ def test_where_there_is_no_screen_nothing_but_the_error_is_printed(
 
 
 def test_the_panel_shows_the_q_values_of_the_picture_beside_it(flappy_run: Path) -> None:
-    agent = load_agent(AgentFields(flappy_run))
+    agent = load_agent(PlayerFields(flappy_run))
     env = overlay(agent, agent.task.schedule.settings[0], 50, "cpu")
     observation, _ = env.reset(seed=3)
     for _ in range(5):

@@ -15,7 +15,8 @@ from continual_ple.games.base import FirstDraws, Game, GeneratorDraws, round_hal
 from continual_ple.games.catalogue import GAMES, game_class, make_game
 from continual_ple.games.catcher import Catcher
 from continual_ple.games.flappy_bird import FlappyBird
-from continual_ple.games.parameters import Parameter, shown
+from continual_ple.games.parameters import Parameter
+from continual_ple.messages import shown
 
 PARAMETERS = [(name, parameter) for name, game in GAMES.items() for parameter in game.parameter_table]
 LEFT, RIGHT, NOOP = range(3)

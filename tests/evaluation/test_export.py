@@ -19,7 +19,7 @@ from dqn_mer.commands.play import PlayOptions, _set_up
 from dqn_mer.commands.watch import watch
 from dqn_mer.config.defaults import default_config
 from dqn_mer.evaluation import export, pretrained
-from dqn_mer.evaluation.agent_options import AgentFields, EvaluateOptions, ExportOptions, WatchOptions
+from dqn_mer.evaluation.agent_options import EvaluateOptions, ExportOptions, PlayerFields, WatchOptions
 from dqn_mer.evaluation.checkpoint import checkpoint_files
 from dqn_mer.evaluation.export import export_agent
 from dqn_mer.evaluation.saved_agent import evaluate_checkpoint, load_agent
@@ -47,7 +47,7 @@ def scores(path: Path, **options: object) -> list[list[float]]:
 def test_an_exported_agent_is_the_run_s_last_without_its_paths(flappy_run: Path, tmp_path: Path) -> None:
     folder = exported(flappy_run, tmp_path / "my-agent", license="mit")
     assert names(folder) == FILES and names(tmp_path) == ["my-agent"]
-    ours, theirs = load_agent(AgentFields(folder)), load_agent(AgentFields(flappy_run))
+    ours, theirs = load_agent(PlayerFields(folder)), load_agent(PlayerFields(flappy_run))
     for name, tensor in theirs.checkpoint.model.state_dict().items():
         assert torch.equal(ours.checkpoint.model.state_dict()[name], tensor)
     assert (ours.frame, ours.trained_on_last, ours.task.schedule) == (40, theirs.trained_on_last, theirs.task.schedule)
@@ -115,7 +115,7 @@ def test_the_best_checkpoint_is_that_of_the_best_evaluation(flappy_run: Path, tm
         rows = [f"{20 * (place // 2)},{place % 2},{mean}\n" for place, mean in enumerate(means)]
         (run / "evaluations.csv").write_text(heading + "".join(rows))
         folder = exported(run, tmp_path / "agent", checkpoint="best")
-        assert load_agent(AgentFields(folder)).frame == frame
+        assert load_agent(PlayerFields(folder)).frame == frame
         said = f"checkpoint after {frame} frames: of 2, the one with the highest mean score over all settings"
         assert said in (folder / "README.md").read_text()
         shutil.rmtree(folder)
@@ -145,7 +145,7 @@ def test_half_precision_is_what_plays(tmp_path: Path, monkeypatch: pytest.Monkey
     half = exported(run, tmp_path / "half")
     sizes = [(folder / "model.safetensors").stat().st_size for folder in (whole, half)]
     assert sizes[1] < 0.51 * sizes[0]
-    before, after = (load_agent(AgentFields(folder)).checkpoint.model.state_dict() for folder in (whole, half))
+    before, after = (load_agent(PlayerFields(folder)).checkpoint.model.state_dict() for folder in (whole, half))
     for name, tensor in before.items():
         assert after[name].dtype is torch.float32 and torch.equal(after[name], tensor.half().float())
     card = (half / "README.md").read_text()
@@ -214,7 +214,7 @@ def test_a_pretrained_agent_is_evaluated_watched_and_played_against_by_its_name(
 
 
 def test_an_agent_goes_to_another_process(flappy_run: Path) -> None:
-    agent = load_agent(AgentFields(flappy_run))
+    agent = load_agent(PlayerFields(flappy_run))
     copy = pickle.loads(pickle.dumps(agent))
     assert copy.config == agent.config and copy.task.schedule == agent.task.schedule
     env = copy.task.agents_env(copy.task.schedule.settings[0])
@@ -229,9 +229,9 @@ def test_settings_may_be_a_list(flappy_run: Path) -> None:
 
 def test_a_path_of_the_user_comes_before_a_pretrained_agent(known: Path, flappy_run: Path) -> None:
     shutil.copytree(flappy_run / "checkpoints" / "frame-000000020", known)
-    assert load_agent(AgentFields(known)).frame == 20
+    assert load_agent(PlayerFields(known)).frame == 20
     shutil.rmtree(known)
-    assert load_agent(AgentFields(known)).frame == 40
+    assert load_agent(PlayerFields(known)).frame == 40
 
 
 @pytest.mark.parametrize(

@@ -107,7 +107,7 @@ def test_a_line_is_written_in_one_piece(monkeypatch: pytest.MonkeyPatch) -> None
     """Else those of two processes that share an unbuffered stream can mix."""
     pieces: list[str] = []
     monkeypatch.setattr("sys.stderr", SimpleNamespace(write=pieces.append))
-    beside_training.complain("why")
+    beside_training.print_to_stderr("why")
     assert pieces == ["why\n"]
 
 

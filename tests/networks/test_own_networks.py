@@ -16,7 +16,7 @@ from torch import Tensor, autograd, nn
 from dqn_mer.analysis.gradient_agreement import gradient_dots
 from dqn_mer.analysis.plasticity import activations
 from dqn_mer.commands.watch import watch
-from dqn_mer.evaluation.agent_options import AgentFields, EvaluateOptions, WatchOptions
+from dqn_mer.evaluation.agent_options import EvaluateOptions, PlayerFields, WatchOptions
 from dqn_mer.evaluation.checkpoint import CheckpointError, load_checkpoint
 from dqn_mer.evaluation.saved_agent import evaluate_checkpoint, load_agent
 from dqn_mer.losses import HuberTDLoss
@@ -80,7 +80,7 @@ def test_a_checkpoint_without_its_function_says_what_it_needs(tmp_path: Path) ->
     with pytest.raises(CheckpointError, match=needs):
         load_checkpoint(checkpoint)
     with pytest.raises(CheckpointError, match=needs):
-        load_agent(AgentFields(checkpoint), count_task(SMALL_IMAGE))
+        load_agent(PlayerFields(checkpoint), count_task(SMALL_IMAGE))
     with pytest.raises(CheckpointError, match="tensors do not fit the network"):
         load_checkpoint(checkpoint, lambda shape, actions: nn.Sequential(nn.Flatten(), nn.Linear(126, actions)))
 

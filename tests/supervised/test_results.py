@@ -10,7 +10,7 @@ from rich.console import Console
 
 from dqn_mer.supervised.execute import Outcome
 from dqn_mer.supervised.options import LEARNERS, plan
-from dqn_mer.supervised.results import METRICS, results, results_tables, shown
+from dqn_mer.supervised.results import METRICS, estimate_cell, results, results_tables
 from tests.helpers.stream_runs import make_options
 
 
@@ -24,7 +24,7 @@ def printed(images: Path, memories: tuple[int, ...], seeds: int, scale: float) -
     console = Console(file=io.StringIO(), width=80)
     console.print(results_tables("permutations", outcomes))
     cells = {
-        shown(result.estimates[name], signed=name.startswith("backward"))
+        estimate_cell(result.estimates[name], signed=name.startswith("backward"))
         for result in results("permutations", outcomes)
         for name in METRICS
     }

@@ -18,7 +18,7 @@ from continual_ple.tasks import Task, own_task
 from dqn_mer import compare, load_run, watch
 from dqn_mer.config.config import Config
 from dqn_mer.config.task import game_task
-from dqn_mer.evaluation.agent_options import AgentFields, EvaluateOptions, ExportOptions
+from dqn_mer.evaluation.agent_options import EvaluateOptions, ExportOptions, PlayerFields
 from dqn_mer.evaluation.evaluator import Evaluator, RandomPolicy
 from dqn_mer.evaluation.export import export_agent
 from dqn_mer.evaluation.saved_agent import evaluate_checkpoint, load_agent
@@ -57,11 +57,11 @@ def test_the_example_as_a_whole(cartpole: ModuleType, tmp_path: Path) -> None:
     assert len(list((tmp_path / "clips").glob("*.gif"))) == 2
     heavier = own_task("CartPole-v1", "gravity", [9.8, 12.0])
     with pytest.raises(ValueError, match=r"^task: must vary length, as when the agent was trained, varies gravity$"):
-        load_agent(AgentFields(result.run_dir), heavier)
+        load_agent(PlayerFields(result.run_dir), heavier)
     with pytest.raises(
         ValueError, match="cart_pole is no game of ours; evaluate and watch take its --task MODULE:NAME"
     ):
-        load_agent(AgentFields(result.run_dir))
+        load_agent(PlayerFields(result.run_dir))
     with pytest.raises(ValueError, match=r"known by its name; an agent of an environment of your own is not exported"):
         export_agent(ExportOptions(result.run_dir, tmp_path / "mine"), QUIET)
     assert not (tmp_path / "mine").exists()
@@ -74,7 +74,7 @@ def test_values_are_trained_on_for_as_long_as_each_says(tmp_path: Path) -> None:
     with open(run_dir / "matrix.csv") as file:
         assert len(list(csv.reader(file))) == 4
     assert load_run(run_dir).frames.tolist() == [0, 60, 80, 120]
-    assert load_agent(AgentFields(run_dir / "checkpoints" / "frame-000000080"), task).trained_on_last.startswith("1-")
+    assert load_agent(PlayerFields(run_dir / "checkpoints" / "frame-000000080"), task).trained_on_last.startswith("1-")
     compare(run_dir, tmp_path / "report")
     assert "20 to 60 between changes" in (tmp_path / "report" / "CartPole-v1" / "report.md").read_text()
 
@@ -173,7 +173,7 @@ def test_ordinary_environments_are_learned_rightly(case: str, tmp_path: Path) ->
     assert [float(row["length_mean"]) for row in rows] == [LIMIT] * 6
     assert all(0 <= float(row["score_mean"]) <= LIMIT for row in rows)
     (folder,) = (tmp_path / "checkpoints").glob("*60")
-    assert load_agent(AgentFields(folder), task).frame == 60
+    assert load_agent(PlayerFields(folder), task).frame == 60
 
 
 def test_hand_made_tasks_are_guarded_as_well(tmp_path: Path) -> None:

@@ -10,7 +10,8 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from continual_ple.games.parameters import Parameter, one_of, resolve_parameters
+from continual_ple.games.parameters import Parameter, resolve_parameters
+from continual_ple.messages import one_of
 
 Image: TypeAlias = npt.NDArray[np.uint8]
 

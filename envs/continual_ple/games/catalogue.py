@@ -8,7 +8,7 @@ from continual_ple.games.base import Game
 from continual_ple.games.catcher import Catcher
 from continual_ple.games.checks import check_game
 from continual_ple.games.flappy_bird import FlappyBird
-from continual_ple.games.parameters import one_of
+from continual_ple.messages import one_of
 from continual_ple.registry import Registry
 
 Backend = Literal["native", "ple"]

@@ -6,7 +6,8 @@ import math
 import numpy as np
 
 from continual_ple.games.base import Controls, Game
-from continual_ple.games.parameters import Parameter, shown
+from continual_ple.games.parameters import Parameter
+from continual_ple.messages import shown
 
 NEEDED = {
     "name": str, "score_name": str, "actions": tuple, "state_names": tuple, "parameter_table": tuple,

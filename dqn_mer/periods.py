@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 
-def passes(before: int, now: int, every: int | None) -> bool:
+def reaches_multiple(before: int, now: int, every: int | None) -> bool:
     """Return whether a multiple of ``every`` was reached when a count grew from ``before`` to ``now``.
 
     Args:
@@ -11,7 +11,9 @@ def passes(before: int, now: int, every: int | None) -> bool:
         now: The count now, at least ``before``.
         every: The period; None or 0 means never.
 
-    >>> [passes(now - 1, now, 3) for now in (1, 2, 3, 4)], passes(5, 8, 3), passes(6, 8, 3)
-    ([False, False, True, False], True, False)
+    >>> [reaches_multiple(now - 1, now, 3) for now in (1, 2, 3, 4)]
+    [False, False, True, False]
+    >>> reaches_multiple(5, 8, 3), reaches_multiple(6, 8, 3)
+    (True, False)
     """
     return now // every > before // every if every else False
