@@ -157,6 +157,11 @@ def command_of(arguments: list[str]) -> str:
     return f"python -m dqn_mer train {shlex.join(arguments)}"
 
 
+def agent_of(trial: Trial) -> str:
+    """Return the name of a trial's agent in `AGENTS`."""
+    return max((name for name in AGENTS if trial[0].parent.name.startswith(f"{name}-")), key=len)
+
+
 def best(planned: list[Trial], count: int, rows: dict[str, dict[str, str]]) -> list[Trial]:
     """Return the planned trials of the best settings of each agent and game, by their mean score on the first seed.
 
@@ -167,8 +172,8 @@ def best(planned: list[Trial], count: int, rows: dict[str, dict[str, str]]) -> l
     for folder, arguments in planned:
         place = arguments.index("--seed") + 1
         row = rows[command_of([*arguments[:place], str(FIRST_SEED), *arguments[place + 1 :]])]
-        name = max((name for name in AGENTS if folder.parent.name.startswith(f"{name}-")), key=len)
-        scores.setdefault((folder.parents[1], name), {})[folder.parent] = float(row["mean_score"])
+        key = folder.parents[1], agent_of((folder, arguments))
+        scores.setdefault(key, {})[folder.parent] = float(row["mean_score"])
     chosen = {parent for of_agent in scores.values() for parent in sorted(of_agent, key=lambda p: -of_agent[p])[:count]}
     return [trial for trial in planned if trial[0].parent in chosen]
 
@@ -215,6 +220,7 @@ def main() -> None:
     commands = parser.add_subparsers(dest="command", required=True)
     run = commands.add_parser("run", help="run what is missing")
     run.add_argument("--games", default="flappy_bird,catcher")
+    run.add_argument("--agents", default=",".join(AGENTS), help="of these alone, as names with commas")
     run.add_argument("--observation", choices=["state", "pixels"], required=True)
     run.add_argument("--seeds", default="101")
     run.add_argument("--jobs", type=int, default=2)
@@ -235,6 +241,7 @@ def main() -> None:
         return
     seeds = [int(seed) for seed in options.seeds.split(",")]
     planned = trials(options.games.split(","), options.observation, seeds, options.out)
+    planned = [trial for trial in planned if agent_of(trial) in options.agents.split(",")]
     rows = read_table(options.table)
     if options.best is not None:
         planned = best(planned, options.best, rows)
