@@ -13,10 +13,11 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from continual_ple import GAMES, Controls
+from continual_ple import GAMES
 from continual_ple.games.catalogue import game_class
 from continual_ple.settings import Setting
 from dqn_mer.commands.errors import run_command
+from dqn_mer.commands.play_keyboard import Keyboard
 from dqn_mer.config.defaults import default_config
 from dqn_mer.config.fields import Flag, Known, check_fields
 from dqn_mer.config.task import check_game_parameters, game_task
@@ -27,8 +28,6 @@ from dqn_mer.storage.escapes import cell, printable
 from dqn_mer.storage.lasting_output import lasting_console
 
 if TYPE_CHECKING:
-    import pygame
-
     from continual_ple.window import Window
     from dqn_mer.evaluation.overlay import Overlay
 
@@ -58,50 +57,6 @@ class PlayOptions:
         check_fields(self)
         if game_class(self.game).controls is None:
             raise ValueError(f"game={self.game!r}: has no keys to be played with")
-
-
-class Keyboard:
-    """Turns keys into actions: once for each press of a tapped one, the others for as long as their key is held.
-
-    Args:
-        actions: Names of the game's actions.
-        controls: Controls of the game.
-
-    Raises:
-        ValueError: if pygame does not know a key.
-    """
-
-    def __init__(self, actions: Sequence[str], controls: Controls) -> None:
-        import pygame  # here, because nothing but a window needs it
-
-        self.names, self.tapped = list(actions), controls.tapped
-        self.meaning: dict[int, str] = {}
-        for action, keys in controls.keys.items():
-            for key in keys:
-                if not hasattr(pygame, f"K_{key}"):
-                    raise ValueError(f"controls: {action}: pygame has no key K_{key}")
-                self.meaning[getattr(pygame, f"K_{key}")] = action
-        self.idle = next(index for index, name in enumerate(actions) if name not in controls.keys)
-        self._down, self._up = pygame.KEYDOWN, pygame.KEYUP
-        self._held: list[str] = []
-        self._pressed: list[str] = []
-
-    def take(self, event: pygame.event.Event) -> bool:
-        """Take in an event of the window; return whether a key that means an action was pressed."""
-        if event.type not in (self._down, self._up) or event.key not in self.meaning:
-            return False
-        name = self.meaning[event.key]
-        self._held = [other for other in self._held if other != name]
-        if event.type == self._down:
-            self._pressed.append(name)
-            self._held += [name] * (name not in self.tapped)
-        return event.type == self._down
-
-    def action(self) -> int:
-        """Return the action for the next frame: of the key pressed last since the last frame, or still held."""
-        chosen = [*self._held, *self._pressed]
-        self._pressed = []
-        return self.names.index(chosen[-1]) if chosen else self.idle
 
 
 class Closed(Exception):
@@ -209,14 +164,19 @@ def _without_screen(options: PlayOptions) -> str:
 
 def _set_up(options: PlayOptions) -> tuple[Overlay, Overlay | None]:
     """Return the person's game and the agent's, both under the rules of the agent's run if there is one."""
+    from dqn_mer.evaluation.checkpoint_folders import OwnTaskError
     from dqn_mer.evaluation.choose_settings import find_setting
     from dqn_mer.evaluation.on_screen import overlay
     from dqn_mer.evaluation.overlay import Overlay
     from dqn_mer.evaluation.saved_agent import load_agent
 
-    agent = None if options.against is None else load_agent(PlayerFields(options.against))
-    if options.against is not None and agent is not None and agent.config.game != options.game:
-        raise ValueError(f"against={as_typed(options.against)!r}: plays {agent.config.game}; must play {options.game}")
+    agent, played = None, "an environment of your own"
+    if options.against is not None:
+        with contextlib.suppress(OwnTaskError):
+            agent = load_agent(PlayerFields(options.against))
+            played = agent.config.game
+        if played != options.game:
+            raise ValueError(f"against={as_typed(options.against)!r}: plays {played}; must play {options.game}")
     config = default_config(game=options.game, observation="state") if agent is None else agent.config
     task = game_task(config) if agent is None else agent.task
     check_game_parameters(options.game_parameters, task.schedule, task.check)
@@ -238,11 +198,11 @@ def _table(setting: str, scores: list[tuple[float, float | None]]) -> Table:
     return table
 
 
-def _check(options: PlayOptions) -> None:
-    if options.against is not None:
-        check_agent(options.against)
-
-
 def main(arguments: Sequence[str]) -> int:
     """Let a person play as the flags say, and return the exit code."""
-    return run_command("play", PlayOptions, play, arguments, lambda options: f"playing {options.game}", check=_check)
+
+    def check(options: PlayOptions) -> None:
+        if options.against is not None:
+            check_agent(options.against)
+
+    return run_command("play", PlayOptions, play, arguments, lambda options: f"playing {options.game}", check=check)

@@ -13,7 +13,8 @@ from continual_ple.games.catcher import Catcher
 from continual_ple.games.flappy_bird import FlappyBird
 from continual_ple.window import Window
 from dqn_mer.__main__ import main
-from dqn_mer.commands.play import Keyboard, PlayOptions, play
+from dqn_mer.commands.play import PlayOptions, play
+from dqn_mer.commands.play_keyboard import Keyboard
 from dqn_mer.config.defaults import default_config
 from dqn_mer.config.task import game_task
 from dqn_mer.evaluation.agent_options import EvaluateOptions

@@ -16,6 +16,7 @@ from gymnasium import spaces
 from continual_ple import saved_state
 from continual_ple.tasks import Task, own_task
 from dqn_mer import compare, load_run, watch
+from dqn_mer.commands.play import PlayOptions, play
 from dqn_mer.config.config import Config
 from dqn_mer.config.task import game_task
 from dqn_mer.evaluation.agent_options import EvaluateOptions, ExportOptions, PlayerFields
@@ -65,6 +66,8 @@ def test_the_example_as_a_whole(cartpole: ModuleType, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"known by its name; an agent of an environment of your own is not exported"):
         export_agent(ExportOptions(result.run_dir, tmp_path / "mine"), QUIET)
     assert not (tmp_path / "mine").exists()
+    with pytest.raises(ValueError, match=r"against=.*: plays an environment of your own; must play catcher"):
+        play(PlayOptions("catcher", against=result.run_dir), QUIET)
 
 
 def test_values_are_trained_on_for_as_long_as_each_says(tmp_path: Path) -> None:
