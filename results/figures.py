@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import gymnasium
+import trial_tables
 import trials
 from evidence import GAMES, Evidence, table
 from evidence_pages import MAIN_ARMS, sections, write_evidence
@@ -74,10 +75,11 @@ def main() -> None:
 
 def tables(evidence: Evidence) -> dict[tuple[str, str], str]:
     """Return every table that is made from files, by its page and section."""
-    chosen = trials.winners_table(trials.read_table(RESULTS / "trials.csv"))
+    rows = trials.read_table(RESULTS / "trials.csv")
     return {
         **sections(evidence),
-        ("results/README.md", "trials"): chosen,
+        ("results/README.md", "trials"): trial_tables.last_trials(rows),
+        ("results/README.md", "pixel-trials"): trial_tables.first_trials(rows, "pixels"),
         ("docs/logging.md", "tags"): tags.tags_as_markdown(),
         ("docs/supervised.md", "tags"): logs.tags_as_markdown(),
         ("docs/results.md", "benchmarks"): benchmark_table(),

@@ -1,4 +1,4 @@
-"""The table of the tuning trials, ``trials.csv``: adds finished trials, and tells the best of each agent."""
+"""The table of the tuning trials, ``trials.csv``: adds finished trials, and finds the best of each agent."""
 
 from __future__ import annotations
 
@@ -33,8 +33,8 @@ COLUMNS = (
     *("target_sync_episodes", "clip_rewards", "frame_skip", "discount", "input_scaling"),
 )
 
-USUAL = {"clip_rewards": "False", "frame_skip": "1", "input_scaling": "unit"}
-"""Values of the first trials, which were made before these could be chosen."""
+USUAL = {"clip_rewards": "False", "frame_skip": "1", "discount": "0.99", "input_scaling": "unit"}
+"""Values of the first trials, most of which were made before these could be chosen."""
 
 
 def read_table(table: Path) -> dict[str, dict[str, str]]:
@@ -45,6 +45,20 @@ def read_table(table: Path) -> dict[str, dict[str, str]]:
         return {row["command"]: row for row in csv.DictReader(file)}
 
 
+def completed(row: dict[str, str]) -> dict[str, str]:
+    """Return a row with the usual values where it has none."""
+    return {**row, **{name: row[name] or usual for name, usual in USUAL.items()}}
+
+
+def agent_of(row: dict[str, str]) -> str:
+    """Return the name of a trial's agent; MER with plain SGD has a name too.
+
+    >>> agent_of({"agent": "dqn-mer", "optimizer": "sgd"})
+    'dqn-mer-sgd'
+    """
+    return "dqn-mer-sgd" if (row["agent"], row["optimizer"]) == ("dqn-mer", "sgd") else row["agent"]
+
+
 Winner = tuple[float, dict[str, str]]
 """Mean over the seeds of a trial's mean score, and its row with the first seed."""
 
@@ -52,38 +66,16 @@ Winner = tuple[float, dict[str, str]]
 def winners(rows: dict[str, dict[str, str]]) -> dict[tuple[str, str, str], list[Winner]]:
     """Return the trials that have all seeds, the best first, by game, observation and name of the agent."""
     trials_of: dict[tuple[str, ...], list[dict[str, str]]] = {}
-    for row in sorted(rows.values(), key=lambda row: int(row["seed"])):
-        row = {**row, **{name: row[name] or usual for name, usual in USUAL.items()}}
+    for row in sorted(map(completed, rows.values()), key=lambda row: int(row["seed"])):
         if int(row["frames"]) == LAST_FRAMES[row["game"], row["observation"]]:
             trials_of.setdefault(tuple(row[name] for name in COLUMNS), []).append(row)
     found: dict[tuple[str, str, str], list[Winner]] = {}
     for of_seed in trials_of.values():
         if len(of_seed) == SEEDS:
             row = of_seed[0]
-            agent = "dqn-mer-sgd" if (row["agent"], row["optimizer"]) == ("dqn-mer", "sgd") else row["agent"]
             mean = float(np.mean([float(each["mean_score"]) for each in of_seed]))
-            found.setdefault((row["game"], row["observation"], agent), []).append((mean, row))
+            found.setdefault((row["game"], row["observation"], agent_of(row)), []).append((mean, row))
     return {key: sorted(found[key], key=lambda winner: -winner[0]) for key in sorted(found)}
-
-
-def winners_table(rows: dict[str, dict[str, str]]) -> str:
-    """Return the trials that have all seeds as a table with the score of each seed, the best of each agent first."""
-    knobs = ("learning_rate", "across_batch_rate", "target_sync_frames", "target_sync_episodes", "clip_rewards")
-    headings = ("learning rate", "across-batch rate", "target copied every", "clipped", "seeds 101, 102, 103", "mean")
-    lines = ["| " + " | ".join(("game", "observation", "agent", *headings)) + " |", "|---" * 9 + "|"]
-    judged = [row for row in rows.values() if int(row["frames"]) == LAST_FRAMES[row["game"], row["observation"]]]
-    by_setting = {tuple(row[name] or USUAL.get(name, "") for name in (*COLUMNS, "seed")): row for row in judged}
-    for (game, observation, agent), ordered in winners(rows).items():
-        for mean, row in ordered:
-            rate, gamma, frames, episodes, clipped = (row[name] for name in knobs)
-            period = f"{frames} frames" if frames else f"{episodes} episode{'s' * (episodes != '1')}"
-            setting = tuple(row[name] for name in COLUMNS)
-            scores = [float(by_setting[(*setting, str(FIRST_SEED + k))]["mean_score"]) for k in range(SEEDS)]
-            of_seed = ", ".join(f"{score:.1f}" for score in scores)
-            shared = "" if "mer" not in agent else gamma
-            cells = [game, observation, f"`{agent}`", rate, shared, period, "yes" if clipped == "True" else "", of_seed]
-            lines.append("| " + " | ".join([*cells, f"{mean:.1f}"]) + " |")
-    return "\n".join([*lines, ""])
 
 
 def figures(folder: Path) -> dict[str, Any]:

@@ -20,7 +20,8 @@ from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
-from trials import FIRST_SEED, FRAMES, LAST_FRAMES, collect, needs_no_run, read_table, winners_table
+from trial_tables import last_trials
+from trials import FIRST_SEED, FRAMES, LAST_FRAMES, collect, needs_no_run, read_table
 
 Values = dict[str, Any]
 Trial = tuple[Path, list[str]]
@@ -237,7 +238,7 @@ def main() -> None:
         collect(options.out, options.table)
         return
     if options.command == "winners":
-        print(winners_table(read_table(options.table)), end="")
+        print(last_trials(read_table(options.table)), end="")
         return
     seeds = [int(seed) for seed in options.seeds.split(",")]
     planned = trials(options.games.split(","), options.observation, seeds, options.out)
