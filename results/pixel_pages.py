@@ -20,16 +20,20 @@ def pixel_section(evidence: Evidence) -> str:
         for game in GAMES
         if any(("pixels", game, arm) in evidence.by_arm for arm in MAIN_ARMS)
     ]
-    return "\n".join(
-        [
-            arms,
-            "Which arm is above which, as P over both games and on each; a control of one game has no row of both:\n",
-            markdown(leads_of_arms(evidence, "pixels")),
-            f"![Gain on easier settings of each arm from pixels](../results/evidence/{GAINS['pixels']})\n",
-            *curves,
-            "How far gradients agree between settings, measured [as from state](#the-mechanism):\n",
-            arms_table(evidence, "pixels", LEARNING_ARMS, ("cosine", *AGREEMENT)),
-            "What two arms must differ by to be told apart, [as from state](#threats-to-validity):\n",
-            power_table(evidence, part="pixels"),
-        ]
-    )
+    leads = "Which arm is above which, as P over both games and on each; a control of one game has no row of both:"
+    agree = "How far gradients agree between settings, measured [as from state](#the-mechanism):"
+    power = "What two arms must differ by to be told apart, [as from state](#threats-to-validity):"
+    blocks = [
+        arms,
+        *worded(leads, markdown(leads_of_arms(evidence, "pixels"))),
+        f"![Gain on easier settings of each arm from pixels](../results/evidence/{GAINS['pixels']})\n",
+        *curves,
+        *worded(agree, arms_table(evidence, "pixels", LEARNING_ARMS, ("cosine", *AGREEMENT))),
+        *worded(power, power_table(evidence, part="pixels")),
+    ]
+    return "\n".join(blocks)
+
+
+def worded(words: str, table: str) -> list[str]:
+    """Return a table below its words; nothing for one without rows, as before there are enough seeds."""
+    return [f"{words}\n", table] if len(table.splitlines()) > 2 else []

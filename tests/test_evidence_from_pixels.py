@@ -90,6 +90,7 @@ def test_the_section_shows_what_there_is() -> None:
         assert "nan" not in text and "(../results/evidence/gains-pixels.png)" in text
         assert "(../results/compare-pixels/flappy_bird/curves.png)" in text
     assert "catcher" in whole and "catcher" not in part and "Catcher" not in part
+    assert "told apart" in whole and "told apart" not in part and "Which arm" not in part, "one seed tells neither"
     assert "| Flappy Bird | `no-reptile` | 3 |" in whole and "| Catcher | `no-reptile` |" not in whole
 
 
