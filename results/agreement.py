@@ -3,7 +3,8 @@
 The meter of a run measures the gradients that it learns from: those of its own memory, against its own target network,
 which some arms copy a hundred times as often as others. Their cosine is that of the gradients of Q, times 1 or -1 as
 the temporal-difference errors have one sign or two. Here each agent saved at a border plays every setting that it has
-met, and its own network is the target. ``agreement.csv`` of each run gets a row for each saved agent with both factors.
+met, and its own network is the target; rewards are clipped if it learned them so. ``agreement.csv`` of each run gets a
+row for each saved agent with both factors.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from continual_ple.frame_skip import FRAMES_PLAYED
 from continual_ple.settings import Setting
 from dqn_mer.analysis.gradient_agreement import cosines, gradient_dots, pair_means
 from dqn_mer.evaluation.agent_options import EvaluateOptions
@@ -33,21 +35,24 @@ NAME = "agreement.csv"
 
 
 def transitions(agent: SavedAgent, setting: Setting) -> list[NDArray[Any]]:
-    """Return observations, actions, rewards, next observations and whether they end the episode, of play."""
+    """Return observations, actions, learned rewards, next observations and whether they end the episode, of play."""
     rng, model = np.random.default_rng(SEED), agent.checkpoint.model
     env = agent.task.agents_env(setting, frame_limit=agent.config.eval_frame_limit)
     observation, _ = env.reset(seed=SEED)
-    rows = []
-    for _ in range(FRAMES):
+    rows: list[tuple[Any, ...]] = []
+    played = 0
+    while played < FRAMES:
         with torch.inference_mode():
             action = int(model(torch.from_numpy(observation[np.newaxis])).argmax())
         if rng.random() < EXPLORATION:
             action = int(rng.integers(env.action_space.n))
-        following, reward, terminated, truncated, _ = env.step(action)
-        rows.append((observation.copy(), action, np.float32(reward), following.copy(), terminated))
+        following, reward, terminated, truncated, info = env.step(action)
+        played += info.get(FRAMES_PLAYED, 1)
+        learned = np.clip(reward, -1.0, 1.0) if agent.config.clip_rewards else reward
+        rows.append((observation.copy(), action, np.float32(learned), following.copy(), terminated))
         observation = env.reset()[0] if terminated or truncated else following
     env.close()
-    chosen = rng.choice(FRAMES, EXAMPLES, replace=False)
+    chosen = rng.choice(len(rows), EXAMPLES, replace=False)
     return [np.stack([np.asarray(rows[place][column]) for place in chosen]) for column in range(5)]
 
 

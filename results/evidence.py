@@ -181,6 +181,10 @@ class Evidence:
             part = run.part.removesuffix(CONTROLS)
             self.by_arm.setdefault((part, run.game, run.arm), []).append(run)
 
+    def has(self, part: str) -> bool:
+        """Return whether there is a run of a part or of its controls."""
+        return any(part == of for of, _, _ in self.by_arm)
+
     def values(self, part: str, game: str, arm: str, name: str) -> NDArray[np.float64]:
         """Return a measured value of every run of an arm, by seed; none where the arm was not run."""
         return np.array([run.values[name] for run in self.by_arm.get((part, game, arm), [])])
@@ -192,9 +196,9 @@ class Evidence:
     def improvement(
         self, ours: tuple[str, str], theirs: tuple[str, str], name: str, games: Sequence[str] = GAMES
     ) -> Estimate | None:
-        """Return the probability that an arm is above another over those games on which both have `LEAST_SEEDS`.
+        """Return the probability that an arm is above another over some games.
 
-        None if there is no such game.
+        None unless both have `LEAST_SEEDS` on each of these games: what is known of one game says nothing of two.
 
         Args:
             ours: Part and arm.
@@ -203,15 +207,15 @@ class Evidence:
             games: Games to look at.
         """
         pairs = self._pairs(ours, theirs, name, games)
-        return probability_of_improvement(pairs, self.confidence) if pairs else None
+        fewest = min((min(len(x), len(y)) for x, y in pairs), default=0)
+        return probability_of_improvement(pairs, self.confidence) if fewest >= LEAST_SEEDS else None
 
     def _pairs(
         self, ours: tuple[str, str], theirs: tuple[str, str], name: str, games: Sequence[str]
     ) -> list[tuple[NDArray[np.float64], NDArray[np.float64]]]:
-        pairs = [
+        return [
             (self.values(ours[0], game, ours[1], name), self.values(theirs[0], game, theirs[1], name)) for game in games
         ]
-        return [(x, y) for x, y in pairs if min(len(x), len(y)) >= LEAST_SEEDS]
 
     def growth(self, arms: tuple[str, str], first: tuple[str, str], last: tuple[str, str], name: str) -> Estimate:
         """Return by how much the probability that an arm is above another is higher in a last cell than in a first.

@@ -30,6 +30,8 @@ MAP = {
     "target every episode": ("target", "episodes-1/"),
 }
 """Cells of the map: part, and what an arm's name begins with."""
+FROM_PIXELS = {"from pixels": ("pixels", "")}
+"""The paper's setting, which the figure of the map shows below its cells as soon as it has runs."""
 GAMMAS = (1.0, 0.3, 0.1, 0.03)
 POOLED = "both games"
 
@@ -39,18 +41,18 @@ def colour_of(arm: str) -> str:
     return COLOURS[LEARNING_ARMS.index(arm)]
 
 
-def draw_gains(evidence: Evidence, path: Path) -> None:
-    """Draw the gain on easier settings, and the scores on them that it is the difference of."""
+def draw_gains(evidence: Evidence, path: Path, part: str = "state") -> None:
+    """Draw the gain on easier settings of the arms of a part, and the scores on them that it is the difference of."""
     figure = Figure(figsize=(PAGE, 5.2), layout="constrained")
     gains, scores = figure.subplots(2, len(GAMES), sharex="col")
     seeds = set()
     for column, game in enumerate(GAMES):
-        arms = [arm for arm in LEARNING_ARMS if len(evidence.values("state", game, arm, "G"))]
+        arms = [arm for arm in LEARNING_ARMS if len(evidence.values(part, game, arm, "G"))]
         for place, arm in enumerate(arms):
-            gained, later = (evidence.values("state", game, arm, name) for name in ("G", "E"))
+            gained, later = (evidence.values(part, game, arm, name) for name in ("G", "E"))
             seeds.add(len(gained))
-            draw_column(gains[column], place, gained, evidence.estimate("state", game, arm, "G"), colour_of(arm))
-            before, after = interquartile_estimate(later - gained), evidence.estimate("state", game, arm, "E")
+            draw_column(gains[column], place, gained, evidence.estimate(part, game, arm, "G"), colour_of(arm))
+            before, after = interquartile_estimate(later - gained), evidence.estimate(part, game, arm, "E")
             draw_estimate(scores[column], place - 0.15, before, colour_of(arm), markerfacecolor="white")
             draw_estimate(scores[column], place + 0.15, after, colour_of(arm))
         gains[column].axhline(0.0, color="0.25", linewidth=0.8)
@@ -93,22 +95,26 @@ def draw_map(evidence: Evidence, path: Path) -> None:
         **{GAME_NAMES[game]: ((game,), {"fmt": MARKERS[place + 1], "color": COLOURS[place + 4], "markersize": 3.5,
                                         "linewidth": 0.9}) for place, game in enumerate(GAMES)},
     }  # fmt: skip
-    seeds = set()
+    cells = MAP | (FROM_PIXELS if evidence.has("pixels") else {})
+    seeds: set[int] = set()
     for panel, opponent in zip(panels, OPPONENTS, strict=True):
-        for place, (part, cell) in enumerate(MAP.values()):
-            if evidence.improvement((part, f"{cell}dqn-mer"), (part, cell + opponent), "RA") is None:
-                say_missing(panel, 0.25, place, f"not yet {LEAST_SEEDS} seeds")
+        for place, (part, cell) in enumerate(cells.values()):
+            arms = (part, f"{cell}dqn-mer"), (part, cell + opponent)
+            drawn = []
             for offset, (label, (games, style)) in zip((-0.25, 0.0, 0.25), groups.items(), strict=True):
-                found = evidence.improvement((part, f"{cell}dqn-mer"), (part, cell + opponent), "RA", games)
+                found = evidence.improvement(*arms, "RA", games)
                 if found is not None:
-                    seeds |= {len(evidence.by_arm[part, game, f"{cell}dqn-mer"]) for game in games}
+                    drawn += [len(evidence.by_arm[of, game, arm]) for of, arm in arms for game in games]
                     value, low, high = (float(bound) for bound in found)
                     bounds = [[value - low], [high - value]]
                     panel.errorbar(value, place + offset, xerr=bounds, capsize=1.5, label=label, **style)
+            if not drawn:
+                say_missing(panel, 0.25, place, f"not yet {LEAST_SEEDS} seeds")
+            seeds |= set(drawn)
         panel.axvline(0.5, color="0.25", linewidth=0.8)
         panel.set_xlim(-0.03, 1.03)
-        panel.set_ylim(len(MAP) - 0.5, -0.5)
-        panel.set_yticks(range(len(MAP)), list(MAP), fontsize=SMALL)
+        panel.set_ylim(len(cells) - 0.5, -0.5)
+        panel.set_yticks(range(len(cells)), list(cells), fontsize=SMALL)
         panel.set_title(f"dqn-mer > {opponent}", fontsize=TEXT, loc="left")
         panel.set_xlabel("probability of more\nretained accuracy", fontsize=SMALL)
         tidy(panel)

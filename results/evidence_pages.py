@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 from collections.abc import Iterable, Sequence
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -17,20 +18,23 @@ from evidence import (
     MEASURED,
     Estimate,
     Evidence,
+    Key,
     Verdict,
     estimate_cell,
     load,
     table,
 )
 from evidence_figures import ARMS, GAME_NAMES, GAMMAS, MAP, draw_gains, draw_map, draw_mechanism
-from leads import LEADS, LEADS_OF_MAP, LEADS_OF_PARTS, cells_of, compute_rows, lead_rows
+from leads import LEADS_OF_MAP, LEADS_OF_PARTS, cells_of, compute_rows, lead_rows, leads_of_arms
 from power import power_table
 from protocol import LOWER_RATES, PARTS, STAYING, planned
 from staying import going_on_and_staying, paired_difference
-from verdicts import SENTENCES, TOGETHER, verdicts
+from verdicts import verdicts
 
 from dqn_mer.analysis.statistics import interquartile_estimate
 
+GAINS = {"state": "gains.png", "pixels": "gains-pixels.png"}
+"""Figure of results/evidence/ with the gains of each observation's arms."""
 MAIN_ARMS = ("dqn", "dqn-reservoir", "dqn-mer")
 """Arms whose learning curves are compared."""
 
@@ -102,50 +106,21 @@ SCORES = tuple(name for name in MEASURED if name not in AGREEMENT)
 def arms_table(evidence: Evidence, part: str, arms: Sequence[str] = ARMS, names: Sequence[str] = SCORES) -> str:
     """Return the table of the arms of a part on both games."""
     rows: list[list[Any]] = [["game", "arm", "seeds", *names]]
-    for game in GAMES:
-        for arm in arms:
-            runs = evidence.by_arm.get((part, game, arm))
-            if runs:
-                estimates = [evidence.estimate(part, game, arm, name) for name in names]
-                digits = [3 if name in ("cosine", *AGREEMENT) else 1 for name in names]
-                cells = [
-                    "" if np.isnan(estimate.value) else estimate_cell(estimate, places)
-                    for estimate, places in zip(estimates, digits, strict=True)
-                ]
-                rows.append([GAME_NAMES[game], f"`{arm}`", len(runs), *cells])
+    for game, arm in product(GAMES, arms):
+        if (part, game, arm) in evidence.by_arm:
+            rows.append([GAME_NAMES[game], f"`{arm}`", *estimate_cells(evidence, (part, game, arm), names)])
     return markdown(rows)
 
 
-SHOWN_IN = {
-    **dict.fromkeys((1, 2), "gains.png"),
-    **dict.fromkeys((3, 4, 5, 7), "map.png"),
-    6: "mechanism.png",
-}
-"""Figure of results/evidence/ for each sentence that has one."""
-
-
-def verdict_table(evidence: Evidence) -> str:
-    """Return the table of the verdicts."""
-    rows: list[list[Any]] = [["", "sentence", "from", "numbers", "verdict", "corrected", "figure"]]
-    judged = verdict_rows(evidence)
-    corrected = {(v.sentence, v.part): v.verdict for v in verdict_rows(Evidence(evidence.runs, TOGETHER))}
-    waiting = set(SENTENCES) - {v.sentence for v in judged if v.part == "state"}
-    missing = [Verdict(sentence, "state", "", "not yet judged: runs are missing") for sentence in waiting]
-    for v in sorted([*judged, *missing], key=lambda v: (v.part == "pixels", v.sentence)):
-        figure = SHOWN_IN.get(v.sentence)
-        link = f"[{figure.removesuffix('.png')}](../results/evidence/{figure})" if figure else ""
-        rows.append(
-            [
-                v.sentence,
-                SENTENCES[v.sentence],
-                v.part,
-                v.numbers,
-                f"**{v.verdict}**",
-                corrected.get((v.sentence, v.part), ""),
-                link,
-            ]
-        )
-    return markdown(rows)
+def estimate_cells(evidence: Evidence, key: Key, names: Sequence[str]) -> list[Any]:
+    """Return how many seeds an arm has, and what is estimated of it; empty where no seed has a value."""
+    digits = [3 if name in ("cosine", *AGREEMENT) else 1 for name in names]
+    estimates = [evidence.estimate(*key, name) for name in names]
+    cells = [
+        "" if np.isnan(estimate.value) else estimate_cell(estimate, places)
+        for estimate, places in zip(estimates, digits, strict=True)
+    ]
+    return [len(evidence.by_arm[key]), *cells]
 
 
 def map_table(evidence: Evidence) -> str:
@@ -216,10 +191,26 @@ def write_evidence() -> Evidence:
     for name, rows in (("runs", run_rows(evidence)), ("summary", summary_rows(evidence))):
         write_csv(EVIDENCE / f"{name}.csv", rows[0], rows)
     write_csv(EVIDENCE / "verdicts.csv", Verdict._fields, [verdict._asdict() for verdict in verdict_rows(evidence)])
-    draw_gains(evidence, EVIDENCE / "gains.png")
+    for part in filter(evidence.has, GAINS):
+        draw_gains(evidence, EVIDENCE / GAINS[part], part)
     draw_map(evidence, EVIDENCE / "map.png")
     draw_mechanism(evidence, EVIDENCE / "mechanism.png")
     return evidence
+
+
+def main_table(evidence: Evidence) -> str:
+    """Return the table of README: the arms from state or, as soon as there are some from pixels, the main arms of both.
+
+    So README stays as long as it is.
+    """
+    names = ("LA", "RA", "G", "E", "AUC")
+    if not evidence.has("pixels"):
+        return arms_table(evidence, "state", LEARNING_ARMS, names)
+    rows: list[list[Any]] = [["game", "from", "arm", "seeds", *names]]
+    for game, part, arm in product(GAMES, ("state", "pixels"), LEARNING_ARMS[:3]):
+        if (part, game, arm) in evidence.by_arm:
+            rows.append([GAME_NAMES[game], part, f"`{arm}`", *estimate_cells(evidence, (part, game, arm), names)])
+    return markdown(rows)
 
 
 def sections(evidence: Evidence) -> dict[tuple[str, str], str]:
@@ -227,10 +218,8 @@ def sections(evidence: Evidence) -> dict[tuple[str, str], str]:
     rates = [f"rate-{rate:g}" for rate in LOWER_RATES]
     report = {
         "progress": progress_table(evidence),
-        "verdicts": verdict_table(evidence),
         "arms": arms_table(evidence, "state"),
-        "pixels": arms_table(evidence, "pixels"),
-        "leads": markdown(lead_rows(evidence, "state", {"": ""}, LEADS, ("RA", "AUC", "G", "E"))),
+        "leads": markdown(leads_of_arms(evidence, "state")),
         "leads-target": markdown(lead_rows(evidence, "target", cells_of("target"), LEADS_OF_MAP, ("RA", "AUC"))),
         **{
             f"leads-{part}": markdown(lead_rows(evidence, part, cells_of(part), LEADS_OF_PARTS, ("RA", "AUC")))
@@ -246,5 +235,7 @@ def sections(evidence: Evidence) -> dict[tuple[str, str], str]:
         "leads-compute": markdown(compute_rows(evidence, rates, ("RA", "AUC", "E"))),
         "sgd": arms_table(evidence, "sgd", [f"gamma-{gamma:g}" for gamma in GAMMAS]),
     }
-    main = arms_table(evidence, "state", ARMS[:6], ("LA", "RA", "G", "E", "AUC"))
-    return {("README.md", "evidence"): main, **{("docs/results.md", name): text for name, text in report.items()}}
+    return {
+        ("README.md", "evidence"): main_table(evidence),
+        **{("docs/results.md", name): text for name, text in report.items()},
+    }

@@ -15,9 +15,11 @@ from typing import Any
 import gymnasium
 import trial_tables
 import trials
-from evidence import GAMES, Evidence, table
+from evidence import CONTROLS, GAMES, Evidence, table
 from evidence_pages import MAIN_ARMS, sections, write_evidence
 from matplotlib.figure import Figure
+from pixel_pages import pixel_section
+from verdict_pages import verdict_table
 
 from continual_ple import ENV_IDS
 from dqn_mer.commands.compare import CompareOptions, compare
@@ -78,6 +80,8 @@ def tables(evidence: Evidence) -> dict[tuple[str, str], str]:
     rows = trials.read_table(RESULTS / "trials.csv")
     return {
         **sections(evidence),
+        ("docs/results.md", "verdicts"): verdict_table(evidence),
+        ("docs/results.md", "pixels"): pixel_section(evidence),
         ("results/README.md", "trials"): trial_tables.last_trials(rows),
         ("results/README.md", "pixel-trials"): trial_tables.first_trials(rows, "pixels"),
         ("docs/logging.md", "tags"): tags.tags_as_markdown(),
@@ -116,11 +120,21 @@ def supervised_leads() -> str:
 def draw_comparisons(evidence: Evidence) -> None:
     """Draw what `python -m dqn_mer compare` draws of the main arms, and of the runs on the former picture."""
     os.chdir(RESULTS.parent)  # so that reports name runs as seen from there
-    kept = Path("results/evidence/state")
-    arms = [kept / game / arm for game in GAMES for arm in MAIN_ARMS if ("state", game, arm) in evidence.by_arm]
-    for runs, out in ((arms, "compare"), ([Path("results/pixels")], "compare-pixels")):
+    reports = {
+        "compare": main_arms(evidence, "state"),
+        "compare-pixels": main_arms(evidence, "pixels"),
+        "compare-former-picture": [Path("results/pixels")],
+    }
+    for out, runs in reports.items():
         if runs:
             compare(CompareOptions(tuple(runs), Path("results") / out, overwrite=True))
+
+
+def main_arms(evidence: Evidence, part: str) -> list[Path]:
+    """Return the folders of the main arms of a part and its controls, as seen from the repository."""
+    kept = {(run.part, run.game, run.arm) for run in evidence.runs}
+    places = [(of, game, arm) for of in (part, part + CONTROLS) for game in GAMES for arm in MAIN_ARMS]
+    return [Path("results/evidence", *place) for place in places if place in kept]
 
 
 def benchmark_table() -> str:

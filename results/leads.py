@@ -49,6 +49,11 @@ def lead_rows(
     return rows if any(cells.values()) else [row[1:] for row in rows]
 
 
+def leads_of_arms(evidence: Evidence, part: str) -> list[list[str]]:
+    """Return a heading, and the rows of the leads between the arms of a part without cells that have the runs."""
+    return lead_rows(evidence, part, {"": ""}, LEADS, ("RA", "AUC", "G", "E"))
+
+
 def compute_rows(evidence: Evidence, rates: Sequence[str], names: Sequence[str]) -> list[list[str]]:
     """Return a heading, and the rows of `dqn-mer` over as many updates of plain replay at each rate of `compute`."""
     rows = [["first > second", "game", *names]]
@@ -62,8 +67,8 @@ def rows_of_pair(evidence: Evidence, ours: Pair, theirs: Pair, words: str, names
     """Return a row of a part and arm over another, over all games and on each, of those that have the runs."""
     rows = []
     for games in (GAMES, *((game,) for game in GAMES)):
-        if all(evidence.improvement(ours, theirs, name, [game]) is not None for name in names for game in games):
-            found = [evidence.improvement(ours, theirs, name, games) for name in names]
-            where = "both" if games == GAMES else GAME_NAMES[games[0]]
-            rows.append([words, where, *(estimate_cell(estimate, 2) for estimate in found if estimate is not None)])
+        found = [evidence.improvement(ours, theirs, name, games) for name in names]
+        known = [estimate_cell(estimate, 2) for estimate in found if estimate is not None]
+        if len(known) == len(names):
+            rows.append([words, "both" if games == GAMES else GAME_NAMES[games[0]], *known])
     return rows

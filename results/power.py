@@ -12,7 +12,7 @@ from scipy import optimize, stats
 POWER = 0.8
 """Share of studies that find the difference."""
 COMPARED = ("dqn", "dqn-mer")
-"""Arms of part `state` whose standard deviation counts."""
+"""Arms whose standard deviation counts."""
 
 
 def detectable(seeds: int) -> float:
@@ -33,16 +33,17 @@ def detectable(seeds: int) -> float:
     return float(optimize.brentq(lacks, 0.1, 20))
 
 
-def power_table(evidence: Evidence, names: Sequence[str] = ("RA", "AUC", "G", "E")) -> str:
+def power_table(evidence: Evidence, names: Sequence[str] = ("RA", "AUC", "G", "E"), part: str = "state") -> str:
     """Return a table of the differences that the seeds of `COMPARED` and five detect on each game.
 
     Args:
         evidence: Runs.
         names: Which of `MEASURED`.
+        part: Part of the protocol.
     """
     lines = ["| game | seeds of each | " + " | ".join(names) + " |", "|---" * (2 + len(names)) + "|"]
     for game in GAMES:
-        runs = [[evidence.values("state", game, arm, name) for arm in COMPARED] for name in names]
+        runs = [[evidence.values(part, game, arm, name) for arm in COMPARED] for name in names]
         if not all(len(values) > 1 for of_name in runs for values in of_name):
             continue
         deviations = [np.sqrt(np.mean([np.var(values, ddof=1) for values in of_name])) for of_name in runs]

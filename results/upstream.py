@@ -1,7 +1,8 @@
 """Play saved agents on upstream PLE and on our games, and compare: ``python results/upstream.py RUN...``.
 
 Each run's last agent plays the same number of greedy episodes on every setting of both, and ``upstream.csv`` in
-results/evidence/ gets a row for each setting. Needs the package ``ple`` (docs/environments.md).
+results/evidence/ gets a row for each setting; the rows of other runs stay. Needs the package ``ple``
+(docs/environments.md).
 """
 
 from __future__ import annotations
@@ -9,17 +10,20 @@ from __future__ import annotations
 import argparse
 import csv
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from evidence import table
 from scipy import stats
 
 TABLE = Path(__file__).parent / "evidence" / "upstream.csv"
 BACKENDS = ("native", "ple")
+OF_RUN = ("game", "observation", "agent", "seed")
+"""Columns that say which run a row is of."""
 
 
 def scores(run: Path, backend: str, episodes: int) -> dict[str, list[float]]:
@@ -58,13 +62,27 @@ def rows_of(run: Path, episodes: int) -> list[dict[str, Any]]:
     for setting, own in ours.items():
         gap, low, high = difference(own, theirs[setting])
         rows.append({
-            **{name: config[name] for name in ("game", "observation", "agent", "seed")},
+            **{name: config[name] for name in OF_RUN},
             "setting": setting, "episodes": episodes, "ours": round(float(np.mean(own)), 3),
             "PLE": round(float(np.mean(theirs[setting])), 3), "difference": round(gap, 3), "low": round(low, 3),
             "high": round(high, 3),
         })  # fmt: skip
     print(f"played: {run}", flush=True)
     return rows
+
+
+def add_rows(path: Path, rows: Sequence[dict[str, Any]]) -> None:
+    """Add the rows of some runs to a table, in place of those that it has of them."""
+
+    def run_of(row: Mapping[str, Any]) -> tuple[str, ...]:
+        return tuple(str(row[name]) for name in OF_RUN)
+
+    played = set(map(run_of, rows))
+    kept = [row for row in table(path) if run_of(row) not in played] if path.exists() else []
+    with path.open("w", newline="") as file:
+        writer = csv.DictWriter(file, list(rows[0]), lineterminator="\n")
+        writer.writeheader()
+        writer.writerows([*kept, *rows])
 
 
 def main() -> None:
@@ -78,10 +96,7 @@ def main() -> None:
     with ProcessPoolExecutor(options.jobs) as processes:
         played = processes.map(partial(rows_of, episodes=options.episodes), options.runs)
         rows = [row for rows in played for row in rows]
-    with TABLE.open("w", newline="") as file:
-        writer = csv.DictWriter(file, list(rows[0]), lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(rows)
+    add_rows(TABLE, rows)
     print(f"{len(rows)} rows: {TABLE}")
 
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
-from evidence import CONFIDENCE, GAMES, LEAST_SEEDS, Estimate, Evidence, Verdict, above, below, estimate_cell
+from evidence import CONFIDENCE, CONTROLS, GAMES, LEAST_SEEDS, Estimate, Evidence, Verdict, above, below, estimate_cell
+from protocol import PARTS
 
 OURS = "dqn-mer"
 SENTENCES = {
@@ -49,12 +50,30 @@ def by_game(estimates: dict[str, Estimate], digits: int = 1) -> str:
     )
 
 
+def games_of(part: str, arm: str) -> tuple[str, ...]:
+    """Return the games on which a part, or its controls, has an arm.
+
+    >>> games_of("state", "no-reptile"), games_of("pixels", "no-reptile"), games_of("pixels", "random")
+    (('catcher', 'flappy_bird'), ('flappy_bird',), ())
+    """
+    parts = [name for name in (part, part + CONTROLS) if name in PARTS]
+    return tuple(game for game in GAMES if any(arm in dict(PARTS[name].runs(name, game)) for name in parts))
+
+
+def on_one(games: Sequence[str]) -> str:
+    """Return on which game, if that is one alone, as an ending of words."""
+    return f" on {games[0].replace('_', ' ')}" if len(games) == 1 else ""
+
+
 def lead(evidence: Evidence, part: str, other: str, name: str) -> str:
-    """Return the probability that DQN-MER is above another arm as text, over both games and on each."""
-    pooled = evidence.improvement((part, OURS), (part, other), name)
-    each = {game: evidence.improvement((part, OURS), (part, other), name, [game]) for game in GAMES}
+    """Return the probability that DQN-MER is above another arm as text, over its games and on each."""
+    games = games_of(part, other)
+    pooled = evidence.improvement((part, OURS), (part, other), name, games)
+    if pooled is None:
+        return ""
+    each = {game: evidence.improvement((part, OURS), (part, other), name, [game]) for game in games}
     known = {game: found for game, found in each.items() if found is not None}
-    return f"{estimate_cell(pooled, 2)} ({by_game(known, 2)})" if pooled is not None else ""
+    return estimate_cell(pooled, 2) + (f" ({by_game(known, 2)})" if len(games) > 1 else "")
 
 
 def better_on_easier(evidence: Evidence, part: str) -> Verdict | None:
@@ -103,26 +122,29 @@ def better_than_dqn(evidence: Evidence, part: str) -> Verdict | None:
 
 def not_the_reservoir(evidence: Evidence, part: str) -> Verdict | None:
     """Sentence 4: the gain is not that of the reservoir alone."""
-    return _by_retained(evidence, part, 4, "dqn-reservoir", "not held")
+    return _by_retained(evidence, part, 4, "dqn-reservoir")
 
 
 def the_reptile_step(evidence: Evidence, part: str) -> Verdict | None:
     """Question 7: whether it is the Reptile step, or the sequential steps, that helps."""
-    return _by_retained(evidence, part, 7, "no-reptile", "not held: the steps, not Reptile")
+    return _by_retained(evidence, part, 7, "no-reptile", because=": the steps, not Reptile")
 
 
 def more_than_compute(evidence: Evidence, part: str) -> Verdict | None:
     """Question 8: whether it is more than as many gradient steps."""
-    return _by_retained(evidence, part, 8, "dqn-reservoir-17", "not held")
+    return _by_retained(evidence, part, 8, "dqn-reservoir-17")
 
 
-def _by_retained(evidence: Evidence, part: str, sentence: int, other: str, refuted: str) -> Verdict | None:
-    """Judge by RA against another arm."""
-    found = evidence.improvement((part, OURS), (part, other), "RA")
+def _by_retained(evidence: Evidence, part: str, sentence: int, other: str, because: str = "") -> Verdict | None:
+    """Judge by RA against another arm, on the games that it is run on; `because` ends a verdict that refutes."""
+    games = games_of(part, other)
+    found = evidence.improvement((part, OURS), (part, other), "RA", games)
     if found is None:
         return None
-    verdict = "held" if above(found, 0.5) else refuted if below(found, 0.5) else "undecided"
-    return Verdict(sentence, part, f"P(`{OURS}` > `{other}`) in RA: {lead(evidence, part, other, 'RA')}", verdict)
+    where = on_one(games)
+    verdict = "held" if above(found, 0.5) else "not held" if below(found, 0.5) else "undecided"
+    numbers = f"P(`{OURS}` > `{other}`) in RA{where}: {lead(evidence, part, other, 'RA')}"
+    return Verdict(sentence, part, numbers, verdict + where + because * (verdict == "not held"))
 
 
 LADDERS = {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 import shutil
 from pathlib import Path
@@ -12,6 +13,9 @@ import pytest
 import torch
 from evidence import table
 
+from continual_ple.frame_skip import FrameSkip
+from continual_ple.settings import Setting
+from continual_ple.tasks import Task
 from dqn_mer.evaluation.agent_options import EvaluateOptions
 from dqn_mer.evaluation.saved_agent import SavedAgent, load_agent
 
@@ -47,6 +51,38 @@ def test_both_factors_and_their_product(flappy_run: Path, monkeypatch: pytest.Mo
     assert measured["cosine_q"] == pytest.approx(of_q.mean(), abs=1e-5)
     assert measured["cosine_loss"] == pytest.approx(of_loss.mean(), abs=1e-5)
     assert measured["same_sign"] == pytest.approx(np.sign(of_loss * of_q).mean(), abs=1e-5)
+
+
+def test_rewards_are_those_that_the_agent_learned(flappy_run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(agreement, "FRAMES", 120)
+    monkeypatch.setattr(agreement, "EXAMPLES", 120)
+    agent = load_agent(EvaluateOptions(path=flappy_run))
+    raw, learned = (
+        agreement.transitions(
+            dataclasses.replace(
+                agent, config=dataclasses.replace(agent.config, clip_rewards=clipped, eval_frame_limit=120)
+            ),
+            agent.task.schedule.settings[0],
+        )[2]
+        for clipped in (False, True)
+    )
+    assert raw.min() == -5.0, "a crash is more than is learned of it"
+    assert learned.tolist() == np.clip(raw, -1.0, 1.0).tolist()
+
+
+def test_an_agent_that_skips_frames_plays_as_many(flappy_run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    made: list[FrameSkip] = []
+
+    def agents_env(task: Task, setting: Setting, frame_limit: int) -> FrameSkip:
+        made.append(FrameSkip(task.make_env(setting, frame_limit), 2))
+        return made[-1]
+
+    monkeypatch.setattr(agreement, "FRAMES", 60)
+    monkeypatch.setattr(agreement, "EXAMPLES", 5)
+    monkeypatch.setattr(Task, "agents_env", agents_env)
+    agent = load_agent(EvaluateOptions(path=flappy_run))
+    agreement.transitions(agent, agent.task.schedule.settings[0])
+    assert [env.played for env in made] in ([60], [61])
 
 
 def test_each_saved_agent_has_a_row_and_the_first_has_no_pair_of_settings(

@@ -12,9 +12,7 @@ import pytest
 from evidence import (
     EVIDENCE,
     GAMES,
-    MEASURED,
     Evidence,
-    Run,
     cosine_between,
     gain_on_easier,
     load,
@@ -22,28 +20,16 @@ from evidence import (
     score_on_easier,
     table,
 )
-from evidence_pages import MAIN_ARMS, arms_table, foreign_table, run_rows, summary_rows, verdict_table
+from evidence_pages import MAIN_ARMS, arms_table, foreign_table, run_rows, summary_rows
 from leads import cells_of, lead_rows
 from power import detectable, power_table
 from staying import going_on_and_staying
+from verdict_pages import verdict_table
 from verdicts import SENTENCES, verdicts
 
+from tests.helpers.evidence import SPREAD, runs, verdict
+
 ROOT = Path(__file__).parents[1]
-SPREAD = np.linspace(-1, 1, 6)
-
-
-def runs(part: str, arm: str, games: Sequence[str] = GAMES, **means: float) -> list[Run]:
-    """Return six runs of an arm on each game, spread by one around the means; what has none is 0."""
-    return [
-        Run(part, game, arm, seed, {name: means.get(name, 0.0) + offset for name in MEASURED}, {})
-        for game in games
-        for seed, offset in enumerate(SPREAD)
-    ]
-
-
-def verdict(made: Sequence[Run], sentence: int, part: str = "state") -> str:
-    (found,) = [verdict.verdict for verdict in verdicts(Evidence(made), part) if verdict.sentence == sentence]
-    return found
 
 
 def test_gain_and_score_on_easier_settings_by_their_definitions() -> None:
@@ -180,11 +166,6 @@ def test_staying_is_held_against_going_on_at_the_end_on_settings_that_both_have_
             (folder / "plays.csv").write_text(text)
     assert going_on_and_staying("catcher", "dqn", tmp_path).tolist() == [[5.5, 3.5]]
     assert going_on_and_staying("catcher", "dqn-mer", tmp_path).shape == (0, 2)
-
-
-def test_the_controls_from_pixels_stand_beside_their_arms() -> None:
-    made = runs("pixels", "dqn-mer", RA=5) + runs("pixels-controls", "dqn-reservoir")
-    assert verdict(made, 4, "pixels") == "held"
 
 
 def test_leads_are_given_over_both_games_and_on_each() -> None:

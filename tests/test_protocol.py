@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
 from pathlib import Path
 
 import protocol
+import pytest
+from evidence import CONTROLS
 from protocol import PARTS, keep, planned
+
+from dqn_mer.config.command_line import parse_config
 
 PAGE = Path(protocol.__file__).parent / "PROTOCOL.md"
 
@@ -21,6 +26,19 @@ def test_no_two_runs_of_a_part_share_a_folder_or_their_flags() -> None:
     for part in PARTS:
         runs = planned(part, Path("out"))
         assert len({folder for folder, _ in runs}) == len({tuple(words) for _, words in runs}) == len(runs)
+
+
+def test_the_control_without_the_reptile_step_differs_from_its_arm_by_it_alone() -> None:
+    """Values that suit an arm from pixels, such as a frame skip, are then the control's too."""
+    configs = {folder: parse_config(words) for part in PARTS for folder, words in planned(part, Path())}
+    for folder, without in configs.items():
+        if folder.parent.name == "no-reptile":
+            part = folder.parts[0].removesuffix(CONTROLS)
+            ours = configs[Path(part, *folder.parts[1:-2], "dqn-mer", folder.name)]
+            assert ours.across_batch_rate < 1.0 == without.across_batch_rate, folder
+            assert without.learning_rate == pytest.approx(ours.across_batch_rate * ours.learning_rate, rel=1e-5)
+            changed = {"across_batch_rate": 1.0, "learning_rate": without.learning_rate}
+            assert dataclasses.replace(ours, **changed) == without
 
 
 def test_a_run_that_stays_is_the_other_until_it_stays() -> None:

@@ -22,7 +22,7 @@ TEMPLATE = """\
 
 ## Scores
 
-Greedy play of {episodes:,} episodes on each setting (seed {play_seed}), at most {frame_limit:,} frames each, apart from
+Greedy play of {episodes:,} episodes on each setting (seed {play_seed}), at most {limit}, apart from
 those of training; the interval is a bootstrap of their mean.
 
 {table}
@@ -54,6 +54,7 @@ def model_card(name: str, agent: SavedAgent, played: Mapping[str, Any], notes: S
         notes: Sentences on which checkpoint it is, and how its weights are stored; empty ones are left out.
         licence: Licence of the weights, as the hub names it; empty if none is stated.
     """
+    limit, held = f"{played['frame_limit']:,} frames each", agent.task.frame_skip
     return TEMPLATE.format(
         head="\n".join(_yaml(_head(name, agent, played, licence))),
         name=markdown_text(name),
@@ -66,7 +67,7 @@ def model_card(name: str, agent: SavedAgent, played: Mapping[str, Any], notes: S
         notes="\n".join(filter(None, notes)),
         episodes=played["episodes"],
         play_seed=played["seed"],
-        frame_limit=played["frame_limit"],
+        limit=limit if held == 1 else f"{limit}, every action held for {held} frames",
         table=_table(played),
         terms=f"The weights are under the licence `{licence}`." if licence else "No licence is stated.",
     )

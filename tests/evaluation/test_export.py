@@ -67,7 +67,7 @@ def test_the_card_says_what_was_trained_and_how_it_plays(flappy_run: Path, tmp_p
     for said in (
         "# my-agent\n", "dqn-mer on flappy_bird from state",
         "It is the checkpoint after 40 frames, the last of its run.\n",
-        "stored as float32, as they were trained", "3 episodes on each setting", "at most 30 frames each",
+        "stored as float32, as they were trained", "3 episodes on each setting", "at most 30 frames each, apart from",
         "The weights are under the licence `mit`.",
     ):  # fmt: skip
         assert said in card, said
@@ -124,8 +124,9 @@ def test_the_best_checkpoint_is_that_of_the_best_evaluation(flappy_run: Path, tm
 def pixel_run(folder: Path, largest: float = 1.0) -> Path:
     """Write a run from pixels that was never trained, with one checkpoint whose largest weight is given."""
     config = default_config(
-        game="flappy_bird", observation="pixels", settings=(100.0, 80.0), hidden_sizes=(8,), eval_frame_limit=20
-    )
+        game="flappy_bird", observation="pixels", settings=(100.0, 80.0), hidden_sizes=(8,), eval_frame_limit=21,
+        frame_skip=2,
+    )  # fmt: skip
     model = build_network((4, 84, 84), 2, (8,), seed=0)
     with torch.no_grad():
         next(reversed(list(model.parameters())))[0] = largest
@@ -152,6 +153,8 @@ def test_half_precision_is_what_plays(tmp_path: Path, monkeypatch: pytest.Monkey
     assert "stored as float16, rounded from float32 (the scores are those of the rounded weights), and used" in card
     played = evaluate_checkpoint(EvaluateOptions(half, episodes=2), QUIET)["settings"]
     assert all(f"| {row['setting']} | {row['score_mean']:.1f} |" in card for row in played)
+    assert "at most 21 frames each, every action held for 2 frames, apart from" in card
+    assert [row["length_mean_frames"] for row in played] == [21.0, 21.0], "the limit counts frames, not actions"
     again = (exported(half, tmp_path / "again") / "README.md").read_text()  # which is what it was
     assert "stored as float16, which changed none, and used as float32" in again
 

@@ -22,12 +22,17 @@ ROW = re.compile(r"\| (\S+) \| ([\d.-]+) \| ([\d.-]+) to ([\d.-]+) \|")
 
 @pytest.mark.parametrize("name", NAMES)
 def test_an_agent_plays_as_its_card_says(name: str) -> None:
-    """Twenty of the card's hundred episodes, whose mean strays from the card's by at most a few of its intervals."""
+    """Twenty of the card's hundred episodes, whose mean strays from the card's by at most a few of its intervals.
+
+    Of an agent from pixels only on the easiest and the hardest setting: all six can take a minute.
+    """
     rows = ROW.findall((PRETRAINED / name / "README.md").read_text())
-    result = dqn_mer.evaluate(f"pretrained/{name}", episodes=20, seed=1)
+    agent = dqn_mer.load_agent(f"pretrained/{name}")
+    assert [row[0] for row in rows] == [setting.name for setting in agent.task.schedule.settings]
+    chosen = rows if agent.config.observation == "state" else [rows[0], rows[-1]]
+    result = dqn_mer.evaluate(f"pretrained/{name}", settings=[row[0] for row in chosen], episodes=20, seed=1)
     played = {row["setting"]: row["score_mean"] for row in result["settings"]}
-    assert list(played) == [row[0] for row in rows]
-    for setting, mean, low, high in rows:
+    for setting, mean, low, high in chosen:
         margin = max(1.0, 3 * (float(high) - float(low)))
         assert abs(played[setting] - float(mean)) <= margin, setting
 
