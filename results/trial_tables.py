@@ -20,6 +20,7 @@ def unusual(row: Row) -> str:
         "frame_skip": f"frame skip {row['frame_skip']}",
         "discount": f"discount {row['discount']}",
         "input_scaling": f"{row['input_scaling']} input",
+        "flap_probability": f"flap probability {row['flap_probability']}",
     }
     return ", ".join(said for name, said in words.items() if row[name] != USUAL[name])
 

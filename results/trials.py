@@ -30,10 +30,16 @@ SEEDS = 3
 
 COLUMNS = (
     *("game", "observation", "agent", "optimizer", "learning_rate", "across_batch_rate", "target_sync_frames"),
-    *("target_sync_episodes", "clip_rewards", "frame_skip", "discount", "input_scaling"),
+    *("target_sync_episodes", "clip_rewards", "frame_skip", "discount", "input_scaling", "flap_probability"),
 )
 
-USUAL = {"clip_rewards": "False", "frame_skip": "1", "discount": "0.99", "input_scaling": "unit"}
+USUAL = {
+    "clip_rewards": "False",
+    "frame_skip": "1",
+    "discount": "0.99",
+    "input_scaling": "unit",
+    "flap_probability": "0.1",
+}
 """Values of the first trials, most of which were made before these could be chosen."""
 
 
@@ -42,7 +48,7 @@ def read_table(table: Path) -> dict[str, dict[str, str]]:
     if not table.exists():
         return {}
     with table.open(newline="") as file:
-        return {row["command"]: row for row in csv.DictReader(file)}
+        return {row["command"]: {**dict.fromkeys(COLUMNS, ""), **row} for row in csv.DictReader(file)}
 
 
 def completed(row: dict[str, str]) -> dict[str, str]:

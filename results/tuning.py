@@ -16,7 +16,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from itertools import zip_longest
+from itertools import chain, zip_longest
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +28,7 @@ Trial = tuple[Path, list[str]]
 """Folder and flags of one trial."""
 
 
-def replay_trials(observation: str) -> list[Values]:
+def replay_trials(observation: str, game: str) -> list[Values]:
     """Return the trials of the agents that replay mini-batches."""
     if observation == "state":
         grid = [
@@ -38,13 +38,13 @@ def replay_trials(observation: str) -> list[Values]:
         ]
         return [*grid, *others(3e-4, 1e-3)]
     return [
-        *({"learning_rate": 1e-4, **knobs} for knobs in PIXEL_KNOBS),
+        *({"learning_rate": 1e-4, **knobs} for knobs in (*HELD[game], *PIXEL_KNOBS)),
         {"learning_rate": 3e-4, **OFTEN},
         {"learning_rate": 1e-4, "discount": 0.95, **OFTEN},
     ]
 
 
-def mer_trials(observation: str) -> list[Values]:
+def mer_trials(observation: str, game: str) -> list[Values]:
     """Return the trials of DQN-MER with Adam in the inner loop."""
     if observation == "state":
         first = [(2e-4, 0.3, 100), (2e-4, 0.3, 1_000), (6e-5, 1.0, 100), (6e-5, 0.3, 100), (6e-4, 0.3, 100)]
@@ -54,13 +54,13 @@ def mer_trials(observation: str) -> list[Values]:
         ]
         return [*grid, *({"across_batch_rate": 0.3, **values} for values in others(2e-4, 6e-4))]
     return [
-        *({"learning_rate": 1e-4, "across_batch_rate": 0.3, **knobs} for knobs in PIXEL_KNOBS),
+        *({"learning_rate": 1e-4, "across_batch_rate": 0.3, **knobs} for knobs in (*HELD[game], *PIXEL_KNOBS)),
         {"learning_rate": 2e-4, "across_batch_rate": 0.3, **OFTEN},
         {"learning_rate": 6e-5, "across_batch_rate": 1.0, **OFTEN},
     ]
 
 
-def mer_sgd_trials(observation: str) -> list[Values]:
+def mer_sgd_trials(observation: str, game: str) -> list[Values]:
     """Return the trials of DQN-MER with plain SGD, mostly at one product of learning rate and across-batch rate."""
     if observation == "state":
         grid = [
@@ -73,7 +73,7 @@ def mer_sgd_trials(observation: str) -> list[Values]:
         ]
         return [*grid, *({"across_batch_rate": 0.3, **values} for values in others(2e-2, 4e-2))]
     return [
-        *({"learning_rate": 2e-2, "across_batch_rate": 0.3, **knobs} for knobs in PIXEL_KNOBS),
+        *({"learning_rate": 2e-2, "across_batch_rate": 0.3, **knobs} for knobs in (*HELD[game], *PIXEL_KNOBS)),
         {"learning_rate": 6e-3, "across_batch_rate": 1.0, **OFTEN},
         {"learning_rate": 6e-2, "across_batch_rate": 0.1, **OFTEN},
     ]
@@ -100,13 +100,22 @@ PIXEL_KNOBS: list[Values] = [
 ]
 """What may make the small, faint picture learnable for any agent; the other two trials differ."""
 
-AGENTS: dict[str, tuple[Values, Callable[[str], list[Values]]]] = {
+HELD: dict[str, list[Values]] = {
+    "catcher": [],
+    "flappy_bird": [
+        {**OFTEN, "frame_skip": 3, "flap_probability": 0.3},
+        {**OFTEN, "frame_skip": 2, "flap_probability": 0.5},
+    ],
+}
+"""By game: further trials from pixels, with odds of a random flap that suit actions that are held."""
+
+AGENTS: dict[str, tuple[Values, Callable[[str, str], list[Values]]]] = {
     "dqn": ({"agent": "dqn"}, replay_trials),
     "dqn-mer": ({"agent": "dqn-mer", "optimizer": "adam"}, mer_trials),
     "dqn-reservoir": ({"agent": "dqn-reservoir"}, replay_trials),
     "dqn-mer-sgd": ({"agent": "dqn-mer", "optimizer": "sgd"}, mer_sgd_trials),
 }
-"""By name: what all trials of an agent share, and its trials for an observation. All agents have as many."""
+"""By name: what all trials of an agent share, and its trials for an observation and game. All agents have as many."""
 
 
 def flags(values: dict[str, Any]) -> list[str]:
@@ -141,15 +150,18 @@ def trials(games: list[str], observation: str, seeds: list[int], out: Path) -> l
     """Return each trial's folder and flags: seed by seed, the first of every agent and game before any second."""
     made = []
     for seed in seeds:
-        for row in zip_longest(
-            *([(name, shared, own) for own in make(observation)] for name, (shared, make) in AGENTS.items())
-        ):
-            for name, shared, own in filter(None, row):
-                for game in games:
-                    common = {"game": game, "observation": observation, "seed": seed}
-                    length = {"frames": FRAMES[game, observation]}
-                    folder = out / game / observation / folder_name(name, own) / f"seed-{seed}"
-                    made.append((folder, flags({**common, **shared, **own, **length})))
+        rows = zip_longest(
+            *(
+                [(game, name, shared, own) for own in make(observation, game)]
+                for name, (shared, make) in AGENTS.items()
+                for game in games
+            )
+        )
+        for game, name, shared, own in filter(None, chain.from_iterable(rows)):
+            common = {"game": game, "observation": observation, "seed": seed}
+            length = {"frames": FRAMES[game, observation]}
+            folder = out / game / observation / folder_name(name, own) / f"seed-{seed}"
+            made.append((folder, flags({**common, **shared, **own, **length})))
     return made
 
 
