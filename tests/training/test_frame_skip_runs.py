@@ -94,7 +94,7 @@ def test_a_saved_agent_is_evaluated_with_its_skip(tmp_path: Path) -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(FrameSkip, "step", lambda env, action: skips.append(env.frame_skip) or step(env, action))
         again = evaluate_checkpoint(EvaluateOptions(tmp_path / "run", episodes=1, frame_limit=20), quiet())
-    assert again == played and skips == [3] * 7
+    assert again == played and skips == [3] * 7 and played["frame_skip"] == 3
     assert played["settings"][0]["length_mean_frames"] == 20
 
 
