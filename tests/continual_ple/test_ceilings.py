@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from continual_ple.games import catcher
-from continual_ple.games.base import FirstDraws, Game, GeneratorDraws
+from continual_ple.games.base import Game, GeneratorDraws
 from continual_ple.games.catcher import Catcher
 from continual_ple.games.flappy_bird import FlappyBird
 
@@ -76,42 +76,3 @@ def test_catchers_of_many_frames_is_what_working_out_each_of_them_gives(monkeypa
 
 def test_a_game_that_cannot_say_has_none() -> None:
     assert Game.score_ceiling(FlappyBird(), 2_000) is None
-
-
-def last_frame_alive(frame_skip: int, seed: int, frames: int, all_plays: bool) -> int:
-    """Return the frame up to which some play of held actions lives, of all or of a few, at a gap of 75 px."""
-    game, draws = FlappyBird(pipe_gap=75), GeneratorDraws(np.random.default_rng(seed))
-    game.reset(draws, FirstDraws())
-    alive, frame = [game.get_state()], 0
-    while alive and frame < frames:
-        following = {}
-        for state in alive:
-            for action in range(2):
-                game.set_state(state, FirstDraws())  # which only a pipe that comes back draws from, far ahead
-                for _ in range(frame_skip):
-                    game.step(action)
-                if not game.lost:
-                    after = game.get_state()
-                    place = after["y"], after["velocity"], after["flapping"], after["thrusting"]
-                    following[place if all_plays else (after["y"] // 8, after["velocity"] // 8)] = after
-        alive = list(following.values())
-        frame += frame_skip if alive else 0
-    return frame
-
-
-def test_a_flap_held_for_an_even_number_of_frames_leaves_no_speed_as_in_ple() -> None:
-    game = FlappyBird()
-    game.reset(FirstDraws(), FirstDraws())
-    still = game.get_state() | {"velocity": 0.0, "flapping": False, "thrusting": False}
-    ends = []
-    for pressed in range(1, 5):
-        game.set_state(still, FirstDraws())
-        for _ in range(pressed):
-            game.step(0)
-        ends.append((still["y"] - game.state()[0], game.state()[1]))
-    assert ends == [(8, -8), (8, 0), (16, -8), (16, 0)]
-
-
-def test_so_there_are_pipes_that_no_play_passes() -> None:
-    lives = [last_frame_alive(frame_skip, 3, frames=102, all_plays=frame_skip == 2) for frame_skip in (1, 2, 3)]
-    assert lives == [102, 96, 102]
