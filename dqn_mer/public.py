@@ -98,7 +98,8 @@ def benchmark(
         task: Task to play, if that is none of the games; that of a `SavedAgent` is its ``task``.
         episodes: Episodes on each setting, at least 1.
         seed: Seed of the episodes.
-        choices: Fields of `Config` that describe the game, the schedule and the frame limit of an episode.
+        choices: Fields of `Config` that describe the game, the schedule, the frame limit of an episode, and the
+            ``frame_skip`` that the policy was trained with; by default that of ``task``.
 
     Returns:
         For each setting its name, parameters, scores, their mean and 95% interval, and mean return and length.

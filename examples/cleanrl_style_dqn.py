@@ -33,6 +33,7 @@ def train(seed: int, options: dict[str, float] = OPTIONS, **choices: object) -> 
     while env.frame < env.frames:
         epsilon = max(options["final_epsilon"], 1 - env.frame / options["exploration_frames"])
         action = rng.integers(actions) if rng.random() < epsilon else env.policy(observation[np.newaxis])[0]
+        period = env.frame // options["target_period"]
         next_observation, reward, terminated, truncated, _ = env.step(action)
         buffer.append((observation, action, np.float32(reward), next_observation, terminated))
         observation = env.reset()[0] if terminated or truncated else next_observation
@@ -46,7 +47,7 @@ def train(seed: int, options: dict[str, float] = OPTIONS, **choices: object) -> 
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
-        if env.frame % options["target_period"] == 0:
+        if env.frame // options["target_period"] > period:  # with frame_skip a step is several frames
             target.load_state_dict(q.state_dict())
     env.finish()
     env.close()

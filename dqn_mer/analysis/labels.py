@@ -12,7 +12,7 @@ from dqn_mer.analysis.comparison import Comparison, Group
 from dqn_mer.analysis.words import OF_STREAMS
 from dqn_mer.storage.escapes import figure_text
 
-CEILING_FIELDS = ("eval_frame_limit", "game_parameters", "rounding")
+CEILING_FIELDS = ("eval_frame_limit", "frame_skip", "game_parameters", "rounding")
 
 
 def group_label(group: Group) -> str:
@@ -78,12 +78,14 @@ def time_label(comparison: Comparison, lines: int = 1) -> str:
 def ceilings(comparison: Comparison, settings: Sequence[Setting]) -> list[float | None]:
     """Return the highest mean score that any play can reach on each setting within the frame limit of an evaluation.
 
-    None where the game cannot say it, or where the runs were not evaluated alike.
+    None where the game cannot say it, where the runs were not evaluated alike, and where an action was held for several
+    frames: what can be reached is then less.
     """
     game = None if comparison.words is OF_STREAMS else _game(comparison.game)
     configs = [run.config for group in comparison.groups for run in group.runs]
     config = configs[0]
-    if game is None or any(other[name] != config[name] for other in configs for name in CEILING_FIELDS):
+    alike = all(other[name] == config[name] for other in configs for name in CEILING_FIELDS)
+    if game is None or not alike or config["frame_skip"] > 1:
         return [None] * len(settings)
 
     def ceiling(setting: Setting) -> float | None:

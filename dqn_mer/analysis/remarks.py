@@ -55,17 +55,19 @@ def _equal_groups(groups: Sequence[Group]) -> Iterator[str]:
             continue
         last = min(int(run.frames[-1]) for pair in pairs for run in pair)
         same_replay = _replay(pairs[0][0].config) == _replay(pairs[0][1].config) is not None
-        capacity = min(int(run.config["capacity"]) for pair in pairs for run in pair) if same_replay else last
-        names = f"{one.label} and {other.label} have equal scores"
-        until = min(capacity, last)
+        capacity = min(int(run.config["capacity"]) for pair in pairs for run in pair) if same_replay else 0
+        full = capacity * int(pairs[0][0].config["frame_skip"])  # or sooner, because of steps that are cut short
+        equal = f"{one.label} and {other.label} have equal scores on every seed"
+        memory = f"the memory of {capacity:,} transitions"
         if all(_equal_until(*pair, last) for pair in pairs):
-            cause = f": the memory of {capacity:,} transitions was never full, so that both remembered the same"
-            yield f"{names} on every seed{cause if same_replay and capacity >= last else ''}."
-        elif same_replay and all(_equal_until(*pair, until) for pair in pairs):
-            yield (
-                f"{names} on every seed up to frame {until:,}: until the memory of {capacity:,} transitions is full, "
-                "both remember the same."
-            )
+            cause = f": {memory} was never full, so that both remembered the same" if full >= last else ""
+            yield f"{equal}{cause}."
+        elif same_replay:
+            evaluated = [int(frame) for frame in pairs[0][0].frames if capacity < frame < full]
+            for until in (full, *reversed(evaluated), capacity):
+                if all(_equal_until(*pair, until) for pair in pairs):
+                    yield f"{equal} up to frame {until:,}: until {memory} is full, both remember the same."
+                    break
 
 
 def _differ_in_agent(one: Run, other: Run) -> bool:

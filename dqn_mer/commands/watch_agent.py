@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from contextlib import closing
 from pathlib import Path
 
@@ -22,6 +23,7 @@ from dqn_mer.evaluation.clips import (
 )
 from dqn_mer.evaluation.evaluator import episode_seeds
 from dqn_mer.evaluation.on_screen import open_window, overlay
+from dqn_mer.evaluation.overlay import Picture
 from dqn_mer.evaluation.saved_agent import SavedAgent, load_agent, settings_to_play
 from dqn_mer.networks.device import processor
 from dqn_mer.runs.event_files import EventFile
@@ -58,11 +60,17 @@ def _show(options: WatchOptions, agent: SavedAgent, settings: list[Setting]) -> 
         for setting in settings:
             with closing(overlay(agent, setting, options.frame_limit, options.device)) as env:
                 for seed in episode_seeds(options.seed, options.episodes):
-                    for picture in play_greedily(env, seed):
-                        for _ in range(1 if env.running else PAUSE_FRAMES):
-                            window.show(picture)
-                            if any(window.closes(event) for event in window.events()):
-                                return
+                    for picture in _with_pause(play_greedily(env, seed)):
+                        window.show(picture)
+                        if any(window.closes(event) for event in window.events()):
+                            return
+
+
+def _with_pause(pictures: Iterable[Picture]) -> Iterator[Picture]:
+    """Yield pictures, and the last one until `PAUSE_FRAMES` of it were shown in all."""
+    for picture in pictures:
+        yield picture
+    yield from [picture] * (PAUSE_FRAMES - 1)
 
 
 def _record(

@@ -37,6 +37,7 @@ OF_OTHERS: dict[str, str] = {
     **dict.fromkeys(("n-eval-episodes", "eval-n-episodes"), "--eval-episodes"),
     **dict.fromkeys(("train-freq", "train-frequency", "update-period"), "--update-every"),
     "gradient-steps": "--updates-per-frame",
+    **dict.fromkeys(("frameskip", "action-repeat"), "--frame-skip"),
     "log-interval": "--log-every",
     **dict.fromkeys(("save-freq", "checkpoint-freq"), "--save-every"),
     **dict.fromkeys(("tensorboard-log", "logdir", "log-folder"), "--log-dir"),

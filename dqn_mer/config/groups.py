@@ -85,7 +85,7 @@ class MemoryFields:
     """The memory that past transitions are drawn from."""
 
     capacity: Annotated[int, Range(1, 100_000_000, whole=True)] = 50_000
-    """Transitions the memory keeps (the paper's M)."""
+    """Transitions the memory keeps (the paper's M); each is a step, of up to frame_skip frames."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -130,7 +130,7 @@ class DQNParameters(Checked):
     """What every agent learns from its transitions, and when."""
 
     discount: Annotated[float, RATE] = 0.99
-    """Discount of future rewards (reinforcement learning's gamma)."""
+    """Discount of future rewards (reinforcement learning's gamma), for each step of up to frame_skip frames."""
     target_sync_frames: Annotated[int | None, COUNT] = 1_000
     """Frames between copies of Q into the target network (none: target_sync_episodes says when)."""
     target_sync_episodes: Annotated[int | None, COUNT] = None
@@ -153,9 +153,10 @@ class DQNParameters(Checked):
     freeze_after_frames: Annotated[int | None, COUNT_OR_0] = None
     """Frames after which nothing more is learned (none: never): the frozen twin of an agent."""
     frame_skip: Annotated[int, Range(1, 100, whole=True)] = 1
-    """Frames for which each action is held (PLE's frame_skip), in training and evaluation: rewards are summed, and only
-    the last frame is seen and stacked. Schedules, periods and curves still count every frame; a step ends early where
-    an episode, a setting or the run does."""
+    """Frames for which each action is held (PLE's frame_skip), in training, evaluation and random play: rewards are
+    summed, and only the last frame is seen and stacked. Schedules, periods, epsilon and curves still count every frame;
+    transitions, updates and the discount count steps. A step ends early where an episode, a setting or the run does.
+    Even numbers make Flappy Bird another game (see docs/environments.md)."""
     clip_rewards: bool = False
     """Learn rewards clipped to [-1, 1] (Mnih et al., 2015), after frame_skip's sum; scores and returns stay raw."""
 
@@ -183,7 +184,8 @@ class ExplorationParameters(Checked):
     epsilon_decay_frames: Annotated[int, COUNT_OR_0] = 10_000
     """Frames over which epsilon falls linearly."""
     flap_probability: Annotated[float, RATE] = 0.1
-    """flappy_bird: probability that a random action is a flap (0.5 would hit the ceiling all the time)."""
+    """flappy_bird: probability that a random action is a flap (0.5 would hit the ceiling all the time; with frame_skip
+    it is held, and more are needed to stay up: see docs/environments.md)."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -6,6 +6,7 @@ import dataclasses
 import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import gymnasium
@@ -68,7 +69,8 @@ class SavedAgent:
         """Choose greedy actions, with the arguments and the result of Stable-Baselines3's ``predict``.
 
         Args:
-            observation: One observation of an environment that ``task`` makes, or several, ``(n, ...)``.
+            observation: One observation of an environment that ``task.agents_env`` makes, where each action is held for
+                as many frames as in training; or several, ``(n, ...)``.
             state: Must be None: the agent has no memory of the episode.
             episode_start: Not used.
             deterministic: Must be True: a saved agent does not explore.
@@ -170,12 +172,8 @@ def evaluate_checkpoint(
     frame_limit = options.frame_limit or agent.config.eval_frame_limit
     device = choose_device(options.device, sees_images(agent.config.observation))
     say(console or lasting_console(), what_is_played(options.episodes, len(settings), frame_limit))
-    evaluator = Evaluator(
-        lambda setting: agent.task.agents_env(setting, frame_limit=frame_limit),
-        settings,
-        options.episodes,
-        options.seed,
-    )
+    make_env = partial(agent.task.agents_env, frame_limit=frame_limit)
+    evaluator = Evaluator(make_env, settings, options.episodes, options.seed)
     with processor(1):  # as in a run, so that its scores depend on no number of threads
         results = evaluator.run(GreedyPolicy(agent.checkpoint.model.to(device), device))
     played = [
@@ -193,6 +191,7 @@ def evaluate_checkpoint(
         "backend": agent.config.backend,
         "rounding": agent.config.rounding if agent.config.backend == "native" else None,
         "observation": agent.config.observation,
+        "frame_skip": agent.config.frame_skip,
         "episodes": options.episodes,
         "seed": options.seed,
         "frame_limit": limit,

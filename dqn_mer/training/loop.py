@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from continual_ple import saved_state
-from continual_ple.frame_skip import FRAMES_PLAYED
+from continual_ple.frame_skip import FRAMES_PLAYED, FrameSkip
 from continual_ple.observations import sees_images
 from continual_ple.tasks import Task
 from dqn_mer.agents.build import build_agent, build_exploration, describe_network
@@ -207,8 +207,9 @@ class TrainingLoop(AbstractContextManager["TrainingLoop"]):
         if not space.contains(self.observation):
             raise StateError(f"{saved.path}.observation: must be in {space}")
         saved_state.set_state(self.env, saved.plain("env"))
-        counts = (self.env.get_wrapper_attr("frames"), self.agent.frames, self.agent.memory.frames)
-        if counts != (self.frame,) * 3:
+        counts = [self.env.get_wrapper_attr("frames"), self.agent.frames, self.agent.memory.frames]
+        counts += [self.env.played] if isinstance(self.env, FrameSkip) else []
+        if set(counts) != {self.frame}:
             raise StateError(f"{saved.path}.frame={self.frame}: environment, agent and memory are at {counts}")
 
     def _evaluate(self, frame: int) -> None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from bisect import bisect_right
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import gymnasium
@@ -20,31 +21,31 @@ class FrameSkip(gymnasium.Wrapper[Any, Any, Any, Any], RecordConstructorArgs):
     stacked frames of our games move on by one frame a step, so that two neighbours in a stack are as many frames apart
     as were skipped. Any other environment is shown as it is after the last frame; one that stacks frames by itself
     stacks all of them.
-    What ends an episode ends the step at once. So a step never crosses a border of a schedule, a time limit or the end
-    of training, if whatever counts frames for them is inside this wrapper.
+    What ends an episode ends the step at once. So a step never crosses a border of a schedule or a time limit, if
+    whatever counts frames for them is inside this wrapper.
 
     Attributes:
         frame_skip: Frames for which an action is held at most.
-        end_frame: Frames in all, over all episodes, at which the last step ends; None for no end.
+        stops: Further frames in all, over all episodes, at which a step ends, in order.
         played: Frames played so far.
     """
 
-    def __init__(self, env: gymnasium.Env[Any, Any], frame_skip: int, end_frame: int | None = None) -> None:
+    def __init__(self, env: gymnasium.Env[Any, Any], frame_skip: int, stops: Sequence[int] = ()) -> None:
         """Wrap an environment.
 
         Args:
             env: Any environment, one of whose steps is one frame.
             frame_skip: Frames for which an action is held, at least 1.
-            end_frame: Frames in all at which the last step ends; None for no end.
+            stops: Frames in all, in order, which no step crosses: those at which a run is evaluated and saved, or ends.
 
         Raises:
             ValueError: if `frame_skip` is below 1.
         """
-        RecordConstructorArgs.__init__(self, frame_skip=frame_skip, end_frame=end_frame)
+        RecordConstructorArgs.__init__(self, frame_skip=frame_skip, stops=stops)
         gymnasium.Wrapper.__init__(self, env)
         if frame_skip < 1:
             raise ValueError(f"frame_skip={frame_skip}: must be at least 1")
-        self.frame_skip, self.end_frame, self.played = frame_skip, end_frame, 0
+        self.frame_skip, self.stops, self.played = frame_skip, tuple(stops), 0
         inner = env.unwrapped  # wrapped so that it shows something else, its frames are not ours to stack
         shown = env.observation_space == inner.observation_space
         self._newest: int = getattr(inner, "newest_entries", 0) if shown else 0
@@ -53,12 +54,13 @@ class FrameSkip(gymnasium.Wrapper[Any, Any, Any, Any], RecordConstructorArgs):
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Any, dict[str, Any]]:
         """Start an episode; its first observation is the environment's."""
         observation, info = self.env.reset(seed=seed, options=options)
-        self._stack = observation if self._newest else None
+        self._stack = observation.copy() if self._newest else None
         return observation, info
 
     def step(self, action: Any) -> tuple[Any, float, bool, bool, dict[str, Any]]:
         """Play up to `frame_skip` frames and report their number in `info`, as `FRAMES_PLAYED`."""
-        left = self.frame_skip if self.end_frame is None else min(self.frame_skip, self.end_frame - self.played)
+        following = bisect_right(self.stops, self.played)
+        left = min([self.frame_skip, *(stop - self.played for stop in self.stops[following : following + 1])])
         total, frames = 0.0, 0
         while True:
             observation, reward, terminated, truncated, info = self.env.step(action)
@@ -67,7 +69,8 @@ class FrameSkip(gymnasium.Wrapper[Any, Any, Any, Any], RecordConstructorArgs):
                 break
         self.played += frames
         if self._newest:
-            self._stack = observation = np.concatenate([self._stack[self._newest :], observation[-self._newest :]])
+            self._stack = np.concatenate([self._stack[self._newest :], observation[-self._newest :]])
+            observation = self._stack.copy()  # its reader may keep and change it
         return observation, total, terminated, truncated, info | {FRAMES_PLAYED: frames}
 
     def get_state(self) -> dict[str, Any]:
@@ -82,7 +85,7 @@ class FrameSkip(gymnasium.Wrapper[Any, Any, Any, Any], RecordConstructorArgs):
             ValueError: if the state cannot be one of this wrapper.
         """
         played, stack = int(state["played"]), state.get("stack")
-        if played < 0 or (self.end_frame is not None and played > self.end_frame):
+        if played < 0 or (self.stops and played > self.stops[-1]):
             raise ValueError(f"played={played}: not a number of frames within the run")
         if stack is not None and not (self._newest and self.observation_space.contains(stack)):
             raise ValueError(f"stack: must be in {self.observation_space}")

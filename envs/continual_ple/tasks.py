@@ -80,13 +80,15 @@ class Task:
         """Return the non-stationary environment, with episode statistics that also see the borders.
 
         Args:
-            end_frame: Frame beyond which no step goes, where frames are skipped; None for no end.
+            end_frame: Frame at which the run ends, which no step crosses where frames are skipped, nor the end of a
+                segment, interleaved or not; None for no end.
         """
         first = self.schedule.settings[self.schedule.order[0]]
         env = RecordEpisodeStatistics(
             NonStationary(self.make_env(first), self.schedule, self.apply), stats_key=STATISTICS
         )
-        return env if self.frame_skip == 1 else FrameSkip(env, self.frame_skip, end_frame)
+        stops = () if end_frame is None else self.schedule.ends(end_frame)
+        return env if self.frame_skip == 1 else FrameSkip(env, self.frame_skip, stops)
 
     def agents_env(
         self, setting: Setting, frame_limit: int | None = None, render_mode: str | None = None

@@ -68,6 +68,7 @@ def test_options_that_an_agent_does_not_read_are_no_difference(runs: Path) -> No
 
 NEVER_FULL = ": the memory of 50,000 transitions was never full, so that both remembered the same."
 UNTIL_60 = " up to frame 60: until the memory of 60 transitions is full, both remember the same."
+UNTIL_80 = " up to frame 80: until the memory of 20 transitions is full, both remember the same."
 
 
 @pytest.mark.parametrize(
@@ -78,6 +79,11 @@ UNTIL_60 = " up to frame 60: until the memory of 60 transitions is full, both re
         ("dqn-reservoir", 1.0, 2.5, {"capacity": 60}, UNTIL_60),
         ("dqn-reservoir", 1.5, 2.5, {"capacity": 60}, None),
         ("dqn-reservoir", 1.0, 2.5, {"capacity": 40}, None),  # full before the first evaluation after learning
+        ("dqn-reservoir", 1.0, 2.0, {"capacity": 60, "frame_skip": 2}, NEVER_FULL.replace("50,000", "60")),
+        ("dqn-reservoir", 1.0, 2.0, {"capacity": 40, "frame_skip": 2}, "."),
+        ("dqn-reservoir", 1.0, 2.5, {"capacity": 60, "frame_skip": 2}, UNTIL_60),  # full at 120 at the latest
+        ("dqn-reservoir", 1.0, 2.5, {"capacity": 20, "frame_skip": 4}, UNTIL_80),
+        ("dqn-reservoir", 1.5, 2.5, {"capacity": 40, "frame_skip": 2}, None),
         ("hare-tortoise", 1.0, 2.0, {}, "."),  # not the memory is what they differ in
         ("dqn-reservoir", 1.0, 2.0, {"batch_size": 8}, None),
     ],

@@ -78,9 +78,12 @@ def test_the_ceiling_of_the_frame_limit_is_drawn_where_scores_come_near_it(tmp_p
     assert "Dotted: the highest mean score" in exhibit.caption
 
 
-def test_no_ceiling_is_drawn_where_it_is_not_known(tmp_path: Path) -> None:
-    for seed, limit in enumerate((2_000, 1_000)):
-        write_run(tmp_path / str(seed), [[0.0, 0.0], [40.0, 9.0], [40.0, 9.0]], seed=seed, eval_frame_limit=limit)
+@pytest.mark.parametrize(
+    "choices", [({}, {"eval_frame_limit": 1_000}), ({}, {"frame_skip": 2}), ({"frame_skip": 2},) * 2]
+)
+def test_no_ceiling_is_drawn_where_it_is_not_known(choices: tuple[dict[str, int], ...], tmp_path: Path) -> None:
+    for seed, choice in enumerate(choices):
+        write_run(tmp_path / str(seed), [[0.0, 0.0], [40.0, 9.0], [40.0, 9.0]], seed=seed, **choice)
     exhibit = compared_curves(compared(tmp_path))
     assert ceilings_of(exhibit.figure) == [] and "Dotted" not in exhibit.caption
     assert "Dotted" not in score_by_difficulty(compared(tmp_path)).caption

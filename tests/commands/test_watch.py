@@ -25,6 +25,7 @@ from dqn_mer.evaluation.on_screen import overlay, quiet_libraries
 from dqn_mer.evaluation.overlay import PANEL_WIDTH, Overlay
 from dqn_mer.evaluation.saved_agent import evaluate_checkpoint, load_agent
 from tests.helpers.chain import LENGTH, Chain
+from tests.training.test_trainer import tiny_run
 
 QUIET = Console(quiet=True)
 
@@ -135,6 +136,19 @@ def test_a_window_shows_every_setting_and_closes_at_escape(flappy_run: Path, mon
     monkeypatch.setattr(Overlay, "close", lambda env: closed.append(env.setting))
     watch(WatchOptions(flappy_run, frame_limit=3), QUIET)
     assert len(shown) == 2 and closed == ["0-pipe_gap=100"]
+
+
+def test_the_last_picture_stays_for_a_second_where_frames_are_skipped_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("pygame")
+    tiny_run(tmp_path / "run", frame_skip=4, frames=40, frames_per_setting=40, settings=(0.06,), eval_every=40)
+    monkeypatch.setenv("SDL_VIDEODRIVER", "dummy")
+    monkeypatch.setattr("dqn_mer.evaluation.on_screen.UNSEEN_DRIVERS", ())
+    shown = []
+    monkeypatch.setattr(Window, "show", lambda window, picture: shown.append(picture.tobytes()))
+    watch(WatchOptions(tmp_path / "run", frame_limit=10), QUIET)
+    assert len(shown) == 11 + 29 and len(set(shown[9:])) == 1  # the last step is of two frames
 
 
 def test_where_there_is_no_screen_nothing_but_the_error_is_printed(

@@ -186,6 +186,7 @@ def test_words_that_are_no_flags_are_handed_back_in_order() -> None:
         ("--resum runs/NAME", "--resume"),
         ("--train-freq 4", "--update-every"),
         ("--gradient-steps 4", "--updates-per-frame"),
+        ("--action-repeat 4", "--frame-skip"),
         ("--gamma 0.9 --lr 1 --gamma 1", "--discount, --learning-rate"),
     ],
 )

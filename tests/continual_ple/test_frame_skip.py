@@ -141,6 +141,34 @@ def test_no_step_crosses_a_border_or_the_end() -> None:
     assert ends == [(10, 10)]
 
 
+def test_nor_does_one_cross_the_end_of_a_segment_in_the_middle_of_a_turn() -> None:
+    task = task_of("catcher", frame_skip=4, settings=(0.06, 0.09), frames_per_setting=10, interleave_frames=7)
+    env = task.training_env(end_frame=23)
+    env.reset(seed=0)
+    steps = []
+    while env.played < 23:
+        _, _, _, truncated, info = env.step(2)
+        steps.append((info[FRAMES_PLAYED], info["setting_index"], truncated))
+        if truncated:
+            env.reset()
+    # Turns end at 7, 14 and 21, the first segment at 10
+    assert [played for played, *_ in steps] == [4, 3, 3, 4, 4, 3, 2]
+    assert [(index, cut) for _, index, cut in steps] == [
+        (0, False), (0, True), (1, False), (1, True), (0, False), (0, True), (1, False),
+    ]  # fmt: skip
+    assert env.step(2)[4][FRAMES_PLAYED] == 4  # beyond the run nothing stops a step
+
+
+def test_observations_may_be_kept_and_written_to() -> None:
+    task = task_of("catcher", "pixels", 2)
+    env, other = (task.agents_env(task.schedule.settings[0]) for _ in range(2))
+    observations = [env.reset(seed=0)[0], other.reset(seed=0)[0]]
+    for action in (0, 1, 2, 0, 1):
+        observations[0].fill(7)
+        observations = [each.step(action)[0] for each in (env, other)]
+        np.testing.assert_array_equal(*observations)
+
+
 @pytest.mark.parametrize("observation", ["state", "pixels"])
 def test_its_state_goes_on_to_the_bit(observation: str) -> None:
     task = task_of("flappy_bird", observation, 3, settings=(100, 90), frames_per_setting=60)

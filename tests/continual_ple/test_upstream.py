@@ -2,6 +2,7 @@
 
 import importlib.util
 import sys
+from collections.abc import Iterator
 from typing import Any
 
 import gymnasium
@@ -11,7 +12,8 @@ from gymnasium.utils.env_checker import check_env
 
 from benchmarks import looks
 from continual_ple import ENV_IDS, ArcadeEnv
-from continual_ple.games.base import FirstDraws, Game, GeneratorDraws
+from continual_ple.frame_skip import FRAMES_PLAYED, FrameSkip
+from continual_ple.games.base import FirstDraws, Game, GeneratorDraws, luma, shrink
 from continual_ple.games.catalogue import make_game
 from continual_ple.games.flappy_art import SKIES
 from tests.helpers.same_play import check_same_play
@@ -120,6 +122,63 @@ def test_environments_agree(env_id: str, observation: str) -> None:
             first, second = ours.reset(), theirs.reset()
     pygame = sys.modules["pygame"]
     assert not pygame.display.get_init() and not pygame.mixer.get_init()
+
+
+@pytest.fixture
+def window(ple: None) -> Iterator[None]:
+    """Let upstream's own loop open its window, unseen, and close it."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("SDL_VIDEODRIVER", "dummy")
+        patch.setenv("SDL_AUDIODRIVER", "dummy")
+        yield
+        sys.modules["pygame"].quit()
+
+
+@pytest.mark.usefixtures("window")
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("frame_skip", [1, 2, 3])
+@pytest.mark.parametrize(("name", "parameters"), [CHANGED[0], CHANGED[1], CHANGED[8]])
+def test_held_actions_are_those_of_upstreams_own_loop(name: str, parameters: dict[str, Any], frame_skip: int) -> None:
+    """``PLE.act`` with its keys and its event queue: rewards, ends, frames, states and screens of several episodes."""
+    from continual_ple.upstream.base import load_upstream
+    from continual_ple.upstream.stand_ins import UpstreamRandom
+
+    parameters = {key: value for key, value in parameters.items() if key in ("fall_speed", "pipe_gap")}
+    if name == "catcher":
+        game = load_upstream("ple.games.catcher").Catcher(64, 64)
+        game.fruit_fall_speed = parameters.get("fall_speed", game.fruit_fall_speed)
+    else:
+        game = load_upstream("ple.games.flappybird").FlappyBird(**parameters)
+    game.rng = UpstreamRandom()
+    upstream = load_upstream("ple").PLE(game, fps=30, frame_skip=frame_skip)
+    keys = [*(game.actions[each] for each in {"catcher": ("left", "right")}.get(name, ("up",))), None]
+    options = {"rounding": installed_rounding(), **parameters}
+    envs = [
+        FrameSkip(gymnasium.make(ENV_IDS[name], backend=backend, **options), frame_skip)
+        for backend in ("native", "ple")
+    ]
+    observations = [env.reset(seed=9)[0] for env in envs]
+    draws, looks = (gymnasium.utils.seeding.np_random(9)[0] for _ in range(2))
+    game.rng.draws, game.rng.looks = GeneratorDraws(draws), GeneratorDraws(looks.spawn(1)[0])
+    upstream.reset_game()
+    random, stack, ends = np.random.default_rng(5), list(observations[1]), 0
+    for _ in range(250):
+        action = skilled(envs[0].unwrapped.game, random)
+        before = upstream.getFrameNumber()
+        reward = upstream.act(keys[action])
+        stack = [*stack[1:], shrink(luma(np.ascontiguousarray(upstream.getScreenRGB().swapaxes(0, 1))), 84)]
+        for env in envs:
+            observation, *rest, _, info = env.step(action)
+            assert [*rest, info[FRAMES_PLAYED]] == [reward, upstream.game_over(), upstream.getFrameNumber() - before]
+            state = [game.getGameState()[column] for column in env.unwrapped.game.state_names]
+            np.testing.assert_allclose(env.unwrapped.game.state(), state, rtol=0, atol=1e-9)
+            if env is envs[1] or name == "catcher":  # our Flappy Bird has its own art
+                np.testing.assert_array_equal(observation, np.stack(stack))
+        if upstream.game_over():
+            ends += 1
+            stack = list([env.reset()[0] for env in envs][1])
+            upstream.reset_game()
+    assert ends or name == "catcher"
 
 
 @pytest.mark.usefixtures("ple")

@@ -23,7 +23,7 @@ Change = Callable[[Path, dict[str, Any]], None]
 @pytest.fixture(scope="module")
 def only_state(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return a run with a single state, for tests to copy."""
-    return stop_with_one_state(tmp_path_factory.mktemp("stopped") / "run", flags(game="flappy_bird"))
+    return stop_with_one_state(tmp_path_factory.mktemp("stopped") / "run", flags(game="flappy_bird", frame_skip=2))
 
 
 def loop(change: Callable[[dict[str, Any]], None]) -> Change:
@@ -112,6 +112,7 @@ HOSTILE: dict[str, Change] = {
     "text for a number": game(velocity="fast"),
     "stretch beyond the schedule": layer("NonStationary", stretch=9),
     "absurd frames": layer("NonStationary", frames=2**60, stretch=2**40),
+    "skipped to another frame": layer("FrameSkip", played=2),
     "another environment": layer("TimeLimit", zebra=1),
     "elapsed text": layer("TimeLimit", _elapsed_steps="1"),
     "unknown parameter": layer("ArcadeEnv", in_force={"zebra": 1}),

@@ -42,7 +42,7 @@ CONTROLS: dict[str, dict[str, Any]] = {
 UPDATES = {"three-updates": 360, "every-fourth-frame": 30}
 ALL_STATE = {
     **BY_EPISODES, "clip_rewards": True, "updates_per_frame": 2, "update_every": 3, "frame_skip": 2,
-    "optimizer": "sgd", "learning_rate": 0.01, "momentum": 0.9,
+    "interleave_frames": 23, "optimizer": "sgd", "learning_rate": 0.01, "momentum": 0.9,
 }  # fmt: skip
 
 

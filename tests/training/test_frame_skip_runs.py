@@ -58,6 +58,17 @@ def test_a_run_counts_frames_and_is_evaluated_where_it_should(
     assert result.summary["frames"] == 200
 
 
+def test_the_end_of_a_segment_is_evaluated_and_saved_in_the_middle_of_a_turn(tmp_path: Path) -> None:
+    tiny_run(
+        tmp_path / "run", frame_skip=7, frames=200, frames_per_setting=100, settings=(0.06, 0.09), interleave_frames=30,
+        eval_every=1_000, eval_frame_limit=6,
+    )  # fmt: skip
+    evaluated = {int(row["frame"]) for row in rows_of(tmp_path / "run" / "evaluations.csv")}
+    assert evaluated == {0, 100, 200}
+    saved = sorted(path.name for path in (tmp_path / "run" / "checkpoints").iterdir())
+    assert saved == ["frame-000000100", "frame-000000200"]
+
+
 def test_evaluation_periods_change_nothing_that_is_learned(tmp_path: Path) -> None:
     runs = [
         tiny_run(
@@ -83,7 +94,7 @@ def test_a_saved_agent_is_evaluated_with_its_skip(tmp_path: Path) -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(FrameSkip, "step", lambda env, action: skips.append(env.frame_skip) or step(env, action))
         again = evaluate_checkpoint(EvaluateOptions(tmp_path / "run", episodes=1, frame_limit=20), quiet())
-    assert again == played and skips == [3] * 7
+    assert again == played and skips == [3] * 7 and played["frame_skip"] == 3
     assert played["settings"][0]["length_mean_frames"] == 20
 
 
