@@ -139,7 +139,7 @@ def main_arms(evidence: Evidence, part: str) -> list[Path]:
 
 def benchmark_table() -> str:
     """Return what the benchmarks measured, as one table of ratios and rates."""
-    cells = [*learning(), *environments(), *evaluations(), *memories(), *sweeps(), *scaling()]
+    cells = [*learning(), *environments(), *evaluations(), *memories(), *saves(), *sweeps(), *scaling()]
     return "\n".join(
         ["| what | measured |", "|---|---|", *(f"| {what} | {measured} |" for what, measured in cells), ""]
     )
@@ -188,6 +188,17 @@ def memories() -> Iterator[tuple[str, str]]:
     for row in measurements("memory"):
         grown = f"memory of the process grew by {float(row['peak RSS grown by, MB']):,.0f} MB"
         yield f"{row['who']}: 50,000 pixel transitions of {row['game']}", f"{float(row['MB']):,.0f} MB; {grown}"
+
+
+def saves() -> Iterator[tuple[str, str]]:
+    """Yield what a saved state of a run takes, and how long."""
+    for game in GAMES:
+        (row,) = measurements(f"saving-{game}")
+        size = f"{float(row['state MB']):.0f} MB, {float(row['memory MB']):.0f} of it memory"
+        yield (
+            f"saved state, 50,000 pixel transitions of {game}",
+            f"{size}; {row['save s']} s, loaded in {row['load s']} s",
+        )
 
 
 def sweeps() -> Iterator[tuple[str, str]]:
