@@ -62,7 +62,7 @@ class GraphLearner:
             return run
         saved = self._save()
         try:
-            stream = torch.cuda.Stream()  # type: ignore[no-untyped-call] # PyTorch left it without types
+            stream = torch.cuda.Stream()  # type: ignore[no-untyped-call] # PyTorch gives Stream no annotations
             stream.wait_stream(torch.cuda.current_stream())
             with torch.cuda.stream(stream):
                 for _ in range(WARM_UPS):

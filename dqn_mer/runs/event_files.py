@@ -74,7 +74,7 @@ def _library_writer(run_dir: Path, file: GrowingFile) -> Any:
     today: Any = event_file_writer.EventFileWriter
     original: Any = today.__mro__[-2]
 
-    class Synchronous(original):  # type: ignore[misc] # the library lacks types
+    class Synchronous(original):  # type: ignore[misc] # the base class is looked up at run time: Any
         def __init__(self, logdir: str) -> None:
             self._logdir, self._async_writer = logdir, _AtOnce(file)
 

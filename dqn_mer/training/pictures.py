@@ -129,10 +129,10 @@ def _pictures(env: gymnasium.Env[Any, Any], policy: Policy, seed: int) -> Iterat
 @contextmanager
 def _kept_global_generators() -> Iterator[None]:
     """Leave the global generators as they were: an environment of the user's may draw from them, in training too."""
-    states = random.getstate(), np.random.get_state(), torch.get_rng_state()  # noqa: NPY002 - nothing is drawn here
+    states = random.getstate(), np.random.get_state(), torch.get_rng_state()  # noqa: NPY002 - saves the global state
     try:
         yield
     finally:
         random.setstate(states[0])
-        np.random.set_state(states[1])  # noqa: NPY002 - as it was
+        np.random.set_state(states[1])  # noqa: NPY002 - restores the global state
         torch.set_rng_state(states[2])

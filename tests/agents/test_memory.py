@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-import continual_ple  # noqa: F401 - registers the games
+import continual_ple  # noqa: F401 - imported for its effect: it registers the games with Gymnasium
 from dqn_mer.agents.memory import FifoMemory, Memory, ReservoirMemory, Transition, largest_bytes
 from dqn_mer.storage.state import SavedState
 from tests.helpers.profiles import tries

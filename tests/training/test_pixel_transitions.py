@@ -59,7 +59,7 @@ def by_hand(config: Config, steps: list[Step]) -> Iterator[Transition]:
 
 @pytest.fixture
 def told(monkeypatch: pytest.MonkeyPatch) -> dict[str, list[Any]]:
-    """Return lists that take the steps that an agent is told of, and the examples and targets of its updates."""
+    """Record the steps that an agent observes, and the examples and targets of its updates, in the lists returned."""
     lists: dict[str, list[Any]] = {"steps": [], "updates": []}
     observe, examples_of = DQNAgent.observe, DQNAgent.examples_of
 

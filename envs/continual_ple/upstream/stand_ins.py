@@ -37,7 +37,7 @@ class UpstreamRandom:
 def installed_rounding() -> str:
     """Return how the installed pygame makes whole pixels, which upstream inherits: `nearest` or `truncate`."""
     rect = pygame.Rect(0, 0, 1, 1)
-    rect.center = (0.75, 0.75)  # type: ignore[assignment] # typed for whole numbers
+    rect.center = (0.75, 0.75)  # type: ignore[assignment] # pygame accepts floats, its stubs only int
     return "nearest" if rect.centerx == 1 else "truncate"
 
 
