@@ -70,6 +70,16 @@ def sgd(game: str, observation: str, gamma: float) -> Values:
     return {"agent": "dqn-mer", "optimizer": "sgd", **rates, **others}
 
 
+PIXEL_ARMS = {
+    "pixels": dict.fromkeys(GAMES, ("dqn", "dqn-mer")),
+    "pixels-controls": {"catcher": ("dqn-reservoir",), "flappy_bird": ("dqn-reservoir", "no-reptile")},
+}
+"""Arms of the parts from pixels, by part and game."""
+PIXEL_LENGTHS: dict[str, Values] = {
+    "catcher": {},
+    "flappy_bird": {"frames_per_setting": 50_000, "eval_every": 10_000},
+}
+"""By game, the length of a run from pixels: of Flappy Bird the second, with as many evaluations."""
 COMPARED = ("dqn", "dqn-reservoir", "dqn-mer", "no-reptile")
 """Arms of the map."""
 LOWER_RATES = (1e-4, 3e-5)
@@ -94,12 +104,8 @@ class Part(NamedTuple):
     def runs(self, name: str, game: str) -> Iterator[tuple[str, Values]]:
         """Yield the name and the fields of each run of one seed on one game."""
         table = arms(game, self.observation)
-        if name == "pixels":
-            yield from ((arm, table[arm]) for arm in ("dqn", "dqn-mer"))
-        elif name == "pixels-controls":
-            yield "dqn-reservoir", table["dqn-reservoir"]
-            if game == "flappy_bird":
-                yield "no-reptile", table["no-reptile"]
+        if self.observation == "pixels":
+            yield from ((arm, {**table[arm], **PIXEL_LENGTHS[game]}) for arm in PIXEL_ARMS[name][game])
         elif name == "state":
             yield from table.items()
         elif name == "stay":
