@@ -17,44 +17,45 @@ from dqn_mer.supervised.options import RunSpec
 from dqn_mer.supervised.results import LEGEND, estimate_cell
 
 SETTING = (
-    "**Streams**: 1,000 examples of each of 20 tasks, for many-permutations 200 of each of 100, learned once. The "
-    "tasks of classes are two digits each, of one output layer, with as many examples as the rarest pair has.",
+    "**Streams**: 20 tasks of 1,000 examples, for many-permutations 100 tasks of 200; each example is learned once. A "
+    "task of classes is two digits, with as many examples as the rarest pair has; all share one output layer.",
     "**Network**: an MLP of two hidden layers of 100 units.",
     "**Rates**: those that the authors published for each learner, stream and memory size "
-    "(`dqn_mer/supervised/presets.py`), which they tuned on all of MNIST. They did not run A-GEM: its rate is GEM's, "
-    "not tuned for it. For many-permutations with a memory of 200 they published none, so it has those for 500. "
-    "Classes has those for rotations, not tuned, since their script has none for their own stream of classes, "
-    "Omniglot.",
-    "**Learners**: mer-6-last learns the newest example last, as the authors' script for Algorithm 6 does, and mer-6 "
-    "at a random place, as the paper says. er is the authors' eralg4; their eralg5, which weighs the tasks of a batch "
-    "equally, is not here.",
-    "**A seed** decides angles, permutations, the choice and order of examples, and initial weights; which images are "
-    "for tests is the same for all.",
+    "(`dqn_mer/supervised/presets.py`), which they tuned on all of MNIST. They did not run A-GEM, which has GEM's rate "
+    "here, and published none for many-permutations with a memory of 200, which has those for 500, or for classes, "
+    "which has those for rotations. These are not tuned.",
+    "**Learners**: mer-6-last learns the newest example last, as the authors' script for Algorithm 6 does; mer-6 "
+    "learns it at a random place, as the paper says. er is the authors' eralg4; their eralg5, which weighs the tasks "
+    "of a batch equally, is not included.",
+    "**A seed** decides angles, permutations, the choice and order of examples, and initial weights; the test images "
+    "are the same for all seeds.",
     "**Not comparable with the paper in absolute numbers**: each task draws its examples from the same 4,000 images, "
-    "so that an image comes back in five tasks on average, differently turned or permuted, where the authors draw "
-    "from 60,000; and tests are on 1,000 images, where theirs are on 10,000.",
+    "so that an image returns in five tasks on average, turned or permuted in another way, where the authors draw "
+    "from 60,000; and tests use 1,000 images, where theirs use 10,000.",
 )
 READING = (
     "Cosines are between the loss gradients of examples of the tasks met so far, of one task (within) or of two "
     "(between): mean over training and seeds."
 )
 AGREEMENT = (
-    "The authors' reason for MER is that gradients agree more. Here the cosine between the loss gradients of examples "
-    "of two tasks, in thousandths: that of er, and by how much each form of MER is above it, seed by seed, with "
-    "Student's 95% interval. The interval is above 0 in {above} of {all} and below 0 in {below}. Of the {above_er} "
-    "where a form retains more than er (its own 95% interval), its gradients agree more in {both} and less in {apart}."
+    "The authors explain MER by gradients that agree more. The table has the cosine between the loss gradients of "
+    "examples of two tasks, in thousandths: that of er, and by how much that of each form of MER is higher, paired by "
+    "seed, with Student's 95% interval. The interval is above 0 in {above} of {all} and below 0 in {below}. Of the "
+    "{above_er} where a form retains more than er (its own 95% interval), its gradients agree more in {both} and less "
+    "in {apart}."
 )
 VERDICTS = ("held", "undecided", "not held", "too few seeds")
 IN_SHORT = (
-    "For each kind of claim that the authors made: in how many of its tests it is held, where a test is a form of MER "
-    "on a stream with a memory size. A test is held only where it is significant after the correction for all tests "
-    "of the authors' claims, so the next two columns have those whose own 95% interval is above or below 0; of tests "
-    "without any effect one in 40 is above. Differences are in points of retained accuracy, from least to largest."
+    "For each kind of claim that the authors made: in how many of its tests it is held. A test is one form of MER on "
+    "one stream with one memory size. It is held only if it is significant after the correction for all tests of the "
+    "authors' claims. The next two columns count the tests whose own 95% interval, without that correction, is above "
+    "or below 0; if there were no effect, one test in 40 would be above. Differences are in points of retained "
+    "accuracy, from the smallest to the largest."
 )
 CLAIMS = (
-    "Differences of retained accuracy in points, seed by seed: mean with Student's 95% interval. A claim is held, or "
-    f"not held, where its p-value, by Holm's method for all {{}} claims of the table, is below {SIGNIFICANT}, from "
-    f"{LEAST_SEEDS} seeds on."
+    "Differences of retained accuracy in points, paired by seed: mean with Student's 95% interval. A claim is held if "
+    "the difference is above 0, and not held if it is below 0, with a p-value, after Holm's correction for all {} "
+    f"claims of the table, below {SIGNIFICANT} and at least {LEAST_SEEDS} seeds."
 )
 
 
