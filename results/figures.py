@@ -6,6 +6,7 @@ comparisons of their main arms, and the tables of the benchmarks.
 
 from __future__ import annotations
 
+import argparse
 import os
 import re
 from collections.abc import Iterator
@@ -68,6 +69,7 @@ def follow_the_gap(env: gymnasium.Env[Any, Any]) -> int:
 
 def main() -> None:
     """Draw everything there is data for, and write the tables of README and docs."""
+    argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter).parse_args()
     draw_games()
     evidence = write_evidence()
     draw_comparisons(evidence)
