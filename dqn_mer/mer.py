@@ -127,7 +127,7 @@ def step_with_boost(optimizer: Optimizer, boost: float) -> None:
         return
     rates = [group["lr"] for group in optimizer.param_groups]
     for group in optimizer.param_groups:
-        group["lr"] *= boost
+        group["lr"] = group["lr"] * boost  # a rate that is a tensor stays as it is
     try:
         optimizer.step()
     finally:

@@ -130,6 +130,23 @@ def test_what_is_done_around_a_step_is_done_by_every_inner_loop(kind: Any, chang
     assert kind is torch.optim.Adam or not torch.allclose(weights[0], weights[2], atol=1e-3)
 
 
+@pytest.mark.parametrize("make", [make_learner, AutogradLearner])
+@pytest.mark.parametrize("kind", [torch.optim.SGD, torch.optim.Adam])
+@pytest.mark.parametrize("hidden", [4, 600])
+def test_a_learning_rate_may_be_a_tensor_which_no_update_changes(kind: Any, make: Any, hidden: int) -> None:
+    parameters = MERParameters(batch_size=2, current_example_boost=2.0)
+    weights = []
+    for rate in (0.125, torch.tensor(0.125)):
+        torch.manual_seed(0)
+        model = nn.Sequential(nn.Linear(3, hidden), nn.ReLU(), nn.Linear(hidden, hidden), nn.ReLU(), nn.Linear(hidden, 2))
+        mer = MERUpdate.for_model(model, CrossEntropy(), partial(kind, lr=rate), parameters, make_learner=make)
+        for _ in range(3):
+            mer.update((torch.randn(3, 3), torch.tensor([0, 1, 0])))
+        assert float(rate) == float(mer.learner.optimizer.param_groups[0]["lr"]) == 0.125
+        weights.append(mer.weights.snapshot())
+    torch.testing.assert_close(*weights)
+
+
 @pytest.mark.parametrize("kind", [torch.optim.SGD, torch.optim.Adam])
 def test_an_optimizer_of_some_of_the_weights_moves_those_alone(kind: Any) -> None:
     for make in (make_learner, AutogradLearner):

@@ -44,7 +44,7 @@ class ExplicitMiniBatchUpdate(MiniBatchUpdate):
         outputs = self.network.forward(inputs).requires_grad_()
         (gradient,) = autograd.grad(self.loss(outputs, *targets).mean(), outputs)
         if self.plain_sgd:
-            self.network.backward(gradient, self.optimizer.param_groups[0]["lr"])
+            self.network.backward(gradient, float(self.optimizer.param_groups[0]["lr"]))
         else:
             self.network.backward(gradient, None)
             self.weights.tie_gradients()

@@ -96,7 +96,7 @@ class ExplicitLearner:
 
     def _learn_one(self, observation: Array, targets: list[Any], boost: float) -> None:
         """Take the optimizer step for one example, whose ``observation`` is ``(1, ...)``."""
-        rate = boost * self.optimizer.param_groups[0]["lr"] if self.plain_sgd else None
+        rate = boost * float(self.optimizer.param_groups[0]["lr"]) if self.plain_sgd else None
         outputs = observation if self.convolutions is None else self.convolutions.forward(observation)
         outputs = outputs[0]
         for layer in self.dense:
