@@ -58,7 +58,10 @@ def has_explicit_form(model: nn.Module) -> bool:
     """
     if type(model) is not nn.Sequential or len(list(model.children())) != len(model):
         return False
-    if not all(parameter.requires_grad for parameter in model.parameters()) or _has_hooks(model):
+    weights = list(model.parameters())
+    if not all(weight.requires_grad for weight in weights) or _has_hooks(model):
+        return False
+    if len(weights) < sum(len(list(layer.parameters())) for layer in model):  # two layers share one
         return False
     kinds = "".join(_LETTERS.get(type(layer), "?") for layer in model)
     return re.fullmatch(r"(S(CR)+F)?(LR)*L", kinds) is not None and all(_is_plain(layer) for layer in model)
