@@ -24,9 +24,15 @@ from dqn_mer import (
 )
 from dqn_mer.mer import UPDATES_PER_CHECK, AutogradLearner
 
+STEPS = (torch.optim.SGD, torch.optim.Adam)
+"""Optimizers whose steps are written out."""
 
-def make_model() -> nn.Sequential:
-    return nn.Sequential(nn.Linear(3, 4), nn.ReLU(), nn.Linear(4, 2))
+
+def make_model(hidden: int = 0) -> nn.Sequential:
+    """Return a small model, or one with layers of ``hidden`` units, of which 600 make a large one."""
+    if not hidden:
+        return nn.Sequential(nn.Linear(3, 4), nn.ReLU(), nn.Linear(4, 2))
+    return nn.Sequential(nn.Linear(3, hidden), nn.ReLU(), nn.Linear(hidden, hidden), nn.ReLU(), nn.Linear(hidden, 2))
 
 
 def update_of(model: nn.Module, make: Any = make_learner) -> MERUpdate:
@@ -130,6 +136,33 @@ def test_what_is_done_around_a_step_is_done_by_every_inner_loop(kind: Any, chang
     assert kind is torch.optim.Adam or not torch.allclose(weights[0], weights[2], atol=1e-3)
 
 
+def add_momentum(optimizer: torch.optim.Optimizer) -> None:  # as OneCycleLR does
+    optimizer.param_groups[0]["momentum"] = 0.9
+
+
+def add_decay(optimizer: torch.optim.Optimizer) -> None:
+    optimizer.param_groups[0]["weight_decay"] = 0.5
+
+
+@pytest.mark.parametrize(
+    ("kind", "change"),
+    [(torch.optim.SGD, add_momentum), *((kind, change) for kind in STEPS for change in (clipped, add_decay))],
+)
+@pytest.mark.parametrize("hidden", [4, 600])
+def test_what_is_added_to_an_optimizer_later_is_done_by_every_inner_loop(kind: Any, change: Any, hidden: int) -> None:
+    movements = []
+    for make in (make_learner, AutogradLearner):
+        torch.manual_seed(0)
+        model, parameters = make_model(hidden), MERParameters(batch_size=2)
+        mer = MERUpdate.for_model(model, CrossEntropy(), partial(kind, lr=0.1), parameters, make_learner=make)
+        mer.update((torch.randn(3, 3), torch.tensor([0, 1, 0])))
+        before = mer.weights.snapshot()
+        change(mer.learner.optimizer)
+        mer.update((torch.randn(3, 3), torch.tensor([0, 1, 0])))
+        movements.append(mer.weights.snapshot() - before)
+    torch.testing.assert_close(*movements, rtol=0, atol=1e-3 * float(movements[1].abs().max()))
+
+
 @pytest.mark.parametrize("make", [make_learner, AutogradLearner])
 @pytest.mark.parametrize("kind", [torch.optim.SGD, torch.optim.Adam])
 @pytest.mark.parametrize("hidden", [4, 600])
@@ -138,7 +171,7 @@ def test_a_learning_rate_may_be_a_tensor_which_no_update_changes(kind: Any, make
     weights = []
     for rate in (0.125, torch.tensor(0.125)):
         torch.manual_seed(0)
-        model = nn.Sequential(nn.Linear(3, hidden), nn.ReLU(), nn.Linear(hidden, hidden), nn.ReLU(), nn.Linear(hidden, 2))
+        model = make_model(hidden)
         mer = MERUpdate.for_model(model, CrossEntropy(), partial(kind, lr=rate), parameters, make_learner=make)
         for _ in range(3):
             mer.update((torch.randn(3, 3), torch.tensor([0, 1, 0])))

@@ -33,7 +33,6 @@ class ExplicitMiniBatchUpdate(MiniBatchUpdate):
     def __init__(self, weights: FlatWeights, loss: Loss, optimizer: Optimizer, batch_size: int) -> None:
         super().__init__(weights, loss, optimizer, batch_size)
         self.network = BatchNetwork(weights)
-        self.plain_sgd = is_plain_sgd(optimizer, weights)
 
     def update(self, examples: Examples) -> None:
         """Take one optimizer step on the mean loss of ``examples``."""
@@ -43,7 +42,7 @@ class ExplicitMiniBatchUpdate(MiniBatchUpdate):
             return
         outputs = self.network.forward(inputs).requires_grad_()
         (gradient,) = autograd.grad(self.loss(outputs, *targets).mean(), outputs)
-        if self.plain_sgd:
+        if is_plain_sgd(self.optimizer, self.weights):
             self.network.backward(gradient, float(self.optimizer.param_groups[0]["lr"]))
         else:
             self.network.backward(gradient, None)
