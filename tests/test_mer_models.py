@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+import pickle
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -17,6 +19,7 @@ from dqn_mer import (
     CrossEntropy,
     ExampleMemory,
     FlatWeights,
+    MERLearner,
     MERParameters,
     MERUpdate,
     MiniBatchUpdate,
@@ -65,6 +68,19 @@ def test_a_parameter_that_left_the_vector_is_an_error(
         ValueError, match=f"model: its parameter {name} was replaced or moved, and is no longer trained"
     ):
         mer.update(examples)
+
+
+@pytest.mark.parametrize("take", [copy.copy, copy.deepcopy, pickle.dumps])
+def test_a_copy_that_would_train_no_model_is_refused(take: Callable[[object], object]) -> None:
+    mer = update_of(make_model())
+    learner = MERLearner(make_model(), CrossEntropy(), partial(torch.optim.SGD, lr=0.1), MERParameters(), capacity=9)
+    for tied in (mer.weights, *((mer, learner) if take is not copy.copy else ())):
+        with pytest.raises(TypeError, match="^weights: cannot be copied or pickled with what learns them; make a copy"):
+            take(tied)
+    again = copy.deepcopy(mer.weights.model)  # the model alone can be, and is then free
+    before = mer.weights.snapshot()
+    nn.init.zeros_(again[0].weight)
+    assert torch.equal(mer.weights.snapshot(), before)
 
 
 @pytest.mark.parametrize("layer", [nn.BatchNorm1d(4), nn.SyncBatchNorm(4)])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import NoReturn
 
 import torch
 from torch import Tensor, nn
@@ -60,6 +61,13 @@ class FlatWeights:
                 self.frozen.append(span)
             offset = span.stop
         self.tie_gradients()
+
+    def __reduce_ex__(self, protocol: object) -> NoReturn:
+        """Refuse to be copied and to be pickled, by which the parameters of the model would leave the vector."""
+        raise TypeError(
+            "weights: cannot be copied or pickled with what learns them; make a copy of the model, then its weights or "
+            "update anew, and load the state_dict() into these"
+        )
 
     def tie_gradients(self) -> None:
         """Make the gradients views of one vector, again where ``zero_grad`` or another backward pass replaced them."""
