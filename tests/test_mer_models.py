@@ -245,6 +245,25 @@ def test_weight_decay_leaves_frozen_weights_alone(kind: Any, mini_batch: bool) -
     assert same == [True, True, False, False]
 
 
+class Masked(nn.Module):
+    """Has an empty parameter, and a frozen one that holds an infinite number."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer, self.empty = nn.Linear(3, 2), nn.Parameter(torch.zeros(2, 0))
+        self.mask = nn.Parameter(torch.tensor([0.0, -torch.inf]), requires_grad=False)
+
+    def forward(self, inputs: torch.Tensor) -> torch.Tensor:
+        return self.layer(inputs)
+
+
+def test_empty_and_infinite_frozen_parameters_stay_as_they_are() -> None:
+    model, learn = Masked(), partial(learned, make_optimizer=partial(torch.optim.SGD, lr=0.1), make=make_learner)
+    before = model.layer.weight.detach().clone()
+    learn(model, updates=UPDATES_PER_CHECK + 1)
+    assert model.mask.tolist() == [0.0, -torch.inf] and not torch.equal(model.layer.weight, before)
+
+
 @pytest.mark.parametrize("make", [make_learner, AutogradLearner])
 @pytest.mark.parametrize("frozen", [False, True])
 def test_what_is_frozen_does_not_change_unnoticed(make: Any, frozen: bool) -> None:

@@ -100,9 +100,10 @@ class FlatWeights:
         size, start = self.vector.element_size(), self.vector.data_ptr()
         for name, parameter in self.model.named_parameters():
             span = self._spans.get(id(parameter))
+            place = parameter.data_ptr() if parameter.numel() else None  # what is empty lies nowhere
             if (
                 span is None
-                or parameter.data_ptr() != start + size * span.start
+                or place not in (None, start + size * span.start)
                 or parameter.dtype != self.vector.dtype
             ):
                 raise ValueError(
@@ -137,6 +138,7 @@ class FlatWeights:
         Exact at both ends: rate 0 restores ``before`` and rate 1 keeps the weights, both bit-identical.
         """
         self.vector.copy_(torch.lerp(before, self.vector.detach(), rate))
+        self.restore_frozen(before)  # of infinite ones, as masks have, the line makes NaN
 
 
 def _flattened(weight: Tensor) -> Tensor:
