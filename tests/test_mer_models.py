@@ -25,7 +25,10 @@ from dqn_mer import (
     MiniBatchUpdate,
     make_learner,
 )
-from dqn_mer.mer import UPDATES_PER_CHECK, AutogradLearner
+from dqn_mer.fast.choose import make_mini_batch
+from dqn_mer.fast.mini_batch import ExplicitMiniBatchUpdate
+from dqn_mer.mer import AutogradLearner
+from dqn_mer.networks.weights import UPDATES_PER_CHECK
 
 STEPS = (torch.optim.SGD, torch.optim.Adam)
 """Optimizers whose steps are written out."""
@@ -51,23 +54,45 @@ def add_layer(model: nn.Sequential) -> None:
     model.append(nn.Linear(2, 2))
 
 
-@pytest.mark.parametrize("make", [make_learner, AutogradLearner])
+def replay_of(model: nn.Module, kind: Any) -> Any:
+    weights = FlatWeights(model)
+    return kind(weights, CrossEntropy(), torch.optim.SGD([weights.vector], lr=0.1), 2)
+
+
+def load_in_place_of_the_old(model: nn.Sequential) -> None:
+    model.load_state_dict({name: tensor.clone() for name, tensor in model.state_dict().items()}, assign=True)
+
+
 @pytest.mark.parametrize(
-    ("change", "name"), [(nn.Module.double, "0.weight"), (replace_head, "2.weight"), (add_layer, "3.weight")]
+    "update",
+    [
+        update_of,
+        partial(update_of, make=AutogradLearner),
+        *(partial(replay_of, kind=kind) for kind in (MiniBatchUpdate, ExplicitMiniBatchUpdate, make_mini_batch)),
+    ],
+)
+@pytest.mark.parametrize(
+    ("change", "name"),
+    [
+        (nn.Module.double, "0.weight"),
+        (load_in_place_of_the_old, "0.weight"),
+        (replace_head, "2.weight"),
+        (add_layer, "3.weight"),
+    ],
 )
 @pytest.mark.parametrize("before", [0, 1])
 def test_a_parameter_that_left_the_vector_is_an_error(
-    change: Callable[[nn.Sequential], object], name: str, make: Any, before: int
+    change: Callable[[nn.Sequential], object], name: str, update: Any, before: int
 ) -> None:
     model, examples = make_model(), (torch.randn(3, 3), torch.tensor([0, 1, 0]))
-    mer = update_of(model, make)
+    replay = update(model)
     for _ in range(before * UPDATES_PER_CHECK):
-        mer.update(examples)
+        replay.update(examples)
     change(model)
     with pytest.raises(
         ValueError, match=f"model: its parameter {name} was replaced or moved, and is no longer trained"
     ):
-        mer.update(examples)
+        replay.update(examples)
 
 
 @pytest.mark.parametrize("take", [copy.copy, copy.deepcopy, pickle.dumps])
@@ -75,7 +100,7 @@ def test_a_copy_that_would_train_no_model_is_refused(take: Callable[[object], ob
     mer = update_of(make_model())
     learner = MERLearner(make_model(), CrossEntropy(), partial(torch.optim.SGD, lr=0.1), MERParameters(), capacity=9)
     for tied in (mer.weights, *((mer, learner) if take is not copy.copy else ())):
-        with pytest.raises(TypeError, match="^weights: cannot be copied or pickled with what learns them; make a copy"):
+        with pytest.raises(TypeError, match=r"^weights: cannot be copied or pickled with what learns them"):
             take(tied)
     again = copy.deepcopy(mer.weights.model)  # the model alone can be, and is then free
     before = mer.weights.snapshot()

@@ -40,6 +40,7 @@ class ExplicitMiniBatchUpdate(MiniBatchUpdate):
         if not self.network.takes(inputs):
             super().update(examples)
             return
+        self.weights.check_now_and_then()
         outputs = self.network.forward(inputs).requires_grad_()
         (gradient,) = autograd.grad(self.loss(outputs, *targets).mean(), outputs)
         if is_plain_sgd(self.optimizer, self.weights):

@@ -152,6 +152,7 @@ class SmallMLPMiniBatch(MiniBatchUpdate):
         if not self.mlp.takes(examples[0]):
             super().update(examples)
             return
+        self.weights.check_now_and_then()
         self.mlp.set_mean_gradient(examples, self.loss)
         if is_plain_sgd(self.optimizer, self.weights):
             self.mlp.vector -= float(self.optimizer.param_groups[0]["lr"]) * self.mlp.gradient

@@ -11,6 +11,9 @@ from torch.optim import Optimizer
 
 from dqn_mer.networks.optimizer_state import steps_vector
 
+UPDATES_PER_CHECK = 100
+"""Updates from one look at whether the model's parameters still are the vector's to the next: it takes microseconds."""
+
 LARGE_WEIGHTS = 2**18
 """Dense layers with at least this many weights (1 MB) are bound by memory, and are laid out and stepped apart."""
 
@@ -51,6 +54,7 @@ class FlatWeights:
         self._gradients: list[tuple[nn.Parameter, Tensor]] = [(self.vector, gradient)]
         self.frozen: list[slice] = []
         self._spans: dict[int, slice] = {}
+        self._until_check = 0
         offset = 0
         for parameter in parameters:
             span = slice(offset, offset + parameter.numel())
@@ -115,6 +119,12 @@ class FlatWeights:
                     f"model: its parameter {name} was {'unfrozen' if parameter.requires_grad else 'frozen'} after its "
                     "weights became one vector; make the update anew"
                 )
+
+    def check_now_and_then(self) -> None:
+        """Call `check_tied` at the first update, and then at every hundredth."""
+        if self._until_check == 0:
+            self.check_tied()
+        self._until_check = (self._until_check or UPDATES_PER_CHECK) - 1
 
     def snapshot(self) -> Tensor:
         """Return a real copy of the weights, shape ``(weights,)``; later training does not change it."""
