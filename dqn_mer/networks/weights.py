@@ -105,11 +105,7 @@ class FlatWeights:
         for name, parameter in self.model.named_parameters():
             span = self._spans.get(id(parameter))
             place = parameter.data_ptr() if parameter.numel() else None  # what is empty lies nowhere
-            if (
-                span is None
-                or place not in (None, start + size * span.start)
-                or parameter.dtype != self.vector.dtype
-            ):
+            if span is None or place not in (None, start + size * span.start) or parameter.dtype != self.vector.dtype:
                 raise ValueError(
                     f"model: its parameter {name} was replaced or moved, and is no longer trained; "
                     "change a model before its weights become one vector"
