@@ -60,6 +60,27 @@ def test_a_network_of_ones_own_trains_is_saved_and_plays(tmp_path: Path) -> None
     watch(WatchOptions(result.run_dir, out=tmp_path / "clips", format="gif", frame_limit=3), QUIET, task)
 
 
+class Recurrent(nn.Module):
+    """Keeps its first state for as long as there are as many rows."""
+
+    def __init__(self, shape: tuple[int, ...], actions: int) -> None:
+        super().__init__()
+        self.cell, self.out = nn.GRUCell(shape[0], 5), nn.Linear(5, actions)
+        self.first = torch.zeros(0, 5)
+
+    def forward(self, observations: Tensor) -> Tensor:
+        if len(self.first) != len(observations):
+            self.first = torch.zeros(len(observations), 5)
+        values: Tensor = self.out(self.cell(observations, self.first))
+        return values
+
+
+def test_tensors_that_a_network_keeps_while_it_plays_can_be_learned_with(tmp_path: Path) -> None:
+    task = count_task(network=Recurrent)
+    result = train_tiny(task, tmp_path, agent="dqn-mer", epsilon_start=0.0, epsilon_end=0.0)
+    assert result.agent.updates == 100
+
+
 def test_the_example_trains_and_plays(tmp_path: Path) -> None:
     path = Path(__file__).parents[2] / "examples" / "own_network.py"
     task = runpy.run_path(str(path))["car_task"](frames_per_setting=15)
