@@ -18,6 +18,7 @@ from dqn_mer.analysis.plasticity import activations
 from dqn_mer.commands.watch import watch
 from dqn_mer.evaluation.agent_options import EvaluateOptions, PlayerFields, WatchOptions
 from dqn_mer.evaluation.checkpoint import CheckpointError, load_checkpoint
+from dqn_mer.evaluation.inline import InlineEvaluation
 from dqn_mer.evaluation.saved_agent import evaluate_checkpoint, load_agent
 from dqn_mer.losses import HuberTDLoss
 from tests.helpers.closeness import check_sums
@@ -116,6 +117,38 @@ def test_the_worker_evaluates_a_network_and_an_environment_that_no_module_has(tm
     assert tables[0] == tables[1] and tables[0].count("\n") > 4
 
 
+class RandomFeatures(nn.Module):
+    """Learns from random features, which are drawn when it is made and are none of its weights."""
+
+    def __init__(self, shape: tuple[int, ...], actions: int, keep: str = "buffer", draw: Any = torch.randn) -> None:
+        super().__init__()
+        features = torch.as_tensor(draw(shape[0], 9), dtype=torch.float32)
+        if keep == "attribute":
+            self.features = features
+        else:
+            self.register_buffer("features", features, persistent=keep == "buffer")
+        self.out = nn.Linear(9, actions)
+
+    def forward(self, observations: Tensor) -> Tensor:
+        values: Tensor = self.out(torch.cos(observations @ self.features))
+        return values
+
+
+@pytest.mark.parametrize("keep", ["buffer", "non-persistent buffer", "attribute"])
+def test_what_a_network_draws_besides_its_weights_is_the_same_wherever_it_plays(keep: str, tmp_path: Path) -> None:
+    task = count_task(network=functools.partial(RandomFeatures, keep=keep))
+    loop = play_tiny(task, tmp_path)
+    assert isinstance(loop.evaluation, InlineEvaluation)
+    (checkpoint,) = (tmp_path / "checkpoints").iterdir()
+    inputs = torch.rand(4, 1)
+    loop.evaluation.weights.load(loop.agent.online.vector)
+    values = loop.agent.online.model(inputs)
+    assert torch.equal(loop.evaluation.policy.model(inputs), values)
+    assert torch.equal(load_checkpoint(checkpoint, task.network).model(inputs), values)
+    loop.agent.target.load(loop.agent.online.vector)
+    assert torch.equal(loop.agent.target.model(inputs), values)
+
+
 def test_random_play_has_no_network_of_ones_own(tmp_path: Path) -> None:
     play_tiny(count_task(SMALL_IMAGE, network=Duelling), tmp_path, agent="random")
     (checkpoint,) = (tmp_path / "checkpoints").iterdir()
@@ -137,6 +170,10 @@ def frozen(shape: tuple[int, ...], actions: int) -> nn.Module:
     return nn.Linear(1, actions).requires_grad_(False)
 
 
+def drawn_by_numpy(*shape: int) -> np.ndarray[Any, Any]:
+    return np.random.default_rng().standard_normal(shape)
+
+
 REFUSED = [
     (lambda shape, actions: 3, "must build a torch.nn.Module, built a int"),
     (lambda shape, actions: nn.Identity(), "must have weights, all of float32, has none"),
@@ -148,6 +185,7 @@ REFUSED = [
     ),
     (lambda shape, actions: nn.Linear(9, actions), r"fails on an input of shape \(n, 1\): mat1 and mat2 shapes"),
     (lambda shape, actions: nn.Sequential(nn.Linear(1, actions), nn.Dropout(0.9)), "must give equal values for equal"),
+    (functools.partial(RandomFeatures, draw=drawn_by_numpy), "must have the same buffers each time"),
     (lambda shape, actions: nn.Sequential(nn.BatchNorm1d(1), nn.Linear(1, actions)), "must keep nothing from one call"),
 ]
 
