@@ -85,6 +85,30 @@ def _is_plain(layer: nn.Module) -> bool:
     return not isinstance(layer, nn.Linear) or layer.bias is not None
 
 
+class InputForm:
+    """The shape and dtype of the last inputs, to look at others before kernels read and write without looking.
+
+    Args:
+        model: Model for which `has_explicit_form` holds.
+    """
+
+    def __init__(self, model: nn.Module) -> None:
+        self.model = model
+        self.axes = 4 if layers_of(model).convolutions else 2
+        self.form: tuple[Any, ...] = ()
+
+    @torch.no_grad()
+    def check(self, inputs: Tensor) -> None:
+        """Raise what the model does for inputs that it cannot take, or ValueError if they have more or fewer axes."""
+        form = inputs.shape[1:], inputs.dtype
+        if form == self.form:
+            return
+        if inputs.dim() != self.axes:
+            raise ValueError(f"inputs: must have {self.axes} axes, are of shape {tuple(inputs.shape)}")
+        self.model(inputs[:1])
+        self.form = form
+
+
 def has_patch_form(model: nn.Module) -> bool:
     """Return whether equal patches of a model's pixels can be found: it has an explicit form and few channels.
 

@@ -20,7 +20,7 @@ from dqn_mer.fast.adam import AdamDense, ExplicitAdam
 from dqn_mer.fast.convolution import ConvolutionStack
 from dqn_mer.fast.dedup_convolution import DistinctStack
 from dqn_mer.fast.dense import Array, Dense, LazyDense
-from dqn_mer.fast.forms import ExplicitLoss, has_adam_form, is_plain_sgd, layers_of
+from dqn_mer.fast.forms import ExplicitLoss, InputForm, has_adam_form, is_plain_sgd, layers_of
 from dqn_mer.mer import NEWEST, AutogradLearner, Examples, step_with_boost
 from dqn_mer.networks.weights import FlatWeights
 
@@ -62,6 +62,7 @@ class ExplicitLearner:
         self.choose_convolutions = choose_convolutions
         self.convolutions: Stack | None = None
         self.adam = adam
+        self.inputs = InputForm(weights.model)
         self.plain_sgd = is_plain_sgd(optimizer, weights)
         linear = layers_of(weights.model).linear
         # The parts of the weight vector whose steps are taken at once, and so need a separate Reptile step.
@@ -74,7 +75,12 @@ class ExplicitLearner:
         )
 
     def learn(self, examples: Examples, batch: NDArray[np.int64], newest_boost: float, reptile_rate: float) -> None:
-        """Take one optimizer step on each example of ``batch`` in turn, then one Reptile step."""
+        """Take one optimizer step on each example of ``batch`` in turn, then one Reptile step.
+
+        Raises:
+            ValueError: if the inputs have more or fewer axes than the model's.
+            RuntimeError: if they are others that the model cannot take.
+        """
         if self._steps_are_written_out():
             self._learn(examples, batch, newest_boost, reptile_rate)
         else:
@@ -88,6 +94,7 @@ class ExplicitLearner:
 
     @torch.no_grad()
     def _learn(self, examples: Examples, batch: NDArray[np.int64], newest_boost: float, reptile_rate: float) -> None:
+        self.inputs.check(examples[0])
         vector = self.weights.vector.detach()
         before = [vector[span].clone() for span in self.direct] if reptile_rate != 1.0 else []
         observations, *targets = (part.numpy() for part in examples)
