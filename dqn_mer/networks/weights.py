@@ -144,7 +144,7 @@ class FlatWeights:
         Exact at both ends: rate 0 restores ``before`` and rate 1 keeps the weights, both bit-identical.
         """
         self.vector.copy_(torch.lerp(before, self.vector.detach(), rate))
-        self.restore_frozen(before)  # of infinite ones, as masks have, the line makes NaN
+        self.restore_frozen(before)  # infinite ones, as masks have, have become NaN
 
 
 def _flattened(weight: Tensor) -> Tensor:

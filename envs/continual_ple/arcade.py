@@ -124,7 +124,7 @@ class ArcadeEnv(gymnasium.Env[npt.NDArray[Any], np.int64]):
         """Start an episode; a `seed` fixes it and all later ones.
 
         Raises:
-            ValueError: if the observation is not one of its own space.
+            ValueError: if the observation is not of the shape and dtype of its space.
         """
         super().reset(seed=seed)
         if seed is not None:
