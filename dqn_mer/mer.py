@@ -25,9 +25,6 @@ from dqn_mer.storage.state import SavedState, State
 NEWEST = 0
 """Row of the newest example among the examples of one update."""
 
-UPDATES_PER_CHECK = 100
-"""Updates from one look at whether the model's parameters still are the vector's to the next: it takes microseconds."""
-
 Loss = Callable[..., Tensor]
 """``loss(outputs (n, ...), *targets (n, ...)) -> (n,)``: one loss per example."""
 
@@ -127,7 +124,7 @@ def step_with_boost(optimizer: Optimizer, boost: float) -> None:
         return
     rates = [group["lr"] for group in optimizer.param_groups]
     for group in optimizer.param_groups:
-        group["lr"] *= boost
+        group["lr"] = group["lr"] * boost  # a rate that is a tensor stays as it is
     try:
         optimizer.step()
     finally:
@@ -160,7 +157,6 @@ class MERUpdate:
         self.rng = rng
         self.arrange = arrange
         self.num_draws = parameters.num_draws
-        self._until_check = 0
 
     @classmethod
     def for_model(
@@ -215,9 +211,7 @@ class MERUpdate:
                 f"examples: must be the newest and at most {p.num_draws} draws, "
                 f"a multiple of {p.num_batches}; has {draws}"
             )
-        if self._until_check == 0:
-            self.weights.check_tied()
-        self._until_check = (self._until_check or UPDATES_PER_CHECK) - 1
+        self.weights.check_now_and_then()
         self.weights.tie_gradients()
         batches = self.arrange(p, draws, self.rng)
         within = 1.0 if p.one_big_batch else p.within_batch_rate

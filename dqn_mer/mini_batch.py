@@ -33,8 +33,14 @@ class MiniBatchUpdate:
         self.num_draws = batch_size
 
     def update(self, examples: Examples) -> None:
-        """Take one optimizer step on the mean loss of ``examples``."""
+        """Take one optimizer step on the mean loss of ``examples``.
+
+        Raises:
+            ValueError: if a parameter of the model was replaced or moved (seen at the first update, then at every
+                hundredth).
+        """
         inputs, *targets = examples
+        self.weights.check_now_and_then()
         self.weights.tie_gradients()
         self.optimizer.zero_grad(set_to_none=False)
         autograd.backward([self.loss(self.weights.model(inputs), *targets).mean()])

@@ -14,6 +14,7 @@ from rich.console import Console
 from continual_ple.tasks import Task
 from dqn_mer.commands import compare as compare_command
 from dqn_mer.commands import watch as watch_command
+from dqn_mer.config.combinations import check_chooses_no_schedule
 from dqn_mer.config.defaults import default_config
 from dqn_mer.config.fields import check_range
 from dqn_mer.config.task import game_task
@@ -98,17 +99,20 @@ def benchmark(
         task: Task to play, if that is none of the games; that of a `SavedAgent` is its ``task``.
         episodes: Episodes on each setting, at least 1.
         seed: Seed of the episodes.
-        choices: Fields of `Config` that describe the game, the schedule, the frame limit of an episode, and the
-            ``frame_skip`` that the policy was trained with; by default that of ``task``.
+        choices: Fields of `Config` that describe the frame limit of an episode, the ``frame_skip`` that the policy was
+            trained with, by default that of ``task``, and, without a task, the game and the schedule.
 
     Returns:
         For each setting its name, parameters, scores, their mean and 95% interval, and mean return and length.
 
     Raises:
-        ValueError: if a field is not allowed, or the policy is neither a function nor such an object.
+        ValueError: if a field is not allowed, as those of a schedule beside a task's own, or the policy is neither a
+            function nor such an object.
     """
     play = as_policy(policy)
     check_range("episodes", episodes, Range(1, 100_000, whole=True))
+    if task is not None:
+        check_chooses_no_schedule(choices)
     config = default_config(agent="random", **choices)
     task = game_task(config) if task is None else task
     task = dataclasses.replace(task, frame_skip=choices.get("frame_skip", task.frame_skip))

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from numbers import Integral, Real
+from typing import Any
 
 
 @dataclass(frozen=True)
@@ -30,8 +32,8 @@ class Range:
 
     def allows(self, value: object) -> bool:
         """Return whether a value is a number of the right kind within the range."""
-        kinds = int if self.whole else (int, float)  # NaN fails the comparison
-        return isinstance(value, kinds) and not isinstance(value, bool) and self.low <= value <= self.high
+        kind: Any = Integral if self.whole else Real  # NumPy's numbers are of these; NaN fails the comparison
+        return isinstance(value, kind) and not isinstance(value, bool) and bool(self.low <= value <= self.high)
 
 
 COUNT = Range(1, 1_000_000_000, whole=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -46,21 +47,26 @@ class ReptileEvery:
     """
 
     def __init__(self, model: nn.Module, every: int = 500, rate: float = 0.1) -> None:
-        if isinstance(every, bool) or not isinstance(every, int) or every < 1:
+        if isinstance(every, bool) or not isinstance(every, (int, np.integer)) or every < 1:
             raise ValueError(f"every={every!r}: must be a whole number of at least 1")
         if not 0.0 <= rate <= 1.0:
             raise ValueError(f"rate={rate!r}: must be a number from 0 to 1")
-        self.parameters = [parameter for parameter in model.parameters() if parameter.is_floating_point()]
+        self.model = model
+        self.parameters = _moved_by(model)
         if not self.parameters:
             raise ValueError("model: must have parameters of a floating dtype")
-        self.every = every
+        self.every = int(every)
         self.rate = rate
         self.steps = 0
         self.before = [parameter.detach().clone() for parameter in self.parameters]
 
     @torch.no_grad()
     def step(self) -> bool:
-        """Count an optimizer step, and take the Reptile step if it is due; return whether it was."""
+        """Count an optimizer step, and take the Reptile step if it is due; return whether it was.
+
+        Raises:
+            ValueError: if it is due, and a parameter of the model was replaced, added or moved since the hook was made.
+        """
         self.steps += 1
         if self.steps % self.every:
             return False
@@ -71,7 +77,10 @@ class ReptileEvery:
         return True
 
     def _check_tied(self) -> None:
-        """Raise ValueError if the model was moved, which the copy of its weights was not."""
+        """Raise ValueError if the model was moved or has other parameters, of which the hook has no copy."""
+        now, made = (set(map(id, parameters)) for parameters in (_moved_by(self.model), self.parameters))
+        if now != made:
+            raise ValueError("model: has other parameters than before; make the hook after they are replaced or added")
         for parameter, before in zip(self.parameters, self.before, strict=True):
             kinds = [f"{tensor.dtype} on {tensor.device}" for tensor in (before, parameter)]
             if kinds[0] != kinds[1]:
@@ -95,3 +104,8 @@ class ReptileEvery:
         self.steps = int(state["steps"])
         for mine, theirs in zip(self.before, saved, strict=True):
             mine.copy_(theirs)
+
+
+def _moved_by(model: nn.Module) -> list[nn.Parameter]:
+    """Return the parameters that a Reptile step moves, each once."""
+    return [parameter for parameter in model.parameters() if parameter.is_floating_point()]

@@ -1,7 +1,9 @@
 """Efficient MER as a hook: its identities, and any model, optimizer and loop."""
 
 import copy
+from collections.abc import Callable
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
@@ -120,6 +122,36 @@ def test_a_model_that_was_moved_is_refused() -> None:
     assert reptile.step() is False
     with pytest.raises(ValueError, match=r"model: was torch\.float32 on cpu, is torch\.float64 on cpu; make the hook"):
         reptile.step()
+
+
+def load_in_place_of_the_old(model: nn.Sequential) -> None:
+    model.load_state_dict({name: tensor.clone() for name, tensor in model.state_dict().items()}, assign=True)
+
+
+def replace_head(model: nn.Sequential) -> None:
+    model[-1] = nn.Linear(6, 4)
+
+
+def add_layer(model: nn.Sequential) -> None:
+    model.append(nn.Linear(2, 2))
+
+
+@pytest.mark.parametrize("change", [load_in_place_of_the_old, replace_head, add_layer])
+def test_a_model_whose_parameters_are_others_is_refused(change: Callable[[nn.Module], None]) -> None:
+    model = make_model()
+    reptile = ReptileEvery(model, every=2)
+    change(model)
+    assert reptile.step() is False
+    with pytest.raises(ValueError, match=r"^model: has other parameters than before; make the hook after they are"):
+        reptile.step()
+
+
+def test_arguments_may_be_numbers_of_numpy() -> None:
+    model = nn.Linear(1, 1)
+    before = model.weight.item()
+    reptile = ReptileEvery(model, every=np.int64(1), rate=np.float32(0.5))
+    model.weight.data.add_(2.0)
+    assert reptile.step() and model.weight.item() == pytest.approx(before + 1.0)
 
 
 def test_a_state_of_another_model_is_refused() -> None:

@@ -18,7 +18,7 @@ from dqn_mer.config.config import Config
 from dqn_mer.config.seeds import Streams
 from dqn_mer.networks.device import choose_device
 from dqn_mer.networks.optimizers import make_optimizer
-from dqn_mer.networks.own_networks import MakeNetwork
+from dqn_mer.networks.own_networks import MakeNetwork, check_same_buffers
 from dqn_mer.networks.q_network import network_from_spec, network_spec, own_network_spec
 from dqn_mer.networks.weights import FlatWeights
 
@@ -28,6 +28,7 @@ def describe_network(
     env: gymnasium.Env[Any, Any],
     probabilities: NDArray[np.float64] | None = None,
     network: MakeNetwork | None = None,
+    seed: int = 0,
 ) -> dict[str, Any]:
     """Return the `network_spec` of an agent for an environment.
 
@@ -36,6 +37,7 @@ def describe_network(
         env: Environment with Box observations and Discrete actions.
         probabilities: Probability of each action in random play, ``(actions,)``; all the same by default.
         network: User's function that builds the network of an agent that learns, if there is one.
+        seed: Seed under which that function is called.
 
     Raises:
         ValueError: if the spaces are of another kind.
@@ -49,7 +51,7 @@ def describe_network(
     spec = network_spec(space.shape, count, config.hidden_sizes, config.layer_norm, odds, config.input_scaling)
     if network is None or odds is not None:
         return spec
-    return own_network_spec(spec, network, space.dtype == np.uint8)
+    return own_network_spec(spec, network, space.dtype == np.uint8, seed)
 
 
 def build_agent(
@@ -73,8 +75,9 @@ def build_agent(
     """
     kind, options = find_agent(config.agent), options_of(config)
     device = choose_device(config.device, sees_images(config.observation))
-    spec = describe_network(config, env, probabilities, network)
+    spec = describe_network(config, env, probabilities, network, streams.network)
     online, target = (FlatWeights(network_from_spec(spec, streams.network).to(device)) for _ in range(2))
+    check_same_buffers(online.model, target.model)
     optimizer = make_optimizer(
         config.optimizer, online, config.learning_rate, config.weight_decay, config.momentum, config.nesterov
     )

@@ -86,7 +86,7 @@ class DQNAgent:
         self.target_syncs = 0
         target.load(online.vector)
 
-    @torch.inference_mode()
+    @torch.no_grad()  # not inference_mode: what a user's network keeps from it could not be learned with
     def greedy_action(self, observation: NDArray[Any]) -> int:
         """Return argmax_a Q(s, a) for one observation."""
         q = self.online_q(torch.from_numpy(observation).unsqueeze(0).to(self.device))

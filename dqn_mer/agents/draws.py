@@ -127,4 +127,4 @@ def make_draws(memory: Memory, count: int, rng: np.random.Generator, target: Fla
     """
     if not newest:
         return DrawsAlone(memory, count, rng, target)
-    return (DrawsAhead if pays_ahead(target) else Draws)(memory, count, rng, target)
+    return (DrawsAhead if count and pays_ahead(target) else Draws)(memory, count, rng, target)

@@ -65,9 +65,9 @@ class Memory:
             raise ValueError(f"capacity={capacity}: must be at least 1")
         self.capacity = capacity
         self.shape = observation_shape
-        self.dtype = observation_dtype
+        self.dtype = np.dtype(observation_dtype)  # from Python it may be `np.uint8`
         self.seen = self.frames = 0
-        self.store: ObservationStore = store_kind(observation_shape)(capacity, observation_shape, observation_dtype)
+        self.store: ObservationStore = store_kind(observation_shape)(capacity, observation_shape, self.dtype)
         self.actions = np.zeros(capacity, np.int64)
         self.rewards = np.zeros(capacity, np.float32)
         self.terminated = np.zeros(capacity, np.bool_)

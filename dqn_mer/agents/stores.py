@@ -115,7 +115,8 @@ class StackStore:
     def write(self, slot: int, observation: NDArray[Any], next_observation: NDArray[Any]) -> None:
         """Keep the frames of one transition, in a slot in use or in the next."""
         moving = np.array_equal(observation[1:], next_observation[:-1])
-        frames = np.concatenate([observation, next_observation[-1:] if moving else next_observation])
+        parts = [observation, next_observation[-1:] if moving else next_observation]
+        frames = np.concatenate(parts, dtype=self.dtype, casting="unsafe")  # as an assignment to an array casts
         block = self._compressor.compress(frames.tobytes())
         # A copy, because what the compressor returns was cut from a larger piece, whose rest no other block fits into:
         # 50,000 blocks of 4 kB took 1.8 GB.

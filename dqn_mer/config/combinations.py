@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from continual_ple import GAMES, OBSERVATIONS
@@ -121,6 +121,13 @@ def _check_observation(name: object) -> None:
 def check_no_schedule(config: Config) -> None:
     """Raise ValueError if a configuration describes a schedule, for a run whose task has its own."""
     _must_be_default(config, (*SCHEDULE_FLAGS, "schedule"), "the task has its own schedule")
+
+
+def check_chooses_no_schedule(choices: Mapping[str, object]) -> None:
+    """Raise ValueError if choices for a configuration describe a schedule, beside a task that has its own."""
+    for name in (*SCHEDULE_FLAGS, "schedule"):
+        if name in choices:
+            raise ValueError(f"{name}={choices[name]!r}: the task has its own schedule; must be left out")
 
 
 def _must_be_default(config: Config, names: Sequence[str], why: str) -> None:

@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal, cast, get_args, get_origin, get_type_hints
 
+import numpy as np
+
 from continual_ple.messages import shown
 from dqn_mer.ranges import Range
 
@@ -90,10 +92,12 @@ class Allowed:
                 raise bad_value(name + key, item, KINDS[float])
 
     def as_held(self, value: object) -> Any:
-        """Return a value as the field holds it, a list as a tuple and a text as a path; any other stays as it is."""
-        if self.kind is tuple and isinstance(value, list | tuple):
-            return tuple(_as_path(item) for item in value) if self.item is Path else tuple(value)
-        return _as_path(value) if self.kind is Path else value
+        """Return a value as the field holds it: lists and arrays as tuples, texts as paths, numbers as Python's own."""
+        if self.kind is tuple and isinstance(value, list | tuple | np.ndarray):
+            return tuple(_as_path(item) if self.item is Path else _as_number(item) for item in value)
+        if self.kind is Mapping and isinstance(value, Mapping):
+            return {name: _as_number(item) for name, item in value.items()}
+        return _as_path(value) if self.kind is Path else _as_number(value)
 
 
 KINDS: dict[Any, str] = {
@@ -131,7 +135,7 @@ def own_fields(kind: type) -> tuple[str, ...]:
 
 
 def check_fields(instance: Any) -> None:
-    """Check every field of a dataclass against its annotation; lists become tuples, and texts paths, as it says.
+    """Check every field of a dataclass against its annotation, and replace its values as `Allowed.as_held` says.
 
     Raises:
         ValueError: if a value is not allowed; the message names the field, its value and what is allowed.
@@ -144,6 +148,11 @@ def check_fields(instance: Any) -> None:
 
 def _as_path(value: object) -> Any:
     return Path(value) if isinstance(value, str | os.PathLike) else value
+
+
+def _as_number(value: object) -> Any:
+    """Return a number of NumPy as one of Python, which can be written as JSON; any other value as it is."""
+    return value.item() if isinstance(value, np.generic) else value
 
 
 def _allowed(hint: Any) -> Allowed:

@@ -57,7 +57,7 @@ class GreedyPolicy:
         self.model = model
         self.device = device
 
-    @torch.inference_mode()
+    @torch.no_grad()  # as in `DQNAgent.greedy_action`, whose network may be the one that plays here
     def values(self, observations: NDArray[Any]) -> Tensor:
         """Return the Q values ``(n, actions)`` of observations ``(n, ...)``."""
         q: Tensor = self.model(torch.from_numpy(observations).to(self.device))

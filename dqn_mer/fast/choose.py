@@ -139,12 +139,14 @@ class ConvolutionChoice:
         self.table = pixel_table(model)
         self.by_patch = DistinctStack(layers, self.table) if has_patch_form(model) else None
         self.by_example: ConvolutionStack | None = None
+        self.shape: tuple[int, ...] = ()
 
     def __call__(self, pixels: Array) -> ConvolutionStack | DistinctStack:
         """Return the quicker form, by the newest example's screen, the first of ``pixels``."""
         if self.by_patch is not None and pixels.dtype == np.uint8:
             if self.by_patch.distinct_share(pixels[:1]) <= MAX_DISTINCT_SHARE:
                 return self.by_patch
-        if self.by_example is None:
+        if self.by_example is None or self.shape != pixels.shape[1:]:
+            self.shape = pixels.shape[1:]
             self.by_example = ConvolutionStack(self.layers, pixels.shape[1:], self.table)
         return self.by_example

@@ -58,7 +58,10 @@ def has_explicit_form(model: nn.Module) -> bool:
     """
     if type(model) is not nn.Sequential or len(list(model.children())) != len(model):
         return False
-    if not all(parameter.requires_grad for parameter in model.parameters()) or _has_hooks(model):
+    weights = list(model.parameters())
+    if not all(weight.requires_grad for weight in weights) or _has_hooks(model):
+        return False
+    if len(weights) < sum(len(list(layer.parameters())) for layer in model):  # two layers share one
         return False
     kinds = "".join(_LETTERS.get(type(layer), "?") for layer in model)
     return re.fullmatch(r"(S(CR)+F)?(LR)*L", kinds) is not None and all(_is_plain(layer) for layer in model)
@@ -80,6 +83,30 @@ def _is_plain(layer: nn.Module) -> bool:
     if isinstance(layer, nn.Flatten):
         return (layer.start_dim, layer.end_dim) == (1, -1)
     return not isinstance(layer, nn.Linear) or layer.bias is not None
+
+
+class InputForm:
+    """The shape and dtype of the last inputs, to look at others before kernels read and write without looking.
+
+    Args:
+        model: Model for which `has_explicit_form` holds.
+    """
+
+    def __init__(self, model: nn.Module) -> None:
+        self.model = model
+        self.axes = 4 if layers_of(model).convolutions else 2
+        self.form: tuple[Any, ...] = ()
+
+    @torch.no_grad()
+    def check(self, inputs: Tensor) -> None:
+        """Raise what the model does for inputs that it cannot take, or ValueError if they have more or fewer axes."""
+        form = inputs.shape[1:], inputs.dtype
+        if form == self.form:
+            return
+        if inputs.dim() != self.axes:
+            raise ValueError(f"inputs: must have {self.axes} axes, are of shape {tuple(inputs.shape)}")
+        self.model(inputs[:1])
+        self.form = form
 
 
 def has_patch_form(model: nn.Module) -> bool:

@@ -12,7 +12,7 @@ from torch.optim import Optimizer
 
 from dqn_mer.fast.dedup_convolution import DistinctStack
 from dqn_mer.fast.dense import shared, step_product
-from dqn_mer.fast.forms import is_plain_sgd, layers_of
+from dqn_mer.fast.forms import InputForm, is_plain_sgd, layers_of
 from dqn_mer.fast.kernels.dense import product
 from dqn_mer.mer import Examples, Loss
 from dqn_mer.mini_batch import MiniBatchUpdate
@@ -33,7 +33,6 @@ class ExplicitMiniBatchUpdate(MiniBatchUpdate):
     def __init__(self, weights: FlatWeights, loss: Loss, optimizer: Optimizer, batch_size: int) -> None:
         super().__init__(weights, loss, optimizer, batch_size)
         self.network = BatchNetwork(weights)
-        self.plain_sgd = is_plain_sgd(optimizer, weights)
 
     def update(self, examples: Examples) -> None:
         """Take one optimizer step on the mean loss of ``examples``."""
@@ -41,10 +40,11 @@ class ExplicitMiniBatchUpdate(MiniBatchUpdate):
         if not self.network.takes(inputs):
             super().update(examples)
             return
+        self.weights.check_now_and_then()
         outputs = self.network.forward(inputs).requires_grad_()
         (gradient,) = autograd.grad(self.loss(outputs, *targets).mean(), outputs)
-        if self.plain_sgd:
-            self.network.backward(gradient, self.optimizer.param_groups[0]["lr"])
+        if is_plain_sgd(self.optimizer, self.weights):
+            self.network.backward(gradient, float(self.optimizer.param_groups[0]["lr"]))
         else:
             self.network.backward(gradient, None)
             self.weights.tie_gradients()
@@ -60,6 +60,7 @@ class BatchNetwork:
 
     def __init__(self, weights: FlatWeights) -> None:
         self.model = weights.model
+        self.inputs = InputForm(self.model)
         convolutions, linear = layers_of(self.model)
         self.convolutions = DistinctStack(convolutions, pixel_table(self.model)) if convolutions else None
         self.dense = [BatchDense(layer, relu=layer is not linear[-1]) for layer in linear]
@@ -73,6 +74,7 @@ class BatchNetwork:
         """Return the outputs ``(n, outputs)`` of ``inputs`` ``(n, ...)``; what `backward` needs is left as it is."""
         if not self.takes(inputs):
             return torch.as_tensor(self.model(inputs))
+        self.inputs.check(inputs)
         outputs = inputs
         if self.convolutions is not None:
             outputs = torch.from_numpy(self.convolutions.features(inputs.contiguous().numpy()))
@@ -83,6 +85,7 @@ class BatchNetwork:
     @torch.no_grad()
     def forward(self, inputs: Tensor) -> Tensor:
         """Return the outputs ``(n, outputs)`` of ``inputs`` ``(n, ...)``, of a kind that `takes` allows."""
+        self.inputs.check(inputs)
         outputs = inputs
         if self.convolutions is not None:
             outputs = torch.from_numpy(self.convolutions.forward(inputs.contiguous().numpy()))

@@ -20,9 +20,8 @@ from dqn_mer.fast.adam import AdamDense, ExplicitAdam
 from dqn_mer.fast.convolution import ConvolutionStack
 from dqn_mer.fast.dedup_convolution import DistinctStack
 from dqn_mer.fast.dense import Array, Dense, LazyDense
-from dqn_mer.fast.forms import ExplicitLoss, is_plain_sgd, layers_of
-from dqn_mer.mer import NEWEST, Examples, step_with_boost
-from dqn_mer.networks.optimizers import check_takes_gradients
+from dqn_mer.fast.forms import ExplicitLoss, InputForm, has_adam_form, is_plain_sgd, layers_of
+from dqn_mer.mer import NEWEST, AutogradLearner, Examples, step_with_boost
 from dqn_mer.networks.weights import FlatWeights
 
 Stack = ConvolutionStack | DistinctStack
@@ -55,7 +54,7 @@ class ExplicitLearner:
         choose_convolutions: Callable[[Array], Stack] | None,
         adam: ExplicitAdam | None,
     ) -> None:
-        check_takes_gradients(optimizer)
+        self.general = AutogradLearner(weights, loss, optimizer)
         self.weights = weights
         self.loss = loss
         self.optimizer = optimizer
@@ -63,6 +62,7 @@ class ExplicitLearner:
         self.choose_convolutions = choose_convolutions
         self.convolutions: Stack | None = None
         self.adam = adam
+        self.inputs = InputForm(weights.model)
         self.plain_sgd = is_plain_sgd(optimizer, weights)
         linear = layers_of(weights.model).linear
         # The parts of the weight vector whose steps are taken at once, and so need a separate Reptile step.
@@ -74,9 +74,27 @@ class ExplicitLearner:
             ]
         )
 
-    @torch.no_grad()
     def learn(self, examples: Examples, batch: NDArray[np.int64], newest_boost: float, reptile_rate: float) -> None:
-        """Take one optimizer step on each example of ``batch`` in turn, then one Reptile step."""
+        """Take one optimizer step on each example of ``batch`` in turn, then one Reptile step.
+
+        Raises:
+            ValueError: if the inputs have more or fewer axes than the model's.
+            RuntimeError: if they are others that the model cannot take.
+        """
+        if self._steps_are_written_out():
+            self._learn(examples, batch, newest_boost, reptile_rate)
+        else:
+            self.general.learn(examples, batch, newest_boost, reptile_rate)
+
+    def _steps_are_written_out(self) -> bool:
+        """Return whether no scheduler or hook has added to the steps of the optimizer since the layers were made."""
+        if self.plain_sgd:
+            return is_plain_sgd(self.optimizer, self.weights)
+        return self.adam is None or has_adam_form(self.optimizer, self.weights)
+
+    @torch.no_grad()
+    def _learn(self, examples: Examples, batch: NDArray[np.int64], newest_boost: float, reptile_rate: float) -> None:
+        self.inputs.check(examples[0])
         vector = self.weights.vector.detach()
         before = [vector[span].clone() for span in self.direct] if reptile_rate != 1.0 else []
         observations, *targets = (part.numpy() for part in examples)
@@ -96,7 +114,7 @@ class ExplicitLearner:
 
     def _learn_one(self, observation: Array, targets: list[Any], boost: float) -> None:
         """Take the optimizer step for one example, whose ``observation`` is ``(1, ...)``."""
-        rate = boost * self.optimizer.param_groups[0]["lr"] if self.plain_sgd else None
+        rate = boost * float(self.optimizer.param_groups[0]["lr"]) if self.plain_sgd else None
         outputs = observation if self.convolutions is None else self.convolutions.forward(observation)
         outputs = outputs[0]
         for layer in self.dense:

@@ -18,7 +18,7 @@ from dqn_mer.fast.forms import has_adam_form, is_plain_sgd, layers_of
 from dqn_mer.fast.kernels.mlp import add_mean_gradient, forward, learn_by_adam, learn_by_sgd
 from dqn_mer.fast.mini_batch import BatchNetwork
 from dqn_mer.losses import HuberTDLoss
-from dqn_mer.mer import NEWEST, Examples, Loss
+from dqn_mer.mer import NEWEST, AutogradLearner, Examples, Loss
 from dqn_mer.mini_batch import MiniBatchUpdate
 from dqn_mer.networks.weights import FlatWeights
 
@@ -111,10 +111,12 @@ class SmallMLPLearner:
     """
 
     def __init__(self, weights: FlatWeights, loss: Loss, optimizer: Optimizer) -> None:
+        self.weights = weights
         self.loss = loss
         self.optimizer = optimizer
         self.mlp = SmallMLP(weights)
         self.adam = ExplicitAdam(optimizer, weights) if has_adam_form(optimizer, weights) else None
+        self.general = AutogradLearner(weights, loss, optimizer)
 
     def learn(self, examples: Examples, batch: NDArray[np.int64], newest_boost: float, reptile_rate: float) -> None:
         """Take one step on each example of ``batch`` in turn, then one Reptile step.
@@ -123,6 +125,10 @@ class SmallMLPLearner:
             ValueError: if the examples are not as `SmallMLP.columns` takes them.
             IndexError: if a label is no output.
         """
+        form = is_plain_sgd if self.adam is None else has_adam_form
+        if not form(self.optimizer, self.weights):  # a scheduler or a hook has added to its steps since
+            self.general.learn(examples, batch, newest_boost, reptile_rate)
+            return
         mlp, columns, kind = self.mlp, self.mlp.columns(examples, self.loss), self.mlp.vector.dtype
         boosts, reptile = np.where(batch == NEWEST, newest_boost, 1.0), kind.type(reptile_rate)
         huber = isinstance(self.loss, HuberTDLoss)
@@ -140,15 +146,15 @@ class SmallMLPMiniBatch(MiniBatchUpdate):
     def __init__(self, weights: FlatWeights, loss: Loss, optimizer: Optimizer, batch_size: int) -> None:
         super().__init__(weights, loss, optimizer, batch_size)
         self.mlp = SmallMLP(weights)
-        self.plain_sgd = is_plain_sgd(optimizer, weights)
 
     def update(self, examples: Examples) -> None:
         """Take one optimizer step on the mean loss of ``examples``."""
         if not self.mlp.takes(examples[0]):
             super().update(examples)
             return
+        self.weights.check_now_and_then()
         self.mlp.set_mean_gradient(examples, self.loss)
-        if self.plain_sgd:
+        if is_plain_sgd(self.optimizer, self.weights):
             self.mlp.vector -= float(self.optimizer.param_groups[0]["lr"]) * self.mlp.gradient
         else:
             self.weights.tie_gradients()

@@ -61,6 +61,12 @@ def build_own_network(
     return OwnNetwork(num_actions, *([] if scaling is None else [scaling]), module)
 
 
+def check_same_buffers(one: nn.Module, other: nn.Module) -> None:
+    """Raise ValueError unless two networks that were built the same way differ in their weights at most."""
+    if not all(torch.equal(*pair) for pair in zip(one.buffers(), other.buffers(), strict=True)):
+        raise ValueError("network: must have the same buffers each time it is built; draw them by PyTorch alone")
+
+
 def num_outputs(model: nn.Module) -> int:
     """Return the number of actions of a Q-network."""
     if isinstance(model, OwnNetwork):

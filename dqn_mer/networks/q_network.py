@@ -139,16 +139,18 @@ def network_spec(
     }
 
 
-def own_network_spec(spec: Mapping[str, Any], make: MakeNetwork, bytes_in: bool) -> dict[str, Any]:
+def own_network_spec(spec: Mapping[str, Any], make: MakeNetwork, bytes_in: bool, seed: int) -> dict[str, Any]:
     """Describe a network that a user's function builds; only what `spec_as_json` leaves can be saved.
 
     Args:
         spec: Description of the network that would be built without the function.
         make: Function that makes the module.
         bytes_in: Whether observations are uint8.
+        seed: Seed of the initial weights. The function may draw buffers too, or anything else that stays as it is:
+            under this seed it builds the network again with the same ones, wherever that plays.
     """
     name = f"{getattr(make, '__module__', None)}.{getattr(make, '__qualname__', type(make).__qualname__)}"
-    return {**spec, "own_network": name, "bytes_in": bytes_in, "make": make}
+    return {**spec, "own_network": name, "bytes_in": bytes_in, "seed": seed, "make": make}
 
 
 def spec_as_json(spec: Mapping[str, Any]) -> dict[str, Any]:
@@ -158,6 +160,10 @@ def spec_as_json(spec: Mapping[str, Any]) -> dict[str, Any]:
 
 def network_from_spec(spec: Mapping[str, Any], seed: int = 0) -> nn.Sequential:
     """Build the network that `network_spec` or `own_network_spec` described; one of an earlier version has no options.
+
+    Args:
+        spec: Description of the network.
+        seed: Seed of the initial weights, unless the description has one.
 
     Raises:
         KeyError: if a field is missing.
@@ -173,7 +179,7 @@ def network_from_spec(spec: Mapping[str, Any], seed: int = 0) -> nn.Sequential:
             ScalePixels(spec.get("input_scaling", SCALINGS[0])) if spec["bytes_in"] else None,
         )
         with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(seed)
+            torch.manual_seed(spec.get("seed", seed))
             return build_own_network(spec["make"], shape, spec["num_actions"], scaling)
     options = {name: spec[name] for name in ("layer_norm", "random_odds", "input_scaling") if name in spec}
     return build_network(spec["observation_shape"], spec["num_actions"], spec["hidden_sizes"], seed, **options)

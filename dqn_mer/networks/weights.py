@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import NoReturn
 
 import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from dqn_mer.networks.optimizer_state import steps_vector
+
+UPDATES_PER_CHECK = 100
+"""Updates from one look at whether the model's parameters still are the vector's to the next: it takes microseconds."""
 
 LARGE_WEIGHTS = 2**18
 """Dense layers with at least this many weights (1 MB) are bound by memory, and are laid out and stepped apart."""
@@ -50,6 +54,7 @@ class FlatWeights:
         self._gradients: list[tuple[nn.Parameter, Tensor]] = [(self.vector, gradient)]
         self.frozen: list[slice] = []
         self._spans: dict[int, slice] = {}
+        self._until_check = 0
         offset = 0
         for parameter in parameters:
             span = slice(offset, offset + parameter.numel())
@@ -60,6 +65,13 @@ class FlatWeights:
                 self.frozen.append(span)
             offset = span.stop
         self.tie_gradients()
+
+    def __reduce_ex__(self, protocol: object) -> NoReturn:
+        """Refuse to be copied and to be pickled, by which the parameters of the model would leave the vector."""
+        raise TypeError(
+            "weights: cannot be copied or pickled with what learns them; make a copy of the model, then its weights or "
+            "update anew, and load the state_dict() into these"
+        )
 
     def tie_gradients(self) -> None:
         """Make the gradients views of one vector, again where ``zero_grad`` or another backward pass replaced them."""
@@ -92,11 +104,8 @@ class FlatWeights:
         size, start = self.vector.element_size(), self.vector.data_ptr()
         for name, parameter in self.model.named_parameters():
             span = self._spans.get(id(parameter))
-            if (
-                span is None
-                or parameter.data_ptr() != start + size * span.start
-                or parameter.dtype != self.vector.dtype
-            ):
+            place = parameter.data_ptr() if parameter.numel() else None  # what is empty lies nowhere
+            if span is None or place not in (None, start + size * span.start) or parameter.dtype != self.vector.dtype:
                 raise ValueError(
                     f"model: its parameter {name} was replaced or moved, and is no longer trained; "
                     "change a model before its weights become one vector"
@@ -106,6 +115,12 @@ class FlatWeights:
                     f"model: its parameter {name} was {'unfrozen' if parameter.requires_grad else 'frozen'} after its "
                     "weights became one vector; make the update anew"
                 )
+
+    def check_now_and_then(self) -> None:
+        """Call `check_tied` at the first update, and then at every hundredth."""
+        if self._until_check == 0:
+            self.check_tied()
+        self._until_check = (self._until_check or UPDATES_PER_CHECK) - 1
 
     def snapshot(self) -> Tensor:
         """Return a real copy of the weights, shape ``(weights,)``; later training does not change it."""
@@ -129,6 +144,7 @@ class FlatWeights:
         Exact at both ends: rate 0 restores ``before`` and rate 1 keeps the weights, both bit-identical.
         """
         self.vector.copy_(torch.lerp(before, self.vector.detach(), rate))
+        self.restore_frozen(before)  # infinite ones, as masks have, have become NaN
 
 
 def _flattened(weight: Tensor) -> Tensor:

@@ -63,7 +63,7 @@ class TrainingLoop(AbstractContextManager["TrainingLoop"]):
         self.streams = spawn_streams(config.seed)
         device = choose_device(config.device, sees_images(config.observation))
         self.env = self.task.training_env(self.frames)
-        self.network = describe_network(config, self.env, task.action_probabilities, task.network)
+        self.network = describe_network(config, self.env, task.action_probabilities, task.network, self.streams.network)
         self.agent = build_agent(config, self.env, self.streams, task.action_probabilities, task.network)
         self.exploration = build_exploration(config, task.action_probabilities, self.streams)
         self.meter = build_meter(config, self.agent, task.schedule, self.streams)

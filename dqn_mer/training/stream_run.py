@@ -15,6 +15,7 @@ import numpy as np
 from continual_ple.frame_skip import FRAMES_PLAYED
 from continual_ple.tasks import Task
 from dqn_mer.config.agent_registry import known_agent
+from dqn_mer.config.combinations import check_chooses_no_schedule
 from dqn_mer.config.config import ALLOWED, OF_EVERY_RUN, RANGES
 from dqn_mer.config.defaults import default_config
 from dqn_mer.config.fields import check_range
@@ -43,8 +44,8 @@ class StreamRun(gymnasium.Wrapper[Any, Any, Any, Any]):
         task: Task to learn, if that is none of the games.
         options: Hyper-parameters of the agent to record, which are numbers; in `compare` and TensorBoard they stand
             where those of our agents do.
-        choices: Fields of `Config` that describe the game, the schedule, the evaluations and the run folder. The
-            others describe our agents, and are not recorded.
+        choices: Fields of `Config` that describe the game, the schedule unless it is that of ``task``, the evaluations
+            and the run folder. The others describe our agents, and are not recorded.
 
     Attributes:
         policy: Greedy policy to evaluate, to be set before the first reset: a function from observations ``(n, ...)``
@@ -65,6 +66,8 @@ class StreamRun(gymnasium.Wrapper[Any, Any, Any, Any]):
         for name, value in choices.items():
             if name in ALLOWED and name not in OF_EVERY_RUN:
                 raise ValueError(f"{name}={value!r}: is for agents of this package; must be one of options, if at all")
+        if task is not None:
+            check_chooses_no_schedule(choices)
         config = default_config(agent="random", **choices)
         config = dataclasses.replace(config, agent=agent, agent_options=dict(options or {}))
         self.config = config if task is None else name_after(task, config)

@@ -14,7 +14,7 @@ from continual_ple.games.base import FRAMES_PER_SECOND, FirstDraws, Game, Genera
 from continual_ple.games.catalogue import game_class, make_game
 from continual_ple.games.parameters import Parameter
 from continual_ple.messages import one_of
-from continual_ple.observations import check_space, observation_class
+from continual_ple.observations import check_seen, check_space, observation_class
 
 FRAME_STACK = Parameter("frame_stack", "frames", 4, 1, 64, "frames in an observation that stacks them", whole=True)
 RENDER_MODES = ("human", "rgb_array")
@@ -121,7 +121,11 @@ class ArcadeEnv(gymnasium.Env[npt.NDArray[Any], np.int64]):
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
     ) -> tuple[npt.NDArray[Any], dict[str, Any]]:
-        """Start an episode; a `seed` fixes it and all later ones."""
+        """Start an episode; a `seed` fixes it and all later ones.
+
+        Raises:
+            ValueError: if the observation is not of the shape and dtype of its space.
+        """
         super().reset(seed=seed)
         if seed is not None:
             self._looks_random = None
@@ -135,7 +139,9 @@ class ArcadeEnv(gymnasium.Env[npt.NDArray[Any], np.int64]):
         self._view.begin()
         if self.render_mode == "human":
             self.render()
-        return self._view.observe(), {"score": 0}
+        observation = self._view.observe()
+        check_seen(self._view, observation)
+        return observation, {"score": 0}
 
     def step(self, action: np.int64 | int) -> tuple[npt.NDArray[Any], float, bool, bool, dict[str, Any]]:
         """Play one frame (1/30 s).

@@ -32,9 +32,10 @@ class NonStationary(gymnasium.Wrapper[Any, Any, Any, Any]):
 
     Every step is one frame. The step that completes a stretch (a segment, unless the schedule is interleaved) ends its
     episode with `truncated`, and the next reset applies the next stretch's setting, so that each episode is played
-    under one setting. After the last segment nothing changes any more, unless interleaved. Observations are untouched:
-    the agent is not told which setting is on. `info` holds `setting` (name), `setting_index` (in
-    `schedule.settings`) and `segment` of the episode that the observation belongs to.
+    under one setting. After the last segment nothing changes any more, unless interleaved. No reset goes back in the
+    schedule, with a seed or without: to start over, make the environment anew. Observations are untouched: the agent is
+    not told which setting is on. `info` holds `setting` (name), `setting_index` (in `schedule.settings`) and `segment`
+    of the episode that the observation belongs to.
 
     Attributes:
         schedule: Settings in time.

@@ -10,6 +10,7 @@ import numpy.typing as npt
 from gymnasium import spaces
 
 from continual_ple.games.base import Game
+from continual_ple.learnable import UnlearnableError
 from continual_ple.messages import shown
 from continual_ple.registry import Registry
 
@@ -167,6 +168,18 @@ def check_space(kind: type[Observation], space: object) -> None:
         raise ValueError(
             f"{kind.__name__}.space={' '.join(shown(space).split())}: must be a Box of {names} with {axes} axes, "
             f"since is_image={kind.is_image}"
+        )
+
+
+def check_seen(view: Observation, seen: object) -> None:
+    """Raise UnlearnableError, in one line, unless what a view returned is an array like those of its space."""
+    space = view.space
+    form = getattr(seen, "dtype", None), getattr(seen, "shape", None)
+    if form != (space.dtype, space.shape):
+        given = f"{form[0]} of shape {form[1]}" if form[1] is not None else f"a {type(seen).__name__}"
+        raise UnlearnableError(
+            f"{type(view).__name__}.observe: must return {space.dtype} of shape {space.shape}, as its space says, "
+            f"returned {given}"
         )
 
 

@@ -151,6 +151,17 @@ def test_with_no_newest_transition_nothing_can_be_drawn_ahead() -> None:
     assert type(make_agent(newest=False).draws) is DrawsAlone
 
 
+def test_an_agent_that_draws_nothing_learns_the_newest_transition_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Nudging, "num_draws", 0)
+    stream = transitions()
+    seen = examples_of(make_agent(), stream)
+    assert [len(observations) for observations, *_ in seen] == [1] * (LAST - WARMUP)
+    assert all(
+        np.array_equal(observations[0], transition.observation)
+        for (observations, *_), transition in zip(seen, stream[WARMUP:LAST], strict=True)
+    )
+
+
 def test_a_resumed_agent_has_draws_waiting_as_it_had() -> None:
     """Made in their turn, the targets of the first update would be rounded as one batch with the newest's."""
     stream, whole, resumed = transitions(), make_agent(), make_agent()

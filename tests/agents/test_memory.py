@@ -124,6 +124,26 @@ def test_images_that_are_no_moving_stack_come_back_as_they_were_and_after_a_save
     assert memory.nbytes <= largest_bytes(5, shape, dtype)
 
 
+@pytest.mark.parametrize("shape", [(3,), (3, 6, 5)])
+@pytest.mark.parametrize("given", [np.float64, np.float16, np.int64])
+def test_numbers_of_another_dtype_are_kept_as_those_of_the_memory(shape: tuple[int, ...], given: type) -> None:
+    before, after = (np.arange(np.prod(shape)).reshape(shape).astype(given) + number for number in (0, 1))
+    memory = FifoMemory(1, shape, FLOAT)
+    memory.add(Transition(before, 0, 0.0, after, False))
+    batch = memory.read(np.zeros(1, np.int64))
+    assert batch.observations.dtype == batch.next_observations.dtype == FLOAT
+    np.testing.assert_array_equal(batch.observations[0], before)
+    np.testing.assert_array_equal(batch.next_observations[0], after)
+
+
+@pytest.mark.parametrize("shape", [(3,), (3, 6, 5)])
+def test_a_dtype_may_be_given_as_a_type(shape: tuple[int, ...]) -> None:
+    memory, again = (FifoMemory(2, shape, np.uint8) for _ in range(2))
+    memory.add(Transition(np.ones(shape, np.uint8), 0, 0.0, np.zeros(shape, np.uint8), False))
+    again.set_state(SavedState(memory.get_state()))
+    assert again.dtype == BYTE and again.read(np.zeros(1, np.int64)).observations.all()
+
+
 def test_size_of_vectors_is_known_before() -> None:
     memory = FifoMemory(7, (3,), FLOAT)
     columns = (memory.actions, memory.rewards, memory.terminated, memory.born)

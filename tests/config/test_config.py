@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -162,6 +163,25 @@ def test_texts_are_paths_and_lists_are_tuples() -> None:
     assert given.log_dir == Path("a/b") and given.hidden_sizes == (8, 4)
     with pytest.raises(ValueError, match="log_dir=3: must be a path"):
         default_config(log_dir=3)
+
+
+def test_numbers_of_numpy_are_held_as_pythons_own() -> None:
+    given = {
+        "seed": np.int64(3), "learning_rate": np.float32(0.5), "double_q": np.bool_(True),
+        "hidden_sizes": np.array([8, 4]), "settings": np.array([0.0625, 0.125]),
+        "game_parameters": {"lives": np.int64(2)},
+    }  # fmt: skip
+    config = default_config(**given)
+    expected = default_config(
+        seed=3, learning_rate=0.5, double_q=True, hidden_sizes=(8, 4), settings=(0.0625, 0.125),
+        game_parameters={"lives": 2},
+    )  # fmt: skip
+    assert config == expected and json.dumps(config.to_json()) == json.dumps(expected.to_json())
+    assert type(config.seed) is int and type(config.settings[0]) is float
+    with pytest.raises(ValueError, match=r"^seed=-1: must be a whole number from 0"):
+        default_config(seed=np.int64(-1))
+    with pytest.raises(ValueError, match=r"^capacity=2.0: must be a whole number"):
+        default_config(capacity=np.float32(2))
 
 
 def test_json_with_unknown_fields_is_refused() -> None:

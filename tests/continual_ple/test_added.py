@@ -22,6 +22,7 @@ from continual_ple import (
     ArcadeEnv,
     Controls,
     FrameSkip,
+    Game,
     Observation,
     default_schedule,
     register_game,
@@ -242,3 +243,29 @@ def test_an_observation_that_no_network_fits_is_refused_in_one_line(kind: type[O
     with pytest.raises(ValueError, match=r"^Bad.space=Box.*: must be a Box of .*, since is_image=") as caught:
         ArcadeEnv("catcher", observation="bad")
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("seen", "given"),
+    [
+        (np.zeros(2), r"float64 of shape \(2,\)"),
+        (np.zeros((1, 2), np.float32), r"float32 of shape \(1, 2\)"),
+        ([0.0, 0.0], "a list"),
+    ],
+)
+def test_an_observation_that_is_not_of_its_space_is_one_line_at_the_first_reset(seen: object, given: str) -> None:
+    class Wrong(ScaledState):
+        name = "wrong"
+
+        def __init__(self, game: Game, frame_stack: int) -> None:
+            super().__init__(game, frame_stack)
+            self.space = gymnasium.spaces.Box(-1, 1, (2,), np.float32)
+
+        def observe(self) -> Any:
+            return seen
+
+    register_observation(Wrong)
+    env = ArcadeEnv("catcher", observation="wrong")
+    expected = rf"^Wrong.observe: must return float32 of shape \(2,\), as its space says, returned {given}$"
+    with pytest.raises(ValueError, match=expected):
+        env.reset(seed=0)

@@ -22,6 +22,12 @@ def tied() -> nn.Module:
     return nn.Sequential(layer, nn.ReLU(), layer)
 
 
+def tied_weights() -> nn.Module:
+    model = nn.Sequential(nn.Linear(3, 3), nn.ReLU(), nn.Linear(3, 3))
+    model[2].weight = model[0].weight
+    return model
+
+
 def frozen() -> nn.Module:
     model = nn.Sequential(nn.Linear(3, 3), nn.ReLU(), nn.Linear(3, 2))
     model[0].requires_grad_(False)
@@ -39,6 +45,7 @@ def frozen() -> nn.Module:
         (nn.Sequential(nn.Conv2d(1, 2, 3), nn.ReLU(), nn.Flatten(), nn.Linear(8, 2)), False),
         (nn.Linear(3, 2), False),
         (tied(), False),
+        (tied_weights(), False),
         (frozen(), False),
     ],
 )

@@ -18,6 +18,7 @@ from dqn_mer.analysis.plasticity import activations
 from dqn_mer.commands.watch import watch
 from dqn_mer.evaluation.agent_options import EvaluateOptions, PlayerFields, WatchOptions
 from dqn_mer.evaluation.checkpoint import CheckpointError, load_checkpoint
+from dqn_mer.evaluation.inline import InlineEvaluation
 from dqn_mer.evaluation.saved_agent import evaluate_checkpoint, load_agent
 from dqn_mer.losses import HuberTDLoss
 from tests.helpers.closeness import check_sums
@@ -60,6 +61,27 @@ def test_a_network_of_ones_own_trains_is_saved_and_plays(tmp_path: Path) -> None
     watch(WatchOptions(result.run_dir, out=tmp_path / "clips", format="gif", frame_limit=3), QUIET, task)
 
 
+class Recurrent(nn.Module):
+    """Keeps its first state for as long as there are as many rows."""
+
+    def __init__(self, shape: tuple[int, ...], actions: int) -> None:
+        super().__init__()
+        self.cell, self.out = nn.GRUCell(shape[0], 5), nn.Linear(5, actions)
+        self.first = torch.zeros(0, 5)
+
+    def forward(self, observations: Tensor) -> Tensor:
+        if len(self.first) != len(observations):
+            self.first = torch.zeros(len(observations), 5)
+        values: Tensor = self.out(self.cell(observations, self.first))
+        return values
+
+
+def test_tensors_that_a_network_keeps_while_it_plays_can_be_learned_with(tmp_path: Path) -> None:
+    task = count_task(network=Recurrent)
+    result = train_tiny(task, tmp_path, agent="dqn-mer", epsilon_start=0.0, epsilon_end=0.0)
+    assert result.agent.updates == 100
+
+
 def test_the_example_trains_and_plays(tmp_path: Path) -> None:
     path = Path(__file__).parents[2] / "examples" / "own_network.py"
     task = runpy.run_path(str(path))["car_task"](frames_per_setting=15)
@@ -95,6 +117,38 @@ def test_the_worker_evaluates_a_network_and_an_environment_that_no_module_has(tm
     assert tables[0] == tables[1] and tables[0].count("\n") > 4
 
 
+class RandomFeatures(nn.Module):
+    """Learns from random features, which are drawn when it is made and are none of its weights."""
+
+    def __init__(self, shape: tuple[int, ...], actions: int, keep: str = "buffer", draw: Any = torch.randn) -> None:
+        super().__init__()
+        features = torch.as_tensor(draw(shape[0], 9), dtype=torch.float32)
+        if keep == "attribute":
+            self.features = features
+        else:
+            self.register_buffer("features", features, persistent=keep == "buffer")
+        self.out = nn.Linear(9, actions)
+
+    def forward(self, observations: Tensor) -> Tensor:
+        values: Tensor = self.out(torch.cos(observations @ self.features))
+        return values
+
+
+@pytest.mark.parametrize("keep", ["buffer", "non-persistent buffer", "attribute"])
+def test_what_a_network_draws_besides_its_weights_is_the_same_wherever_it_plays(keep: str, tmp_path: Path) -> None:
+    task = count_task(network=functools.partial(RandomFeatures, keep=keep))
+    loop = play_tiny(task, tmp_path)
+    assert isinstance(loop.evaluation, InlineEvaluation)
+    (checkpoint,) = (tmp_path / "checkpoints").iterdir()
+    inputs = torch.rand(4, 1)
+    loop.evaluation.weights.load(loop.agent.online.vector)
+    values = loop.agent.online.model(inputs)
+    assert torch.equal(loop.evaluation.policy.model(inputs), values)
+    assert torch.equal(load_checkpoint(checkpoint, task.network).model(inputs), values)
+    loop.agent.target.load(loop.agent.online.vector)
+    assert torch.equal(loop.agent.target.model(inputs), values)
+
+
 def test_random_play_has_no_network_of_ones_own(tmp_path: Path) -> None:
     play_tiny(count_task(SMALL_IMAGE, network=Duelling), tmp_path, agent="random")
     (checkpoint,) = (tmp_path / "checkpoints").iterdir()
@@ -116,6 +170,10 @@ def frozen(shape: tuple[int, ...], actions: int) -> nn.Module:
     return nn.Linear(1, actions).requires_grad_(False)
 
 
+def drawn_by_numpy(*shape: int) -> np.ndarray[Any, Any]:
+    return np.random.default_rng().standard_normal(shape)
+
+
 REFUSED = [
     (lambda shape, actions: 3, "must build a torch.nn.Module, built a int"),
     (lambda shape, actions: nn.Identity(), "must have weights, all of float32, has none"),
@@ -127,6 +185,7 @@ REFUSED = [
     ),
     (lambda shape, actions: nn.Linear(9, actions), r"fails on an input of shape \(n, 1\): mat1 and mat2 shapes"),
     (lambda shape, actions: nn.Sequential(nn.Linear(1, actions), nn.Dropout(0.9)), "must give equal values for equal"),
+    (functools.partial(RandomFeatures, draw=drawn_by_numpy), "must have the same buffers each time"),
     (lambda shape, actions: nn.Sequential(nn.BatchNorm1d(1), nn.Linear(1, actions)), "must keep nothing from one call"),
 ]
 

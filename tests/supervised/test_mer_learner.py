@@ -94,3 +94,4 @@ def test_an_example_that_does_not_fit_the_first_is_refused(example: Any, has: st
 def test_a_capacity_must_be_a_whole_number(capacity: Any) -> None:
     with pytest.raises(ValueError, match=rf"^capacity={capacity}: must be a whole number of at least 1$"):
         make(capacity=capacity)
+    assert make(capacity=np.int64(7)).capacity == 7

@@ -26,6 +26,7 @@ from dqn_mer.config.command_line import parse_config
 from dqn_mer.config.config import ALLOWED, Config
 from dqn_mer.config.defaults import default_config
 from dqn_mer.config.task import game_task, random_odds
+from dqn_mer.runs.stopping import RunStopped
 from tests.helpers.added import install, nothing_left
 from tests.helpers.falling_stone import Colour, FallingStone, StateStack
 from tests.helpers.resuming import ROOT, check_same, flags, stop_after, train_and_digest, what_is_left
@@ -231,3 +232,16 @@ def test_random_odds_are_the_games() -> None:
     ):
         game_task(Config(game="odd"))
     assert set(ODDS_OPTIONS) <= set(ALLOWED)
+
+
+def test_an_observation_of_another_dtype_than_its_space_stops_a_run_in_one_line(tmp_path: Path) -> None:
+    class Halves(Colour):
+        name = "halves"
+
+        def observe(self) -> Any:
+            return super().observe().astype(np.float16)
+
+    register_observation(Halves)
+    config = default_config(observation="halves", eval_worker=False, log_dir=tmp_path, **SHORT)
+    with pytest.raises(RunStopped, match=r"^frame 0: Halves.observe: must return uint8 of shape .*; nothing was saved"):
+        train(config, console=Console(quiet=True))

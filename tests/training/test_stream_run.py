@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+from functools import partial
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -19,6 +20,7 @@ from dqn_mer import StreamRun, benchmark, compare, default_config, load_run, tra
 from dqn_mer.__main__ import main
 from dqn_mer.analysis.comparison import compare_runs
 from dqn_mer.analysis.runs import find_runs
+from dqn_mer.config.task import game_task
 from tests.helpers.examples import load_example
 from tests.helpers.logs import load
 from tests.helpers.runs import write_run
@@ -195,6 +197,11 @@ def test_what_cannot_be_is_refused(tmp_path: Path) -> None:
         StreamRun("glider", learning_rate=0.1, **SMALL)
     with pytest.raises(ValueError, match="zebra: unknown field"):
         StreamRun("glider", zebra=1, **SMALL)
+    task = game_task(default_config(observation="state"))
+    for make in (partial(StreamRun, "glider"), partial(benchmark, glide)):
+        with pytest.raises(ValueError, match=r"^cycles=2: the task has its own schedule; must be left out$"):
+            make(task=task, cycles=2, run_dir=tmp_path / "run")
+    assert StreamRun("glider", task, preset="quick").task.schedule is task.schedule
     with pytest.raises(ValueError, match="episodes=0: must be a whole number from 1"):
         benchmark(glide, episodes=0)
     env = StreamRun("glider", run_dir=tmp_path / "run", **SMALL)
