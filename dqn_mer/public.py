@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping, Sequence
-from contextlib import nullcontext
+from contextlib import closing, nullcontext
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -117,10 +117,9 @@ def benchmark(
     task = game_task(config) if task is None else task
     task = dataclasses.replace(task, frame_skip=choices.get("frame_skip", task.frame_skip))
     make_env = partial(task.agents_env, frame_limit=config.eval_frame_limit)
-    evaluator = Evaluator(make_env, task.schedule.settings, episodes, seed)
-    with processor(1) if isinstance(policy, saved_agent.SavedAgent) else nullcontext():  # as `evaluate` plays it
+    as_evaluate_plays = processor(1) if isinstance(policy, saved_agent.SavedAgent) else nullcontext()
+    with closing(Evaluator(make_env, task.schedule.settings, episodes, seed)) as evaluator, as_evaluate_plays:
         results = evaluator.run(play)
-    evaluator.close()
     return [saved_agent.result_json(result, result.setting.parameters) for result in results]
 
 

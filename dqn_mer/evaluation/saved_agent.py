@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import shlex
 from collections.abc import Mapping
+from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -173,15 +174,14 @@ def evaluate_checkpoint(
     device = choose_device(options.device, sees_images(agent.config.observation))
     say(console or lasting_console(), what_is_played(options.episodes, len(settings), frame_limit))
     make_env = partial(agent.task.agents_env, frame_limit=frame_limit)
-    evaluator = Evaluator(make_env, settings, options.episodes, options.seed)
-    with processor(1):  # as in a run, so that its scores depend on no number of threads
+    # One thread as in a run, so that scores depend on no number of threads.
+    with closing(Evaluator(make_env, settings, options.episodes, options.seed)) as evaluator, processor(1):
         results = evaluator.run(GreedyPolicy(agent.checkpoint.model.to(device), device))
-    played = [
-        dict(env.unwrapped.parameters if isinstance(env.unwrapped, ArcadeEnv) else setting.parameters)
-        for (env, *_), setting in zip(evaluator.envs, settings, strict=True)
-    ]
-    limit = saved_state.frame_limit(evaluator.envs[0][0])
-    evaluator.close()
+        played = [
+            dict(env.unwrapped.parameters if isinstance(env.unwrapped, ArcadeEnv) else setting.parameters)
+            for (env, *_), setting in zip(evaluator.envs, settings, strict=True)
+        ]
+        limit = saved_state.frame_limit(evaluator.envs[0][0])
     content = {
         "checkpoint": str(agent.checkpoint.path),
         "frame": agent.frame,

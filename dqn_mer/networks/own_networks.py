@@ -54,6 +54,8 @@ def build_own_network(
     if not isinstance(outputs, Tensor) or (outputs.shape, outputs.dtype) != ((EXAMPLES, num_actions), torch.float32):
         given = f"{outputs.dtype} of shape {tuple(outputs.shape)}" if isinstance(outputs, Tensor) else type(outputs)
         raise ValueError(f"network: must return float32 of shape (n, {num_actions}), for n=3 returns {given}")
+    if not outputs.isfinite().all():
+        raise ValueError("network: must give finite values, gives NaN or infinity")
     if not torch.equal(outputs, again):
         raise ValueError("network: must give equal values for equal inputs; it has dropout or noise")
     if any(not torch.equal(one, other) for one, other in zip(before, _buffers(module), strict=True)):

@@ -39,13 +39,13 @@ class FrameSkip(gymnasium.Wrapper[Any, Any, Any, Any], RecordConstructorArgs):
             stops: Frames in all, in order, which no step crosses: those at which a run is evaluated and saved, or ends.
 
         Raises:
-            ValueError: if `frame_skip` is below 1.
+            ValueError: if `frame_skip` is no whole number of at least 1.
         """
         RecordConstructorArgs.__init__(self, frame_skip=frame_skip, stops=stops)
         gymnasium.Wrapper.__init__(self, env)
-        if frame_skip < 1:
-            raise ValueError(f"frame_skip={frame_skip}: must be at least 1")
-        self.frame_skip, self.stops, self.played = frame_skip, tuple(stops), 0
+        if int(frame_skip) != frame_skip or frame_skip < 1:
+            raise ValueError(f"frame_skip={frame_skip!r}: must be a whole number of at least 1")
+        self.frame_skip, self.stops, self.played = int(frame_skip), tuple(stops), 0
         inner = env.unwrapped  # wrapped so that it shows something else, its frames are not ours to stack
         shown = env.observation_space == inner.observation_space
         self._newest: int = getattr(inner, "newest_entries", 0) if shown else 0

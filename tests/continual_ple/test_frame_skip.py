@@ -206,8 +206,12 @@ def test_states_that_cannot_be_are_refused(change: dict[str, Any]) -> None:
 def test_it_is_a_proper_environment() -> None:
     task = task_of("catcher", "pixels", 4)
     check_env(task.agents_env(task.schedule.settings[0]), skip_render_check=True)
-    with pytest.raises(ValueError, match="frame_skip=0: must be at least 1"):
-        FrameSkip(Chain(), 0)
+
+
+@pytest.mark.parametrize("frames", [0, -1, 2.5])
+def test_an_action_is_held_for_a_whole_number_of_frames(frames: Any) -> None:
+    with pytest.raises(ValueError, match=rf"^frame_skip={frames}: must be a whole number of at least 1$"):
+        FrameSkip(Chain(), frames)
 
 
 def test_evaluation_plays_and_counts_frames() -> None:

@@ -170,6 +170,13 @@ def frozen(shape: tuple[int, ...], actions: int) -> nn.Module:
     return nn.Linear(1, actions).requires_grad_(False)
 
 
+class Root(nn.Module):
+    """The square root, of negative numbers NaN."""
+
+    def forward(self, inputs: torch.Tensor) -> torch.Tensor:
+        return inputs.sqrt()
+
+
 def drawn_by_numpy(*shape: int) -> np.ndarray[Any, Any]:
     return np.random.default_rng().standard_normal(shape)
 
@@ -185,6 +192,7 @@ REFUSED = [
     ),
     (lambda shape, actions: nn.Linear(9, actions), r"fails on an input of shape \(n, 1\): mat1 and mat2 shapes"),
     (lambda shape, actions: nn.Sequential(nn.Linear(1, actions), nn.Dropout(0.9)), "must give equal values for equal"),
+    (lambda shape, actions: nn.Sequential(nn.Linear(1, actions), nn.LogSigmoid(), Root()), "must give finite values"),
     (functools.partial(RandomFeatures, draw=drawn_by_numpy), "must have the same buffers each time"),
     (lambda shape, actions: nn.Sequential(nn.BatchNorm1d(1), nn.Linear(1, actions)), "must keep nothing from one call"),
 ]
