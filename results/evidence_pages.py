@@ -25,7 +25,7 @@ from evidence import (
     table,
 )
 from evidence_figures import ARMS, GAME_NAMES, GAMMAS, MAP, draw_gains, draw_map, draw_mechanism
-from leads import LEADS_OF_MAP, LEADS_OF_PARTS, cells_of, compute_rows, lead_rows, leads_of_arms
+from leads import LEADS_OF_MAP, LEADS_OF_PARTS, cells_of, lead_rows, leads_of_arms, leads_over
 from power import power_table
 from protocol import LOWER_RATES, PARTS, STAYING, planned
 from staying import going_on_and_staying, paired_difference
@@ -216,6 +216,8 @@ def main_table(evidence: Evidence) -> str:
 def sections(evidence: Evidence) -> dict[tuple[str, str], str]:
     """Return the tables of the evidence, by page and section."""
     rates = [f"rate-{rate:g}" for rate in LOWER_RATES]
+    slower = {("compute", rate): f"`dqn-reservoir-17`, `{rate}`" for rate in rates}
+    retuned = {("retuned", arm): f"`{arm}` of `retuned`" for arm in MAIN_ARMS[:2]}
     report = {
         "progress": progress_table(evidence),
         "arms": arms_table(evidence, "state"),
@@ -232,7 +234,9 @@ def sections(evidence: Evidence) -> dict[tuple[str, str], str]:
         "foreign": foreign_table(),
         "upstream": upstream_table(),
         "compute": arms_table(evidence, "compute", rates, SCORES[:-1]),
-        "leads-compute": markdown(compute_rows(evidence, rates, ("RA", "AUC", "E"))),
+        "leads-compute": markdown(leads_over(evidence, slower, ("RA", "AUC", "E"))),
+        "retuned": arms_table(evidence, "retuned", MAIN_ARMS[:2], SCORES[:-1]),
+        "leads-retuned": markdown(leads_over(evidence, retuned, ("RA", "AUC", "G", "E"))),
         "sgd": arms_table(evidence, "sgd", [f"gamma-{gamma:g}" for gamma in GAMMAS]),
     }
     return {

@@ -54,12 +54,11 @@ def leads_of_arms(evidence: Evidence, part: str) -> list[list[str]]:
     return lead_rows(evidence, part, {"": ""}, LEADS, ("RA", "AUC", "G", "E"))
 
 
-def compute_rows(evidence: Evidence, rates: Sequence[str], names: Sequence[str]) -> list[list[str]]:
-    """Return a heading, and the rows of `dqn-mer` over as many updates of plain replay at each rate of `compute`."""
+def leads_over(evidence: Evidence, others: Mapping[Pair, str], names: Sequence[str]) -> list[list[str]]:
+    """Return a heading, and the rows of `dqn-mer` over arms of other parts than `state`, given with their names."""
     rows = [["first > second", "game", *names]]
-    for rate in rates:
-        words = f"`dqn-mer` > `dqn-reservoir-17`, `{rate}`"
-        rows += rows_of_pair(evidence, ("state", "dqn-mer"), ("compute", rate), words, names)
+    for theirs, words in others.items():
+        rows += rows_of_pair(evidence, ("state", "dqn-mer"), theirs, f"`dqn-mer` > {words}", names)
     return rows
 
 

@@ -84,6 +84,8 @@ COMPARED = ("dqn", "dqn-reservoir", "dqn-mer", "no-reptile")
 """Arms of the map."""
 LOWER_RATES = (1e-4, 3e-5)
 """Learning rates of `compute`: that of one update a frame, which `dqn-reservoir-17` has in `state`, is 3e-4."""
+RETUNED = {"learning_rate": 1e-4, "target_sync_episodes": 1}
+"""Values of `retuned`: the best of later trials on Catcher."""
 STAYING = ("dqn", "dqn-reservoir", "dqn-mer", "dqn-mer-sgd")
 """Arms of `stay`."""
 
@@ -110,6 +112,8 @@ class Part(NamedTuple):
             yield from table.items()
         elif name == "stay":
             yield from ((arm, {**table[arm], **STAY[game]}) for arm in STAYING)
+        elif name == "retuned":
+            yield from ((arm, {**table[arm], **RETUNED}) for arm in ("dqn", "dqn-reservoir"))
         elif name == "compute":
             yield from (
                 (f"rate-{rate:g}", {**table["dqn-reservoir-17"], "learning_rate": rate}) for rate in LOWER_RATES
@@ -133,6 +137,7 @@ PARTS = {
     "change": Part("state", 3),
     "target": Part("state", 3),
     "compute": Part("state", 3),
+    "retuned": Part("state", 10, ("catcher",)),
 }
 """By name, in the order in which they are run."""
 

@@ -38,7 +38,7 @@ def replay_trials(observation: str, game: str) -> list[Values]:
         ]
         return [*grid, *others(3e-4, 1e-3)]
     return [
-        *({"learning_rate": 1e-4, **knobs} for knobs in (*HELD[game], *PIXEL_KNOBS)),
+        *({"learning_rate": 1e-4, **knobs} for knobs in (*ADDED[game], *PIXEL_KNOBS)),
         {"learning_rate": 3e-4, **OFTEN},
         {"learning_rate": 1e-4, "discount": 0.95, **OFTEN},
     ]
@@ -54,7 +54,7 @@ def mer_trials(observation: str, game: str) -> list[Values]:
         ]
         return [*grid, *({"across_batch_rate": 0.3, **values} for values in others(2e-4, 6e-4))]
     return [
-        *({"learning_rate": 1e-4, "across_batch_rate": 0.3, **knobs} for knobs in (*HELD[game], *PIXEL_KNOBS)),
+        *({"learning_rate": 1e-4, "across_batch_rate": 0.3, **knobs} for knobs in (*ADDED[game], *PIXEL_KNOBS)),
         {"learning_rate": 2e-4, "across_batch_rate": 0.3, **OFTEN},
         {"learning_rate": 6e-5, "across_batch_rate": 1.0, **OFTEN},
     ]
@@ -73,7 +73,7 @@ def mer_sgd_trials(observation: str, game: str) -> list[Values]:
         ]
         return [*grid, *({"across_batch_rate": 0.3, **values} for values in others(2e-2, 4e-2))]
     return [
-        *({"learning_rate": 2e-2, "across_batch_rate": 0.3, **knobs} for knobs in (*HELD[game], *PIXEL_KNOBS)),
+        *({"learning_rate": 2e-2, "across_batch_rate": 0.3, **knobs} for knobs in (*ADDED[game], *PIXEL_KNOBS)),
         {"learning_rate": 6e-3, "across_batch_rate": 1.0, **OFTEN},
         {"learning_rate": 6e-2, "across_batch_rate": 0.1, **OFTEN},
     ]
@@ -100,14 +100,16 @@ PIXEL_KNOBS: list[Values] = [
 ]
 """What may make the small, faint picture learnable for any agent; the other two trials differ."""
 
-HELD: dict[str, list[Values]] = {
-    "catcher": [],
+ADDED: dict[str, list[Values]] = {
+    "catcher": [{"target_sync_episodes": 1, "clip_rewards": True}],
     "flappy_bird": [
+        {"target_sync_episodes": 1, "clip_rewards": True, "frame_skip": 2},
         {**OFTEN, "frame_skip": 3, "flap_probability": 0.3},
         {**OFTEN, "frame_skip": 2, "flap_probability": 0.5},
     ],
 }
-"""By game: further trials from pixels, with odds of a random flap that suit actions that are held."""
+"""By game: further trials from pixels, of the target period that is best from state and with odds of a random flap that
+suit actions that are held."""
 
 AGENTS: dict[str, tuple[Values, Callable[[str, str], list[Values]]]] = {
     "dqn": ({"agent": "dqn"}, replay_trials),

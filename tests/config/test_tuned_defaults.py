@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -13,6 +12,8 @@ from dqn_mer.config.defaults import default_config
 
 ROWS = trials.read_table(Path(trials.__file__).parent / "trials.csv")
 WINNERS = trials.winners(ROWS)
+BEST = {"state": 4, "pixels": 2}
+"""Number of trials of each agent that run on all seeds, by observation."""
 KNOBS = ("learning_rate", "target_sync_frames", "target_sync_episodes", *trials.USUAL)
 
 
@@ -27,11 +28,21 @@ def test_defaults_are_the_best_trials(key: tuple[str, str, str]) -> None:
     assert found == {name: best[name] for name in knobs}
 
 
-def test_all_agents_had_as_many_trials() -> None:
-    assert {("catcher", "state"), ("flappy_bird", "state")} <= set(by_place())
-    for place, agents in by_place().items():
-        assert set(agents) in (set(tuning.AGENTS), set(tuning.AGENTS) - {"dqn-mer-sgd"}), place
-        assert len(set(agents.values())) == 1, (place, agents)
+def test_all_agents_had_as_many_trials_and_their_best_ran_on_all_seeds() -> None:
+    first: dict[tuple[str, str, str], list[dict[str, str]]] = {}
+    for row in map(trials.completed, ROWS.values()):
+        length = str(trials.FRAMES[row["game"], row["observation"]])
+        if (row["seed"], row["frames"]) == (str(trials.FIRST_SEED), length):
+            first.setdefault((row["game"], row["observation"], trials.agent_of(row)), []).append(row)
+    assert {("catcher", "state"), ("flappy_bird", "state")} <= {key[:2] for key in WINNERS}
+    for place in {key[:2] for key in WINNERS}:
+        agents = {key[2] for key in WINNERS if key[:2] == place}
+        assert agents in (set(tuning.AGENTS), set(tuning.AGENTS) - {"dqn-mer-sgd"}), place
+        assert len({len(first[(*place, agent)]) for agent in agents}) == 1, place
+        for agent in agents:
+            ordered = sorted(first[(*place, agent)], key=lambda row: -float(row["mean_score"]))
+            on_all_seeds = [setting(row) for _, row in WINNERS[(*place, agent)]]
+            assert all(setting(row) in on_all_seeds for row in ordered[: BEST[place[1]]]), (place, agent)
 
 
 def test_until_its_memory_is_full_a_trial_of_the_reservoir_equals_that_of_dqn() -> None:
@@ -43,9 +54,6 @@ def test_until_its_memory_is_full_a_trial_of_the_reservoir_equals_that_of_dqn() 
         assert {name: row[name] for name in judged} == {name: ROWS[command][name] for name in judged}
 
 
-def by_place() -> dict[tuple[str, str], Counter[str]]:
-    """Return the number of trials of each agent, by game and observation, among those that are complete."""
-    found: dict[tuple[str, str], Counter[str]] = {}
-    for (game, observation, agent), ordered in WINNERS.items():
-        found.setdefault((game, observation), Counter())[agent] = len(ordered)
-    return found
+def setting(row: dict[str, str]) -> tuple[str, ...]:
+    """Return what distinguishes a trial from the others but for its seed and length."""
+    return tuple(row[name] for name in trials.COLUMNS)
