@@ -42,8 +42,8 @@ def build_learner(
             return AGEMLearner(weights, rates.learning_rate, max(1, rates.batch_size), memories, draws)
         return GEMLearner(weights, rates.learning_rate, rates.strength, memories)
     memory = ExampleMemory(spec.memory, like, reservoir)
-    if spec.learner == "er":
-        return make_replay(weights, rates.learning_rate, rates.batch_size, memory, draws)
+    if spec.learner in ("er", "er-repeated"):
+        return make_replay(weights, rates.learning_rate, rates.batch_size, memory, draws, rates.num_batches)
     arrange = newest_last if spec.learner == "mer-6-last" else arrange_batches
     return make_mer(weights, rates.learning_rate, mer_parameters(spec.learner, rates), memory, draws, ordering, arrange)
 

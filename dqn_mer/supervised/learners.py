@@ -94,22 +94,30 @@ class ReplayLearner:
         update: `MiniBatchUpdate` for experience replay, `MERUpdate` for MER, on the same weights.
         memory: The reservoir.
         rng: Random generator of the draws.
+        repeats: Number of updates on each example, each with draws of its own.
     """
 
     def __init__(
-        self, weights: FlatWeights, update: MiniBatchUpdate | MERUpdate, memory: ExampleMemory, rng: np.random.Generator
+        self,
+        weights: FlatWeights,
+        update: MiniBatchUpdate | MERUpdate,
+        memory: ExampleMemory,
+        rng: np.random.Generator,
+        repeats: int = 1,
     ) -> None:
         self.weights = weights
         self.update = update
         self.memory = memory
         self.rng = rng
+        self.repeats = repeats
         self.num_batches = update.parameters.num_batches if isinstance(update, MERUpdate) else 1
         self.batch_size = update.num_draws // self.num_batches
 
     def observe(self, example: Example, task: int) -> None:
-        """Take the update, and add the example to the memory."""
+        """Take the updates, and add the example to the memory."""
         draws = min(self.batch_size, len(self.memory)) * self.num_batches
-        self.update.update(self.memory.sample(draws, self.rng, example))
+        for _ in range(self.repeats):
+            self.update.update(self.memory.sample(draws, self.rng, example))
         self.memory.add(example)
 
     def stored(self) -> int:
@@ -135,11 +143,25 @@ class ReplayLearner:
 
 
 def make_replay(
-    weights: FlatWeights, learning_rate: float, batch_size: int, memory: ExampleMemory, rng: np.random.Generator
+    weights: FlatWeights,
+    learning_rate: float,
+    batch_size: int,
+    memory: ExampleMemory,
+    rng: np.random.Generator,
+    num_batches: int = 1,
 ) -> ReplayLearner:
-    """Return experience replay (the paper's Algorithm 4): one SGD step on the mean loss of the newest and the draws."""
+    """Return experience replay (the paper's Algorithm 4): one SGD step on the mean loss of the newest and the draws.
+
+    Args:
+        weights: Weights of the model that learns.
+        learning_rate: SGD step size.
+        batch_size: Examples drawn for a step.
+        memory: The reservoir.
+        rng: Random generator of the draws.
+        num_batches: Number of steps on each example, each with a batch of its own; 1 in the paper.
+    """
     update = make_mini_batch(weights, CrossEntropy(), make_sgd(weights, learning_rate), batch_size)
-    return ReplayLearner(weights, update, memory, rng)
+    return ReplayLearner(weights, update, memory, rng, repeats=num_batches)
 
 
 def make_mer(

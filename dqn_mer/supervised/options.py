@@ -19,6 +19,7 @@ LEARNERS = {
     "gem": ("memory", "learning_rate", "strength"),
     "a-gem": ("memory", "learning_rate", "batch_size"),
     "er": ("memory", "learning_rate", "batch_size"),
+    "er-repeated": ("memory", "learning_rate", "batch_size", "num_batches"),
     "mer-1": ("memory", "learning_rate", "batch_size", "num_batches", "within_batch_rate", "across_batch_rate"),
     "mer-6": ("memory", "learning_rate", "batch_size", "num_batches", "across_batch_rate"),
     "mer-6-last": ("memory", "learning_rate", "batch_size", "num_batches", "across_batch_rate"),
@@ -42,7 +43,7 @@ class StreamFields:
     stream: tuple[str, ...] = ("rotations",)
     """Streams, as A,B,...: rotations and permutations of all images, many-permutations, or classes in turn."""
     learner: tuple[str, ...] = ()
-    """Learners, as A,B,... of online, ewc, gem, a-gem, er, mer-1, mer-6, mer-6-last, mer-7 (empty: all; quick: 5)."""
+    """Learners, as A,B: online, ewc, gem, a-gem, er[-repeated], mer-1, mer-6[-last], mer-7 (empty: all; quick: 5)."""
     memory: Annotated[tuple[int, ...], Range(1, 1_000_000, whole=True)] = ()
     """Examples that a learner may keep, as N,N,... (empty: 5120,500,200; quick: 200). online and ewc keep none."""
     seeds: str = "0"
@@ -66,9 +67,9 @@ class RateFields:
     learning_rate: Annotated[float | None, POSITIVE] = None
     """SGD step size (none: as published)."""
     batch_size: Annotated[int | None, COUNT_OR_0] = None
-    """er, a-gem, mer-1, mer-6[-last], mer-7: examples drawn from memory for a batch (none: as published)."""
+    """er[-repeated], a-gem, mer-1, mer-6[-last], mer-7: examples drawn from memory for a batch (none: as published)."""
     num_batches: Annotated[int | None, COUNT] = None
-    """mer-1, mer-6[-last]: batches for each example (none: as published)."""
+    """er-repeated, mer-1, mer-6[-last]: batches for each example (none: as published)."""
     within_batch_rate: Annotated[float | None, RATE] = None
     """mer-1: Reptile rate after each batch (none: as published)."""
     across_batch_rate: Annotated[float | None, RATE] = None

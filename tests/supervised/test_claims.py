@@ -115,6 +115,14 @@ def test_other_sizes_take_the_nearest_rates() -> None:
     assert published_rates("a-gem", "rotations", MEMORIES[0])[0].learning_rate == 0.01
 
 
+@pytest.mark.parametrize("stream", STREAMS)
+@pytest.mark.parametrize("memory", [*MEMORIES, 1_000])
+def test_repeated_replay_has_the_batches_of_mer_1(stream: str, memory: int) -> None:
+    (mer, _), (replay, source) = (published_rates(name, stream, memory) for name in ("mer-1", "er-repeated"))
+    assert (replay.batch_size, replay.num_batches) == (mer.batch_size, mer.num_batches)
+    assert "published for mer-1" in source and "tuned here" in source
+
+
 def test_the_table_is_made_from_what_is_finished(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     images = write_images(tmp_path / "images", train=60, test=20)
     options = SupervisedOptions(
@@ -189,7 +197,7 @@ def test_agreement_of_gradients_is_compared_seed_by_seed_with_replay() -> None:
 
 def test_the_script_asks_for_every_learner_stream_and_memory(tmp_path: Path) -> None:
     wanted = runpy.run_path(str(SCRIPT))["specs"](tmp_path, "0-9", 1, None)
-    assert len(wanted) == 10 * (3 * (2 + 7 * 3) + 2 + 7 * 2)
+    assert len(wanted) == 10 * (3 * (2 + 8 * 3) + 2 + 8 * 2)
     assert [spec.seed for spec in wanted] == sorted(spec.seed for spec in wanted)
     assert {(spec.stream, spec.tasks, spec.examples) for spec in wanted} == {
         ("rotations", 20, 1_000), ("permutations", 20, 1_000), ("many-permutations", 100, 200), ("classes", None, None)

@@ -89,15 +89,21 @@ def test_mer_equals_the_authors_loops_step_for_step(form: str, monkeypatch: pyte
     assert len(memory) == CAPACITY
 
 
-def test_replay_takes_one_step_on_the_mean_loss_of_the_newest_and_the_draws(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("steps", [1, 3])
+def test_replay_takes_steps_on_the_mean_loss_of_the_newest_and_draws(
+    steps: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
     weights = make_weights()
     twin = make_twin(weights)
-    learner = make_replay(weights, RATE, BATCH, make_memory(), np.random.default_rng(2))
+    learner = make_replay(weights, RATE, BATCH, make_memory(), np.random.default_rng(2), steps)
     update, taken = learner.update.update, []
     monkeypatch.setattr(learner.update, "update", lambda examples: (taken.append(examples), update(examples)))
-    for example in make_examples(15):
+    for count, example in enumerate(make_examples(15)):
         learner.observe(example, task=0)
-        sgd_step(twin, *taken[-1], RATE)
+        assert len(taken) == (count + 1) * steps
+        for inputs, labels in taken[-steps:]:
+            assert len(inputs) == 1 + min(BATCH, count, CAPACITY) and (inputs[0].numpy() == example[0]).all()
+            sgd_step(twin, inputs, labels, RATE)
         check_same(weights.vector.detach(), vector_of(twin))
 
 
@@ -185,11 +191,12 @@ def make_learners(weights) -> dict[str, object]:
         "gem": GEMLearner(weights, RATE, 0.1, TaskMemories(2, like)),
         "a-gem": AGEMLearner(weights, RATE, 3, TaskMemories(2, like), np.random.default_rng(4)),
         "er": make_replay(weights, RATE, BATCH, make_memory(), np.random.default_rng(2)),
+        "er-repeated": make_replay(weights, RATE, BATCH, make_memory(), np.random.default_rng(2), 3),
         "mer-7": make_mer_7(weights),
     }
 
 
-@pytest.mark.parametrize("name", ["online", "ewc", "gem", "a-gem", "er", "mer-7"])
+@pytest.mark.parametrize("name", ["online", "ewc", "gem", "a-gem", "er", "er-repeated", "mer-7"])
 @pytest.mark.parametrize("stop", [0, 2, 13])
 def test_a_resumed_learner_goes_on_as_the_first(name: str, stop: int) -> None:
     examples = make_examples(25)
@@ -205,7 +212,7 @@ def test_a_resumed_learner_goes_on_as_the_first(name: str, stop: int) -> None:
     assert first.stored() == second.stored()
 
 
-@pytest.mark.parametrize("name", ["online", "ewc", "gem", "a-gem", "er", "mer-7"])
+@pytest.mark.parametrize("name", ["online", "ewc", "gem", "a-gem", "er", "er-repeated", "mer-7"])
 def test_a_state_that_lacks_a_field_is_refused(name: str) -> None:
     learner = make_learners(make_weights())[name]
     for place, example in enumerate(make_examples(7)):
