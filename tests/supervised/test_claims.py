@@ -17,7 +17,7 @@ from scipy import stats
 from dqn_mer.supervised.claims import claims
 from dqn_mer.supervised.execute import execute
 from dqn_mer.supervised.options import SupervisedOptions, plan
-from dqn_mer.supervised.presets import MEMORIES, PUBLISHED, STREAMS, published_rates
+from dqn_mer.supervised.presets import ER_REPEATED, MEMORIES, PUBLISHED, STREAMS, published_rates
 from tests.helpers.stream_problems import write_images
 
 SCRIPT = Path(__file__).resolve().parents[2] / "results" / "supervised.py"
@@ -121,6 +121,17 @@ def test_repeated_replay_has_the_batches_of_mer_1(stream: str, memory: int) -> N
     (mer, _), (replay, source) = (published_rates(name, stream, memory) for name in ("mer-1", "er-repeated"))
     assert (replay.batch_size, replay.num_batches) == (mer.batch_size, mer.num_batches)
     assert "published for mer-1" in source and "tuned here" in source
+
+
+def test_repeated_replay_has_the_rates_of_the_best_trials() -> None:
+    trials: dict[tuple[str, int], dict[float, list[float]]] = {}
+    with SCRIPT.with_name("supervised").joinpath("er-repeated-rates.csv").open(newline="") as file:
+        for row in csv.DictReader(file):
+            of_case = trials.setdefault((row["stream"], int(row["memory"])), {})
+            of_case.setdefault(float(row["learning_rate"]), []).append(float(row["retained_accuracy"]))
+    best = {case: max(rates, key=lambda rate: np.mean(rates[rate])) for case, rates in trials.items()}
+    assert best == ER_REPEATED
+    assert all(min(rates) < best[case] < max(rates) for case, rates in trials.items())
 
 
 def test_the_table_is_made_from_what_is_finished(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
