@@ -103,6 +103,7 @@ PIXEL_KNOBS: list[Values] = [
 ADDED: dict[str, list[Values]] = {
     "catcher": [{"target_sync_episodes": 1, "clip_rewards": True}],
     "flappy_bird": [
+        {"target_sync_episodes": 1, "clip_rewards": True},
         {"target_sync_episodes": 1, "clip_rewards": True, "frame_skip": 2},
         {**OFTEN, "frame_skip": 3, "flap_probability": 0.3},
         {**OFTEN, "frame_skip": 2, "flap_probability": 0.5},
