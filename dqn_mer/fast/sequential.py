@@ -78,7 +78,8 @@ class ExplicitLearner:
         """Take one optimizer step on each example of ``batch`` in turn, then one Reptile step.
 
         Raises:
-            ValueError: if the inputs have more or fewer axes than the model's.
+            ValueError: if the inputs have more or fewer axes than the model's, or the loss gives a gradient of another
+                shape than the outputs.
             RuntimeError: if they are others that the model cannot take.
         """
         if self._steps_are_written_out():
@@ -120,6 +121,10 @@ class ExplicitLearner:
         for layer in self.dense:
             outputs = layer.forward(outputs)
         gradient = self.loss.output_gradient(outputs, *targets)
+        if np.shape(gradient) != outputs.shape:
+            raise ValueError(
+                f"loss: output_gradient must be of shape {outputs.shape}, as the outputs, is of {np.shape(gradient)}"
+            )
         for position, layer in reversed(list(enumerate(self.dense))):
             gradient = layer.backward(gradient, rate, pass_on=position > 0 or self.convolutions is not None)
         if self.convolutions is not None:

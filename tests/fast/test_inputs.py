@@ -90,3 +90,23 @@ def test_screens_of_another_form_are_learned_too_if_the_model_takes_them(kind: A
             update.update((bytes_of(*shape), LABELS))
         movements.append(update.weights.snapshot() - before)
     check_same(*movements)
+
+
+class ShortGradient(CrossEntropy):
+    """A loss whose gradient lacks the last output."""
+
+    def output_gradient(self, outputs: Any, label: Any) -> Any:
+        return super().output_gradient(outputs, label)[:-1]
+
+
+@needs_numba
+@pytest.mark.parametrize(("make_model", "inputs"), [(wide_mlp, torch.rand(3, 9)), (cnn, bytes_of(*PIXELS))])
+def test_a_gradient_of_another_shape_than_the_outputs_is_refused(make_model: Any, inputs: torch.Tensor) -> None:
+    parameters = MERParameters(batch_size=2)
+    update = MERUpdate.for_model(
+        make_model(), ShortGradient(), partial(torch.optim.Adam, lr=0.01), parameters, make_learner=make_learner
+    )
+    with pytest.raises(
+        ValueError, match=r"^loss: output_gradient must be of shape \(2,\), as the outputs, is of \(1,\)$"
+    ):
+        update.update((inputs, LABELS))
