@@ -94,7 +94,7 @@ class ReplayLearner:
         update: `MiniBatchUpdate` for experience replay, `MERUpdate` for MER, on the same weights.
         memory: The reservoir.
         rng: Random generator of the draws.
-        repeats: Number of updates on each example, each with draws of its own.
+        repeats: Number of updates on each example, each with new draws from memory.
     """
 
     def __init__(
@@ -158,7 +158,7 @@ def make_replay(
         batch_size: Examples drawn for a step.
         memory: The reservoir.
         rng: Random generator of the draws.
-        num_batches: Number of steps on each example, each with a batch of its own; 1 in the paper.
+        num_batches: Number of steps on each example, each with new draws from memory; 1 in the paper.
     """
     update = make_mini_batch(weights, CrossEntropy(), make_sgd(weights, learning_rate), batch_size)
     return ReplayLearner(weights, update, memory, rng, repeats=num_batches)

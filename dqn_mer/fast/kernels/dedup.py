@@ -11,7 +11,7 @@ from __future__ import annotations
 from functools import partial
 
 import numpy as np
-import scipy.linalg  # noqa: F401  its BLAS is that of np.dot in compiled code, and `processor` limits what is loaded
+import scipy.linalg  # noqa: F401 - loads the BLAS of compiled np.dot before `processor` limits its threads
 
 from dqn_mer.fast.kernels.dense import Array, compiled
 from dqn_mer.fast.kernels.distinct import find_distinct
