@@ -3,7 +3,8 @@
     python results/supervised.py --runs runs/supervised-paper --seeds 0-9 --jobs 4
 
 The runs are made in the order of seeds; stopped, the same command resumes. When it ends, and with ``--report-only`` at
-any time, what is finished so far is written to results/supervised/: README.md, summary.csv, claims.csv and runs.csv.
+any time, what is finished so far is added to runs.csv in results/supervised/, and README.md, summary.csv and claims.csv
+are made from that table. So the page is rebuilt without any folder of runs, and new runs join those of the table.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ from dqn_mer.runs.folder import command_line
 from dqn_mer.storage.files import replace_file
 from dqn_mer.supervised.claims import claims
 from dqn_mer.supervised.command import run_all
-from dqn_mer.supervised.execute import Outcome, config_of
+from dqn_mer.supervised.execute import Outcome, config_of, load_cached
 from dqn_mer.supervised.options import LEARNERS, RunSpec, SupervisedOptions, plan
 from dqn_mer.supervised.results import METRICS, estimate_cell, results
 
@@ -37,9 +38,11 @@ MEMORIES = {
     "many-permutations": (5120, 500, 200),
     "classes": (500, 200),  # 5,120 would keep all of the packaged digits
 }
-COSINES = ("within", "between")
-Run = tuple[Outcome, dict[str, Any]]
-"""A finished run, and what its folder says."""
+COSINES = ("cosine_within", "cosine_between")
+Row = dict[str, Any]
+"""A finished run, as a row of runs.csv."""
+NUMBERS = {"memory": int, "seed": int, "wall_s": float} | dict.fromkeys((*METRICS, *COSINES), float)
+"""Columns of runs.csv that are not text."""
 
 
 def specs(runs: Path, seeds: str, jobs: int, data: Path | None) -> list[RunSpec]:
@@ -56,19 +59,37 @@ def specs(runs: Path, seeds: str, jobs: int, data: Path | None) -> list[RunSpec]
     return sorted(made, key=lambda spec: spec.seed)
 
 
-def finished(wanted: Sequence[RunSpec]) -> list[Run]:
-    """Return the outcomes of the runs that are finished, and what their folders say."""
-    runs = []
+def finished(wanted: Sequence[RunSpec]) -> list[Row]:
+    """Return a row for each finished run in its folder.
+
+    Raises:
+        ValueError: if a run was made with other options.
+    """
+    rows = []
     for spec in wanted:
         path = spec.run_dir / "summary.json"
         if path.is_file():
-            summary = json.loads(path.read_text())
             described = json.loads((spec.run_dir / "config.json").read_text())
             if any(described["config"].get(name) != value for name, value in config_of(spec).items()):
                 raise ValueError(f"runs={spec.run_dir}: was made with other options; give another folder")
-            outcome = Outcome(spec, summary["metrics"], summary["wall_s"])
-            runs.append((outcome, {**described, "summary": summary, "cosines": cosines(spec.run_dir)}))
-    return runs
+            rows.append(run_row(spec, json.loads(path.read_text()), described))
+    return rows
+
+
+def run_row(spec: RunSpec, summary: Mapping[str, Any], described: Mapping[str, Any]) -> Row:
+    """Return the row of a run, from its summary.json and config.json."""
+    return {
+        "stream": spec.stream,
+        "learner": spec.learner,
+        "memory": spec.memory,
+        "seed": spec.seed,
+        **{name: round(summary["metrics"][name], 4) for name in METRICS},
+        **{name: round(value, 4) for name, value in cosines(spec.run_dir).items()},
+        "wall_s": summary["wall_s"],
+        "processor": described["machine"]["processor"],
+        "commit": described["git_commit"],
+        "data_sha256": summary["data_sha256"],
+    }
 
 
 def cosines(run_dir: Path) -> dict[str, float]:
@@ -76,69 +97,68 @@ def cosines(run_dir: Path) -> dict[str, float]:
     with (run_dir / "metrics.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
     means = {}
-    for kind in COSINES:
-        values = [float(row[f"gradients/cosine_{kind}"]) for row in rows if row[f"gradients/cosine_{kind}"]]
-        means[kind] = float(np.mean(values)) if values else float("nan")
+    for name in COSINES:
+        values = [float(row[f"gradients/{name}"]) for row in rows if row[f"gradients/{name}"]]
+        means[name] = float(np.mean(values)) if values else float("nan")
     return means
 
 
+def recorded() -> list[Row]:
+    """Return the rows of runs.csv; none if there is no such file."""
+    path = HERE / "runs.csv"
+    if not path.is_file():
+        return []
+    with path.open(newline="") as file:
+        return [{name: NUMBERS.get(name, str)(text) for name, text in row.items()} for row in csv.DictReader(file)]
+
+
 def report(wanted: Sequence[RunSpec]) -> None:
-    """Write results/supervised/ from the runs that are finished."""
-    runs = finished(wanted)
+    """Write results/supervised/ from the wanted runs that are in runs.csv or finished in their folders.
+
+    Raises:
+        ValueError: if runs.csv was made from other data.
+    """
+    data, digest = load_cached(wanted[0].options.data)
+    rows = {key_of(row): row for row in (*recorded(), *finished(wanted))}
+    runs = [rows[key] for spec in wanted if (key := (spec.stream, spec.learner, spec.memory, spec.seed)) in rows]
     if not runs:
         raise SystemExit("no run is finished yet")
+    if other := {row["data_sha256"] for row in rows.values()} - {digest}:
+        raise ValueError(f"data={data.name}: {HERE / 'runs.csv'} is of other data (SHA-256 {', '.join(sorted(other))})")
     HERE.mkdir(exist_ok=True)
-    outcomes = [outcome for outcome, _ in runs]
     retained: dict[tuple[str, str, int], dict[int, float]] = defaultdict(dict)
-    for outcome in outcomes:
-        retained[cell(outcome)][outcome.spec.seed] = outcome.metrics["retained_accuracy"]
+    for row in runs:
+        retained[key_of(row)[:3]][row["seed"]] = row["retained_accuracy"]
     held = claims(retained)
-    summary = summary_rows(runs)
-    write("runs.csv", [run_row(outcome, described) for outcome, described in runs])
+    summary = summary_rows(runs, wanted)
+    write("runs.csv", list(rows.values()))
     write("summary.csv", summary)
     write("claims.csv", [{**claim._asdict(), "verdict": claim.verdict} for claim in held])
-    replace_file(HERE / "README.md", page(runs, summary, held, wanted).encode())
+    replace_file(HERE / "README.md", page(runs, data.name, summary, held, wanted).encode())
 
 
-def cell(outcome: Outcome) -> tuple[str, str, int]:
-    """Return the stream, learner and memory size of a run; 0 for a learner without a memory."""
-    return outcome.spec.stream, outcome.spec.learner, outcome.spec.memory
+def key_of(row: Row) -> tuple[str, str, int, int]:
+    """Return the stream, learner, memory size (0 for a learner without a memory) and seed of a run."""
+    return row["stream"], row["learner"], row["memory"], row["seed"]
 
 
-def run_row(outcome: Outcome, described: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a run as a row of runs.csv."""
-    stream, learner, memory = cell(outcome)
-    numbers = {name: round(outcome.metrics[name], 4) for name in METRICS}
-    gradients = {f"cosine_{kind}": round(value, 4) for kind, value in described["cosines"].items()}
-    return {
-        "stream": stream,
-        "learner": learner,
-        "memory": memory,
-        "seed": outcome.spec.seed,
-        **numbers,
-        **gradients,
-        "wall_s": outcome.wall_s,
-        "commit": described["git_commit"],
-        "data_sha256": described["summary"]["data_sha256"],
-    }
-
-
-def summary_rows(runs: Sequence[Run]) -> list[dict[str, Any]]:
+def summary_rows(runs: Sequence[Row], wanted: Sequence[RunSpec]) -> list[dict[str, Any]]:
     """Return a row for each stream, memory size and learner."""
+    by_key = {key_of(row): row for row in runs}
+    outcomes = [
+        Outcome(spec, by_key[key], by_key[key]["wall_s"])
+        for spec in wanted
+        if (key := (spec.stream, spec.learner, spec.memory, spec.seed)) in by_key
+    ]
     rows = []
-    by_cell: dict[tuple[str, str, int], list[Mapping[str, Any]]] = defaultdict(list)
-    for outcome, described in runs:
-        by_cell[cell(outcome)].append(described)
-    outcomes = [outcome for outcome, _ in runs]
-    for stream in dict.fromkeys(outcome.spec.stream for outcome in outcomes):
+    for stream in dict.fromkeys(row["stream"] for row in runs):
         for result in results(stream, outcomes):
             row: dict[str, Any] = {"stream": stream, "memory": result.memory, "learner": result.learner}
             row["seeds"] = result.seeds
             for name, short in METRICS.items():
                 row[short] = estimate_cell(result.estimates[name], signed=short == "BTI")
-            for kind in COSINES:
-                values = [one["cosines"][kind] for one in by_cell[stream, result.learner, result.memory]]
-                row[f"cosine_{kind}"] = f"{np.mean(values):.3f}"
+            of_cell = [run for run in runs if key_of(run)[:3] == (stream, result.learner, result.memory)]
+            row |= {name: f"{np.mean([run[name] for run in of_cell]):.3f}" for name in COSINES}
             rows.append(row)
     return rows
 

@@ -12,7 +12,6 @@ from staying import paired_difference
 
 from dqn_mer.analysis.statistics import Estimate
 from dqn_mer.supervised.claims import FORMS, LEAST_SEEDS, REPEATED, SIGNIFICANT, Claim
-from dqn_mer.supervised.execute import Outcome
 from dqn_mer.supervised.options import RunSpec
 from dqn_mer.supervised.results import LEGEND, estimate_cell
 
@@ -75,30 +74,33 @@ HEADINGS = {
 
 
 def page(
-    runs: Sequence[tuple[Outcome, Mapping[str, Any]]],
+    runs: Sequence[Mapping[str, Any]],
+    data: str,
     summary: Sequence[dict[str, Any]],
     held: Sequence[Claim],
     wanted: Sequence[RunSpec],
 ) -> str:
-    """Return README.md of the results."""
-    outcomes = [outcome for outcome, _ in runs]
-    seeds = sorted({outcome.spec.seed for outcome in outcomes})
-    done = {outcome.spec.name for outcome in outcomes}
-    missing = [spec.name for spec in wanted if spec.seed in seeds and spec.name not in done]
+    """Return README.md of the results, from rows of runs.csv."""
+    seeds = sorted({run["seed"] for run in runs})
+    done = {(run["stream"], run["learner"], run["memory"], run["seed"]) for run in runs}
+    missing: dict[str, list[int]] = defaultdict(list)
+    for spec in wanted:
+        if spec.seed in seeds and (spec.stream, spec.learner, spec.memory, spec.seed) not in done:
+            missing[spec.name.rpartition("/")[0]].append(spec.seed)
+    left = [f"{name} (seed{'s' * (len(of) > 1)} {', '.join(map(str, of))})" for name, of in missing.items()]
+    processors = {name for run in runs for name in run["processor"].split(" or ")}
     lines = [
         "# MER on the supervised streams of the paper",
         "",
         f"Made by `python results/supervised.py`: {len(runs)} of {len(wanted)} runs, "
         f"seeds {', '.join(map(str, seeds))}, "
-        f"{sum(outcome.wall_s for outcome in outcomes) / 3_600:.1f} hours of runs on one core each "
-        f"({', '.join(sorted({str(described['machine']['processor']) for _, described in runs}))}), from commits "
-        f"{commits([str(described['git_commit']) for _, described in runs])}.",
+        f"{sum(run['wall_s'] for run in runs) / 3_600:.1f} hours of runs on one core each "
+        f"({', '.join(sorted(processors))}), from commits {commits([run['commit'] for run in runs])}.",
         "",
-        *([f"Missing of these seeds, not finished or diverged: {', '.join(missing)}.", ""] if missing else []),
+        *([f"Missing, not finished or diverged: {'; '.join(left)}.", ""] if left else []),
     ]
     if published := [claim for claim in held if claim.kind == "authors"]:
         lines += ["## In short", "", IN_SHORT, "", *markdown(in_short(published)), ""]
-    data = "; ".join(sorted({described["summary"]["data"] for _, described in runs}))
     lines += ["## What was run", "", f"- **Data**: {data}.", *(f"- {line}" for line in SETTING), ""]
     lines += ["## Reading the tables", "", f"{LEGEND} {READING}", ""]
     for stream in dict.fromkeys(row["stream"] for row in summary):
@@ -113,12 +115,11 @@ def page(
     return "\n".join(lines)
 
 
-def agreement(runs: Sequence[tuple[Outcome, Mapping[str, Any]]], held: Sequence[Claim]) -> list[str]:
+def agreement(runs: Sequence[Mapping[str, Any]], held: Sequence[Claim]) -> list[str]:
     """Return the section on whether gradients of two tasks agree more under MER than under er."""
     cosines: dict[tuple[str, str, int], dict[int, float]] = defaultdict(dict)
-    for outcome, described in runs:
-        spec = outcome.spec
-        cosines[spec.stream, spec.learner, spec.memory][spec.seed] = 1_000 * described["cosines"]["between"]
+    for run in runs:
+        cosines[run["stream"], run["learner"], run["memory"]][run["seed"]] = 1_000 * run["cosine_between"]
     retains = {(claim.where, claim.claim): claim.low > 0 for claim in held}
     rows, signs = [], []
     for stream, memory in dict.fromkeys((stream, memory) for stream, learner, memory in cosines if learner == "er"):

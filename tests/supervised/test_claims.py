@@ -6,8 +6,9 @@ import csv
 import itertools
 import json
 import runpy
+import shutil
+from dataclasses import replace
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -155,12 +156,20 @@ def test_the_table_is_made_from_what_is_finished(tmp_path: Path, monkeypatch: py
     summary = json.loads((wanted[1].run_dir / "summary.json").read_text())
     assert float(rows[1]["retained_accuracy"]) == pytest.approx(summary["metrics"]["retained_accuracy"], abs=1e-4)
     page = (here / "README.md").read_text()
-    assert "Missing of these seeds, not finished or diverged: rotations/mer-7/memory-20/seed-1." in page
+    assert "Missing, not finished or diverged: rotations/mer-7/memory-20 (seed 1)." in page
     assert "5 of 6 runs, seeds 0, 1" in page and "60 to learn, 20 to test" in page
     assert "| mer-7 > er | rotations, memory 20 | 1 |" in page and "too few seeds" in page
-    (wanted[1].run_dir / "config.json").write_text(
-        (wanted[1].run_dir / "config.json").read_text().replace('"learning_rate": 0.01', '"learning_rate": 0.02')
-    )
+    shutil.move(tmp_path / "runs", tmp_path / "elsewhere")  # the table holds what the page needs
+    script["report"](wanted)
+    assert (here / "README.md").read_text() == page
+    assert execute(wanted[-1], (), lambda place: None).exit_code == 0
+    script["report"](wanted)
+    assert "6 of 6 runs" in (here / "README.md").read_text()
+    other = write_images(tmp_path / "other", train=70, test=20)
+    with pytest.raises(ValueError, match=r"data=.*runs\.csv is of other data"):
+        script["report"](plan(replace(options, data=other, out=tmp_path / "new")))
+    config = wanted[-1].run_dir / "config.json"
+    config.write_text(config.read_text().replace('"learning_rate": 0.01', '"learning_rate": 0.02'))
     with pytest.raises(ValueError, match="made with other options"):
         script["report"](wanted)
 
@@ -182,9 +191,8 @@ def test_a_kind_of_claim_is_summed_up_in_a_row() -> None:
 
 
 def test_agreement_of_gradients_is_compared_seed_by_seed_with_replay() -> None:
-    def run(learner: str, seed: int, cosine: float) -> tuple[SimpleNamespace, dict[str, Any]]:
-        spec = SimpleNamespace(stream="rotations", learner=learner, memory=200, seed=seed)
-        return SimpleNamespace(spec=spec), {"cosines": {"between": cosine}}
+    def run(learner: str, seed: int, cosine: float) -> dict[str, Any]:
+        return {"stream": "rotations", "learner": learner, "memory": 200, "seed": seed, "cosine_between": cosine}
 
     def cosine(learner: str, seed: int) -> float:
         """Return one that differs more between seeds than between learners."""
