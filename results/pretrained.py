@@ -1,13 +1,16 @@
 """Make the pretrained agents of the package, dqn_mer/pretrained/, from finished runs of the protocol.
 
-``python results/pretrained.py RUNS`` takes, for each game, observation and agent, the runs RUNS/PART/GAME/AGENT/seed-N
-that are finished, as ``python results/protocol.py run`` makes them, and exports the last checkpoint of the seed whose
-last evaluation has the highest mean score over all settings. An agent without a finished run stays as it is.
+``python results/pretrained.py RUNS`` takes, for each game, observation and agent, the seed whose last evaluation has
+the highest mean score over all settings, of the runs that ``protocol.py keep`` put into results/evidence/, and exports
+its last checkpoint from RUNS/PART/GAME/AGENT/seed-N, where ``protocol.py run`` made it. An agent whose best run is not
+in RUNS stays as it is; if it is of that run already, its card is told of how many it is the best now.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
+import re
 import shutil
 import tempfile
 from collections.abc import Sequence
@@ -17,6 +20,7 @@ from pathlib import Path
 from rich.console import Console
 
 from dqn_mer.analysis.runs import Run, load_run
+from dqn_mer.config.config import ALLOWED
 from dqn_mer.evaluation.agent_options import ExportOptions
 from dqn_mer.evaluation.export import export_agent
 from dqn_mer.evaluation.pretrained import PRETRAINED
@@ -25,6 +29,7 @@ GAMES = ("catcher", "flappy_bird")
 PARTS = ("state", "pixels")
 """Parts of the protocol, each named after what its agents see."""
 AGENTS = ("dqn", "dqn-mer")
+EVIDENCE = Path(__file__).parent / "evidence"
 
 
 def finished_runs(folder: Path) -> list[Run]:
@@ -49,26 +54,45 @@ def choose(runs: Sequence[Run]) -> tuple[Run, str]:
     return best, f"Of the {len(runs)} runs of this agent (seeds {seeds}), it is of the one {rule}."
 
 
-def make_all(out: Path, pretrained: Path = PRETRAINED, episodes: int = 100) -> None:
-    """Replace each agent that has a finished run.
+def is_of(agent: Path, run: Run) -> bool:
+    """Return whether a pretrained agent was exported from a run, by its options."""
+    description = agent / "checkpoint.json"
+    if not description.is_file():
+        return False
+    options = json.loads(description.read_text())["config"]
+    return all(options.get(name) == value for name, value in run.config.items() if ALLOWED[name].kind is not Path)
+
+
+def make_all(out: Path, kept: Path = EVIDENCE, pretrained: Path = PRETRAINED, episodes: int = 100) -> None:
+    """Replace each agent whose best run is at hand.
 
     Args:
         out: Folder of the runs.
+        kept: Folder of the small files of all finished runs, of which the best are chosen.
         pretrained: Folder of the agents.
         episodes: Episodes a setting for the scores in a card.
     """
     for part, game, agent in product(PARTS, GAMES, AGENTS):
-        name, runs = f"{game}-{part}-{agent}", finished_runs(out / part / game / agent)
+        name, runs = f"{game}-{part}-{agent}", finished_runs(kept / part / game / agent)
         if not runs:
             print(f"{name}: no finished run, left as it is")
             continue
-        run, note = choose(runs)
-        with tempfile.TemporaryDirectory() as scratch:
-            options = ExportOptions(run.path, Path(scratch) / name, license="mit", episodes=episodes)
-            folder = export_agent(options, Console(quiet=True), note)
-            shutil.rmtree(pretrained / name, ignore_errors=True)
-            shutil.copytree(folder, pretrained / name)
-        print(f"{name}: seed {run.config['seed']}, the best of {len(runs)}")
+        best, note = choose(runs)
+        seed = best.config["seed"]
+        run = out / best.path.relative_to(kept)
+        if (run / "checkpoints").is_dir():
+            with tempfile.TemporaryDirectory() as scratch:
+                options = ExportOptions(run, Path(scratch) / name, license="mit", episodes=episodes)
+                folder = export_agent(options, Console(quiet=True), note)
+                shutil.rmtree(pretrained / name, ignore_errors=True)
+                shutil.copytree(folder, pretrained / name)
+            print(f"{name}: seed {seed}, the best of {len(runs)}")
+        elif is_of(pretrained / name, best):
+            card = pretrained / name / "README.md"
+            card.write_text(re.sub(r"^(Of the \d+ runs|It is of the only run) .*$", note, card.read_text(), flags=re.M))
+            print(f"{name}: seed {seed} still, the best of {len(runs)}")
+        else:
+            print(f"{name}: the best is seed {seed}, which is not in {out}; left as it is")
 
 
 if __name__ == "__main__":

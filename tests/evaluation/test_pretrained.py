@@ -78,24 +78,45 @@ def copy_run(run: Path, folder: Path, seed: int, last: float) -> None:
 def test_all_are_made_of_the_last_agents_of_the_best_runs(
     flappy_run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    runs, agents = tmp_path / "runs", tmp_path / "agents"
-    for seed, last in enumerate((1.0, 3.0, 3.0, 2.0)):
-        copy_run(flappy_run, runs / "state" / "flappy_bird" / "dqn-mer" / f"seed-{seed}", seed, last)
-    copy_run(flappy_run, runs / "state" / "flappy_bird" / "dqn-mer" / "seed-4", 4, 9.0)
-    (runs / "state" / "flappy_bird" / "dqn-mer" / "seed-4" / "summary.json").unlink()  # is not finished
-    (agents / "flappy_bird-state-dqn-mer").mkdir(parents=True)
-    (agents / "flappy_bird-state-dqn-mer" / "old").touch()
-    pretrained.make_all(runs, agents, episodes=2)
-    assert [path.name for path in agents.iterdir()] == ["flappy_bird-state-dqn-mer"]
-    files = sorted(path.name for path in (agents / "flappy_bird-state-dqn-mer").iterdir())
+    runs, kept, agents = tmp_path / "runs", tmp_path / "kept", tmp_path / "agents"
+    name = "flappy_bird-state-dqn-mer"
+
+    def add(seed: int, last: float) -> None:
+        """Finish a run, and keep its small files."""
+        arm = Path("state") / "flappy_bird" / "dqn-mer" / f"seed-{seed}"
+        copy_run(flappy_run, runs / arm, seed, last)
+        shutil.copytree(runs / arm, kept / arm, ignore=shutil.ignore_patterns("checkpoints"))
+
+    for seed, last in enumerate((3.0, 1.0, 3.0, 2.0)):
+        add(seed, last)
+    copy_run(flappy_run, runs / "state" / "flappy_bird" / "dqn-mer" / "seed-4", 4, 9.0)  # is not kept
+    (agents / name).mkdir(parents=True)
+    (agents / name / "old").touch()
+    pretrained.make_all(runs, kept, agents, episodes=2)
+    assert [path.name for path in agents.iterdir()] == [name]
+    files = sorted(path.name for path in (agents / name).iterdir())
     assert files == ["README.md", "SHA256SUMS", "checkpoint.json", "model.safetensors"]
-    assert dqn_mer.load_agent(agents / "flappy_bird-state-dqn-mer").frame == 40
-    card = (agents / "flappy_bird-state-dqn-mer" / "README.md").read_text()
-    assert "# flappy_bird-state-dqn-mer\n" in card and "all 2 settings, one after the other" in card
+    assert dqn_mer.load_agent(agents / name).frame == 40
+    card = (agents / name / "README.md").read_text()
+    assert f"# {name}\n" in card and "all 2 settings, one after the other" in card
     assert "Of the 4 runs of this agent (seeds 0, 1, 2, 3), it is of the one whose last evaluation has the high" in card
     said = capsys.readouterr().out
-    assert "flappy_bird-state-dqn-mer: seed 1, the best of 4\n" in said
+    assert f"{name}: seed 0, the best of 4\n" in said
     assert "catcher-state-dqn: no finished run, left as it is\n" in said
+
+    shutil.rmtree(runs)  # the best run is on another machine now, and is still the best of more
+    add(5, 2.5)
+    pretrained.make_all(runs, kept, agents)
+    assert f"{name}: seed 0 still, the best of 5\n" in capsys.readouterr().out
+    again = (agents / name / "README.md").read_text()
+    assert again == card.replace(
+        "Of the 4 runs of this agent (seeds 0, 1, 2, 3)", "Of the 5 runs of this agent (seeds 0, 1, 2, 3, 5)"
+    )
+    add(6, 4.0)
+    shutil.rmtree(runs)  # the best is another, which is not here
+    pretrained.make_all(runs, kept, agents)
+    assert f"{name}: the best is seed 6, which is not in {runs}; left as it is\n" in capsys.readouterr().out
+    assert (agents / name / "README.md").read_text() == again
 
 
 def test_of_a_single_run_nothing_is_said_to_be_chosen(flappy_run: Path, tmp_path: Path) -> None:
