@@ -18,7 +18,7 @@ def usable_cores() -> int:
 
 @contextmanager
 def processor(threads: int) -> Iterator[None]:
-    """Give PyTorch this many threads and NumPy one, and treat denormals as zero; all is put back at the end.
+    """Give PyTorch this many threads, NumPy one, denormals as zero and float32 by default; all is put back at the end.
 
     NumPy does only the small products of one example here, for which its BLAS would wake and wait for its threads:
     on two busy cores that made an update of an MLP take 18 ms instead of 0.5. Adam's moments of weights that get no
@@ -28,10 +28,21 @@ def processor(threads: int) -> Iterator[None]:
     threads_before, flushed_before = torch.get_num_threads(), denormals_are_zero()
     set_up_thread(threads, flush_denormal=True)
     try:
-        with threadpool_limits(1, user_api="blas"):
+        with threadpool_limits(1, user_api="blas"), float32_by_default():
             yield
     finally:
         set_up_thread(threads_before, flushed_before)
+
+
+@contextmanager
+def float32_by_default() -> Iterator[None]:
+    """Make tensors of float32 where no dtype is given, whatever the program has set; it is put back at the end."""
+    before = torch.get_default_dtype()
+    torch.set_default_dtype(torch.float32)
+    try:
+        yield
+    finally:
+        torch.set_default_dtype(before)
 
 
 def set_up_thread(threads: int, flush_denormal: bool) -> None:

@@ -8,6 +8,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from dqn_mer.networks.device import float32_by_default
+
 MakeNetwork = Callable[[tuple[int, ...], int], Any]
 """Function from the shape of an observation and the number of actions to a `torch.nn.Module`."""
 EXAMPLES = 3
@@ -25,6 +27,7 @@ class OwnNetwork(nn.Sequential):
         self.num_actions = num_actions
 
 
+@float32_by_default()
 def build_own_network(
     make: MakeNetwork, observation_shape: tuple[int, ...], num_actions: int, scaling: nn.Module | None
 ) -> OwnNetwork:

@@ -10,6 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from dqn_mer.networks.device import float32_by_default
 from dqn_mer.networks.own_networks import MakeNetwork, build_own_network
 from dqn_mer.networks.random_q_network import RandomQNetwork
 
@@ -50,6 +51,7 @@ def pixel_table(model: nn.Module) -> NDArray[Any]:
     return (first if isinstance(first, ScalePixels) else ScalePixels()).table()
 
 
+@float32_by_default()
 def build_network(
     observation_shape: Sequence[int],
     num_actions: int,
