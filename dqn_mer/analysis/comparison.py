@@ -80,6 +80,11 @@ class Comparison:
         return self.groups[0].runs[0].order
 
     @property
+    def interleaved(self) -> bool:
+        """Whether all runs trained on all settings all the time, so that no segment is that of one setting."""
+        return all(run.schedule.interleave_frames for group in self.groups for run in group.runs)
+
+    @property
     def parameter(self) -> str:
         """Name of the game parameter that the settings vary."""
         run = self.groups[0].runs[0]

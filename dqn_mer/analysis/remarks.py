@@ -36,9 +36,12 @@ def remarks_on(groups: Sequence[Group], by: Sequence[str]) -> Iterator[str]:
             yield f"{label} has one run only, so there are no intervals for it."
         elif len(numbers) == 2:
             yield f"{label} has two runs only; its intervals are no more than the range of the two."
-    for group in groups:
-        if any(run.schedule.interleave_frames for run in group.runs):
-            yield f"{group.label} trained on all settings in turn all the time: bars, borders and rows are not its own."
+    interleaved = {g.label: [run.schedule.interleave_frames > 0 for run in g.runs] for g in groups}
+    marks = "rows" if all(all(runs) for runs in interleaved.values()) else "bars, borders and rows"
+    for label, runs in interleaved.items():
+        if any(runs):
+            yield f"{label} trained on all settings in turn all the time: {marks} are not its own."
+    yield from _settings_not_reached(groups)
     if len({tuple(numbers) for numbers in seeds.values()}) > 1:
         listing = "; ".join(f"{label}: {_listed(numbers)}" for label, numbers in seeds.items())
         yield f"Groups have different seeds ({listing})."
