@@ -131,7 +131,7 @@ def compare_runs(
     Args:
         runs: Runs to compare.
         by: Config fields that make the groups.
-        baseline: Label of the group to measure against; ``None`` takes dqn, or else the first.
+        baseline: Label of the group to measure against; ``None`` takes dqn, or else the first, of those of each game.
 
     Raises:
         ValueError: if the runs of a game have different schedules or lengths, or no group has the baseline's label.
@@ -144,7 +144,10 @@ def compare_runs(
         raise ValueError(f"baseline={baseline!r}: must be one of {', '.join(labels)}")
     reference = baseline or ("dqn" if "dqn" in labels else labels[0])
     labels.sort(key=lambda label: label != reference)
-    return tuple(_comparison(game, groups, labels, reference, by) for game, groups in sorted(games.items()))
+    return tuple(
+        _comparison(game, groups, labels, baseline or next(label for label in labels if label in groups), by)
+        for game, groups in sorted(games.items())
+    )
 
 
 def _label(run: Run, by: Sequence[str]) -> str:
@@ -193,7 +196,10 @@ def _comparison(
             what = "lengths" if alike else "schedules"
             raise ValueError(f"{game}: {first.path} and {run.path} have different {what}; compare them apart")
         frames = np.intersect1d(frames, run.frames)
-    return Comparison(game, made, baseline, frames, tuple(remarks_on(made, by)))
+    remarks = tuple(remarks_on(made, by))
+    if baseline not in groups:
+        remarks = (f"No run of {baseline}, so nothing is measured against it.", *remarks)
+    return Comparison(game, made, baseline, frames, remarks)
 
 
 def _segments(schedule: Schedule) -> Schedule:

@@ -9,7 +9,7 @@ import pytest
 
 from dqn_mer.__main__ import main
 from dqn_mer.analysis.comparison import compare_runs
-from dqn_mer.analysis.report import metric_estimates
+from dqn_mer.analysis.report import improvements, metric_estimates
 from dqn_mer.analysis.runs import Run, find_runs, load_run
 from dqn_mer.config.defaults import default_config
 from tests.helpers.runs import compared, write_run
@@ -64,6 +64,21 @@ def test_options_that_an_agent_does_not_read_are_no_difference(runs: Path) -> No
     (remark,) = (remark for remark in compared(runs).remarks if "across_batch_rate" in remark)
     tuned = default_config(game="flappy_bird", observation="state", agent="dqn-mer").across_batch_rate
     assert f"dqn-mer: {tuned}, 0.5" in remark
+
+
+def test_each_game_has_a_baseline_of_its_own(tmp_path: Path) -> None:
+    agents = {"catcher": ("dqn", "dqn-mer"), "flappy_bird": ("dqn-mer", "dqn-reservoir")}
+    for game, agent in ((game, agent) for game, names in agents.items() for agent in names):
+        choices = {"game": game, "agent": agent, "settings": (0.06, 0.09) if game == "catcher" else (100.0, 90.0)}
+        write_run(tmp_path / game / agent, [[0.0, 0.0], [1.0, 1.0], [2.0, 2.0]], **choices)
+    runs = [load_run(path) for path in find_runs([tmp_path])[0]]
+    catcher, flappy = compare_runs(runs)
+    assert (catcher.baseline, [*improvements(catcher)]) == ("dqn", ["dqn-mer"])
+    assert (flappy.baseline, [*improvements(flappy)]) == ("dqn-mer", ["dqn-reservoir"])
+    catcher, flappy = compare_runs(runs, baseline="dqn-reservoir")
+    assert improvements(catcher) == {} and [*improvements(flappy)] == ["dqn-mer"]
+    assert catcher.remarks[0] == "No run of dqn-reservoir, so nothing is measured against it."
+    assert not [remark for remark in flappy.remarks if "measured" in remark]
 
 
 NEVER_FULL = ": the memory of 50,000 transitions was never full, so that both remembered the same."
