@@ -153,20 +153,26 @@ def compare_runs(
 def _label(run: Run, by: Sequence[str]) -> str:
     """Return the name of a run's group: the fields that make the groups, as far as the run's agent reads them."""
     values = {name: agent_label(run.config) if name == "agent" else f"{name}={_value(run, name)}" for name in by}
-    unread = unread_fields(run.config)
+    unread = unread_fields(run.config) - _own_options(run).keys()
     return " ".join(values[name] for name in [name for name in by if name not in unread] or by)
 
 
 def _value(run: Run, name: str) -> object:
-    """Return a field of a run, or the option of its agent in place of a field that another library's agent has not."""
-    options = run.config.get("agent_options")
+    """Return a field of a run, or the option of its agent in place of a field that the agent has not."""
+    options = _own_options(run)
+    if name in options and (name not in run.config or name in unread_fields(run.config)):
+        return options[name]
     if name in run.config:
         return run.config[name]
-    if isinstance(options, Mapping) and name in options:
-        return options[name]
     if name not in ALLOWED:
         raise ValueError(f"by={name!r}: must be config fields, such as agent or learning_rate")
     return None
+
+
+def _own_options(run: Run) -> Mapping[str, Any]:
+    """Return the options that a run's agent alone has; those of our agents are fields of the configuration."""
+    options = run.config.get("agent_options")
+    return options if isinstance(options, Mapping) else {}
 
 
 def agent_label(config: Mapping[str, Any]) -> str:

@@ -11,7 +11,10 @@ from dqn_mer.__main__ import main
 from dqn_mer.analysis.comparison import compare_runs
 from dqn_mer.analysis.report import improvements, metric_estimates
 from dqn_mer.analysis.runs import Run, find_runs, load_run
+from dqn_mer.config.config import OF_EVERY_RUN
 from dqn_mer.config.defaults import default_config
+from tests.helpers import outside_agent
+from tests.helpers.added import nothing_left
 from tests.helpers.runs import compared, write_run
 
 
@@ -79,6 +82,22 @@ def test_each_game_has_a_baseline_of_its_own(tmp_path: Path) -> None:
     assert improvements(catcher) == {} and [*improvements(flappy)] == ["dqn-mer"]
     assert catcher.remarks[0] == "No run of dqn-reservoir, so nothing is measured against it."
     assert not [remark for remark in flappy.remarks if "measured" in remark]
+
+
+@pytest.mark.parametrize("agent", ["sb3-dqn", "shrinking"])
+def test_an_option_of_another_agent_makes_groups_though_one_of_ours_has_its_name(agent: str, tmp_path: Path) -> None:
+    with nothing_left():
+        if agent == "shrinking":
+            outside_agent.register()
+        for seed, rate in enumerate((0.1, 0.5)):
+            path = write_run(tmp_path / str(seed), [[0.0, 0.0]] * 3, seed=seed)
+            described = json.loads((path / "config.json").read_text())
+            config = {**described["config"], "agent": agent, "agent_options": {"across_batch_rate": rate}}
+            if agent == "sb3-dqn":  # whose folder has no field of our agents
+                config = {name: value for name, value in config.items() if name in OF_EVERY_RUN}
+            (path / "config.json").write_text(json.dumps({**described, "config": config}))
+        labels = [group.label for group in compared(tmp_path, by=("agent", "across_batch_rate")).groups]
+    assert labels == [f"{agent} across_batch_rate={rate}" for rate in (0.1, 0.5)]
 
 
 NEVER_FULL = ": the memory of 50,000 transitions was never full, so that both remembered the same."
