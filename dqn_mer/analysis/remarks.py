@@ -17,6 +17,8 @@ from dqn_mer.config.supervised_runs import is_supervised
 if TYPE_CHECKING:  # which needs the remarks
     from dqn_mer.analysis.comparison import Group
 
+MOST_NAMED = 10
+"""Settings that a remark lists."""
 REPTILE_RATES = ("within_batch_rate", "across_batch_rate")
 
 
@@ -47,6 +49,19 @@ def remarks_on(groups: Sequence[Group], by: Sequence[str]) -> Iterator[str]:
         yield f"Groups have different seeds ({listing})."
     yield from _equal_groups(groups)
     yield from _field_remarks(groups, {*by, "seed", "game", *_rates_in_labels(groups, by)})
+
+
+def _settings_not_reached(groups: Sequence[Group]) -> Iterator[str]:
+    """Yield a sentence on the settings of the schedule that training ended before; all runs have one length."""
+    in_turn = [run for group in groups for run in group.runs if not run.schedule.interleave_frames]
+    names = [setting.name for setting in in_turn[0].schedule.settings] if in_turn else []
+    missed = [name for place, name in enumerate(names) if place not in in_turn[0].order]
+    if missed:
+        which = _listed(missed) if len(missed) <= MOST_NAMED else f"{len(missed)} settings, from {missed[0]} on"
+        yield (
+            f"Training ended before it came to {which}: retained accuracy counts what was never trained on, and so "
+            "does backward transfer, which is then no sign of forgetting."
+        )
 
 
 def _equal_groups(groups: Sequence[Group]) -> Iterator[str]:
@@ -128,5 +143,5 @@ def _field_remarks(groups: Sequence[Group], expected: set[str]) -> Iterator[str]
         yield f"Runs differ in {name}: {listing}"
 
 
-def _listed(numbers: Iterable[int]) -> str:
+def _listed(numbers: Iterable[int | str]) -> str:
     return ", ".join(str(number) for number in numbers)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from pathlib import Path
 
@@ -150,6 +151,15 @@ def test_evaluations_that_not_all_runs_have_are_left_out(tmp_path: Path) -> None
     comparison = compared(tmp_path)
     assert comparison.frames.tolist() == [0, 50, 100]
     assert comparison.curves(comparison.groups[0])[:, 1, 0].tolist() == [2.0, 4.0]
+
+
+def test_a_run_that_ends_before_a_setting_is_pointed_out(tmp_path: Path) -> None:
+    run = load_run(write_run(tmp_path / "short", [[0.0, 0.0], [4.0, 1.0]], frames=(0, 50), agent="dqn"))
+    (remark,) = (remark for remark in compared(tmp_path).remarks if "ended" in remark)
+    assert remark.startswith("Training ended before it came to 1-pipe_gap=90: retained accuracy counts")
+    interleaved = dataclasses.replace(run.schedule, interleave_frames=10)
+    (all_in_turn,) = compare_runs([dataclasses.replace(run, schedule=interleaved)])
+    assert not [remark for remark in all_in_turn.remarks if "ended" in remark]
 
 
 def test_unfair_comparisons_are_pointed_out(runs: Path, capsys: pytest.CaptureFixture[str]) -> None:
