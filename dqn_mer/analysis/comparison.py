@@ -80,6 +80,11 @@ class Comparison:
         return self.groups[0].runs[0].order
 
     @property
+    def interleaved(self) -> bool:
+        """Whether all runs trained on all settings all the time, so that no segment is that of one setting."""
+        return all(run.schedule.interleave_frames for group in self.groups for run in group.runs)
+
+    @property
     def parameter(self) -> str:
         """Name of the game parameter that the settings vary."""
         run = self.groups[0].runs[0]
@@ -126,7 +131,7 @@ def compare_runs(
     Args:
         runs: Runs to compare.
         by: Config fields that make the groups.
-        baseline: Label of the group to measure against; ``None`` takes dqn, or else the first.
+        baseline: Label of the group to measure against; ``None`` takes dqn, or else the first, of those of each game.
 
     Raises:
         ValueError: if the runs of a game have different schedules or lengths, or no group has the baseline's label.
@@ -139,26 +144,35 @@ def compare_runs(
         raise ValueError(f"baseline={baseline!r}: must be one of {', '.join(labels)}")
     reference = baseline or ("dqn" if "dqn" in labels else labels[0])
     labels.sort(key=lambda label: label != reference)
-    return tuple(_comparison(game, groups, labels, reference, by) for game, groups in sorted(games.items()))
+    return tuple(
+        _comparison(game, groups, labels, baseline or next(label for label in labels if label in groups), by)
+        for game, groups in sorted(games.items())
+    )
 
 
 def _label(run: Run, by: Sequence[str]) -> str:
     """Return the name of a run's group: the fields that make the groups, as far as the run's agent reads them."""
     values = {name: agent_label(run.config) if name == "agent" else f"{name}={_value(run, name)}" for name in by}
-    unread = unread_fields(run.config)
+    unread = unread_fields(run.config) - _own_options(run).keys()
     return " ".join(values[name] for name in [name for name in by if name not in unread] or by)
 
 
 def _value(run: Run, name: str) -> object:
-    """Return a field of a run, or the option of its agent in place of a field that another library's agent has not."""
-    options = run.config.get("agent_options")
+    """Return a field of a run, or the option of its agent in place of a field that the agent has not."""
+    options = _own_options(run)
+    if name in options and (name not in run.config or name in unread_fields(run.config)):
+        return options[name]
     if name in run.config:
         return run.config[name]
-    if isinstance(options, Mapping) and name in options:
-        return options[name]
     if name not in ALLOWED:
         raise ValueError(f"by={name!r}: must be config fields, such as agent or learning_rate")
     return None
+
+
+def _own_options(run: Run) -> Mapping[str, Any]:
+    """Return the options that a run's agent alone has; those of our agents are fields of the configuration."""
+    options = run.config.get("agent_options")
+    return options if isinstance(options, Mapping) else {}
 
 
 def agent_label(config: Mapping[str, Any]) -> str:
@@ -188,7 +202,10 @@ def _comparison(
             what = "lengths" if alike else "schedules"
             raise ValueError(f"{game}: {first.path} and {run.path} have different {what}; compare them apart")
         frames = np.intersect1d(frames, run.frames)
-    return Comparison(game, made, baseline, frames, tuple(remarks_on(made, by)))
+    remarks = tuple(remarks_on(made, by))
+    if baseline not in groups:
+        remarks = (f"No run of {baseline}, so nothing is measured against it.", *remarks)
+    return Comparison(game, made, baseline, frames, remarks)
 
 
 def _segments(schedule: Schedule) -> Schedule:

@@ -167,9 +167,18 @@ def border_note(comparison: Comparison) -> str:
     return comparison.words.fill(" Dashed: the {setting} changes.") if has_borders(comparison) else ""
 
 
+def bar_note(comparison: Comparison, which: str) -> str:
+    """Return the sentence of a caption on the bars along the top, which mark training on ``which``.
+
+    Empty where all settings are trained on all the time, and there are none.
+    """
+    words = comparison.words
+    return "" if comparison.interleaved else words.fill(f" Bar along the top: the {{learner}} trains on {which}.")
+
+
 def has_borders(comparison: Comparison) -> bool:
-    """Return whether panels over training show where the setting changes: not if it does too often."""
-    return 1 < len(comparison.order) <= MOST_BORDERS + 1
+    """Return whether panels over training show where the setting changes: not if it does too often, or all the time."""
+    return not comparison.interleaved and 1 < len(comparison.order) <= MOST_BORDERS + 1
 
 
 def mark_segments(panel: Axes, comparison: Comparison, settings: Collection[int] = (), borders: bool = True) -> None:
@@ -186,7 +195,7 @@ def mark_segments(panel: Axes, comparison: Comparison, settings: Collection[int]
     for trained, start, stop in zip(comparison.order, (0, *ends), ends, strict=False):
         if start and borders and has_borders(comparison):
             panel.axvline(start / 1000, **BORDER)
-        if trained in settings:
+        if trained in settings and not comparison.interleaved:
             panel.axvspan(start / 1000, stop / 1000, ymin=TRAINED_FROM, **TRAINED)
 
 

@@ -15,6 +15,7 @@ from dqn_mer.analysis.drawing import (
     SMALL,
     TEXT,
     Exhibit,
+    bar_note,
     curve_rows,
     finish_panel,
     mark_segments,
@@ -62,7 +63,7 @@ def curves_of_many(comparison: Comparison) -> Exhibit:
     bar = "this {setting}" if each == 1 else "one of these {setting}s"
     caption = words.fill(
         f"Evaluation {{score}} on {which} (panels) over training: interquartile mean over seeds, with its 95% "
-        f"bootstrap band. Bar along the top: the {{learner}} trains on {bar}. All panels have one scale."
+        f"bootstrap band.{bar_note(comparison, bar)} All panels have one scale."
     )
     return Exhibit(words.fill("{Score} on every {setting} over training"), caption, figure, rows)
 

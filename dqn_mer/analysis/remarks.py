@@ -17,6 +17,8 @@ from dqn_mer.config.supervised_runs import is_supervised
 if TYPE_CHECKING:  # which needs the remarks
     from dqn_mer.analysis.comparison import Group
 
+MOST_NAMED = 10
+"""Settings that a remark lists."""
 REPTILE_RATES = ("within_batch_rate", "across_batch_rate")
 
 
@@ -36,14 +38,30 @@ def remarks_on(groups: Sequence[Group], by: Sequence[str]) -> Iterator[str]:
             yield f"{label} has one run only, so there are no intervals for it."
         elif len(numbers) == 2:
             yield f"{label} has two runs only; its intervals are no more than the range of the two."
-    for group in groups:
-        if any(run.schedule.interleave_frames for run in group.runs):
-            yield f"{group.label} trained on all settings in turn all the time: bars, borders and rows are not its own."
+    interleaved = {g.label: [run.schedule.interleave_frames > 0 for run in g.runs] for g in groups}
+    marks = "rows" if all(all(runs) for runs in interleaved.values()) else "bars, borders and rows"
+    for label, runs in interleaved.items():
+        if any(runs):
+            yield f"{label} trained on all settings in turn all the time: {marks} are not its own."
+    yield from _settings_not_reached(groups)
     if len({tuple(numbers) for numbers in seeds.values()}) > 1:
         listing = "; ".join(f"{label}: {_listed(numbers)}" for label, numbers in seeds.items())
         yield f"Groups have different seeds ({listing})."
     yield from _equal_groups(groups)
     yield from _field_remarks(groups, {*by, "seed", "game", *_rates_in_labels(groups, by)})
+
+
+def _settings_not_reached(groups: Sequence[Group]) -> Iterator[str]:
+    """Yield a sentence on the settings of the schedule that training ended before; all runs have one length."""
+    in_turn = [run for group in groups for run in group.runs if not run.schedule.interleave_frames]
+    names = [setting.name for setting in in_turn[0].schedule.settings] if in_turn else []
+    missed = [name for place, name in enumerate(names) if place not in in_turn[0].order]
+    if missed:
+        which = _listed(missed) if len(missed) <= MOST_NAMED else f"{len(missed)} settings, from {missed[0]} on"
+        yield (
+            f"Training ended before it came to {which}: retained accuracy counts what was never trained on, and so "
+            "does backward transfer, which is then no sign of forgetting."
+        )
 
 
 def _equal_groups(groups: Sequence[Group]) -> Iterator[str]:
@@ -125,5 +143,5 @@ def _field_remarks(groups: Sequence[Group], expected: set[str]) -> Iterator[str]
         yield f"Runs differ in {name}: {listing}"
 
 
-def _listed(numbers: Iterable[int]) -> str:
+def _listed(numbers: Iterable[int | str]) -> str:
     return ", ".join(str(number) for number in numbers)

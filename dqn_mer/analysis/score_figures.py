@@ -24,6 +24,7 @@ from dqn_mer.analysis.drawing import (
     SMALL,
     TEXT,
     Exhibit,
+    bar_note,
     border_note,
     curve_rows,
     draw_curves,
@@ -53,6 +54,7 @@ from dqn_mer.storage.escapes import figure_text
 
 MOST_ROWS = 10  # settings, each in a row of panels; a page holds no more
 MOST_IN_HALF_A_PAGE = 8  # settings
+ABOVE_AND_BELOW = "Above the diagonal: {setting}s not met yet; below: {setting}s to be remembered."
 SHARE_OF_GAP = 0.6  # of that between two settings, which the intervals of all groups take
 CEILING_MEANING = "Dotted: the highest mean score that any play can reach within the frame limit of an evaluation"
 MIN_CEILING_SHARE = 0.5  # of the ceiling that scores reach where it is drawn; elsewhere they would be a line at 0
@@ -85,8 +87,8 @@ def compared_curves(comparison: Comparison) -> Exhibit:
     figure.supylabel(score_label(comparison), fontsize=TEXT)
     caption = comparison.words.fill(
         "Evaluation {score} on each {setting} (rows) over training: interquartile mean over seeds, with its 95% "
-        f"bootstrap band and a thin line for each seed.{border_note(comparison)} Bar along the top: the {{learner}} "
-        "trains on this {setting}. Each {setting} has its own scale."
+        f"bootstrap band and a thin line for each seed.{border_note(comparison)}"
+        f"{bar_note(comparison, 'this {setting}')} Each {{setting}} has its own scale."
     )
     if has_ceiling:
         caption += f" {CEILING_MEANING}, on settings where the scores come near it."
@@ -117,7 +119,9 @@ def score_matrices(comparison: Comparison) -> Exhibit:
     settings, order = comparison.schedule.settings, comparison.order
     maps = [(group, interquartile_estimate(np.stack([r.matrix for r in group.runs]))) for group in comparison.groups]
     figure, panels = heat_maps(comparison, maps, order, score_label(comparison), signed=False)
-    outlined = len(settings) <= MOST_OUTLINED
+    outlined, each_once = len(settings) <= MOST_OUTLINED, order == tuple(range(len(order)))
+    if comparison.interleaved:
+        outlined = each_once = False
     for group, panel in zip(comparison.groups, panels, strict=True):
         if outlined and not any(run.schedule.interleave_frames for run in group.runs):
             outline_cells(panel, order)
@@ -134,9 +138,8 @@ def score_matrices(comparison: Comparison) -> Exhibit:
     figure.supylabel(f"after training on\n{parameter}", fontsize=SMALL)
     caption = words.fill(
         "R[i, j]: {score} on {setting} j (columns) after training on {setting} i (rows, in the order of training), "
-        f"interquartile mean over seeds. {outline}"
-        "Above the diagonal: {setting}s not met yet; below: {setting}s to be remembered."
-    )
+        f"interquartile mean over seeds. {outline}" + ABOVE_AND_BELOW * each_once
+    ).rstrip()
     return Exhibit(words.fill("{Score} on every {setting} after training on each"), caption, figure, rows)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from pathlib import Path
 
@@ -9,9 +10,12 @@ import pytest
 
 from dqn_mer.__main__ import main
 from dqn_mer.analysis.comparison import compare_runs
-from dqn_mer.analysis.report import metric_estimates
+from dqn_mer.analysis.report import improvements, metric_estimates
 from dqn_mer.analysis.runs import Run, find_runs, load_run
+from dqn_mer.config.config import OF_EVERY_RUN
 from dqn_mer.config.defaults import default_config
+from tests.helpers import outside_agent
+from tests.helpers.added import nothing_left
 from tests.helpers.runs import compared, write_run
 
 
@@ -66,6 +70,37 @@ def test_options_that_an_agent_does_not_read_are_no_difference(runs: Path) -> No
     assert f"dqn-mer: {tuned}, 0.5" in remark
 
 
+def test_each_game_has_a_baseline_of_its_own(tmp_path: Path) -> None:
+    agents = {"catcher": ("dqn", "dqn-mer"), "flappy_bird": ("dqn-mer", "dqn-reservoir")}
+    for game, agent in ((game, agent) for game, names in agents.items() for agent in names):
+        choices = {"game": game, "agent": agent, "settings": (0.06, 0.09) if game == "catcher" else (100.0, 90.0)}
+        write_run(tmp_path / game / agent, [[0.0, 0.0], [1.0, 1.0], [2.0, 2.0]], **choices)
+    runs = [load_run(path) for path in find_runs([tmp_path])[0]]
+    catcher, flappy = compare_runs(runs)
+    assert (catcher.baseline, [*improvements(catcher)]) == ("dqn", ["dqn-mer"])
+    assert (flappy.baseline, [*improvements(flappy)]) == ("dqn-mer", ["dqn-reservoir"])
+    catcher, flappy = compare_runs(runs, baseline="dqn-reservoir")
+    assert improvements(catcher) == {} and [*improvements(flappy)] == ["dqn-mer"]
+    assert catcher.remarks[0] == "No run of dqn-reservoir, so nothing is measured against it."
+    assert not [remark for remark in flappy.remarks if "measured" in remark]
+
+
+@pytest.mark.parametrize("agent", ["sb3-dqn", "shrinking"])
+def test_an_option_of_another_agent_makes_groups_though_one_of_ours_has_its_name(agent: str, tmp_path: Path) -> None:
+    with nothing_left():
+        if agent == "shrinking":
+            outside_agent.register()
+        for seed, rate in enumerate((0.1, 0.5)):
+            path = write_run(tmp_path / str(seed), [[0.0, 0.0]] * 3, seed=seed)
+            described = json.loads((path / "config.json").read_text())
+            config = {**described["config"], "agent": agent, "agent_options": {"across_batch_rate": rate}}
+            if agent == "sb3-dqn":  # whose folder has no field of our agents
+                config = {name: value for name, value in config.items() if name in OF_EVERY_RUN}
+            (path / "config.json").write_text(json.dumps({**described, "config": config}))
+        labels = [group.label for group in compared(tmp_path, by=("agent", "across_batch_rate")).groups]
+    assert labels == [f"{agent} across_batch_rate={rate}" for rate in (0.1, 0.5)]
+
+
 NEVER_FULL = ": the memory of 50,000 transitions was never full, so that both remembered the same."
 UNTIL_60 = " up to frame 60: until the memory of 60 transitions is full, both remember the same."
 UNTIL_80 = " up to frame 80: until the memory of 20 transitions is full, both remember the same."
@@ -116,6 +151,15 @@ def test_evaluations_that_not_all_runs_have_are_left_out(tmp_path: Path) -> None
     comparison = compared(tmp_path)
     assert comparison.frames.tolist() == [0, 50, 100]
     assert comparison.curves(comparison.groups[0])[:, 1, 0].tolist() == [2.0, 4.0]
+
+
+def test_a_run_that_ends_before_a_setting_is_pointed_out(tmp_path: Path) -> None:
+    run = load_run(write_run(tmp_path / "short", [[0.0, 0.0], [4.0, 1.0]], frames=(0, 50), agent="dqn"))
+    (remark,) = (remark for remark in compared(tmp_path).remarks if "ended" in remark)
+    assert remark.startswith("Training ended before it came to 1-pipe_gap=90: retained accuracy counts")
+    interleaved = dataclasses.replace(run.schedule, interleave_frames=10)
+    (all_in_turn,) = compare_runs([dataclasses.replace(run, schedule=interleaved)])
+    assert not [remark for remark in all_in_turn.remarks if "ended" in remark]
 
 
 def test_unfair_comparisons_are_pointed_out(runs: Path, capsys: pytest.CaptureFixture[str]) -> None:

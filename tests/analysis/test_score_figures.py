@@ -100,6 +100,7 @@ def test_numbers_have_one_number_of_digits_and_the_cell_just_trained_on_is_outli
 
 def test_matrices(runs: Path) -> None:
     exhibit = score_matrices(compared(runs))
+    assert exhibit.caption.endswith("Above the diagonal: settings not met yet; below: settings to be remembered.")
     images = [panel.images[0].get_array() for panel in exhibit.figure.axes if panel.images]
     assert np.array_equal(images[0], [[5.0, 2.0], [3.0, 7.0]])
     assert np.array_equal(images[1], [[15.0, 12.0], [13.0, 17.0]])
@@ -112,6 +113,7 @@ def test_a_schedule_that_comes_back(tmp_path: Path) -> None:
     assert comparison.order == (0, 1, 0)
     exhibit = score_matrices(comparison)
     assert [row["trained_on"] for row in exhibit.rows[::2]] == ["0-pipe_gap=100", "1-pipe_gap=90", "0-pipe_gap=100"]
+    assert "diagonal" not in exhibit.caption  # above it, gap 90 is met already in the last row
     assert [row["score"] for row in score_by_difficulty(comparison).rows] == [6.0, 5.0]  # gaps 90 and 100
 
 

@@ -17,7 +17,7 @@ from continual_ple.settings import Schedule, Setting
 from dqn_mer.analysis import learning_curves, scores
 from dqn_mer.analysis.comparison import Comparison, Group
 from dqn_mer.analysis.runs import Run
-from dqn_mer.analysis.score_figures import compared_curves
+from dqn_mer.analysis.score_figures import compared_curves, score_matrices
 from dqn_mer.config.defaults import default_config
 from tests.helpers.figures import visible_panels
 
@@ -63,6 +63,18 @@ def test_learning_curves_mark_borders_and_trained_segments() -> None:
     assert np.allclose(shaded(panels[1]), [(0.1, 0.2)])
     curve = next(line for line in panels[1].lines if line.get_label() == "dqn-mer (n=1)")
     assert np.allclose(curve.get_xdata(), FRAMES / 1000) and np.allclose(curve.get_ydata(), SCORES[:, 1])
+
+
+def test_what_trained_on_all_settings_all_the_time_has_no_bars_borders_or_outlines() -> None:
+    run = alone(SCORES)
+    run = dataclasses.replace(run, schedule=dataclasses.replace(run.schedule, interleave_frames=10))
+    assert all(not dashed(panel) and not shaded(panel) for panel in drawn(run))
+    comparison = Comparison("flappy_bird", (Group("dqn-mer", (run,), 0),), "dqn-mer", run.frames, ())
+    curves, matrices = compared_curves(comparison), score_matrices(comparison)
+    (key,) = curves.figure.legends
+    assert [text.get_text() for text in key.texts] == ["one seed"]
+    assert not any(word in curves.caption for word in ("Bar", "Dashed"))
+    assert not any(word in matrices.caption for word in ("Outlined", "diagonal"))
 
 
 def test_learning_curves_of_a_run_that_stopped_early() -> None:
