@@ -48,3 +48,7 @@ def make_stream(
     )
     check_fixed(options, schedule)
     return NonStationary(env, schedule)
+
+
+# Where Gymnasium reads which render modes there are, so that it adds those that it makes itself (``rgb_array_list``).
+make_stream.metadata = ArcadeEnv.metadata  # type: ignore[attr-defined]
