@@ -63,6 +63,12 @@ def test_gymnasium_makes_lists_of_pictures_of_every_id(env_id: str) -> None:
     env.close()
 
 
+def test_another_parameter_is_not_varied_by_the_values_of_the_games_own() -> None:
+    with pytest.raises(ValueError, match=r"^vary='lives': needs settings, the values to give it"):
+        gymnasium.make("ContinualPLE/Catcher-stream-state-v0", vary="lives")
+    gymnasium.make("ContinualPLE/Catcher-stream-state-v0", vary="fall_speed").close()
+
+
 @pytest.mark.parametrize(
     ("env_id", "options", "message"),
     [
