@@ -13,7 +13,7 @@ from gymnasium.error import ResetNeeded
 from continual_ple.games.base import FRAMES_PER_SECOND, FirstDraws, Game, GeneratorDraws
 from continual_ple.games.catalogue import game_class, make_game
 from continual_ple.games.parameters import Parameter
-from continual_ple.messages import one_of
+from continual_ple.messages import one_of, shown
 from continual_ple.observations import check_seen, check_space, observation_class
 
 FRAME_STACK = Parameter("frame_stack", "frames", 4, 1, 64, "frames in an observation that stacks them", whole=True)
@@ -110,13 +110,18 @@ class ArcadeEnv(gymnasium.Env[npt.NDArray[Any], np.int64]):
         """Change parameters of the game from the next reset on; those not named stay as they are.
 
         Raises:
-            ValueError: if a name is unknown or a value not allowed; then nothing changes.
+            ValueError: if a name is unknown, a value not allowed, or the observations would be of another space; then
+                nothing changes.
         """
         given = self._given | parameters
-        checked = make_game(
-            self.game_name, given, self._backend, self._rounding
-        ).parameters  # also what the backend can do
-        self._given, self._changed = {name: checked[name] for name in given}, True
+        game = make_game(self.game_name, given, self._backend, self._rounding)  # also what the backend can do
+        space = self._view_class(game, self._frame_stack).space
+        if space != self.observation_space:
+            raise ValueError(
+                f"{self._view_class.__name__}.space: must be the same for all parameters, is {_words(space)} after "
+                f"{_words(self.observation_space)}"
+            )
+        self._given, self._changed = {name: game.parameters[name] for name in given}, True
 
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
@@ -228,6 +233,10 @@ class ArcadeEnv(gymnasium.Env[npt.NDArray[Any], np.int64]):
             self._game.draw()  # what cannot be drawn fails here, not later in play
             if not self.observation_space.contains(self._view.observe()):
                 raise ValueError(f"frames and game must give an observation in {self.observation_space}")
+
+
+def _words(space: object) -> str:
+    return " ".join(shown(space).split())
 
 
 def _generator(state: Mapping[str, Any]) -> np.random.Generator:

@@ -75,6 +75,11 @@ class Learnable(gymnasium.Wrapper[Any, Any, Any, Any]):
         self.observation_space = spaces.Box(low, high, shape, self._dtype.type)
         self.action_space = spaces.Discrete(int(actions.n))
 
+    @property
+    def scales(self) -> bool:
+        """Whether observations are scaled by the bounds of the environment's Box."""
+        return self._scale is not None
+
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
     ) -> tuple[NDArray[Any], dict[str, Any]]:
@@ -110,6 +115,20 @@ class Learnable(gymnasium.Wrapper[Any, Any, Any, Any]):
         elif not np.isfinite(seen).all():
             raise UnlearnableError("observation: must hold finite numbers only")
         return seen.reshape(self.observation_space.shape)
+
+
+def agents_view(env: gymnasium.Env[Any, Any]) -> tuple[Any, ...]:
+    """Return what one agent needs to be the same in two environments: form and scale of what it sees, and actions."""
+    space = env.observation_space
+    if not isinstance(env, Learnable):
+        return space.shape, space.dtype, None, env.action_space
+    return space.shape, space.dtype, env.env.observation_space if env.scales else None, env.env.action_space
+
+
+def spaces_in_words(env: gymnasium.Env[Any, Any]) -> str:
+    """Return the spaces of an environment, those of what a `Learnable` wraps, in one line for a message."""
+    inner = env.env if isinstance(env, Learnable) else env
+    return f"{_short(inner.observation_space)} and {_short(inner.action_space)}"
 
 
 def image_axes(shape: Sequence[int]) -> tuple[int, ...] | None:

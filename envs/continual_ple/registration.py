@@ -8,6 +8,7 @@ from typing import Any
 from continual_ple.arcade import ArcadeEnv
 from continual_ple.game_schedules import check_fixed, schedule_from_values
 from continual_ple.games.catalogue import game_class
+from continual_ple.messages import shown
 from continual_ple.nonstationary import NonStationary
 from continual_ple.settings import FRAMES_PER_SETTING, FramesPerSetting
 
@@ -35,8 +36,11 @@ def make_stream(
         **options: Arguments of `ArcadeEnv`, without the varied parameter.
 
     Raises:
-        ValueError: if a value is not allowed, or one is given for the varied parameter.
+        ValueError: if a value is not allowed, one is given for the varied parameter, or ``vary`` names another one than
+            the game's own, which has no values by default.
     """
+    if settings is None and vary not in (None, game_class(game).varied_parameter):
+        raise ValueError(f"vary={shown(vary)}: needs settings, the values to give it")
     env = ArcadeEnv(game, **options)
     schedule = schedule_from_values(
         game,
@@ -48,3 +52,7 @@ def make_stream(
     )
     check_fixed(options, schedule)
     return NonStationary(env, schedule)
+
+
+# Where Gymnasium reads which render modes there are, so that it adds those that it makes itself (``rgb_array_list``).
+make_stream.metadata = ArcadeEnv.metadata  # type: ignore[attr-defined]

@@ -2,10 +2,11 @@
 
 from bisect import bisect_right
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import accumulate
-from numbers import Real
+from numbers import Integral, Real
 from typing import Any
 
 import numpy as np
@@ -31,13 +32,23 @@ def _check_lengths(value: object, of_what: str, count: int) -> int | tuple[int, 
     return whole_or_each("frames_per_setting", value, 1, MAX_FRAMES_PER_SETTING, of_what, count)
 
 
+def _plain_number(name: str, value: object) -> float:
+    """Return the value of a parameter as an `int` or a `float`, which can be written as JSON; NumPy's cannot."""
+    if isinstance(value, Real) and not isinstance(value, bool):
+        with suppress(OverflowError):
+            number = float(value)
+            if abs(number) <= LARGEST_VALUE:
+                return int(value) if isinstance(value, Integral) else number
+    raise ValueError(f"parameters: {name}={shown(value)}: must be a number up to {LARGEST_VALUE:g}")
+
+
 @dataclass(frozen=True)
 class Setting:
     """Parameters of a game under a name.
 
     Attributes:
         name: Short and unique in its schedule.
-        parameters: Values by parameter name; a parameter not named keeps its value.
+        parameters: Values by parameter name, as plain numbers; a parameter not named keeps its value.
     """
 
     name: str
@@ -53,11 +64,11 @@ class Setting:
             raise ValueError(f"name={self.name!r}: must hold no comma and not be {', '.join(RESERVED_NAMES)}")
         if not isinstance(self.parameters, Mapping) or not self.parameters:
             raise ValueError(f"parameters={shown(self.parameters)}: must give at least one parameter a value")
-        for name, value in self.parameters.items():  # the name becomes part of a tag and a heading
+        for name in self.parameters:  # the name becomes part of a tag and a heading
             if not isinstance(name, str) or not name.isprintable() or "/" in name or not 0 < len(name) <= MAX_NAME:
                 raise ValueError(f"parameters: {shown(name)}: must be one line of text without a slash")
-            if isinstance(value, bool) or not isinstance(value, Real) or not abs(value) <= LARGEST_VALUE:
-                raise ValueError(f"parameters: {name}={shown(value)}: must be a number up to {LARGEST_VALUE:g}")
+        numbers = {name: _plain_number(name, value) for name, value in self.parameters.items()}
+        object.__setattr__(self, "parameters", numbers)
 
 
 @dataclass(frozen=True)
@@ -224,8 +235,8 @@ def schedule_of_values(
         raise ValueError(
             f"parameter={shown(parameter)}: must be the name of one parameter; `apply` may set several by it"
         )
-    for value in values:
-        Setting("value", {parameter: value})  # which checks both, before they are written into a name
+    # A setting checks both before they are written into a name.
+    values = [Setting("value", {parameter: value}).parameters[parameter] for value in values]
     distinct = list(dict.fromkeys(values))
     digits = len(str(max(len(distinct) - 1, 0)))
     settings = [

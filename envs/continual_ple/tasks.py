@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from continual_ple.frame_skip import FrameSkip
 from continual_ple.games.catalogue import GAMES
-from continual_ple.learnable import UnlearnableError
+from continual_ple.learnable import UnlearnableError, agents_view, spaces_in_words
 from continual_ple.nonstationary import Apply, NonStationary, apply_parameters
 from continual_ple.own import (
     RENDER_MODE,
@@ -82,13 +82,32 @@ class Task:
         Args:
             end_frame: Frame at which the run ends, which no step crosses where frames are skipped, nor the end of a
                 segment, interleaved or not; None for no end.
+
+        Raises:
+            UnlearnableError: if observations or actions are not of the same spaces under all settings; to see it, an
+                environment is made under each.
         """
+        self._check_spaces()
         first = self.schedule.settings[self.schedule.order[0]]
         env = RecordEpisodeStatistics(
             NonStationary(self.make_env(first), self.schedule, self.apply), stats_key=STATISTICS
         )
         stops = () if end_frame is None else self.schedule.ends(end_frame)
         return env if self.frame_skip == 1 else FrameSkip(env, self.frame_skip, stops)
+
+    def _check_spaces(self) -> None:
+        """Raise UnlearnableError unless an agent can play under all settings."""
+        views, words = [], []
+        for setting in self.schedule.settings:
+            env = self.make_env(setting)
+            views.append(agents_view(env))
+            words.append(spaces_in_words(env))
+            env.close()
+            if views[-1] != views[0]:
+                raise UnlearnableError(
+                    f"setting {setting.name!r}: must have the observations and actions of "
+                    f"{self.schedule.settings[0].name!r}, {words[0]}; has {words[-1]}"
+                )
 
     def agents_env(
         self, setting: Setting, frame_limit: int | None = None, render_mode: str | None = None

@@ -99,6 +99,10 @@ def test_upstream_has_no_added_game() -> None:
         ({"actions": ()}, r"Bad.actions=\(\): must be a tuple, not empty"),
         ({"actions": ("a", "a", "b")}, "Bad.actions=.*: must be different names"),
         ({"state_names": ("x", "y")}, "Bad.state_range: must give a low and a higher number for each of 2 columns"),
+        (
+            {"state_range": staticmethod(lambda parameters: np.array([(0, np.inf)] * 3))},
+            "Bad.state_range: .*, both finite",
+        ),
         ({"parameter_table": ("fall",)}, "Bad.parameter_table=.*: must hold a Parameter each"),
         ({"varied_parameter": "gravity"}, "Bad.varied_parameter='gravity': must be one of fall, stride"),
         ({"default_values": (1, 9)}, r"Bad.default_values: fall=9: must be a whole number from 1 to 8 \(px/frame\)"),

@@ -72,6 +72,12 @@ def test_a_pipe_leaves_and_enters_the_small_screen_by_every_pixel(left: int) -> 
     check_small_screen(flappy_screen.Scene(Look(0, 0, 0), ((left, 100),), 100, 200, 0, 0))
 
 
+@pytest.mark.parametrize("sky", range(len(SKIES)))
+@pytest.mark.parametrize("gap_end", range(370, 393))  # 392: of a gap of 300, the largest
+def test_the_ground_hides_the_end_of_a_pipe(sky: int, gap_end: int) -> None:
+    check_small_screen(flappy_screen.Scene(Look(sky, 0, 0), ((100, 92),), gap_end - 92, 200, 0, 0))
+
+
 @given(scenes(), st.data())
 def test_a_part_is_cut_from_the_whole_in_colour_and_grey(scene: flappy_screen.Scene, data: st.DataObject) -> None:
     top, bottom = sorted(data.draw(st.tuples(st.integers(0, 512), st.integers(0, 512))))

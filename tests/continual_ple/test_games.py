@@ -190,6 +190,16 @@ def test_velocity_outlives_the_episode_but_not_the_game() -> None:
     assert game.state()[1] == falling - 9  # no gravity: it already falls at full speed
 
 
+@pytest.mark.parametrize(("y", "velocity"), [(-49.0, -49), (-48.0, -49), (-47.0, -19)])
+def test_a_flap_far_above_the_screen_is_none(y: float, velocity: float) -> None:
+    game = started(FlappyBird(flap_power=20))
+    game.step(1)
+    state = {**game.get_state(), "y": y, "velocity": -50.0, "flapping": False, "thrusting": False}
+    game.set_state(state, ListedDraws(100))
+    game.step(0)
+    assert game.lost and game.state()[1] == velocity  # gravity alone, or a flap from 0
+
+
 @pytest.mark.parametrize("pipe_speed", [1.0, 2.5, 4.0, 7.3, 12.0])
 def test_each_pipe_counts_once_at_any_speed(pipe_speed: float) -> None:
     game = FlappyBird(pipe_speed=pipe_speed, pipe_gap=300)

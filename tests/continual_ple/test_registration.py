@@ -53,6 +53,22 @@ def test_the_stream_changes_the_setting_and_says_so_in_info() -> None:
     env.close()
 
 
+@pytest.mark.parametrize("env_id", IDS)
+def test_gymnasium_makes_lists_of_pictures_of_every_id(env_id: str) -> None:
+    env = gymnasium.make(env_id, render_mode="rgb_array_list")
+    env.reset(seed=0)
+    env.step(0)
+    pictures = env.render()
+    assert [picture.shape for picture in pictures] == [(env.unwrapped.game.height, env.unwrapped.game.width, 3)] * 2
+    env.close()
+
+
+def test_another_parameter_is_not_varied_by_the_values_of_the_games_own() -> None:
+    with pytest.raises(ValueError, match=r"^vary='lives': needs settings, the values to give it"):
+        gymnasium.make("ContinualPLE/Catcher-stream-state-v0", vary="lives")
+    gymnasium.make("ContinualPLE/Catcher-stream-state-v0", vary="fall_speed").close()
+
+
 @pytest.mark.parametrize(
     ("env_id", "options", "message"),
     [

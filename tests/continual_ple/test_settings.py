@@ -1,6 +1,7 @@
 """Settings and schedules: worked by hand, for any values, and from files that are wrong."""
 
 import json
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -59,6 +60,23 @@ def test_cycles_and_other_parameters() -> None:
     schedule = schedule_from_values("flappy_bird", [1.0, 0.5], "gravity", frames_per_setting=7, cycles=2)
     assert [setting.name for setting in schedule.settings] == ["0-gravity=1", "1-gravity=0.5"]
     assert schedule.order == (0, 1, 0, 1) and schedule.total_frames == 28
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("values", [np.arange(8, 10), np.array([8, 9], np.float32), [Fraction(8), np.float64(9)]])
+def test_values_of_any_kind_of_number_are_kept_as_plain_ones(values: Any) -> None:
+    schedule = schedule_of_values("speed", values)
+    assert [setting.name for setting in schedule.settings] == ["0-speed=8", "1-speed=9"]
+    assert schedule == schedule_of_values("speed", [8, 9])
+    numbers = [*Setting("own", {"a": values[0], "b": values[1]}).parameters.values()]
+    assert {type(number) for number in numbers} <= {int, float} and numbers == [8, 9]
+    assert Schedule.from_json(json.loads(json.dumps(schedule.to_json()))) == schedule
+
+
+@pytest.mark.parametrize("value", [np.float32("nan"), np.inf, 10**400, Fraction(10**400), True, np.bool_(True), 1j])
+def test_what_is_no_number_of_a_plain_size_is_refused(value: Any) -> None:
+    with pytest.raises(ValueError, match=r"^parameters: speed=.*: must be a number up to 1e\+300$"):
+        Setting("own", {"speed": value})
 
 
 def test_many_settings_sort_by_name() -> None:

@@ -62,6 +62,7 @@ CHANGED: list[tuple[str, dict[str, Any]]] = [
     ("flappy_bird", {}),
     ("flappy_bird", {"pipe_gap": 75}),
     ("flappy_bird", {"pipe_gap": 140, "gravity": 0.7, "flap_power": 8.5, "max_drop_speed": 12}),
+    ("flappy_bird", {"pipe_gap": 282, "gravity": 0.3, "flap_power": 19}),  # out of the screen by more than its height
 ]
 
 

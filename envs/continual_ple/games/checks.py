@@ -47,9 +47,10 @@ def _check_values(kind: type[Game]) -> None:
         except ValueError as error:
             raise ValueError(f"default_values: {error}") from None
     ranges = np.asarray(kind.state_range(parameters))
-    if ranges.shape != (len(kind.state_names), 2) or not (ranges[:, 0] < ranges[:, 1]).all():
+    finite = ranges.dtype.kind in "iuf" and np.isfinite(ranges).all()  # else nothing would be seen of a column
+    if ranges.shape != (len(kind.state_names), 2) or not finite or not (ranges[:, 0] < ranges[:, 1]).all():
         raise ValueError(
-            f"state_range: must give a low and a higher number for each of {len(kind.state_names)} columns"
+            f"state_range: must give a low and a higher number for each of {len(kind.state_names)} columns, both finite"
         )
     _check_odds(kind)
     _check_controls(kind)

@@ -20,6 +20,7 @@ HALF_PIPE = PIPE_WIDTH / 2
 START_OFFSETS = (0.0, WIDTH * 0.5, float(WIDTH))
 RETURN_OFFSET = WIDTH * 0.2
 FLAP = 0  # index of the action
+HIGHEST_FLAP = -2.0 * BIRD_HEIGHT  # px: at or above it PLE ignores a flap, and the next episode keeps the velocity
 GROUND_SPAN = 48  # px that the ground moves before it jumps back
 FRAMES_PER_WING_POSITION, WING_POSITIONS = 15, 3
 
@@ -100,7 +101,7 @@ class FlappyBird(Game):
 
     def step(self, action: int) -> float:
         """Play one frame: flap or noop. Deaths and passed pipes are judged before anything moves."""
-        if action == FLAP:
+        if action == FLAP and self._y > HIGHEST_FLAP:
             self._velocity, self._flapping = 0.0, True
         reward = 0.0
         for pipe in self._pipes:

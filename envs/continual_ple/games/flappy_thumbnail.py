@@ -95,7 +95,9 @@ def _reduction(size: int) -> Reduction:
 def _uneven(size: int, sky: int) -> list[list[int]]:
     """Return the number of small pixels above and left of each that show anything else than flat sky."""
     grey = flappy_screen.sky(sky, True)
-    uneven = _overlap(size, HEIGHT) @ (grey != grey[0, 0]) @ _overlap(size, WIDTH).T > 0
+    differs = grey != grey[0, 0]
+    differs[FLOOR_Y:] = True  # the ground; the night's bushes, which it hides, have the grey of the sky
+    uneven = _overlap(size, HEIGHT) @ differs @ _overlap(size, WIDTH).T > 0
     counts: list[list[int]] = np.pad(uneven.cumsum(axis=0).cumsum(axis=1), ((1, 0), (1, 0))).tolist()
     return counts
 
