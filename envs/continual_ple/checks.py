@@ -1,6 +1,6 @@
 """Checks of what a schedule is made of, each of which names the field, the value and what is allowed."""
 
-from collections.abc import Sequence, Sized
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -34,10 +34,18 @@ def whole_or_each(field: str, value: object, low: int, high: int, of_what: str, 
     return each[0] if len(set(each)) == 1 else each
 
 
-def check_count(field: str, items: Sized, high: int) -> None:
-    """Raise ValueError unless there are from 1 to `high` items."""
+def entries(field: str, value: object, high: int) -> tuple[Any, ...]:
+    """Return a list, or anything else that gives its entries in order, as a tuple of 1 to `high` entries.
+
+    Raises:
+        ValueError: if it is not one.
+    """
+    if isinstance(value, (str, bytes, Mapping)) or not isinstance(value, Iterable):
+        raise ValueError(f"{field}={shown(value)}: must be a list")
+    items = tuple(value)
     if not 1 <= len(items) <= high:
         raise ValueError(f"{field}: must hold from 1 to {high:,} entries, holds {len(items):,}")
+    return items
 
 
 def json_fields(field: str, value: object, required: Sequence[str], optional: Sequence[str] = ()) -> dict[str, Any]:

@@ -2,9 +2,10 @@
 
 from collections.abc import Mapping, Sequence
 
+from continual_ple.checks import entries
 from continual_ple.games.catalogue import game_class
 from continual_ple.messages import shown
-from continual_ple.settings import FRAMES_PER_SETTING, FramesPerSetting, Schedule, schedule_of_values
+from continual_ple.settings import FRAMES_PER_SETTING, MAX_SEGMENTS, FramesPerSetting, Schedule, schedule_of_values
 
 
 def check_schedule(schedule: Schedule, game: str) -> Schedule:
@@ -60,7 +61,7 @@ def schedule_from_values(
     name = kind.varied_parameter if parameter is None else parameter
     if name not in table:
         raise ValueError(f"parameter={shown(name)}: must be one of {', '.join(table)}")
-    checked = [table[name].check(value) for value in values]
+    checked = [table[name].check(value) for value in entries("settings", values, MAX_SEGMENTS)]
     return check_schedule(schedule_of_values(name, checked, frames_per_setting, cycles, interleave_frames), game)
 
 

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from continual_ple.checks import check_count, json_fields, json_list, whole, whole_or_each
+from continual_ple.checks import entries, json_fields, json_list, whole, whole_or_each
 from continual_ple.messages import shown
 
 FRAMES_PER_SETTING = 25_000
@@ -91,20 +91,20 @@ class Schedule:
     interleave_frames: int = 0
 
     def __post_init__(self) -> None:
-        lengths = _check_lengths(self.frames_per_setting, "segments", len(self.order))
+        settings = entries("settings", self.settings, MAX_SETTINGS)
+        if not all(isinstance(setting, Setting) for setting in settings):
+            raise ValueError(f"settings={shown(settings)}: must hold a Setting each")
+        order = [whole("order", index, 0, len(settings) - 1) for index in entries("order", self.order, MAX_SEGMENTS)]
+        lengths = _check_lengths(self.frames_per_setting, "segments", len(order))
         stretch = whole("interleave_frames", self.interleave_frames, 0, MAX_FRAMES_PER_SETTING)
-        check_count("settings", self.settings, MAX_SETTINGS)
-        check_count("order", self.order, MAX_SEGMENTS)
-        order = tuple(whole("order", index, 0, len(self.settings) - 1) for index in self.order)
-        for name, checked in (("order", order), ("frames_per_setting", lengths), ("interleave_frames", stretch)):
-            object.__setattr__(self, name, checked)
+        own = {"settings": settings, "order": tuple(order), "frames_per_setting": lengths, "interleave_frames": stretch}
+        for field, checked in own.items():
+            object.__setattr__(self, field, checked)
         for field in ("name", "parameters"):
             values = [getattr(setting, field) for setting in self.settings]
             for index, value in enumerate(values):
                 if value in values[:index]:
-                    raise ValueError(
-                        f"settings: two have the same {field} {shown(value)}; come back to one with `order`"
-                    )
+                    raise ValueError(f"settings: two have the same {field} {shown(value)}; repeat one with `order`")
         first = self.settings[0]
         for setting in self.settings:  # else a parameter would stay at what an earlier setting made it
             if set(setting.parameters) != set(first.parameters):
@@ -229,7 +229,7 @@ def schedule_of_values(
     Raises:
         ValueError: if a value is not allowed.
     """
-    check_count("settings", values, MAX_SEGMENTS)
+    values = entries("settings", values, MAX_SEGMENTS)
     cycles = whole("cycles", cycles, 1, MAX_SEGMENTS // len(values))
     if not isinstance(parameter, str):
         raise ValueError(

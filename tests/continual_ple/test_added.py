@@ -24,6 +24,7 @@ from continual_ple import (
     FrameSkip,
     Game,
     Observation,
+    Parameter,
     default_schedule,
     register_game,
     register_observation,
@@ -104,6 +105,22 @@ def test_upstream_has_no_added_game() -> None:
             "Bad.state_range: .*, both finite",
         ),
         ({"parameter_table": ("fall",)}, "Bad.parameter_table=.*: must hold a Parameter each"),
+        (
+            {"parameter_table": (*FallingStone.parameter_table, FallingStone.parameter_table[0])},
+            "Bad.parameter_table: .*: must be different names, each fit for a keyword argument",
+        ),
+        (
+            {"parameter_table": (*FallingStone.parameter_table, Parameter("a b", "", 1, 0, 2, ""))},
+            "Bad.parameter_table: .*: must be different names, each fit for a keyword argument",
+        ),
+        (
+            {"parameter_table": (*FallingStone.parameter_table, Parameter("rounding", "", 1, 0, 2, ""))},
+            "Bad.parameter_table: 'rounding': is an argument of every environment; must be another name",
+        ),
+        (
+            {"parameter_table": (*FallingStone.parameter_table, Parameter("wind", "px", 3, 0, 2, ""))},
+            r"Bad.parameter_table: wind=3: must be a number from 0 to 2 \(px\)",
+        ),
         ({"varied_parameter": "gravity"}, "Bad.varied_parameter='gravity': must be one of fall, stride"),
         ({"default_values": (1, 9)}, r"Bad.default_values: fall=9: must be a whole number from 1 to 8 \(px/frame\)"),
         ({"random_odds": (0.5, 0.5)}, r"Bad.random_odds=\(0.5, 0.5\): must be one for each of 3 actions, summing to 1"),

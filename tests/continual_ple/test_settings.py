@@ -130,6 +130,9 @@ def test_any_values(values: list[int], frames: int, cycles: int) -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
+        ({"values": 5}, "^settings=5: must be a list$"),
+        ({"values": "100,90"}, "^settings='100,90': must be a list$"),
+        ({"values": {100: 90}}, "^settings={100: 90}: must be a list$"),
         ({"values": []}, "^settings: must hold from 1 to 1,000 entries, holds 0$"),
         ({"values": [100, 5]}, r"^pipe_gap=5: must be a whole number from 40 to 300 \(px\)$"),
         ({"values": [1], "parameter": "speed"}, "^parameter='speed': must be one of pipe_gap, "),
@@ -162,6 +165,9 @@ def test_schedules_must_be_consistent() -> None:
         ((one, other), (0, 2), "^order=2: must be a whole number from 0 to 1$"),
         ((one, other), (0, 0), "^settings: 'b' is never in `order`$"),
         ((one,), (0,) * 1001, "^order: must hold from 1 to 1,000 entries, holds 1,001$"),
+        (one, (0,), r"^settings=Setting.*: must be a list$"),
+        (("one",), (0,), r"^settings=\('one',\): must hold a Setting each$"),
+        ((one,), 0, "^order=0: must be a list$"),
         ((one,), (), "^order: must hold from 1 to 1,000 entries, holds 0$"),
     ]:
         with pytest.raises(ValueError, match=message):
@@ -187,7 +193,10 @@ def test_files(tmp_path: Path) -> None:
         ("[]", r"schedule=\[\]: must be an object with frames_per_setting, settings$"),
         ("{}", "schedule: 'frames_per_setting' is missing; it must have"),
         ('{"frames_per_setting": NaN, "settings": []}', "NaN is not a number allowed in JSON$"),
-        ('{"frames_per_setting": 1e999, "settings": []}', "frames_per_setting=inf: must be a whole number"),
+        (
+            json.dumps(GOOD | {"frames_per_setting": 54321}).replace("54321", "1e999"),
+            "frames_per_setting=inf: must be a whole number",
+        ),
         (json.dumps(GOOD | {"frames_per_setting": [5, 6]}), "or one for each of 1 segments; holds 2$"),
         (json.dumps(GOOD | {"frames_per_setting": ["5"]}), r"frames_per_setting\[0\]='5': must be a whole number"),
         (json.dumps(GOOD | {"frames_per_setting": {"a": 5}}), "frames_per_setting={'a': 5}: must be a whole number"),

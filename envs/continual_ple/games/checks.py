@@ -2,6 +2,7 @@
 
 import inspect
 import math
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -13,6 +14,8 @@ NEEDED = {
     "name": str, "score_name": str, "actions": tuple, "state_names": tuple, "parameter_table": tuple,
     "varied_parameter": str, "default_values": tuple,
 }  # fmt: skip
+ARGUMENTS = frozenset({"game", "backend", "observation", "frame_stack", "render_mode", "rounding", "fixed_looks"})
+"""Arguments of `ArcadeEnv`, beside which it takes the game's parameters."""
 
 
 def check_game(kind: object) -> None:
@@ -26,9 +29,28 @@ def check_game(kind: object) -> None:
         if not isinstance(value, wanted) or not value:
             raise ValueError(f"{kind.__name__}.{attribute}={shown(value)}: must be a {wanted.__name__}, not empty")
     try:
+        _check_parameters(kind.parameter_table, kind.varied_parameter)
         _check_values(kind)
     except ValueError as error:
         raise ValueError(f"{kind.__name__}.{error}") from None
+
+
+def _check_parameters(table: Sequence[Parameter], varied: str) -> None:
+    if not all(isinstance(entry, Parameter) for entry in table):
+        raise ValueError(f"parameter_table={shown(table)}: must hold a Parameter each")
+    names = [entry.name for entry in table]
+    if not all(isinstance(name, str) and name.isidentifier() for name in names) or len(set(names)) < len(names):
+        raise ValueError(f"parameter_table: {shown(names)}: must be different names, each fit for a keyword argument")
+    if taken := sorted(ARGUMENTS.intersection(names)):
+        raise ValueError(f"parameter_table: {taken[0]!r}: is an argument of every environment; must be another name")
+    for entry in table:
+        if entry.per is None:  # else the default is for each pixel
+            try:
+                entry.check(entry.default)
+            except ValueError as error:
+                raise ValueError(f"parameter_table: {error}") from None
+    if varied not in names:
+        raise ValueError(f"varied_parameter={varied!r}: must be one of {', '.join(names)}")
 
 
 def _check_values(kind: type[Game]) -> None:
@@ -36,11 +58,6 @@ def _check_values(kind: type[Game]) -> None:
         names = getattr(kind, field)
         if not all(isinstance(name, str) and name for name in names) or len(set(names)) < len(names):
             raise ValueError(f"{field}={shown(names)}: must be different names")
-    if not all(isinstance(entry, Parameter) for entry in kind.parameter_table):
-        raise ValueError(f"parameter_table={shown(kind.parameter_table)}: must hold a Parameter each")
-    names = [entry.name for entry in kind.parameter_table]
-    if kind.varied_parameter not in names:
-        raise ValueError(f"varied_parameter={kind.varied_parameter!r}: must be one of {', '.join(names)}")
     for value in kind.default_values:
         try:
             parameters = kind.check_parameters({kind.varied_parameter: value})
