@@ -75,11 +75,11 @@ PIXEL_ARMS = {
     "pixels-controls": {"catcher": ("dqn-reservoir",), "flappy_bird": ("dqn-reservoir", "no-reptile")},
 }
 """Arms of the parts from pixels, by part and game."""
-PIXEL_LENGTHS: dict[str, Values] = {
+PIXEL_RUNS: dict[str, Values] = {
     "catcher": {},
-    "flappy_bird": {"frames_per_setting": 50_000, "eval_every": 10_000},
+    "flappy_bird": {"frames_per_setting": 50_000, "eval_every": 10_000, "frame_skip": 2},
 }
-"""By game, the length of a run from pixels: of Flappy Bird the second, with as many evaluations."""
+"""By game, what all runs from pixels have: Flappy Bird the second length, with as many evaluations, and a frame skip."""
 COMPARED = ("dqn", "dqn-reservoir", "dqn-mer", "no-reptile")
 """Arms of the map."""
 LOWER_RATES = (1e-4, 3e-5)
@@ -107,7 +107,7 @@ class Part(NamedTuple):
         """Yield the name and the fields of each run of one seed on one game."""
         table = arms(game, self.observation)
         if self.observation == "pixels":
-            yield from ((arm, {**table[arm], **PIXEL_LENGTHS[game]}) for arm in PIXEL_ARMS[name][game])
+            yield from ((arm, {**table[arm], **PIXEL_RUNS[game]}) for arm in PIXEL_ARMS[name][game])
         elif name == "state":
             yield from table.items()
         elif name == "stay":

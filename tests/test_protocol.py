@@ -22,12 +22,12 @@ def test_the_page_counts_the_runs_that_are_planned() -> None:
     assert counted == {name: (part.observation, part.seeds, len(planned(name, Path()))) for name, part in PARTS.items()}
 
 
-def test_runs_of_flappy_bird_from_pixels_are_twice_as_long_with_as_many_evaluations() -> None:
+def test_runs_of_flappy_bird_from_pixels_are_twice_as_long_with_as_many_evaluations_and_a_frame_skip() -> None:
     configs = {folder: parse_config(words) for part in PARTS for folder, words in planned(part, Path())}
     for folder, config in configs.items():
         if folder.parts[0].startswith("pixels"):
-            length = (config.frames_per_setting, config.eval_every)
-            assert length == ((50_000, 10_000) if config.game == "flappy_bird" else (25_000, 5_000)), folder
+            length = (config.frames_per_setting, config.eval_every, config.frame_skip)
+            assert length == ((50_000, 10_000, 2) if config.game == "flappy_bird" else (25_000, 5_000, 1)), folder
 
 
 def test_no_two_runs_of_a_part_share_a_folder_or_their_flags() -> None:
