@@ -79,7 +79,7 @@ PIXEL_RUNS: dict[str, Values] = {
     "catcher": {},
     "flappy_bird": {"frames_per_setting": 50_000, "eval_every": 10_000, "frame_skip": 2},
 }
-"""By game, what all runs from pixels have: Flappy Bird the second length, with as many evaluations, and a frame skip."""
+"""By game, what all runs from pixels have: Flappy Bird the second length, as many evaluations, and a frame skip."""
 COMPARED = ("dqn", "dqn-reservoir", "dqn-mer", "no-reptile")
 """Arms of the map."""
 LOWER_RATES = (1e-4, 3e-5)
