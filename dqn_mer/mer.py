@@ -183,7 +183,7 @@ class MERUpdate:
                 needs a closure.
         """
         for name, module in model.named_modules():
-            if isinstance(module, _BatchNorm) and module.training:
+            if isinstance(module, _BatchNorm) and (module.training or module.running_mean is None):
                 raise ValueError(
                     f"model: {name or type(module).__name__} normalises over a batch, and MER learns one example at a "
                     "time; use LayerNorm or GroupNorm"
@@ -201,11 +201,14 @@ class MERUpdate:
                 ``min(batch_size, stored)`` for a batch.
 
         Raises:
-            ValueError: if there are more draws, they cannot be divided among the batches, or a parameter of the model
-                was replaced or moved (seen at the first update, then at every hundredth).
+            ValueError: if there are more draws, they cannot be divided among the batches, a part has more or fewer
+                rows than the inputs, or a parameter of the model was replaced or moved (seen at the first update, then
+                at every hundredth).
         """
-        p = self.parameters
-        draws = len(examples[0]) - 1
+        p, rows = self.parameters, [len(part) for part in examples]
+        if len(set(rows)) != 1:
+            raise ValueError(f"examples: must have as many rows in each part, have {rows}")
+        draws = rows[0] - 1
         if not 0 <= draws <= p.num_draws or draws % p.num_batches:
             raise ValueError(
                 f"examples: must be the newest and at most {p.num_draws} draws, "
