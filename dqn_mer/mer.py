@@ -8,6 +8,7 @@ rows after it are draws from memory.
 from __future__ import annotations
 
 from collections.abc import Callable
+from copy import deepcopy
 from typing import Any, Protocol
 
 import numpy as np
@@ -227,12 +228,12 @@ class MERUpdate:
         self.weights.interpolate_from(before, p.across_batch_rate)
 
     def state_dict(self) -> dict[str, Any]:
-        """Return what is kept from update to update, to be saved by `torch.save` beside the model's weights."""
-        return {"optimizer": self.learner.optimizer.state_dict(), "rng": self.rng.bit_generator.state}
+        """Return a copy of what is kept from update to update, to be saved beside the model's weights."""
+        return {"optimizer": deepcopy(self.learner.optimizer.state_dict()), "rng": self.rng.bit_generator.state}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Resume from what `state_dict` of an update made the same way gave; load the model's weights in place."""
-        self.learner.optimizer.load_state_dict(state["optimizer"])
+        self.learner.optimizer.load_state_dict(deepcopy(state["optimizer"]))  # which keeps the tensors that it is given
         self.rng.bit_generator.state = state["rng"]
 
     def get_state(self) -> State:
