@@ -8,6 +8,7 @@ rows after it are draws from memory.
 from __future__ import annotations
 
 from collections.abc import Callable
+from copy import deepcopy
 from typing import Any, Protocol
 
 import numpy as np
@@ -183,7 +184,7 @@ class MERUpdate:
                 needs a closure.
         """
         for name, module in model.named_modules():
-            if isinstance(module, _BatchNorm) and module.training:
+            if isinstance(module, _BatchNorm) and (module.training or module.running_mean is None):
                 raise ValueError(
                     f"model: {name or type(module).__name__} normalises over a batch, and MER learns one example at a "
                     "time; use LayerNorm or GroupNorm"
@@ -201,11 +202,14 @@ class MERUpdate:
                 ``min(batch_size, stored)`` for a batch.
 
         Raises:
-            ValueError: if there are more draws, they cannot be divided among the batches, or a parameter of the model
-                was replaced or moved (seen at the first update, then at every hundredth).
+            ValueError: if there are more draws, they cannot be divided among the batches, a part has more or fewer
+                rows than the inputs, or a parameter of the model was replaced or moved (seen at the first update, then
+                at every hundredth).
         """
-        p = self.parameters
-        draws = len(examples[0]) - 1
+        p, rows = self.parameters, [len(part) for part in examples]
+        if len(set(rows)) != 1:
+            raise ValueError(f"examples: must have as many rows in each part, have {rows}")
+        draws = rows[0] - 1
         if not 0 <= draws <= p.num_draws or draws % p.num_batches:
             raise ValueError(
                 f"examples: must be the newest and at most {p.num_draws} draws, "
@@ -224,12 +228,12 @@ class MERUpdate:
         self.weights.interpolate_from(before, p.across_batch_rate)
 
     def state_dict(self) -> dict[str, Any]:
-        """Return what is kept from update to update, to be saved by `torch.save` beside the model's weights."""
-        return {"optimizer": self.learner.optimizer.state_dict(), "rng": self.rng.bit_generator.state}
+        """Return a copy of what is kept from update to update, to be saved beside the model's weights."""
+        return {"optimizer": deepcopy(self.learner.optimizer.state_dict()), "rng": self.rng.bit_generator.state}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Resume from what `state_dict` of an update made the same way gave; load the model's weights in place."""
-        self.learner.optimizer.load_state_dict(state["optimizer"])
+        self.learner.optimizer.load_state_dict(deepcopy(state["optimizer"]))  # which keeps the tensors that it is given
         self.rng.bit_generator.state = state["rng"]
 
     def get_state(self) -> State:

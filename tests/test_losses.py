@@ -5,8 +5,11 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from torch import nn
 
+from dqn_mer import MERParameters, MERUpdate, make_learner
 from dqn_mer.losses import CrossEntropy
+from dqn_mer.mer import AutogradLearner
 from tests.helpers.closeness import unit_roundoff
 
 
@@ -52,3 +55,29 @@ def test_losses_are_one_for_each_example() -> None:
 def test_a_label_that_is_no_class_is_refused(label: int) -> None:
     with pytest.raises(IndexError, match=f"label={label}: must be from 0 to 3"):
         CrossEntropy().output_gradient(np.zeros(4), np.int64(label))
+
+
+class Doubled(CrossEntropy):
+    def __call__(self, outputs: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+        return 2 * super().__call__(outputs, labels)
+
+
+class DoubledModule(CrossEntropy, nn.Module):
+    __call__ = nn.Module.__call__
+
+    def forward(self, outputs: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+        return 2 * CrossEntropy.__call__(self, outputs, labels)
+
+
+@pytest.mark.parametrize("loss", [Doubled(), DoubledModule()])
+def test_a_loss_that_changes_an_inherited_one_is_the_one_that_is_learned(loss: Any) -> None:
+    weights = []
+    for make in (make_learner, AutogradLearner):
+        torch.manual_seed(0)
+        model, parameters = nn.Sequential(nn.Linear(3, 2)).double(), MERParameters(batch_size=2)
+        mer = MERUpdate.for_model(
+            model, loss, lambda vector: torch.optim.SGD(vector, lr=0.1), parameters, make_learner=make
+        )
+        mer.update((torch.randn(3, 3, dtype=torch.float64), torch.tensor([0, 1, 0])))
+        weights.append(mer.weights.snapshot())
+    assert torch.allclose(*weights, rtol=0, atol=1e-12)

@@ -10,7 +10,7 @@ import torch
 
 from dqn_mer.fast.choose import make_learner
 from dqn_mer.losses import HuberTDLoss
-from dqn_mer.mer import MERUpdate, arrange_batches
+from dqn_mer.mer import AutogradLearner, MERUpdate, arrange_batches
 from dqn_mer.mer_parameters import MERParameters
 from dqn_mer.mini_batch import MiniBatchUpdate
 from dqn_mer.networks.optimizers import make_optimizer
@@ -139,3 +139,14 @@ def test_mini_batch_is_one_step_on_the_mean() -> None:
 def test_bad_parameters_name_the_field(field: str, value: float) -> None:
     with pytest.raises(ValueError, match=f"^{field}={value}: must be "):
         MERParameters(**{field: value})
+
+
+@pytest.mark.parametrize("part", [0, 1])
+def test_parts_of_unequal_length_are_refused(part: int) -> None:
+    weights = FlatWeights(torch.nn.Linear(3, 1))
+    optimizer = make_optimizer("sgd", weights, 0.1)
+    mer = MERUpdate(weights, AutogradLearner(weights, torch.sub, optimizer), MERParameters(4), np.random.default_rng(0))
+    examples = [torch.ones(5, 3), torch.ones(5)]
+    examples[part] = examples[part][:1]  # of which rows 1 to 4 are empty: no loss, and nothing would be learned
+    with pytest.raises(ValueError, match=r"^examples: must have as many rows in each part, have \[[15], [15]\]$"):
+        mer.update(tuple(examples))

@@ -73,6 +73,17 @@ def test_an_example_of_another_kind_is_not_made_to_fit(wrong: tuple[object, ...]
     assert memory.seen == 1
 
 
+@pytest.mark.parametrize(("label", "kept"), [(255, True), (256, False), (-1, False), (True, True)])
+def test_a_whole_number_that_another_dtype_would_change_is_refused(label: int, kept: bool) -> None:
+    memory = ExampleMemory(3, (np.zeros(2), np.uint8(0)), np.random.default_rng(0))
+    if kept:
+        memory.add((np.zeros(2), label))
+        assert memory.columns[1][0] == label
+        return
+    with pytest.raises(ValueError, match=r"^example\[1\]: must be uint8 of shape \(\), is int64 of shape \(\)$"):
+        memory.add((np.zeros(2), label))
+
+
 def test_an_empty_memory_gives_the_newest_alone() -> None:
     memory = ExampleMemory(3, example(0), np.random.default_rng(0))
     assert [len(column) for column in memory.sample(0, np.random.default_rng(0), example(5))] == [1, 1]

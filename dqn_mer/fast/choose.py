@@ -30,6 +30,7 @@ from dqn_mer.fast.forms import (
     ExplicitLoss,
     has_adam_form,
     has_explicit_form,
+    has_explicit_gradient,
     has_patch_form,
     is_plain_sgd,
     is_small_mlp,
@@ -63,7 +64,7 @@ def make_learner(weights: FlatWeights, loss: Loss, optimizer: Optimizer, cuda_gr
         if is_small_mlp(weights) and type(loss) in COMPILED_LOSSES:
             if is_plain_sgd(optimizer, weights) or has_adam_form(optimizer, weights):
                 return SmallMLPLearner(weights, loss, optimizer)
-        if isinstance(loss, ExplicitLoss):
+        if has_explicit_gradient(loss):
             return make_explicit_learner(weights, loss, optimizer)
     general = AutogradLearner(weights, loss, optimizer)
     if cuda_graph and weights.vector.device.type == "cuda":

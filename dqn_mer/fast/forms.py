@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import Any, NamedTuple, Protocol, runtime_checkable
+from typing import Any, NamedTuple, Protocol, TypeGuard, runtime_checkable
 
 import torch
 from torch import Tensor, nn
@@ -32,6 +32,22 @@ class ExplicitLoss(Protocol):
 
     def output_gradient(self, outputs: Array, *targets: Any) -> Array:
         """Return d loss / d outputs, shape ``(k,)``, of one example's ``outputs`` ``(k,)``."""
+
+
+def has_explicit_gradient(loss: object) -> TypeGuard[ExplicitLoss]:
+    """Return whether a loss gives its own gradient in closed form.
+
+    A class that overrides what is called, but not ``output_gradient``, has inherited the gradient of another loss.
+    """
+    if not isinstance(loss, ExplicitLoss):
+        return False
+    for place in (loss, *type(loss).__mro__):
+        names = getattr(place, "__dict__", {})
+        if "output_gradient" in names:
+            return True
+        if "__call__" in names or "forward" in names:
+            return False
+    return True
 
 
 class Layers(NamedTuple):

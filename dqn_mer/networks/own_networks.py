@@ -13,6 +13,8 @@ from dqn_mer.networks.device import float32_by_default
 MakeNetwork = Callable[[tuple[int, ...], int], Any]
 """Function from the shape of an observation and the number of actions to a `torch.nn.Module`."""
 EXAMPLES = 3
+ALONE = 1e-2
+"""Most that rounding may change values with the size of a batch, against the largest: reduced precision has 1e-3."""
 
 
 class OwnNetwork(nn.Sequential):
@@ -63,6 +65,7 @@ def build_own_network(
         raise ValueError("network: must give equal values for equal inputs; it has dropout or noise")
     if any(not torch.equal(one, other) for one, other in zip(before, _buffers(module), strict=True)):
         raise ValueError("network: must keep nothing from one call to the next, as batch normalisation does")
+    _check_alone(module, inputs, outputs)
     return OwnNetwork(num_actions, *([] if scaling is None else [scaling]), module)
 
 
@@ -87,6 +90,14 @@ def _values(module: nn.Module, inputs: Tensor) -> Any:
             f"network: fails on an input of shape (n, {', '.join(map(str, inputs.shape[1:]))}): "
             f"{' '.join(str(error).split())}"
         ) from error
+
+
+@torch.no_grad()
+def _check_alone(module: nn.Module, inputs: Tensor, outputs: Tensor) -> None:
+    """Raise ValueError unless the values for an input are the same without the others of a batch, within rounding."""
+    alone = torch.cat([_values(module, inputs[row : row + 1]) for row in range(EXAMPLES)])
+    if alone.shape != outputs.shape or (alone - outputs).abs().max() > ALONE * outputs.abs().max():
+        raise ValueError("network: must give an input the same values, and rows, alone as in a batch")
 
 
 def _buffers(module: nn.Module) -> list[Tensor]:

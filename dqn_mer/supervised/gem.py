@@ -20,6 +20,9 @@ from dqn_mer.supervised.past_gradients import PastGradients, make_past_gradients
 RIDGE = 1e-12
 """Share of the largest eigenvalue that is added to all: without it nearly parallel gradients would have huge shares."""
 
+SHORT = 1e-30
+"""Square of a length below which float32 keeps too few digits of it to divide by."""
+
 
 def shares_of_past(products: NDArray[Any], against: NDArray[Any], margin: float = 0.0) -> NDArray[np.float64]:
     """Return how much of each past task's gradient GEM adds to the newest one.
@@ -205,6 +208,8 @@ class AGEMLearner(GEMLearner):
         places = list(zip(tasks.tolist(), rows.tolist(), strict=True))
         batch = tuple(torch.stack([kept[task][part][row] for task, row in places]) for part in range(len(example)))
         reference = self.gradient(batch).clone()
+        if reference @ reference < SHORT:  # of fitted examples: its direction counts, and its square may be 0
+            reference /= reference.abs().max().clamp(min=torch.finfo(reference.dtype).tiny)
         newest = self.gradient(as_rows(example))
         product = newest @ reference
         return newest if product >= 0 else newest - product / (reference @ reference) * reference

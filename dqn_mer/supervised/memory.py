@@ -64,13 +64,12 @@ class ExampleMemory:
                 column[slot] = part
 
     def _parts(self, example: Sequence[Any]) -> list[NDArray[Any]]:
-        """Return the parts of an example, none of which would be repeated, or cut to a whole number, in its column."""
+        """Return the parts of an example, none of which its column would repeat, or keep as other whole numbers."""
         if len(example) != len(self.columns):
             raise ValueError(f"example: must have {len(self.columns)} parts, has {len(example)}")
         parts = [np.asarray(part) for part in example]
         for index, (column, part) in enumerate(zip(self.columns, parts, strict=True)):
-            cut = part.dtype.kind not in "biu" and column.dtype.kind in "biu"
-            if part.shape != column.shape[1:] or cut:
+            if part.shape != column.shape[1:] or not _is_kept(part, column.dtype):
                 raise ValueError(
                     f"example[{index}]: must be {column.dtype} of shape {column.shape[1:]}, is {part.dtype} of shape "
                     f"{part.shape}"
@@ -106,7 +105,7 @@ class ExampleMemory:
             ValueError: if it kept other examples, or another number of them.
         """
         used, forms = min(state["seen"], self.slots.capacity), [(c.dtype, c.shape[1:]) for c in self.columns]
-        saved = [part.numpy() for part in state["columns"]]
+        saved = [part.cpu().numpy() for part in state["columns"]]
         given = [(column.dtype, column.shape[1:]) for column in saved]
         if given != forms or any(len(column) != used for column in saved):
             raise ValueError(f"columns: must be {used} of {forms}, are {[len(column) for column in saved]} of {given}")
@@ -133,3 +132,10 @@ class ExampleMemory:
             for index, column in enumerate(self.columns):
                 column[:used] = columns.array(str(index), column.dtype, (used, *column.shape[1:]))
             saved.generator("rng", self.slots.rng)
+
+
+def _is_kept(part: NDArray[Any], dtype: np.dtype[Any]) -> bool:
+    """Return whether a dtype has the values of an array, if it is one of whole numbers; others round."""
+    if part.dtype == dtype or dtype.kind not in "biu":
+        return True
+    return part.dtype.kind in "biu" and np.array_equal(part.astype(dtype), part)

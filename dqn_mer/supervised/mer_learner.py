@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from copy import deepcopy
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.optim import Optimizer
@@ -75,23 +77,27 @@ class MERLearner:
         Args:
             example: The model's input and what the loss compares its output with, such as a label: arrays, tensors or
                 numbers without a row axis, each of the shape and dtype that those of the first example had.
+                Fractions of Python, also in lists, get the dtype of the model's weights.
 
         Raises:
             ValueError: if a part has another shape or dtype than in the first example.
         """
-        parts = tuple(_as_array(part) for part in example)
+        vector = self.update.weights.vector
+        parts = tuple(_as_array(part, vector.dtype) for part in example)
         memory = self._memory_for(parts)
         parameters = self.update.parameters
         draws = min(parameters.batch_size, len(memory)) * parameters.num_batches
-        device = self.update.weights.vector.device
-        self.update.update(tuple(part.to(device) for part in memory.sample(draws, self._drawn, parts)))
+        rows = memory.sample(draws, self._drawn, parts)
+        dtypes = [(own if isinstance(own, Tensor) else part).dtype for own, part in zip(example, rows, strict=True)]
+        self.update.update(tuple(part.to(vector.device, dtype) for part, dtype in zip(rows, dtypes, strict=True)))
         memory.add(parts)
+        self.memory = memory
 
     def state_dict(self) -> dict[str, Any]:
-        """Return everything that changes with the stream, the model's weights too, to be saved by `torch.save`."""
+        """Return a copy of everything that changes with the stream, the model's weights too, to be saved or loaded."""
         memory = None if self.memory is None else self.memory.state_dict()
         return {
-            "model": self.model.state_dict(),
+            "model": deepcopy(self.model.state_dict()),
             "update": self.update.state_dict(),
             "memory": memory,
             "kept": self._kept.bit_generator.state,
@@ -110,14 +116,14 @@ class MERLearner:
         if state["memory"] is None:
             self.memory = None
             return
-        first = tuple(column[0].numpy() for column in state["memory"]["columns"])
+        first = tuple(column[0].cpu().numpy() for column in state["memory"]["columns"])
         self.memory = ExampleMemory(self.capacity, first, self._kept)
         self.memory.load_state_dict(state["memory"])
 
     def _memory_for(self, parts: Example) -> ExampleMemory:
         """Return the memory, made for the first example; raises ValueError if another one does not fit it."""
-        if self.memory is None:
-            self.memory = ExampleMemory(self.capacity, parts, self._kept)
+        if self.memory is None:  # which the first example that is learned decides on
+            return ExampleMemory(self.capacity, parts, self._kept)
         wanted = [(column.shape[1:], column.dtype) for column in self.memory.columns]
         given = [(part.shape, part.dtype) for part in parts]
         if given != wanted:
@@ -125,9 +131,20 @@ class MERLearner:
         return self.memory
 
 
-def _as_array(part: Any) -> NDArray[Any]:
-    """Return a part of an example as an array."""
-    return part.detach().cpu().numpy() if isinstance(part, Tensor) else np.asarray(part)
+def _as_array(part: Any, dtype: torch.dtype) -> NDArray[Any]:
+    """Return a part of an example as an array; fractions of Python, which have no dtype, in that of the weights."""
+    if isinstance(part, Tensor):
+        return _of_numpy(part.detach().cpu())
+    array = np.asarray(part)
+    if hasattr(part, "dtype") or array.dtype != np.float64 or not dtype.is_floating_point:
+        return array
+    return array.astype(_of_numpy(torch.zeros((), dtype=dtype)).dtype)
+
+
+def _of_numpy(tensor: Tensor) -> NDArray[Any]:
+    """Return a tensor as an array; bfloat16, which NumPy lacks, becomes float32 without loss."""
+    array: NDArray[Any] = (tensor.float() if tensor.dtype == torch.bfloat16 else tensor).numpy()
+    return array
 
 
 def _described(forms: list[tuple[tuple[int, ...], np.dtype[Any]]]) -> str:

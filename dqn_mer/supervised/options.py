@@ -67,7 +67,7 @@ class RateFields:
     learning_rate: Annotated[float | None, POSITIVE] = None
     """SGD step size (none: as published)."""
     batch_size: Annotated[int | None, COUNT_OR_0] = None
-    """er[-repeated], a-gem, mer-1, mer-6[-last], mer-7: examples drawn from memory for a batch (none: as published)."""
+    """er[-repeated], a-gem (at least 1), mer-1, mer-6[-last], mer-7: draws for a batch (none: as published)."""
     num_batches: Annotated[int | None, COUNT] = None
     """er-repeated, mer-1, mer-6[-last]: batches for each example (none: as published)."""
     within_batch_rate: Annotated[float | None, RATE] = None

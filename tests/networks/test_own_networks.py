@@ -177,6 +177,14 @@ class Root(nn.Module):
         return inputs.sqrt()
 
 
+class Centred(nn.Linear):
+    """Takes the mean of a batch from its values."""
+
+    def forward(self, inputs: torch.Tensor) -> torch.Tensor:
+        values = super().forward(inputs)
+        return values - values.mean(0, keepdim=True)
+
+
 def drawn_by_numpy(*shape: int) -> np.ndarray[Any, Any]:
     return np.random.default_rng().standard_normal(shape)
 
@@ -195,6 +203,11 @@ REFUSED = [
     (lambda shape, actions: nn.Sequential(nn.Linear(1, actions), nn.LogSigmoid(), Root()), "must give finite values"),
     (functools.partial(RandomFeatures, draw=drawn_by_numpy), "must have the same buffers each time"),
     (lambda shape, actions: nn.Sequential(nn.BatchNorm1d(1), nn.Linear(1, actions)), "must keep nothing from one call"),
+    (
+        lambda shape, actions: nn.Sequential(nn.Linear(1, actions), nn.BatchNorm1d(actions, track_running_stats=False)),
+        r"fails on an input of shape \(n, 1\): Expected more than 1 value",
+    ),
+    (lambda shape, actions: Centred(1, actions), "must give an input the same values, and rows, alone as in a batch"),
 ]
 
 

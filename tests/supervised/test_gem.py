@@ -9,8 +9,9 @@ import pytest
 import torch
 from torch import nn
 
+from dqn_mer.networks.weights import FlatWeights
 from dqn_mer.supervised.gem import AGEMLearner, GEMLearner, TaskMemories, shares_of_past
-from tests.helpers.closeness import check_same
+from tests.helpers.closeness import check_same, unit_roundoff
 from tests.helpers.stream_problems import make_examples, make_twin, make_weights, vector_of
 
 RATE = 0.2
@@ -121,6 +122,23 @@ def test_an_a_gem_step_is_orthogonal_to_the_past_where_they_oppose() -> None:
     learner.observe((inputs, np.int64((label + 1) % 3)), 1)  # the same input with another label
     assert abs(reference @ (weights.snapshot() - before)) < 1e-12
     assert (weights.snapshot() - before).norm() > 1e-3
+
+
+@pytest.mark.parametrize("gap", [20.0, 55.0, 85.0])
+def test_an_a_gem_step_depends_on_no_length_of_the_past_gradient(gap: float) -> None:
+    model = nn.Sequential(nn.Linear(2, 2))
+    with torch.no_grad():
+        model[0].weight.copy_(torch.tensor([[gap / 2, 0], [-gap / 2, 0]]))  # logits of (1, 0) that are gap apart
+        model[0].bias.zero_()
+    weights, past = FlatWeights(model), (np.array([1, 0], np.float32), np.int64(0))
+    learner = AGEMLearner(weights, RATE, 2, TaskMemories(1, past), np.random.default_rng(0))
+    learner.memories.add(past, 0)
+    before = weights.snapshot()
+    learner.observe((np.array([1, 1], np.float32), np.int64(1)), 1)
+    step = (before - weights.snapshot()) / RATE
+    # The newest gradient is (1, 1), (-1, -1) and (1, -1); the past one has, rounded to float32, only a second row.
+    expected = torch.tensor([1.0, 1, 0, -1, 1, 0])
+    assert torch.allclose(step, expected, rtol=0, atol=8 * gap * unit_roundoff(np.float32) / RATE)
 
 
 def test_memories_of_tasks_keep_the_last_examples_of_each() -> None:

@@ -60,6 +60,26 @@ def test_it_is_saved_and_resumed_bit_identically(seen: int, tmp_path: Path) -> N
     assert torch.equal(other.update.weights.vector, learner.update.weights.vector)
 
 
+@pytest.mark.parametrize("kind", [torch.optim.Adam, partial(torch.optim.SGD, momentum=0.9)])
+def test_a_state_shares_nothing_with_the_learners_that_gave_and_took_it(kind: Any) -> None:
+    def adaptive() -> MERLearner:
+        return MERLearner(make_model(), CrossEntropy(), partial(kind, lr=0.1), FORMS["1"], capacity=7)
+
+    learner, other, late = adaptive(), adaptive(), adaptive()
+    for example in STREAM[:10]:
+        learner.observe(*example)
+    state = learner.state_dict()
+    other.load_state_dict(state)
+    for one in (other, learner):
+        for example in STREAM[10:]:
+            one.observe(*example)
+    late.load_state_dict(state)
+    for example in STREAM[10:]:
+        late.observe(*example)
+    for one in (other, late):
+        assert torch.equal(one.update.weights.vector, learner.update.weights.vector)
+
+
 def test_it_takes_a_model_and_a_loss_of_ones_own() -> None:
     class Square(nn.Module):
         def forward(self, outputs: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
@@ -95,3 +115,38 @@ def test_a_capacity_must_be_a_whole_number(capacity: Any) -> None:
     with pytest.raises(ValueError, match=rf"^capacity={capacity}: must be a whole number of at least 1$"):
         make(capacity=capacity)
     assert make(capacity=np.int64(7)).capacity == 7
+
+
+def test_an_example_that_fails_decides_on_no_form() -> None:
+    learner = make()
+    with pytest.raises((ValueError, RuntimeError)):  # of the compiled loop, of PyTorch
+        learner.observe(STREAM[0][0].astype(np.float64), 1)
+    assert learner.memory is None and learner.state_dict()["memory"] is None
+    learner.observe(*STREAM[0])
+    assert learner.memory is not None and len(learner.memory) == 1
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16, torch.float32, torch.float64])
+def test_inputs_and_targets_may_be_of_any_dtype_of_a_model(dtype: torch.dtype) -> None:
+    class Square(nn.Module):
+        def forward(self, outputs: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
+            assert outputs.dtype == target.dtype == dtype
+            return (outputs.squeeze(1) - target).square()
+
+    model, parameters = nn.Linear(4, 1).to(dtype), MERParameters(3)
+    learner = MERLearner(model, Square(), partial(torch.optim.SGD, lr=0.1), parameters, capacity=5)
+    for inputs, label in STREAM:
+        before = learner.update.weights.snapshot()
+        learner.observe(torch.from_numpy(inputs).to(dtype), torch.tensor(label, dtype=dtype))
+        assert not torch.equal(learner.update.weights.vector, before)
+    assert learner.memory is not None and len(learner.memory) == 5
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_fractions_of_python_have_the_dtype_of_the_model(dtype: torch.dtype) -> None:
+    model, loss = nn.Sequential(nn.Linear(2, 1), nn.Flatten(0)).to(dtype), nn.HuberLoss(reduction="none")
+    learner = MERLearner(model, loss, partial(torch.optim.SGD, lr=0.1), MERParameters(3), capacity=5)
+    for place in range(4):
+        learner.observe([0.5, place / 2], 1.5)
+    assert learner.memory is not None
+    assert {str(column.dtype) for column in learner.memory.columns} == {str(dtype).removeprefix("torch.")}
