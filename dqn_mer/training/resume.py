@@ -69,6 +69,7 @@ def open_run(options: ResumeOptions, task: Task | None = None) -> Stopped:
     run_dir = options.resume
     check_is_run(run_dir)
     reader = RunReader(run_dir)
+    _check_unfinished(reader)  # of which nothing is locked, since it may be on a disk that cannot be written
     reader.check_writable()  # before the first write, which is that of the lock
     lock = lock_run(run_dir)
     try:
