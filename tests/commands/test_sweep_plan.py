@@ -71,6 +71,37 @@ def test_a_dry_run_prints_no_command_that_would_fail(tmp_path: Path, capsys: pyt
     assert "though frames were played; nothing in " in capsys.readouterr().err
 
 
+def test_a_task_may_have_any_name_that_train_takes(tmp_path: Path) -> None:
+    options = SweepOptions(task="examples.cartpole:pole_task", agents=("dqn",), seeds="0", out=tmp_path)
+    for name in ("Cart Pole", "Kärtchen (1): schräg"):
+        for _ in ("new", "there already"):
+            (job,) = plan(options, ["--game", name])
+            assert job.run_dir == tmp_path / name / "dqn" / "seed-0" and not job.finished
+            job.run_dir.mkdir(parents=True, exist_ok=True)
+
+
+def test_a_run_with_another_content_of_the_schedule_file_is_refused(tmp_path: Path) -> None:
+    file, options = tmp_path / "schedule.json", SweepOptions(agents=("dqn",), seeds="0-1", out=tmp_path / "sweep")
+    flags = ["--observation", "state", "--schedule", str(file)]
+    file.write_text(json.dumps(default_schedule("catcher", 60).to_json()))
+    job = plan(options, flags)[0]
+    described = {"config": parse_config(job.flags).to_json(), "schedule": default_schedule("catcher", 60).to_json()}
+    job.run_dir.mkdir(parents=True)
+    (job.run_dir / "config.json").write_text(json.dumps(described))
+    assert plan(options, flags)[0].damage == ""
+    file.write_text(json.dumps(default_schedule("catcher", 61).to_json()))
+    with pytest.raises(ValueError, match=r"schedule='.*schedule.json': .*seed-0 was run with another schedule; give"):
+        plan(options, flags)
+
+
+def test_a_sweep_takes_every_seed_that_a_run_takes(tmp_path: Path) -> None:
+    (job,) = plan(SweepOptions(agents=("dqn",), seeds=str(2**63 - 1), out=tmp_path), TINY)
+    assert parse_config(job.flags).seed == 2**63 - 1
+    for seeds in (str(2**63), f"0-{2**63}", "9" * 5_000):
+        with pytest.raises(ValueError, match=r"^seeds='.*: each must be at most 9,223,372,036,854,775,807$"):
+            SweepOptions(seeds=seeds)
+
+
 def test_games_and_agents_named_twice_are_run_once(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     options = SweepOptions(("catcher", "flappy_bird", "catcher"), ("dqn", "dqn-mer", "dqn"), "0,0", tmp_path)
     assert [job.name for job in plan(options, TINY)] == [
