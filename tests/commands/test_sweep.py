@@ -227,6 +227,14 @@ def test_progress_is_read_from_the_folders(tmp_path: Path) -> None:
     assert frames_done(running) == 120
 
 
+def test_progress_is_read_from_rows_of_many_settings(tmp_path: Path) -> None:
+    running = job(tmp_path)
+    running.run_dir.mkdir(parents=True)
+    rows = [f"{frame},{','.join(['0.0123456789012345'] * 150)}\n" for frame in (20, 40)]
+    (running.run_dir / "metrics.csv").write_text("frame,...\n" + "".join(rows))
+    assert frames_done(running) == 40
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1])
 def test_a_signal_stops_a_sweep_and_a_second_one_does_not_disturb_it(number: int) -> None:
     before = signal.signal(number, signal.SIG_DFL)
