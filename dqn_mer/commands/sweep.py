@@ -109,7 +109,9 @@ def _check_same(run_dir: Path, config: Config, task: Task) -> str:
             return ""  # stopped before it began
         described = RunReader(run_dir).json(CONFIG)
         before, schedule = saved_config(described), described.get("schedule")
-        changed = config.task is not None and Schedule.from_json(schedule) != task.schedule
+        sources = {"task": config.task, "schedule": config.schedule}  # whose content may have changed
+        source = next((f"{field}={str(value)!r}" for field, value in sources.items() if value is not None), "")
+        changed = bool(source) and Schedule.from_json(schedule) != task.schedule
     except (ArithmeticError, KeyError, TypeError, ValueError) as error:
         missing = " is missing" if isinstance(error, KeyError) else ""
         said = error if isinstance(error, DamagedError) else f"{run_dir / CONFIG}: {error}{missing}"
@@ -121,7 +123,7 @@ def _check_same(run_dir: Path, config: Config, task: Task) -> str:
             f"{name}={wanted.get(name)!r}: {run_dir} was run with {shown(before.get(name))}; give another out"
         )
     if changed:
-        raise ValueError(f"task={config.task!r}: {run_dir} was run with another schedule; give another out")
+        raise ValueError(f"{source}: {run_dir} was run with another schedule; give another out")
     return ""
 
 

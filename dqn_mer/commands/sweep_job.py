@@ -17,8 +17,9 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from dqn_mer.runs.folder import lock_run
 from dqn_mer.storage.files import DamagedError, open_log
-from dqn_mer.storage.run_reader import SUMMARY, RunReader
+from dqn_mer.storage.run_reader import LOCK, SUMMARY, RunReader
 
 TRAINER = [sys.executable, "-m", "dqn_mer", "train"]
 ENDED = "sweep: exit code "
@@ -40,7 +41,8 @@ class Job:
         damage: What is wrong with its folder, in one line, if it cannot be known whose run it holds: it is then left as
             it is, and the job fails.
         task: Value of ``--task``, which a resumed run is given again.
-        folder: Folder in which the sweep was started: on any machine the run finds the module of its task there.
+        folder: Folder in which the sweep was started: on any machine the run finds the module of its task there, and
+            the files that its flags name.
     """
 
     name: str
@@ -95,7 +97,7 @@ def run_job(job: Job) -> JobOutcome:
     """Bring a run to its end from whatever state it is in; a failure is an outcome, not an exception."""
     try:
         return _run_alone(job)
-    except (OSError, DamagedError) as error:
+    except (OSError, ValueError) as error:
         with suppress(OSError, DamagedError), open_log(job.log) as log:
             log.write(f"{error}\n{ENDED}1\n".encode(errors="backslashreplace"))
         return JobOutcome(job.name, job.log, 1, last_line=str(error))
@@ -158,23 +160,52 @@ def log_tail(path: Path, size: int = 2_000) -> list[str]:
 
 
 def words_without_changes(job: Job) -> list[str]:
-    """Return the flags that resume the run, if there is a state to resume from, else those that start it."""
+    """Return the flags that start the run, or those that resume it where there is its folder.
+
+    Raises:
+        ValueError: if there is a folder in which no run can be resumed, so that none can be started there either.
+    """
     from dqn_mer.storage.snapshots import find_state  # imports all that trains, which the display has no use for
+    from dqn_mer.training.resume import description_without_state
+
+    if not os.path.lexists(job.run_dir):
+        return list(job.flags)
+    if find_state(job.run_dir) is None:
+        description_without_state(job.run_dir)  # from which a run that was stopped before its first frame begins
+    return _resume_words(job)
+
+
+def _resume_words(job: Job) -> list[str]:
+    return ["--resume", str(job.run_dir), *(["--task", job.task] if job.task is not None else [])]
+
+
+def _train_words(job: Job) -> list[str]:
+    """Return the flags that start or resume the run; a run of which nothing was saved is kept under a new name."""
+    from dqn_mer.storage.snapshots import find_state
     from dqn_mer.storage.state import StateError
 
     with suppress(DamagedError, StateError):  # all that was saved is damaged
         if find_state(job.run_dir) is not None:
-            return ["--resume", str(job.run_dir), *(["--task", job.task] if job.task is not None else [])]
+            return _resume_words(job)
+    if os.path.lexists(job.run_dir):
+        _move_aside(job.run_dir)
     return list(job.flags)
 
 
-def _train_words(job: Job) -> list[str]:
-    """Return the flags that start or resume the run; a run that cannot be resumed is kept under a new name."""
-    words = words_without_changes(job)
-    if words == list(job.flags) and os.path.lexists(job.run_dir):
-        names = (job.run_dir.with_name(f"{job.run_dir.name}.stopped-{number}") for number in range(1, 10_000))
-        job.run_dir.rename(next(name for name in names if not os.path.lexists(name)))
-    return words
+def _move_aside(run_dir: Path) -> None:
+    """Give a run folder a new name; raises ValueError while another process trains in it."""
+    names = (run_dir.with_name(f"{run_dir.name}.stopped-{number}") for number in range(1, 10_000))
+    name = next(name for name in names if not os.path.lexists(name))
+    reader = RunReader(run_dir)
+    if not run_dir.is_dir() or not reader.has(LOCK):  # nothing ever trained in it
+        run_dir.rename(name)
+        return
+    reader.check_writable()
+    lock = lock_run(run_dir)
+    try:
+        run_dir.rename(name)
+    finally:
+        lock.release()
 
 
 def _train(words: list[str], job: Job, output: int) -> int:
@@ -192,6 +223,7 @@ def _train(words: list[str], job: Job, output: int) -> int:
         stderr=subprocess.STDOUT,
         start_new_session=True,
         env=environment,
+        cwd=job.folder if job.folder.is_dir() else None,
     )
     _running.add(process)
     try:

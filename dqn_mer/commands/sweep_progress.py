@@ -14,13 +14,15 @@ from dqn_mer.commands.sweep_job import ENDED, Job, JobOutcome, log_tail
 from dqn_mer.storage.escapes import say
 
 REFRESH_S = 1.0
+ROW_BYTES = 2**16
+"""More than a row of metrics.csv has, which grows with the settings: 3 kB for a hundred of them."""
 
 
 def frames_done(job: Job) -> int:
     """Return the frames that a run has logged, all of them if it is finished."""
     if job.finished:
         return job.frames
-    for line in reversed(log_tail(job.run_dir / "metrics.csv")):
+    for line in reversed(log_tail(job.run_dir / "metrics.csv", ROW_BYTES)):
         first = line.partition(",")[0]
         if first.isdigit():
             return min(int(first), job.frames)

@@ -10,17 +10,25 @@ from pathlib import Path
 from rich.console import Console
 
 from dqn_mer.commands.sweep_job import Job, JobOutcome, words_without_changes
-from dqn_mer.storage.escapes import say
+from dqn_mer.storage.escapes import one_line, printable, say
+from dqn_mer.storage.files import DamagedError
 
 
 def print_commands(jobs: Sequence[Job], console: Console) -> int:
-    """Print the command of every run that is not finished; return the exit code: 1 if a folder is damaged, else 0."""
-    for job in jobs:
-        if job.damage:
-            print(f"failed: {job.name}: {job.damage}", file=sys.stderr)
-        elif not job.finished:
-            say(console, shlex.join(["python", "-m", "dqn_mer", "train", *words_without_changes(job)]))
-    return int(any(job.damage for job in jobs))
+    """Print the command of every run that is not finished; return the exit code: 1 if a run has none, else 0."""
+    failed = False
+    for job in (job for job in jobs if not job.finished):
+        try:
+            if job.damage:
+                raise DamagedError(job.damage)
+            words = words_without_changes(job)
+        except ValueError as error:
+            advice = "" if job.damage else f"; nothing in {job.run_dir} can be resumed: move the folder away"
+            print(f"failed: {job.name}: {one_line(error)}{printable(advice)}", file=sys.stderr)
+            failed = True
+        else:
+            say(console, shlex.join(["python", "-m", "dqn_mer", "train", *words]))
+    return int(failed)
 
 
 def report(outcomes: Sequence[JobOutcome], out: Path, console: Console) -> int:

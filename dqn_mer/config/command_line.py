@@ -37,6 +37,8 @@ NOT_WITH_TASK = {
     if name not in ("game", "task", "frames")
 }
 """Fields that describe a game or its schedule, with why they are not given together with a task."""
+OF_OUR_NETWORKS = ("hidden_sizes", "layer_norm")
+"""Fields that nothing reads where a task brings a network."""
 
 
 def parse_config(arguments: Sequence[str], find_task: Callable[[str], Task] = load_task) -> Config:
@@ -71,6 +73,9 @@ def _config(find_task: Callable[[str], Task], **choices: Any) -> Config:
     if choices.get("game") in GAMES:
         raise UsageError(f"--game: {choices['game']} is a game of ours; with --task it must be another name")
     task = find_task(reference)
+    for name in OF_OUR_NETWORKS:
+        if name in choices and task.network is not None:
+            raise UsageError(f"{flag_of(name)}: not allowed with --task {reference}: that task has its own network")
     return default_config(**{"game": task.name, **choices, "observation": seen_in(task)})
 
 

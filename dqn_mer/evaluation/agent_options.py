@@ -89,6 +89,8 @@ class WatchOptions(ShowFields, PlayerFields):
         if self.out is not None:
             _check_new("out", self.out, "folder")
             check_may_make("out", self.out, self.out)
+        elif self.format != "mp4" and not self.tensorboard:
+            raise ValueError(f"format={self.format!r}: only with out, a new folder for the clips; a window has none")
 
 
 @dataclass(frozen=True)

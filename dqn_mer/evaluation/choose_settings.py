@@ -7,9 +7,12 @@ from collections.abc import Sequence
 from continual_ple.settings import Setting
 from continual_ple.tasks import Task
 
+GROUPS = ("all", "easier")
+"""Words that stand for several settings."""
+
 
 def choose_settings(words: str, task: Task, trained_on_last: str) -> list[Setting]:
-    """Return the settings that ``--settings`` names.
+    """Return the settings that ``--settings`` names, each once.
 
     Args:
         words: Either ``all``, ``easier``, or names of settings or values of the varied parameter, with commas. Where
@@ -31,7 +34,14 @@ def choose_settings(words: str, task: Task, trained_on_last: str) -> list[Settin
             raise ValueError(f"settings='easier': no setting of the run is easier than {trained_on_last}")
         return easier
     like = next(setting for setting in schedule.settings if setting.name == trained_on_last)
-    return [find_setting(word, task, like, ("all", "easier")) for word in dict.fromkeys(words.split(","))]
+    chosen: list[Setting] = []
+    for word in words.split(","):
+        if word in GROUPS:
+            raise ValueError(f"settings={words!r}: {word} must stand alone")
+        setting = find_setting(word, task, like, GROUPS)
+        if all(setting.parameters != other.parameters for other in chosen):
+            chosen.append(setting)
+    return chosen
 
 
 def find_setting(word: str, task: Task, like: Setting, groups: Sequence[str] = (), field: str = "settings") -> Setting:

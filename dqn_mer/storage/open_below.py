@@ -11,8 +11,9 @@ from pathlib import Path
 
 from dqn_mer.storage.files import NO_FOLLOW, DamagedError, kind_of
 
-_PART = re.compile(r"(?!\.{1,2}$)[\w.,=+-]{1,255}")
 _BY_DESCRIPTOR = os.open in os.supports_dir_fd and os.stat in os.supports_dir_fd
+# Opened by its own name in a folder, a part leads nowhere else; in a whole path, a colon or a backslash might.
+_PART = re.compile(r"(?!\.{1,2}$)[^/\0]{1,255}" if _BY_DESCRIPTOR else r"(?!\.{1,2}$)[\w.,=+-]{1,255}")
 
 
 def open_below(root: Path, name: str, wanted: Callable[[int], bool]) -> int:

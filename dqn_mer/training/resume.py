@@ -69,21 +69,26 @@ def open_run(options: ResumeOptions, task: Task | None = None) -> Stopped:
     run_dir = options.resume
     check_is_run(run_dir)
     reader = RunReader(run_dir)
+    _check_unfinished(reader)  # of which nothing is locked, since it may be on a disk that cannot be written
     reader.check_writable()  # before the first write, which is that of the lock
     lock = lock_run(run_dir)
     try:
-        if reader.has(SUMMARY):
-            raise RunStopped(f"{run_dir}: this run is finished, there is nothing to resume", 0)
+        _check_unfinished(reader)
         return _stopped_run(options, lock, task)
     except BaseException:
         lock.release()
         raise
 
 
+def _check_unfinished(reader: RunReader) -> None:
+    if reader.has(SUMMARY):
+        raise RunStopped(f"{reader.folder}: this run is finished, there is nothing to resume", 0)
+
+
 def _stopped_run(options: ResumeOptions, lock: BaseFileLock, task: Task | None) -> Stopped:
     run_dir = options.resume
     snapshot = find_state(run_dir)
-    described = snapshot.header if snapshot else _description(run_dir)
+    described = snapshot.header if snapshot else description_without_state(run_dir)
     if is_supervised(described):
         raise ValueError(is_no_training_run(run_dir))
     try:
@@ -160,8 +165,13 @@ def _check_network(config: Config, state: State, features: int) -> None:
         raise StateError(f"hidden_sizes={config.hidden_sizes}"[:200] + f": more than the {largest:,} weights saved")
 
 
-def _description(run_dir: Path) -> dict[str, Any]:
-    """Return config.json of a run that was stopped before it had a state, and so before its first frame."""
+def description_without_state(run_dir: Path) -> dict[str, Any]:
+    """Return config.json of a run that was stopped before it had a state, and so before its first frame.
+
+    Raises:
+        DamagedError: if it is missing or damaged.
+        StateError: if frames were played, so that there was a state.
+    """
     reader = RunReader(run_dir)
     described = reader.json(CONFIG)
     if reader.has(TABLES[0]) and not is_supervised(described):

@@ -136,14 +136,18 @@ class StreamRun(gymnasium.Wrapper[Any, Any, Any, Any]):
         return summary
 
     def close(self) -> None:
-        """Close the environments and the logs."""
-        self._open.close()
-        super().close()
+        """Close the environments and the logs; a run that has reached its last frame is finished before."""
+        try:
+            if self.run_dir is not None and self.frame >= self.frames:
+                self.finish()
+        finally:
+            self._open.close()
+            super().close()
 
     def _begin(self) -> None:
         policy, space = as_policy(self.policy), self.observation_space
         policy(np.zeros((1, *(space.shape or ())), space.dtype))  # one that gives no actions leaves no folder behind
-        self.run_dir = create_run_folder(self.config)
+        self.run_dir = create_run_folder(self.config).absolute()  # wherever the program goes meanwhile
         write_json(
             self.run_dir / "config.json",
             describe_run({"config": _of_every_run(self.config.to_json())}, self.task.schedule.to_json()),

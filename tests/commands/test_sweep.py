@@ -14,12 +14,14 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
+from continual_ple.game_schedules import default_schedule
 from dqn_mer.__main__ import main
 from dqn_mer.commands import sweep_job
 from dqn_mer.commands.sweep import SweepOptions, plan, sweep, until_stopped
 from dqn_mer.commands.sweep_job import Job, run_job
 from dqn_mer.commands.sweep_progress import SweepDisplay, frames_done
 from dqn_mer.config.command_line import parse_config
+from dqn_mer.runs.folder import lock_run
 from dqn_mer.storage.snapshots import save_state
 from tests.helpers.sweeps import TINY
 
@@ -144,6 +146,31 @@ def test_a_run_that_is_still_going_on_is_waited_for(tmp_path: Path) -> None:
     assert "called with" not in orphaned.log.read_text()
 
 
+@pytest.mark.usefixtures("stand_in")
+def test_a_run_that_somebody_else_has_started_is_left_alone(tmp_path: Path) -> None:
+    started = job(tmp_path)
+    started.run_dir.mkdir(parents=True)
+    lock = lock_run(started.run_dir)  # as a line of a dry run holds it, before its first state is saved
+    outcome = run_job(started)
+    assert outcome.exit_code == 1
+    assert outcome.last_line == f"{started.run_dir}: another process is training in this folder"
+    assert "called with" not in started.log.read_text() and not list(tmp_path.rglob("*.stopped-*"))
+    lock.release()
+    assert run_job(started).exit_code == 0
+    assert started.run_dir.with_name("seed-0.stopped-1").is_dir()
+
+
+@pytest.mark.usefixtures("stand_in")
+def test_a_run_finds_the_files_of_its_flags_wherever_it_starts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("schedule.json").write_text(json.dumps(default_schedule("catcher", 60).to_json()))
+    flags = ["--observation", "state", "--schedule", "schedule.json"]
+    (planned,) = plan(SweepOptions(agents=("dqn",), seeds="0", out=Path("sweep")), flags)
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    assert run_job(planned).exit_code == 0
+
+
 def test_a_folder_with_other_flags_is_refused(tmp_path: Path) -> None:
     before = job(tmp_path)
     before.run_dir.mkdir(parents=True)
@@ -198,6 +225,14 @@ def test_progress_is_read_from_the_folders(tmp_path: Path) -> None:
     assert "40/120" in console.file.getvalue()
     (running.run_dir / "summary.json").write_text("{}")
     assert frames_done(running) == 120
+
+
+def test_progress_is_read_from_rows_of_many_settings(tmp_path: Path) -> None:
+    running = job(tmp_path)
+    running.run_dir.mkdir(parents=True)
+    rows = [f"{frame},{','.join(['0.0123456789012345'] * 150)}\n" for frame in (20, 40)]
+    (running.run_dir / "metrics.csv").write_text("frame,...\n" + "".join(rows))
+    assert frames_done(running) == 40
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1])

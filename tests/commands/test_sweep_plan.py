@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import shlex
 from pathlib import Path
 
 import pytest
 
+from continual_ple.game_schedules import default_schedule
 from dqn_mer.__main__ import main
 from dqn_mer.commands import sweep_job
 from dqn_mer.commands.sweep import SweepOptions, plan
@@ -42,12 +44,62 @@ def test_a_dry_run_prints_the_commands_and_makes_nothing(tmp_path: Path, capsys:
         out / "catcher" / "dqn" / f"seed-{seed}" for seed in (0, 1)
     ]
     assert not list(tmp_path.iterdir())
-    for seed in (0, 1):
-        (out / "catcher" / "dqn" / f"seed-{seed}").mkdir(parents=True)
+    (out / "catcher" / "dqn" / "seed-0").mkdir(parents=True)
     (out / "catcher" / "dqn" / "seed-0" / "summary.json").write_text("{}")
-    assert main(words) == 0  # one is finished, and of the other nothing was saved
+    assert main(words) == 0  # one is finished, and the other was not started
     (line,) = capsys.readouterr().out.splitlines()
-    assert "--seed 1" in line and len(list(out.glob("catcher/dqn/*"))) == 2
+    assert "--seed 1" in line and len(list(out.glob("catcher/dqn/*"))) == 1
+
+
+def test_a_dry_run_prints_no_command_that_would_fail(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    words = ["sweep", "--agents", "dqn", "--seeds", "0-2", "--out", str(tmp_path), "--dry-run", *TINY]
+    runs = [tmp_path / "catcher" / "dqn" / f"seed-{seed}" for seed in range(3)]
+    config = plan(SweepOptions(agents=("dqn",), seeds="0", out=tmp_path), TINY)[0].flags
+    for run in runs[:2]:
+        run.mkdir(parents=True)
+    described = {"config": parse_config(config).to_json(), "schedule": default_schedule("catcher", 60).to_json()}
+    (runs[0] / "config.json").write_text(json.dumps(described))  # killed before its first frame
+    assert main(words) == 1
+    said = capsys.readouterr()
+    first, second = (shlex.split(line)[4:] for line in said.out.splitlines())
+    assert first == ["--resume", str(runs[0])]
+    assert parse_config(second).run_dir == runs[2]
+    assert said.err.startswith(f"failed: catcher/dqn/seed-1: {runs[1]}/config.json: cannot be read: ")
+    assert said.err.endswith(f"; nothing in {runs[1]} can be resumed: move the folder away\n")
+    (runs[0] / "metrics.csv").write_text("frame,a\n20,1\n")
+    assert main(words) == 1
+    assert "though frames were played; nothing in " in capsys.readouterr().err
+
+
+def test_a_task_may_have_any_name_that_train_takes(tmp_path: Path) -> None:
+    options = SweepOptions(task="examples.cartpole:pole_task", agents=("dqn",), seeds="0", out=tmp_path)
+    for name in ("Cart Pole", "Kärtchen (1): schräg"):
+        for _ in ("new", "there already"):
+            (job,) = plan(options, ["--game", name])
+            assert job.run_dir == tmp_path / name / "dqn" / "seed-0" and not job.finished
+            job.run_dir.mkdir(parents=True, exist_ok=True)
+
+
+def test_a_run_with_another_content_of_the_schedule_file_is_refused(tmp_path: Path) -> None:
+    file, options = tmp_path / "schedule.json", SweepOptions(agents=("dqn",), seeds="0-1", out=tmp_path / "sweep")
+    flags = ["--observation", "state", "--schedule", str(file)]
+    file.write_text(json.dumps(default_schedule("catcher", 60).to_json()))
+    job = plan(options, flags)[0]
+    described = {"config": parse_config(job.flags).to_json(), "schedule": default_schedule("catcher", 60).to_json()}
+    job.run_dir.mkdir(parents=True)
+    (job.run_dir / "config.json").write_text(json.dumps(described))
+    assert plan(options, flags)[0].damage == ""
+    file.write_text(json.dumps(default_schedule("catcher", 61).to_json()))
+    with pytest.raises(ValueError, match=r"schedule='.*schedule.json': .*seed-0 was run with another schedule; give"):
+        plan(options, flags)
+
+
+def test_a_sweep_takes_every_seed_that_a_run_takes(tmp_path: Path) -> None:
+    (job,) = plan(SweepOptions(agents=("dqn",), seeds=str(2**63 - 1), out=tmp_path), TINY)
+    assert parse_config(job.flags).seed == 2**63 - 1
+    for seeds in (str(2**63), f"0-{2**63}", "9" * 5_000):
+        with pytest.raises(ValueError, match=r"^seeds='.*: each must be at most 9,223,372,036,854,775,807$"):
+            SweepOptions(seeds=seeds)
 
 
 def test_games_and_agents_named_twice_are_run_once(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

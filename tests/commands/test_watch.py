@@ -84,6 +84,7 @@ def test_tensorboard_gets_clips_and_keeps_what_it_had(flappy_run: Path, tmp_path
         ({"tensorboard": True}, "must be a finished run"),
         ({"settings": "zebra"}, "settings='zebra': must be one of all, easier"),
         ({"out": Path("taken")}, "out='taken': exists already"),
+        ({"format": "gif"}, "format='gif': only with out, a new folder for the clips"),
     ],
 )
 def test_mistakes_leave_nothing(

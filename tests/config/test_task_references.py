@@ -151,3 +151,12 @@ def test_a_configuration_imports_nothing(folder: Path) -> None:
         game_task(config)
     with pytest.raises(ValueError, match=re.escape(f"task='a b': {FORM}")):
         Config(task="a b")
+
+
+@pytest.mark.parametrize("words", ["--hidden-sizes 64,64", "--layer-norm", "--no-layer-norm"])
+def test_a_network_of_the_tasks_own_has_no_flags(words: str) -> None:
+    task = ["--task", "examples.own_network:car_task"]
+    assert parse_config([*task, "--input-scaling", "unit"]).game
+    with pytest.raises(UsageError, match=r"^--(hidden-sizes|layer-norm): not allowed with --task .*: that task has"):
+        parse_config([*task, *words.split()])
+    assert parse_config(["--task", "examples.cartpole:pole_task", *words.split()]).game

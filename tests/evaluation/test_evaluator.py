@@ -117,6 +117,16 @@ def test_unknown_or_missing_settings_are_one_line(run_dir: Path) -> None:
         choose_settings("easier", agent.task, agent.trained_on_last)
     with pytest.raises(ValueError, match="fall_speed"):
         choose_settings("-1", agent.task, agent.trained_on_last)
+    for words in ("all,0.1", "0.1,easier"):
+        with pytest.raises(ValueError, match=rf"^settings='{words}': (all|easier) must stand alone$"):
+            choose_settings(words, agent.task, agent.trained_on_last)
+
+
+def test_a_setting_that_is_named_twice_is_played_once(run_dir: Path) -> None:
+    agent = load_agent(EvaluateOptions(run_dir))
+    words = "0.3,0-fall_speed=0.0608,0.30,0.0608,3e-1"
+    chosen = choose_settings(words, agent.task, agent.trained_on_last)
+    assert [setting.name for setting in chosen] == ["fall_speed=0.3", "0-fall_speed=0.0608"]
 
 
 def test_what_was_played_is_what_is_told(run_dir: Path) -> None:

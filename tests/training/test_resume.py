@@ -233,6 +233,7 @@ def test_a_finished_run_says_so(tmp_path: Path, capsys: pytest.CaptureFixture[st
     assert train_command(["--resume", str(run)]) == 0
     finished = f"{run}: this run is finished, there is nothing to resume"
     assert capsys.readouterr().out.splitlines() == [f"resuming {run}", f"loading {', '.join(TRAINS)}", finished]
+    assert not (run / ".lock").exists()
 
 
 @pytest.mark.parametrize("left", [None, b"", b'{"config": {"agent": "dqn"', b'{"config": {}, "schedule": 3}'])

@@ -55,6 +55,25 @@ def play(env: StreamRun, frames: int) -> None:
             env.reset()
 
 
+def test_a_program_may_go_elsewhere_and_close_the_run_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    env = StreamRun("glider", log_dir="runs", **SMALL)
+    env.policy = glide
+    play(env, 120)
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    env.close()  # as vectors of environments and context managers do
+    assert env.finish()["frames"] == 120
+    env.close()
+    (run,) = (tmp_path / "runs").iterdir()
+    assert len(load_run(run).frames) == 5 and not list((tmp_path / "elsewhere").iterdir())
+    cut = StreamRun("glider", run_dir="cut", **SMALL)
+    cut.policy = glide
+    play(cut, 60)
+    cut.close()
+    assert not (tmp_path / "elsewhere" / "cut" / "summary.json").exists()
+
+
 @pytest.mark.parametrize("policy", [glide, Gliding()])
 def test_a_run_is_filed_and_compared_as_ours_are(policy: Any, tmp_path: Path) -> None:
     env = StreamRun("glider", options={"rate": 0.5}, run_dir=tmp_path / "runs" / "glider", **SMALL)
