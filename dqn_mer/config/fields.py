@@ -147,7 +147,8 @@ def check_fields(instance: Any) -> None:
 
 
 def _as_path(value: object) -> Any:
-    return Path(value) if isinstance(value, str | os.PathLike) else value
+    """Return a text as a path, but for an empty one, which would stand for the current folder."""
+    return Path(value) if isinstance(value, str | os.PathLike) and value != "" else value
 
 
 def _as_number(value: object) -> Any:

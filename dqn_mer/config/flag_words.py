@@ -52,6 +52,8 @@ def _value(allowed: Allowed, word: str) -> Any:
     if allowed.optional and word.lower() == NONE:
         return None
     if allowed.kind not in (tuple, Mapping):
+        if allowed.kind is Path and not word:  # such as an unset variable of the shell
+            raise ValueError("a path is empty")
         return allowed.kind(word)
     parts = word.split(",") if word else []
     if not all(parts):

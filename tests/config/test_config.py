@@ -161,8 +161,9 @@ def test_texts_are_paths_and_lists_are_tuples() -> None:
     given = default_config(log_dir="a/b", run_dir=os.fspath(Path("c")), hidden_sizes=[8, 4], settings=[0.1, 0.2])
     assert given == default_config(log_dir=Path("a/b"), run_dir=Path("c"), hidden_sizes=(8, 4), settings=(0.1, 0.2))
     assert given.log_dir == Path("a/b") and given.hidden_sizes == (8, 4)
-    with pytest.raises(ValueError, match="log_dir=3: must be a path"):
-        default_config(log_dir=3)
+    for wrong in (3, ""):
+        with pytest.raises(ValueError, match=f"log_dir={wrong!r}: must be a path"):
+            default_config(log_dir=wrong)
 
 
 def test_numbers_of_numpy_are_held_as_pythons_own() -> None:

@@ -120,6 +120,11 @@ def test_words_without_a_flag_may_stand_anywhere() -> None:
     assert parse(Words, ["--loud"], prog="test") == Words((), loud=True)  # whose own check may refuse none
 
 
+def test_an_empty_word_is_no_path() -> None:
+    with pytest.raises(UsageError, match="^where='': must be a path$"):
+        parse(Options, ["", "--needed=3"], prog="test")
+
+
 @pytest.mark.parametrize(
     ("words", "expected"),
     [
