@@ -121,7 +121,7 @@ def test_words_without_a_flag_may_stand_anywhere() -> None:
 
 
 def test_an_empty_word_is_no_path() -> None:
-    with pytest.raises(UsageError, match="^where='': must be a path$"):
+    with pytest.raises(UsageError, match=r"^where='': must be a path$"):
         parse(Options, ["", "--needed=3"], prog="test")
 
 
