@@ -244,7 +244,8 @@ def test_a_path_of_the_user_comes_before_a_pretrained_agent(known: Path, flappy_
         ("pretrained/..", "pretrained/..: must be a path, or a pretrained agent of flappy-tiny"),
         ("pretrained", "pretrained: must be a checkpoint or a run folder"),
         ("pretrained/flappy-tiny/x", "pretrained/flappy-tiny/x: must be a checkpoint or a run folder"),
-        ("", ".: must be a checkpoint or a run folder"),
+        (".", ".: must be a checkpoint or a run folder"),
+        ("", "path='': must be a path"),
     ],
 )
 def test_an_unknown_name_is_one_line(path: str, expected: str, known: Path, capsys: pytest.CaptureFixture[str]) -> None:
