@@ -3,7 +3,7 @@
 ``python results/pretrained.py RUNS`` takes, for each game, observation and agent, the seed whose last evaluation has
 the highest mean score over all settings, of the runs that ``protocol.py keep`` put into results/evidence/, and exports
 its last checkpoint from RUNS/PART/GAME/AGENT/seed-N, where ``protocol.py run`` made it. An agent whose best run is not
-in RUNS stays as it is; if it is of that run already, its card is told of how many it is the best now.
+in RUNS stays as it is; if it is of that run already, its card is brought up to date.
 """
 
 from __future__ import annotations

@@ -55,4 +55,4 @@ def make_stream(
 
 
 # Where Gymnasium reads which render modes there are, so that it adds those that it makes itself (``rgb_array_list``).
-make_stream.metadata = ArcadeEnv.metadata  # type: ignore[attr-defined]
+make_stream.metadata = ArcadeEnv.metadata  # type: ignore[attr-defined] # functions have no such attribute
