@@ -64,7 +64,7 @@ def add_key(figure: Figure, entries: Mapping[str, Any], above: bool = False) -> 
 
 
 def trained_key(comparison: Comparison, settings: int = 1) -> dict[str, Any]:
-    """Return the entry of a key for the bars of panels that each show this number of settings; none if there are no bars."""
+    """Return the entry of a key for the bars of panels with this number of settings each; none if there are no bars."""
     if comparison.interleaved:
         return {}
     which = "this {setting}" if settings == 1 else "one of these {setting}s"
