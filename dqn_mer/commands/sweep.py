@@ -71,7 +71,8 @@ def plan(options: SweepOptions, train_flags: Sequence[str]) -> list[Job]:
     @cache
     def parsed(what: tuple[str, str], agent: str) -> tuple[Config, Task]:
         """Return the configuration that all seeds share, and its task."""
-        config = parse_config([*what, "--agent", agent, "--seed", str(seeds[0]), *train_flags])
+        # The user's flags come first, so that a stray word is not taken for a second value of one of ours.
+        config = parse_config([*train_flags, *what, "--agent", agent, "--seed", str(seeds[0])])
         task = task_of_flags(config)
         from dqn_mer.networks.device import choose_device  # imports PyTorch, which takes seconds
 

@@ -51,6 +51,23 @@ def test_a_dry_run_prints_the_commands_and_makes_nothing(tmp_path: Path, capsys:
     assert "--seed 1" in line and len(list(out.glob("catcher/dqn/*"))) == 1
 
 
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["runs/x"], "error: flags: 'runs/x' not understood; --help lists all"),
+        (["--learning-rate", "1e-3", "1e-4"], "error: learning_rate: '1e-4' is left over; must be one value, a number"),
+        (["--learning-rate"], "error: --learning-rate: no value given; must be a number"),
+    ],
+)
+def test_a_stray_word_is_reported_as_what_the_user_wrote(
+    words: list[str], said: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Not as a second value of a flag that a sweep adds."""
+    assert main(["sweep", *words, "--out", str(tmp_path / "sweep")]) == 2
+    assert capsys.readouterr().err.startswith(said)
+    assert not list(tmp_path.iterdir())
+
+
 def test_a_dry_run_prints_no_command_that_would_fail(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     words = ["sweep", "--agents", "dqn", "--seeds", "0-2", "--out", str(tmp_path), "--dry-run", *TINY]
     runs = [tmp_path / "catcher" / "dqn" / f"seed-{seed}" for seed in range(3)]
