@@ -51,4 +51,4 @@ def check_takes_gradients(optimizer: Optimizer) -> None:
 
 def load_compiler() -> None:
     """Load what PyTorch loads when its first optimizer is made: its compiler, which takes as long as PyTorch itself."""
-    torch.optim.SGD([torch.zeros(1)], lr=1.0)
+    torch.optim.SGD([torch.zeros(1, device="cpu")], lr=1.0)
