@@ -25,7 +25,7 @@ class CrossEntropy:
     def mean_gradient(self, outputs: Tensor, labels: Tensor) -> Tensor:
         """Return d mean loss / d outputs, ``(n, classes)``, of logits ``(n, classes)`` and labels ``(n,)`` int64."""
         gradient = outputs.softmax(dim=1)
-        gradient[torch.arange(len(labels)), labels] -= 1
+        gradient[torch.arange(len(labels), device=labels.device), labels] -= 1
         return gradient.div_(len(labels))
 
     def output_gradient(self, outputs: NDArray[Any], label: np.int64) -> NDArray[Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import gymnasium
@@ -81,6 +82,8 @@ def build_agent(
     optimizer = make_optimizer(
         config.optimizer, online, config.learning_rate, config.weight_decay, config.momentum, config.nesterov
     )
+    # PyTorch's default would take the gradient from the vector that is stepped, while the model's remained.
+    optimizer.zero_grad = partial(optimizer.zero_grad, set_to_none=False)  # type: ignore[method-assign]
     assert isinstance(env.observation_space, gymnasium.spaces.Box)  # describe_network took nothing else
     parts = AgentContext(config, options, env.observation_space, online, optimizer, streams)
     replay, memory = make_part(kind.replay, parts), make_part(kind.memory, parts)

@@ -36,8 +36,9 @@ def measured_update(
     """
     observations, actions, targets = examples
     before = online.snapshot()
+    online.tie_gradients()  # a replay step from outside may have left none
     gradient = online.vector.grad
-    assert gradient is not None  # FlatWeights gave it one
+    assert gradient is not None
     gradient.zero_()
     q = online.model(observations)
     mean_loss = loss(q, actions, targets).mean()

@@ -101,7 +101,8 @@ class OptimizerFields:
     nesterov: bool = False
     """sgd: Nesterov's form of momentum."""
     weight_decay: Annotated[float, Range(0, 100)] = 0.0
-    """Times the learning rate: share of each weight that a step takes away (0: none; adam becomes AdamW)."""
+    """Times the learning rate: share of each weight that a step takes away (0: none; adam becomes AdamW; momentum
+    repeats it)."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -121,8 +120,8 @@ def _load(reader: RunReader, network: MakeNetwork | None) -> Checkpoint:
             raise ValueError("sizes must be whole numbers above 0")
         if network is None and len(spec["hidden_sizes"]) > len(shapes):
             raise ValueError(f"hidden_sizes: must be at most {len(shapes):,}, for each of which there are weights")
-        with torch.device("meta") if network is None else nullcontext():  # a user's function is not a stranger's file
-            state = network_from_spec(spec).state_dict()
+        device = "meta" if network is None else "cpu"  # a user's function is not a stranger's file
+        state = network_from_spec(spec, device=device).state_dict()
     except (ArithmeticError, AttributeError, KeyError, TypeError, ValueError, RuntimeError) as error:
         said = message(str(error).partition("\n")[0])
         kind = "" if isinstance(error, ValueError) else f"{type(error).__name__}: "

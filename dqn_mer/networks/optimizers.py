@@ -23,7 +23,8 @@ def make_optimizer(
 
     Adam is fused where PyTorch has it (one pass over the weights instead of many); RMSprop is centred, with the
     constants of Mnih et al., 2015. With weight decay every step also takes ``learning_rate * weight_decay`` of each
-    weight (decoupled: AdamW; SGD is that by itself; RMSprop has none). Momentum is SGD's, Nesterov's or the plain kind.
+    weight (decoupled: AdamW; SGD is that by itself, unless it has momentum, which repeats the decay as it does the
+    gradient; RMSprop has none). Momentum is SGD's, Nesterov's or the plain kind.
     """
     on_cuda = weights.vector.device.type == "cuda"  # then its counters stay there, as a graph needs them
     if name == "sgd":
@@ -51,4 +52,4 @@ def check_takes_gradients(optimizer: Optimizer) -> None:
 
 def load_compiler() -> None:
     """Load what PyTorch loads when its first optimizer is made: its compiler, which takes as long as PyTorch itself."""
-    torch.optim.SGD([torch.zeros(1)], lr=1.0)
+    torch.optim.SGD([torch.zeros(1, device="cpu")], lr=1.0)

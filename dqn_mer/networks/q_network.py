@@ -41,7 +41,7 @@ class ScalePixels(nn.Module):
 
     def table(self) -> NDArray[Any]:
         """Return the float value of each of the 256 pixel values, ``(256,)``."""
-        values: NDArray[Any] = self(torch.arange(256, dtype=torch.uint8)).numpy()
+        values: NDArray[Any] = self(torch.arange(256, dtype=torch.uint8, device="cpu")).numpy()
         return values
 
 
@@ -92,7 +92,7 @@ def build_network(
             raise ValueError(f"random_odds={random_odds}: must be one for each of {num_actions} actions")
         return nn.Sequential(RandomQNetwork(random_odds, seed))
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
+        torch.default_generator.manual_seed(seed)  # `torch.manual_seed` would seed those of all GPUs too
         if len(observation_shape) == 1:
             return nn.Sequential(*_dense_layers([observation_shape[0], *hidden_sizes, num_actions], layer_norm))
         if len(observation_shape) != 3 or min(observation_shape[1:]) < 36:
@@ -160,18 +160,24 @@ def spec_as_json(spec: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in spec.items() if name != "make"}
 
 
-def network_from_spec(spec: Mapping[str, Any], seed: int = 0) -> nn.Sequential:
+def network_from_spec(spec: Mapping[str, Any], seed: int = 0, device: str = "cpu") -> nn.Sequential:
     """Build the network that `network_spec` or `own_network_spec` described; one of an earlier version has no options.
 
     Args:
         spec: Description of the network.
         seed: Seed of the initial weights, unless the description has one.
+        device: Device of the network, whatever the program's default is.
 
     Raises:
         KeyError: if a field is missing.
         TypeError: if a field is of another kind.
         ValueError: if `build_network` or `build_own_network` refuses the description, or a user's function is missing.
     """
+    with torch.device(device):
+        return _network_from_spec(spec, seed)
+
+
+def _network_from_spec(spec: Mapping[str, Any], seed: int) -> nn.Sequential:
     if spec.get("own_network") is not None:
         if "make" not in spec:
             name = str(spec["own_network"])[:200]
@@ -181,7 +187,7 @@ def network_from_spec(spec: Mapping[str, Any], seed: int = 0) -> nn.Sequential:
             ScalePixels(spec.get("input_scaling", SCALINGS[0])) if spec["bytes_in"] else None,
         )
         with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(spec.get("seed", seed))
+            torch.default_generator.manual_seed(spec.get("seed", seed))
             return build_own_network(spec["make"], shape, spec["num_actions"], scaling)
     options = {name: spec[name] for name in ("layer_norm", "random_odds", "input_scaling") if name in spec}
     return build_network(spec["observation_shape"], spec["num_actions"], spec["hidden_sizes"], seed, **options)

@@ -152,7 +152,7 @@ def _read_state(reader: RunReader, passed_over: tuple[str, ...]) -> FoundState:
     if not isinstance(header.get("state"), dict):
         raise StateError(f"{path}: state: must be an object with named fields")
     arrays = _stored_arrays(reader)
-    state = _with_arrays(header.pop("state"), arrays)
+    state = with_arrays(header.pop("state"), arrays)
     if arrays:
         raise StateError(f"{reader.folder / ARRAYS}: {shown(min(arrays))}: not an array that {DESCRIPTION} names")
     reader.check_sums({DESCRIPTION: STATE_BYTES, ARRAYS: TENSORS_BYTES})  # last, because it reads everything
@@ -195,8 +195,8 @@ def without_arrays(value: Any, path: str, arrays: dict[str, NDArray[Any]]) -> An
     return value.item() if isinstance(value, np.generic) else value
 
 
-def _with_arrays(value: Any, arrays: dict[str, ArrayInFile]) -> Any:
-    """Return ``value`` with the arrays in the place of their marks, taken out of ``arrays``."""
+def with_arrays(value: Any, arrays: dict[str, Any]) -> Any:
+    """Return ``value`` with the arrays, read or not, in the place of their marks, taken out of ``arrays``."""
     if not isinstance(value, dict):
         return value
     if ARRAY_MARK in value:
@@ -204,4 +204,4 @@ def _with_arrays(value: Any, arrays: dict[str, ArrayInFile]) -> Any:
         if not isinstance(name, str) or name not in arrays or len(value) > 1:
             raise StateError(f"state: {shown(name)}: no such array")
         return arrays.pop(name)
-    return {name: _with_arrays(item, arrays) for name, item in value.items()}
+    return {name: with_arrays(item, arrays) for name, item in value.items()}

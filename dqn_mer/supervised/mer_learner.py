@@ -138,7 +138,7 @@ def _as_array(part: Any, dtype: torch.dtype) -> NDArray[Any]:
     array = np.asarray(part)
     if hasattr(part, "dtype") or array.dtype != np.float64 or not dtype.is_floating_point:
         return array
-    return array.astype(_of_numpy(torch.zeros((), dtype=dtype)).dtype)
+    return array.astype(_of_numpy(torch.zeros((), dtype=dtype, device="cpu")).dtype)
 
 
 def _of_numpy(tensor: Tensor) -> NDArray[Any]:

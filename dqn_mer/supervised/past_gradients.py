@@ -67,7 +67,7 @@ class WrittenOutGradients:
     def __init__(self, gradient: Gradient, size: int, past: Sequence[Examples]) -> None:
         self.past = past
         self.gradient = gradient
-        self.rows = torch.empty(len(past), size, dtype=past[0][0].dtype)
+        self.rows = torch.empty(len(past), size, dtype=past[0][0].dtype, device="cpu")
         self.newest = self.rows[0]
 
     def measure(self, newest: Examples) -> Array:
@@ -80,7 +80,7 @@ class WrittenOutGradients:
 
     def products(self) -> Array:
         """Return the dot products of the past gradients."""
-        products = torch.zeros(len(self.rows), len(self.rows), dtype=torch.float64)
+        products = torch.zeros(len(self.rows), len(self.rows), dtype=torch.float64, device="cpu")
         for first in range(0, self.rows.shape[1], COLUMNS):
             columns = self.rows[:, first : first + COLUMNS].double()
             products.addmm_(columns, columns.t())

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from rich.console import Console
 
+import continual_ple
+from continual_ple.games.catalogue import game_class
+from continual_ple.observations import observation_class
 from dqn_mer.agents.memory import largest_bytes
+from dqn_mer.config.config import Config
 from dqn_mer.fast.kernels.dense import WHY_NOT_COMPILED
 from dqn_mer.training.loop import TrainingLoop
-from dqn_mer.training.state_trial import why_not_saved
+from dqn_mer.training.state_trial import env_under_change, why_not_saved
 
 
 def announce(console: Console, loop: TrainingLoop, own: bool) -> bool:
@@ -16,25 +22,33 @@ def announce(console: Console, loop: TrainingLoop, own: bool) -> bool:
     Args:
         console: Console that it is reported on.
         loop: Loop of the run, before its first frame.
-        own: Whether the environment is the user's. Whether its state can be saved is then unknown, and is tried.
+        own: Whether the environment is the user's. Whether its state can be saved is then unknown, and is tried; so it
+            is of a game or an observation that was added to ours.
 
     Returns:
         False if the environment's state turned out to be one that cannot be saved.
     """
     space = loop.env.observation_space
     assert space.shape is not None and space.dtype is not None
-    size = largest_bytes(loop.config.capacity, space.shape, space.dtype, moving=not own)
+    moving = not own and getattr(loop.env.unwrapped, "newest_entries", 0) == 1
+    size = largest_bytes(loop.config.capacity, space.shape, space.dtype, moving)
     console.print(f"memory: {loop.config.capacity:,} transitions, at most {size / 1e6:,.0f} MB", highlight=False)
     if WHY_NOT_COMPILED and loop.agent.device.type == "cpu":
         say_line(console, f"Numba cannot be imported, so PyTorch's autograd learns, more slowly ({WHY_NOT_COMPILED})")
-    if not own:
+    if not own and _is_ours(loop.config):
         return True
-    reason = why_not_saved(lambda: loop.task.make_env(loop.task.schedule.settings[0]))
+    reason = why_not_saved(partial(env_under_change, loop.task))
     if reason is not None:
         say_line(
             console, f"this run cannot be resumed if it is stopped: the environment's state cannot be saved: {reason}"
         )
     return reason is None
+
+
+def _is_ours(config: Config) -> bool:
+    """Return whether neither the game nor the observation was added to those of `continual_ple`."""
+    kinds = game_class(config.game), observation_class(config.observation)
+    return all(kind.__module__.partition(".")[0] == continual_ple.__name__ for kind in kinds)
 
 
 def say_line(console: Console, line: str) -> None:

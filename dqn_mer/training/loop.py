@@ -31,6 +31,7 @@ from dqn_mer.storage.state import SavedState, State, StateError
 from dqn_mer.training.meter import build_meter
 from dqn_mer.training.pictures import BorderPictures, log_frame_strips
 from dqn_mer.training.recorder import RecentEpisodes, Recorder
+from dqn_mer.training.state_trial import savable_state
 from dqn_mer.training.tags import metric_columns
 from dqn_mer.training.tracker import Tracker
 
@@ -123,14 +124,18 @@ class TrainingLoop(AbstractContextManager["TrainingLoop"]):
         self._log_evaluations()
 
     def get_state(self) -> State:
-        """Return everything that `resume` needs; what was logged so far is then safe on the disk."""
+        """Return everything that `resume` needs; what was logged so far is then safe on the disk.
+
+        Raises:
+            UnsavableError: if the state of the environment cannot be saved.
+        """
         waiting = self.evaluation.waiting()
         weights = np.frombuffer(b"".join(data for _, data in waiting), np.float32)
         return {
             "frame": self.frame,
             "random_scores": self.random_scores,
             "observation": np.asarray(self.observation),
-            "env": saved_state.get_state(self.env),
+            "env": savable_state(self.env),
             "agent": self.agent.get_state(),
             "exploration": self.exploration.get_state(),
             "meter": self.meter.get_state(),
@@ -204,8 +209,6 @@ class TrainingLoop(AbstractContextManager["TrainingLoop"]):
         space = self.env.observation_space
         assert space.shape is not None and space.dtype is not None  # build_agent took only Box observations
         self.observation = saved.array("observation", space.dtype, space.shape)
-        if not space.contains(self.observation):
-            raise StateError(f"{saved.path}.observation: must be in {space}")
         saved_state.set_state(self.env, saved.plain("env"))
         counts = [self.env.get_wrapper_attr("frames"), self.agent.frames, self.agent.memory.frames]
         counts += [self.env.played] if isinstance(self.env, FrameSkip) else []

@@ -6,6 +6,7 @@ import time
 from pathlib import Path
 
 from dqn_mer.config.config import Config
+from dqn_mer.evaluation.beside_training import print_to_stderr
 from dqn_mer.periods import reaches_multiple
 from dqn_mer.runs.folder import versions
 from dqn_mer.runs.stopping import NotFiniteError, how_to_resume
@@ -13,6 +14,7 @@ from dqn_mer.storage.snapshots import save_state, set_aside, write_state
 from dqn_mer.storage.state import SavedState, State
 from dqn_mer.training.loop import TrainingLoop
 from dqn_mer.training.resume import LOOP
+from dqn_mer.training.state_trial import UnsavableError
 
 
 class Saves:
@@ -66,9 +68,16 @@ class Saves:
         return due or (minutes > 0 and time.perf_counter() - self.saved_s >= 60 * minutes)
 
     def save(self) -> None:
-        """Save the state of the run as it is now."""
+        """Save the state of the run as it is now; if the environment's cannot be saved any more, say so, and stop."""
         self.loop.check_finite()
-        save_state(self.run_dir, self.loop.frame, self._header(), self._state())
+        try:
+            state = self._state()
+        except UnsavableError as error:
+            self.resumable = False
+            lost = f"this run cannot be saved any more: the environment's state cannot be saved: {error}"
+            print_to_stderr(f"frame {self.loop.frame:,}: {lost}")
+            return
+        save_state(self.run_dir, self.loop.frame, self._header(), state)
         self.frame, self.saved_s = self.loop.frame, time.perf_counter()
 
     def set_diverged_aside(self, error: NotFiniteError) -> str:
@@ -79,19 +88,29 @@ class Saves:
         try:
             if self.resumable and not folder.exists():
                 write_state(folder, self._header(), self._state())
+        except UnsavableError as problem:
+            return f"{line}; not saved for inspection: the environment's state cannot be saved: {problem}"
         except OSError as problem:
             return f"{line}; not saved for inspection: {problem.filename}: {problem.strerror}"
         return f"{line}; saved for inspection in {folder}; the last good state is that of frame {self.frame}"
 
     def how_to_resume(self) -> str:
         """Return in words how to resume the run from a state that was saved just now."""
-        return how_to_resume(self.run_dir, self.own, self.config.task) if self.resumable else "nothing was saved"
+        if self.resumable:
+            return self._how_to_resume()
+        return "nothing was saved" if self.frame is None else self._how_from_the_last()
 
     def last(self) -> str:
         """Return in words what the last state is, and how to resume the run from it."""
         if self.frame is None:
             return "nothing was saved" if not self.resumable else "nothing was saved yet"
-        return f"saved at frame {self.frame:,}; fix the problem, then {self.how_to_resume()}"
+        return self._how_from_the_last("fix the problem, then ")
+
+    def _how_from_the_last(self, first: str = "") -> str:
+        return f"saved at frame {self.frame:,}; {first}{self._how_to_resume()}"
+
+    def _how_to_resume(self) -> str:
+        return how_to_resume(self.run_dir, self.own, self.config.task)
 
     def _header(self) -> State:
         return {

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import json
 from collections.abc import Callable
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -12,12 +13,47 @@ import gymnasium
 import numpy as np
 
 from continual_ple import saved_state
-from dqn_mer.storage.snapshots import find_state, save_state
-from dqn_mer.storage.state import SavedState
+from continual_ple.nonstationary import NonStationary
+from continual_ple.settings import Schedule
+from continual_ple.tasks import Task
+from dqn_mer.evaluation.worker_process import kind_and_message
+from dqn_mer.storage.snapshots import find_state, save_state, with_arrays, without_arrays
+from dqn_mer.storage.state import SavedState, State
 
 FRAMES_BEFORE, FRAMES_AFTER = 7, 30
 
 Env = gymnasium.Env[Any, Any]
+
+
+class UnsavableError(Exception):
+    """An environment's state cannot be saved, or could not be read again; the message is one line."""
+
+
+def savable_state(env: Env) -> State:
+    """Return the state of an environment, which may have become one that cannot be saved since it was tried.
+
+    Raises:
+        UnsavableError: if it cannot be saved, or a method of the environment fails.
+    """
+    try:
+        state = saved_state.get_state(env)
+        arrays: dict[str, Any] = {}
+        text = json.dumps(without_arrays(state, "", arrays), allow_nan=False)
+        SavedState({"env": with_arrays(json.loads(text), arrays)}).plain("env")
+    except Exception as error:  # of the user's own methods, which may raise anything
+        raise UnsavableError(kind_and_message(error)[:300]) from error
+    return state
+
+
+def env_under_change(task: Task) -> Env:
+    """Return an environment of a task as a run has it, whose setting changes within `FRAMES_BEFORE` frames.
+
+    When a run is resumed its environment is made under the first setting, and gets the one in force with its state.
+    """
+    settings = task.schedule.settings
+    lengths = [FRAMES_BEFORE // 2, *([FRAMES_BEFORE + FRAMES_AFTER] * (len(settings) - 1))]
+    schedule = Schedule(settings, tuple(range(len(settings))), lengths)
+    return NonStationary(task.make_env(settings[0]), schedule, task.apply)
 
 
 def why_not_saved(make_env: Callable[[], Env]) -> str | None:
@@ -27,7 +63,7 @@ def why_not_saved(make_env: Callable[[], Env]) -> str | None:
     first. What only shows later, such as a global random generator that is seldom drawn from, is not seen.
 
     Args:
-        make_env: Makes an environment with Discrete actions, the same one each time.
+        make_env: Makes an environment with Discrete actions, the same one each time; `env_under_change` is one.
     """
     first, second = make_env(), make_env()
     try:
@@ -37,15 +73,16 @@ def why_not_saved(make_env: Callable[[], Env]) -> str | None:
         rng = np.random.default_rng(0)
         first.reset(seed=0)
         _play(first, rng, FRAMES_BEFORE)
-        state = _through_a_file(saved_state.get_state(first))
-        second.reset(seed=1)
-        saved_state.set_state(second, state)
+        state = _through_a_file(savable_state(first))
+        saved_state.set_state(second, state)  # without a reset, as when a run is resumed
         actions = rng.bit_generator.state
         played = _play(first, rng, FRAMES_AFTER)
         rng.bit_generator.state = actions
         again = _play(second, rng, FRAMES_AFTER)
+    except UnsavableError as error:
+        return str(error)
     except Exception as error:  # of the user's own methods, which may raise anything
-        return f"{type(error).__name__}: {' '.join(str(error).split())}"[:300]
+        return kind_and_message(error)[:300]
     finally:
         first.close()
         second.close()

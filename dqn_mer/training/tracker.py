@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from continual_ple.settings import LARGEST_VALUE
 from dqn_mer.analysis.gradient_agreement import InterferenceRow
 from dqn_mer.analysis.metrics import EvaluationRow
 from dqn_mer.analysis.scores import check_evaluations
@@ -82,7 +83,8 @@ class Tracker(AbstractContextManager["Tracker"]):
         last_frame = saved.whole("last_frame")
         with saved.part("setting") as setting:
             tags = ("setting/index", self._value_tag)
-            self._setting = {tag: setting.number(tag) if tag in setting else math.nan for tag in tags}
+            span = -LARGEST_VALUE, LARGEST_VALUE
+            self._setting = {tag: setting.number(tag, *span) if tag in setting else math.nan for tag in tags}
 
         def check(sizes: Mapping[str, int]) -> None:
             """Check the evaluations, which the end of the run needs."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from typing import Any
 
@@ -171,16 +172,14 @@ def own_task(
 
 def why_not_drawn(task: Task) -> str | None:
     """Return in one line why a task's environments give no pictures, RGB uint8 ``(height, width, 3)``, or None."""
-    env = task.make_env(task.schedule.settings[0], render_mode=RENDER_MODE)
     try:
-        if env.render_mode != RENDER_MODE:
-            return f"the environment has no render_mode {RENDER_MODE}"
-        env.reset(seed=0)
-        picture = np.asarray(env.render())
-        if picture.dtype != np.uint8 or picture.ndim != 3 or picture.shape[-1] != 3 or not picture.size:
-            return f"render() must return RGB uint8, returns {picture.dtype} of shape {picture.shape}"
+        with closing(task.make_env(task.schedule.settings[0], render_mode=RENDER_MODE)) as env:
+            if env.render_mode != RENDER_MODE:
+                return f"the environment has no render_mode {RENDER_MODE}"
+            env.reset(seed=0)
+            picture = np.asarray(env.render())
     except Exception as error:  # of the user's own code, such as for a missing package
         return f"{type(error).__name__}: {' '.join(str(error).split())}"[:300]
-    finally:
-        env.close()
+    if picture.dtype != np.uint8 or picture.ndim != 3 or picture.shape[-1] != 3 or not picture.size:
+        return f"render() must return RGB uint8, returns {picture.dtype} of shape {picture.shape}"
     return None

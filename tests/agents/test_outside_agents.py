@@ -15,8 +15,10 @@ import numpy as np
 import pytest
 import torch
 
+from dqn_mer import register_agent
 from dqn_mer.__main__ import main
 from dqn_mer.agents.build import build_agent
+from dqn_mer.agents.makers import AgentContext, fifo
 from dqn_mer.agents.memory import Transition
 from dqn_mer.analysis.comparison import compare_runs
 from dqn_mer.analysis.runs import config_differences, load_run
@@ -25,6 +27,8 @@ from dqn_mer.config.config import Config
 from dqn_mer.config.defaults import default_config
 from dqn_mer.config.seeds import spawn_streams
 from dqn_mer.config.task import game_task
+from dqn_mer.losses import HuberTDLoss
+from dqn_mer.mer import Examples
 from dqn_mer.storage.state import SavedState
 from tests.helpers import outside_agent
 from tests.helpers.added import nothing_left, put_agent_on_path
@@ -158,6 +162,57 @@ def test_options_of_an_outside_agent_are_compared_within_the_agent(run: Path) ->
     assert Config(agent="unknown-here", agent_options={"share": 0.5}).hyperparameters()["agent_options"] == {
         "share": 0.5
     }
+
+
+class Plain:
+    """A replay step of PyTorch's own calls, as people write it."""
+
+    def __init__(self, parts: AgentContext) -> None:
+        self.parts, self.num_draws = parts, parts.config.batch_size
+        self.get_state, self.set_state = (lambda: {}), (lambda saved: None)
+
+    def update(self, examples: Examples) -> None:
+        observations, actions, targets = examples
+        self.parts.optimizer.zero_grad()
+        HuberTDLoss()(self.parts.weights.model(observations), actions, targets).mean().backward()
+        self.parts.optimizer.step()
+
+
+class FromNothing(Plain):
+    """Leaves no gradients behind."""
+
+    def update(self, examples: Examples) -> None:
+        super().update(examples)
+        self.parts.weights.vector.grad = None
+        for parameter in self.parts.weights.model.parameters():
+            parameter.grad = None
+        self.parts.weights.tie_gradients()
+        self.parts.weights.vector.grad = None
+
+
+def test_a_replay_step_of_pytorchs_own_calls_learns_what_ours_does() -> None:
+    register_agent("plain", fifo, Plain)
+    config = default_config(agent="plain", observation="state", hidden_sizes=(8,), warmup_frames=0, batch_size=2)
+    ours = dataclasses.replace(config, agent="dqn")
+    agents = [build_agent(each, game_task(each).training_env(), spawn_streams(0)) for each in (config, ours)]
+    rng = np.random.default_rng(0)
+    seen = rng.random((6, 4), np.float32)
+    for frame in range(5):
+        transition = Transition(seen[frame], frame % 2, 1.0, seen[frame + 1], False)
+        measured = [agent.observe(transition, measure=True) for agent in agents]
+        assert measured[0] == pytest.approx(measured[1], rel=1e-4, abs=1e-6)
+        torch.testing.assert_close(agents[0].online.vector, agents[1].online.vector)
+    assert agents[0].updates == 5
+
+
+def test_a_replay_step_that_leaves_no_gradients_is_measured_all_the_same() -> None:
+    register_agent("from-nothing", fifo, FromNothing)
+    config = default_config(agent="from-nothing", observation="state", hidden_sizes=(8,), warmup_frames=0)
+    agent = build_agent(config, game_task(config).training_env(), spawn_streams(0))
+    for _ in range(2):
+        transition = Transition(np.ones(4, np.float32), 0, 1.0, np.ones(4, np.float32), False)
+        statistics = agent.observe(transition, measure=True)
+        assert statistics is not None and statistics.gradient_norm > 0
 
 
 def test_the_agent_of_the_guide_works() -> None:

@@ -93,6 +93,48 @@ class ForgetsItsDraws(WithState):
         self.count, self.speed = state["count"], state["speed"]
 
 
+class ForgetsItsSetting(WithState):
+    """Has a speed that matters, and is not part of its state."""
+
+    def step(self, action: Any) -> tuple[Any, Any, bool, bool, dict[str, Any]]:
+        observation, *others = super().step(action)
+        return (observation * np.float32(self.speed), *others)
+
+    def get_state(self) -> dict[str, Any]:
+        return {"count": self.count, "draws": self.np_random.bit_generator.state}
+
+    def set_state(self, state: dict[str, Any]) -> None:
+        super().set_state({"speed": self.speed, **state})
+
+
+class NeedsAReset(WithState):
+    """Has a board from its first reset on."""
+
+    def reset(self, *, seed: int | None = None, options: Any = None) -> tuple[Any, dict[str, Any]]:
+        self.board = np.zeros(3)
+        return super().reset(seed=seed)
+
+    def get_state(self) -> dict[str, Any]:
+        return {**super().get_state(), "board": self.board}
+
+    def set_state(self, state: dict[str, Any]) -> None:
+        self.board[:] = state["board"]
+        super().set_state(state)
+
+
+class LosesItsState(WithState):
+    """Has, in its sixth episode, a state that no file can hold."""
+
+    episodes = 0
+
+    def reset(self, *, seed: int | None = None, options: Any = None) -> tuple[Any, dict[str, Any]]:
+        self.episodes += 1
+        return super().reset(seed=seed)
+
+    def get_state(self) -> dict[str, Any]:
+        return {**super().get_state(), "best": 0.0 if self.episodes < 6 else float("-inf")}
+
+
 class KeepsAnObject(WithState):
     def get_state(self) -> dict[str, Any]:
         return {"self": self}

@@ -20,7 +20,18 @@ from dqn_mer.commands.train import main as train_command
 from dqn_mer.runs.stopping import RunStopped
 from dqn_mer.training.state_trial import why_not_saved
 from dqn_mer.training.trainer import resume
-from tests.helpers.own_envs import QUIET, Count, ForgetsItsDraws, KeepsAnObject, WithState, count_task, train_tiny
+from tests.helpers.own_envs import (
+    QUIET,
+    Count,
+    ForgetsItsDraws,
+    ForgetsItsSetting,
+    KeepsAnObject,
+    LosesItsState,
+    NeedsAReset,
+    WithState,
+    count_task,
+    train_tiny,
+)
 from tests.helpers.resuming import At, stop, what_is_left
 
 
@@ -39,6 +50,7 @@ TASKS: dict[str, tuple[Any, dict[str, Any]]] = {
     "observations outside their box": (
         functools.partial(count_task, functools.partial(WithState, box=spaces.Box(0, 1, (1,), np.float32))), {},
     ),
+    "a large parameter": (functools.partial(own_task, WithState, "speed", [1.0, 1e15], 60), {}),
     "images of floats": (
         functools.partial(count_task, functools.partial(WithState, box=spaces.Box(0, 1, (2, 36, 36), np.float32))),
         {"hidden_sizes": (40,)},  # a first dense layer far smaller than that of 84x84 pixels
@@ -95,6 +107,11 @@ def test_the_command_and_another_task_are_refused_in_one_line(
             "TransformReward and Count must have get_state() and set_state(state)",
         ),
         (ForgetsItsDraws, "after set_state(get_state()) an environment plays differently"),
+        (ForgetsItsSetting, "after set_state(get_state()) an environment plays differently"),
+        (
+            NeedsAReset,
+            "ValueError: environment: not a state of 2-NeedsAReset: 'NeedsAReset' object has no attribute 'board'",
+        ),
         (KeepsAnObject, "TypeError: Object of type KeepsAnObject is not JSON serializable"),
     ],
 )
@@ -108,6 +125,23 @@ def test_what_cannot_be_saved_is_said_at_the_start_and_trained(
     line = "this run cannot be resumed if it is stopped: the environment's state cannot be saved"
     assert said.getvalue().count(f"{line}: {reason}\n") == 1
     assert not (tmp_path / "run" / "resume").exists()
+
+
+def test_a_state_that_cannot_be_saved_any_more_is_said_once_and_ends_no_run(
+    at_frame: At, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    choices = {"run_dir": tmp_path / "run", "save_every": 30}
+    train_tiny(count_task(LosesItsState), tmp_path, **{**choices, "run_dir": tmp_path / "whole"})
+    reason = "ValueError: Out of range float values are not JSON compliant"
+    line = f"this run cannot be saved any more: the environment's state cannot be saved: {reason}"
+    said = capsys.readouterr().err
+    assert said.startswith(f"frame 120: {line}") and said.count("\n") == 1
+    at_frame(113, stop(signal.SIGTERM))
+    with pytest.raises(RunStopped) as stopped:
+        train_tiny(count_task(LosesItsState), tmp_path, **choices)
+    how = f"resume from Python with: resume({str(tmp_path / 'run')!r}, task)"
+    assert str(stopped.value) == f"stopped by SIGTERM at frame 114; saved at frame 90; {how}"
+    assert resume(tmp_path / "run", count_task(LosesItsState), console=QUIET).agent.frames == 120
 
 
 def test_what_can_be_saved_needs_no_word() -> None:

@@ -127,6 +127,7 @@ class Late(Count):
         (Chain, "no frames in TensorBoard: the environment has no render_mode rgb_array"),
         (WithoutRenderMode, "no frames in TensorBoard: the environment has no render_mode rgb_array"),
         ("broken", "no frames in TensorBoard: NameError: name 'seaborn' is not defined"),
+        ("without a screen", "no frames in TensorBoard: RuntimeError: there is no screen"),
     ],
 )
 def test_what_cannot_be_drawn_is_trained_without_pictures(make: Any, line: str, tmp_path: Path) -> None:
@@ -134,8 +135,14 @@ def test_what_cannot_be_drawn_is_trained_without_pictures(make: Any, line: str, 
         def render(self) -> Any:
             raise NameError("name 'seaborn' is not defined")
 
+    class WithoutScreen(Count):
+        def __init__(self, render_mode: str | None = None) -> None:
+            if render_mode is not None:
+                raise RuntimeError("there is no screen")
+            super().__init__()
+
     said = io.StringIO()
-    make = Broken if make == "broken" else make
+    make = {"broken": Broken, "without a screen": WithoutScreen}.get(make, make)
     task = own_task(make, "prize" if make is Chain else "speed", [1.0], 25)
     result = train_tiny(task, tmp_path, console=Console(file=said, width=200))
     assert said.getvalue().count(line) == 1
