@@ -1,9 +1,10 @@
-"""Whether an environment's saved state resumes it exactly, tried before a run relies on it."""
+"""Whether the saved state of what a user wrote resumes it, tried before a run relies on it."""
 
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -12,6 +13,7 @@ import gymnasium
 import numpy as np
 
 from continual_ple import saved_state
+from dqn_mer.agents.dqn import DQNAgent
 from dqn_mer.storage.snapshots import find_state, save_state
 from dqn_mer.storage.state import SavedState
 
@@ -37,7 +39,8 @@ def why_not_saved(make_env: Callable[[], Env]) -> str | None:
         rng = np.random.default_rng(0)
         first.reset(seed=0)
         _play(first, rng, FRAMES_BEFORE)
-        state = _through_a_file(saved_state.get_state(first))
+        with _through_a_file({"env": saved_state.get_state(first)}) as saved:
+            state = saved.plain("env")
         second.reset(seed=1)
         saved_state.set_state(second, state)
         actions = rng.bit_generator.state
@@ -45,11 +48,32 @@ def why_not_saved(make_env: Callable[[], Env]) -> str | None:
         rng.bit_generator.state = actions
         again = _play(second, rng, FRAMES_AFTER)
     except Exception as error:  # of the user's own methods, which may raise anything
-        return f"{type(error).__name__}: {' '.join(str(error).split())}"[:300]
+        return _in_one_line(error)
     finally:
         first.close()
         second.close()
     return None if _equal(played, again) else "after set_state(get_state()) an environment plays differently"
+
+
+def why_agent_not_saved(agent: DQNAgent, make_agent: Callable[[], DQNAgent]) -> str | None:
+    """Return in one line why the parts of an agent cannot be saved and read back, or None if they can.
+
+    Args:
+        agent: Agent before its first frame; it stays as it is.
+        make_agent: Makes another one in the same way, whose parts must take the state of the first one's.
+    """
+    try:
+        with _through_a_file({"replay": agent.replay.get_state(), "memory": agent.memory.get_state()}) as saved:
+            other = make_agent()
+            other.replay.set_state(saved.part("replay"))
+            other.memory.set_state(saved.part("memory"))
+    except Exception as error:  # of the user's own methods, which may raise anything
+        return _in_one_line(error)
+    return None
+
+
+def _in_one_line(error: Exception) -> str:
+    return f"{type(error).__name__}: {' '.join(str(error).split())}"[:300]
 
 
 def _equal(played: list[tuple[Any, ...]], again: list[tuple[Any, ...]]) -> bool:
@@ -59,13 +83,14 @@ def _equal(played: list[tuple[Any, ...]], again: list[tuple[Any, ...]]) -> bool:
     return all(np.array_equal(one, other) for one, other in pairs)
 
 
-def _through_a_file(state: dict[str, Any]) -> Any:
-    """Return a state after it was saved to a file and read again."""
+@contextmanager
+def _through_a_file(state: dict[str, Any]) -> Iterator[SavedState]:
+    """Give a state after it was saved to a file, to be read there."""
     with TemporaryDirectory() as folder:
-        save_state(Path(folder), 0, {}, {"env": state})
+        save_state(Path(folder), 0, {}, state)
         kept = find_state(Path(folder))
         assert kept is not None  # it was saved just now
-        return SavedState(kept.state).plain("env")
+        yield SavedState(kept.state)
 
 
 def _play(env: Env, rng: np.random.Generator, frames: int) -> list[tuple[Any, ...]]:
