@@ -95,7 +95,8 @@ def benchmark(
 
     Args:
         policy: Function from observations ``(n, ...)`` to actions ``(n,)``, or an object with
-            ``predict(observations, deterministic)``, as a `SavedAgent` and the agents of Stable-Baselines3 have.
+            ``predict(observations, deterministic)``, as a `SavedAgent` and the agents of Stable-Baselines3 have; one
+            without a memory of the episode.
         task: Task to play, if that is none of the games; that of a `SavedAgent` is its ``task``.
         episodes: Episodes on each setting, at least 1.
         seed: Seed of the episodes.
@@ -106,8 +107,8 @@ def benchmark(
         For each setting its name, parameters, scores, their mean and 95% interval, and mean return and length.
 
     Raises:
-        ValueError: if a field is not allowed, as those of a schedule beside a task's own, or the policy is neither a
-            function nor such an object.
+        ValueError: if a field is not allowed, as those of a schedule beside a task's own, the policy is neither a
+            function nor such an object, or its actions are no whole numbers.
     """
     play = as_policy(policy)
     check_range("episodes", episodes, Range(1, 100_000, whole=True))

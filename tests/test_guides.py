@@ -87,7 +87,7 @@ def test_an_agent_of_another_library_is_filed_and_played(monkeypatch: pytest.Mon
 
 
 def test_an_installed_package_brings_the_agent(tmp_path: Path) -> None:
-    (_, code), (_, toml) = blocks("own_agent.md")
+    (_, code), (_, toml), _ = blocks("own_agent.md")
     name = put_on_path(tmp_path, "own_agent.md", toml, code)
     words = flags(agent=name, agent_options="share=0.99", run_dir=tmp_path / "run")
     assert train_and_digest(words)[0] == 0

@@ -92,7 +92,7 @@ class Predictor(Protocol):
     """An agent of Stable-Baselines3 or of a library that predicts as it does."""
 
     def predict(self, observation: NDArray[Any], *, deterministic: bool) -> tuple[NDArray[Any], Any]:
-        """Return the actions ``(n,)`` for observations ``(n, ...)``, and what else the library returns."""
+        """Return the actions ``(n,)`` for observations ``(n, ...)``, and None: no memory of the episode."""
 
 
 AnyPolicy = Policy | Predictor
@@ -101,7 +101,8 @@ AnyPolicy = Policy | Predictor
 def as_policy(policy: AnyPolicy | None) -> Policy:
     """Return what chooses actions for observations ``(n, ...)``, greedily if it is an object with ``predict``.
 
-    What it returns raises ValueError unless the actions are ``(n,)``.
+    What it returns raises ValueError unless the actions are ``(n,)`` whole numbers, and if ``predict`` also gives a
+    memory of the episode, as recurrent policies do: nothing here would hand it back to them in the next frame.
 
     Raises:
         ValueError: if it is neither that nor a function.
@@ -111,14 +112,30 @@ def as_policy(policy: AnyPolicy | None) -> Policy:
 
     def choose(observations: NDArray[Any]) -> NDArray[np.int64]:
         if isinstance(policy, Predictor):
-            actions = np.asarray(policy.predict(observations, deterministic=True)[0])
+            given, *more = policy.predict(observations, deterministic=True)
+            if more and more[0] is not None:
+                raise ValueError("policy: predict gave a memory of the episode; must be a policy without one")
         else:
-            actions = np.asarray(policy(observations))
+            given = policy(observations)
+        actions = np.asarray(given)
         if actions.shape != (len(observations),):
             raise ValueError(f"policy: gave actions of shape {actions.shape}; must be ({len(observations)},)")
-        return actions.astype(np.int64)
+        return _whole_numbers(actions)
 
     return choose
+
+
+def _whole_numbers(actions: NDArray[Any]) -> NDArray[np.int64]:
+    """Return actions as int64; raises ValueError if one is no whole number, which would become another action."""
+    try:
+        with np.errstate(invalid="ignore"):  # of NaN
+            whole: NDArray[np.int64] = actions.astype(np.int64)
+    except (TypeError, ValueError):
+        raise ValueError(f"policy: gave actions of {actions.dtype}; must be whole numbers") from None
+    wrong = actions[actions != whole]
+    if wrong.size:
+        raise ValueError(f"policy: gave action {wrong[0]}; must be a whole number")
+    return whole
 
 
 class RandomPolicy:

@@ -9,11 +9,15 @@ from rich.console import Console
 import continual_ple
 from continual_ple.games.catalogue import game_class
 from continual_ple.observations import observation_class
+from dqn_mer.agents.build import build_agent
+from dqn_mer.agents.dqn import DQNAgent
 from dqn_mer.agents.memory import largest_bytes
+from dqn_mer.config.agent_registry import AGENTS
 from dqn_mer.config.config import Config
+from dqn_mer.config.seeds import spawn_streams
 from dqn_mer.fast.kernels.dense import WHY_NOT_COMPILED
 from dqn_mer.training.loop import TrainingLoop
-from dqn_mer.training.state_trial import env_under_change, why_not_saved
+from dqn_mer.training.state_trial import env_under_change, why_agent_not_saved, why_not_saved
 
 
 def announce(console: Console, loop: TrainingLoop, own: bool) -> bool:
@@ -26,7 +30,7 @@ def announce(console: Console, loop: TrainingLoop, own: bool) -> bool:
             is of a game or an observation that was added to ours.
 
     Returns:
-        False if the environment's state turned out to be one that cannot be saved.
+        False if the state of the environment or of an agent from outside turned out to be one that cannot be saved.
     """
     space = loop.env.observation_space
     assert space.shape is not None and space.dtype is not None
@@ -35,14 +39,21 @@ def announce(console: Console, loop: TrainingLoop, own: bool) -> bool:
     console.print(f"memory: {loop.config.capacity:,} transitions, at most {size / 1e6:,.0f} MB", highlight=False)
     if WHY_NOT_COMPILED and loop.agent.device.type == "cpu":
         say_line(console, f"Numba cannot be imported, so PyTorch's autograd learns, more slowly ({WHY_NOT_COMPILED})")
-    if not own and _is_ours(loop.config):
-        return True
-    reason = why_not_saved(partial(env_under_change, loop.task))
-    if reason is not None:
-        say_line(
-            console, f"this run cannot be resumed if it is stopped: the environment's state cannot be saved: {reason}"
-        )
-    return reason is None
+    reasons: dict[str, str | None] = {}
+    if own or not _is_ours(loop.config):
+        reasons["environment"] = why_not_saved(partial(env_under_change, loop.task))
+    if loop.config.agent not in AGENTS:
+        reasons["agent"] = why_agent_not_saved(loop.agent, lambda: _another_agent(loop))
+    lacking = {whose: reason for whose, reason in reasons.items() if reason is not None}
+    for whose, reason in lacking.items():
+        say_line(console, f"this run cannot be resumed if it is stopped: the {whose}'s state cannot be saved: {reason}")
+    return not lacking
+
+
+def _another_agent(loop: TrainingLoop) -> DQNAgent:
+    """Return an agent like the one of a run, with random generators of its own."""
+    task, streams = loop.task, spawn_streams(loop.config.seed)
+    return build_agent(loop.config, loop.env, streams, task.action_probabilities, task.network)
 
 
 def _is_ours(config: Config) -> bool:

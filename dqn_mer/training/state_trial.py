@@ -1,10 +1,11 @@
-"""Whether an environment's saved state resumes it exactly, tried before a run relies on it."""
+"""Whether the saved state of what a user wrote resumes it, tried before a run relies on it."""
 
 from __future__ import annotations
 
 import itertools
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -16,6 +17,7 @@ from continual_ple import saved_state
 from continual_ple.nonstationary import NonStationary
 from continual_ple.settings import Schedule
 from continual_ple.tasks import Task
+from dqn_mer.agents.dqn import DQNAgent
 from dqn_mer.evaluation.worker_process import kind_and_message
 from dqn_mer.storage.snapshots import find_state, save_state, with_arrays, without_arrays
 from dqn_mer.storage.state import SavedState, State
@@ -73,7 +75,8 @@ def why_not_saved(make_env: Callable[[], Env]) -> str | None:
         rng = np.random.default_rng(0)
         first.reset(seed=0)
         _play(first, rng, FRAMES_BEFORE)
-        state = _through_a_file(savable_state(first))
+        with _through_a_file({"env": savable_state(first)}) as saved:
+            state = saved.plain("env")
         saved_state.set_state(second, state)  # without a reset, as when a run is resumed
         actions = rng.bit_generator.state
         played = _play(first, rng, FRAMES_AFTER)
@@ -89,6 +92,23 @@ def why_not_saved(make_env: Callable[[], Env]) -> str | None:
     return None if _equal(played, again) else "after set_state(get_state()) an environment plays differently"
 
 
+def why_agent_not_saved(agent: DQNAgent, make_agent: Callable[[], DQNAgent]) -> str | None:
+    """Return in one line why the parts of an agent cannot be saved and read back, or None if they can.
+
+    Args:
+        agent: Agent before its first frame; it stays as it is.
+        make_agent: Makes another one in the same way, whose parts must take the state of the first one's.
+    """
+    try:
+        with _through_a_file({"replay": agent.replay.get_state(), "memory": agent.memory.get_state()}) as saved:
+            other = make_agent()
+            other.replay.set_state(saved.part("replay"))
+            other.memory.set_state(saved.part("memory"))
+    except Exception as error:  # of the user's own methods, which may raise anything
+        return kind_and_message(error)[:300]
+    return None
+
+
 def _equal(played: list[tuple[Any, ...]], again: list[tuple[Any, ...]]) -> bool:
     if [len(step) for step in played] != [len(step) for step in again]:
         return False
@@ -96,13 +116,14 @@ def _equal(played: list[tuple[Any, ...]], again: list[tuple[Any, ...]]) -> bool:
     return all(np.array_equal(one, other) for one, other in pairs)
 
 
-def _through_a_file(state: dict[str, Any]) -> Any:
-    """Return a state after it was saved to a file and read again."""
+@contextmanager
+def _through_a_file(state: dict[str, Any]) -> Iterator[SavedState]:
+    """Give a state after it was saved to a file, to be read there."""
     with TemporaryDirectory() as folder:
-        save_state(Path(folder), 0, {}, {"env": state})
+        save_state(Path(folder), 0, {}, state)
         kept = find_state(Path(folder))
         assert kept is not None  # it was saved just now
-        return SavedState(kept.state).plain("env")
+        yield SavedState(kept.state)
 
 
 def _play(env: Env, rng: np.random.Generator, frames: int) -> list[tuple[Any, ...]]:

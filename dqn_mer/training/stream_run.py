@@ -49,7 +49,8 @@ class StreamRun(gymnasium.Wrapper[Any, Any, Any, Any]):
 
     Attributes:
         policy: Greedy policy to evaluate, to be set before the first reset: a function from observations ``(n, ...)``
-            to actions ``(n,)``, or an object with ``predict(observations, deterministic)``, as Stable-Baselines3 has.
+            to actions ``(n,)``, or an object with ``predict(observations, deterministic)``, as Stable-Baselines3 has;
+            one without a memory of the episode.
         frames: Frames of the run. Further steps are played, but not recorded.
         frame: Frames played so far.
         run_dir: Folder of the run.
@@ -89,7 +90,7 @@ class StreamRun(gymnasium.Wrapper[Any, Any, Any, Any]):
         """Begin an episode; the first reset makes the run folder and evaluates the untrained agent.
 
         Raises:
-            ValueError: if there is no `policy` yet, or the folder cannot be made.
+            ValueError: if there is no `policy` yet, or one that cannot be evaluated, or the folder cannot be made.
         """
         first = self.run_dir is None
         if first:

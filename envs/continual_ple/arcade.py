@@ -14,7 +14,7 @@ from continual_ple.games.base import FRAMES_PER_SECOND, FirstDraws, Game, Genera
 from continual_ple.games.catalogue import game_class, make_game
 from continual_ple.games.parameters import Parameter
 from continual_ple.messages import one_of, shown
-from continual_ple.observations import check_seen, check_space, observation_class
+from continual_ple.observations import check_played, check_seen, check_space, observation_class
 
 FRAME_STACK = Parameter("frame_stack", "frames", 4, 1, 64, "frames in an observation that stacks them", whole=True)
 RENDER_MODES = ("human", "rgb_array")
@@ -84,6 +84,7 @@ class ArcadeEnv(gymnasium.Env[npt.NDArray[Any], np.int64]):
         self._make(parameters)
         self._given: dict[str, object] = {name: self._game.parameters[name] for name in parameters}
         self._changed = False
+        self._from_outside = any(part.__module__.partition(".")[0] != __package__ for part in (kind, self._view_class))
         self._started = self._playing = False
         self._looks_random: np.random.Generator | None = None
         self._window: Any = None
@@ -129,7 +130,7 @@ class ArcadeEnv(gymnasium.Env[npt.NDArray[Any], np.int64]):
         """Start an episode; a `seed` fixes it and all later ones.
 
         Raises:
-            ValueError: if the observation is not of the shape and dtype of its space.
+            UnlearnableError: if the observation is not of the shape and dtype of its space, or not finite.
         """
         super().reset(seed=seed)
         if seed is not None:
@@ -152,7 +153,7 @@ class ArcadeEnv(gymnasium.Env[npt.NDArray[Any], np.int64]):
         """Play one frame (1/30 s).
 
         Raises:
-            ValueError: if the action is unknown.
+            ValueError: if the action is unknown, or what a game or observation from outside gives cannot be learned.
             ResetNeeded: if no episode is running.
         """
         if not self._playing:
@@ -166,7 +167,10 @@ class ArcadeEnv(gymnasium.Env[npt.NDArray[Any], np.int64]):
         self._view.advance()
         if self.render_mode == "human":
             self.render()
-        return self._view.observe(), reward, game.lost, False, {"score": game.score}
+        observation = self._view.observe()
+        if self._from_outside:
+            reward = check_played(self._view, observation, reward)
+        return observation, reward, game.lost, False, {"score": game.score}
 
     def _looks_generator(self) -> np.random.Generator:
         if self._looks_random is None:

@@ -94,7 +94,7 @@ class Learnable(gymnasium.Wrapper[Any, Any, Any, Any]):
             UnlearnableError: if the observation does not fit its Box, or a number is not finite.
         """
         observation, reward, terminated, truncated, info = self.env.step(self._first_action + int(action))
-        return self._see(observation), _plain_reward(reward), bool(terminated), bool(truncated), info
+        return self._see(observation), plain_reward(reward), bool(terminated), bool(truncated), info
 
     def _see(self, observation: Any) -> NDArray[Any]:
         """Return a new array with what the environment shows, which it may overwrite in its next step."""
@@ -176,7 +176,7 @@ def _scale(space: spaces.Box, axes: tuple[int, ...]) -> tuple[Floats, Floats] | 
     return low, np.where(high > low, high - low, 1.0)
 
 
-def _plain_reward(reward: Any) -> float:
+def plain_reward(reward: Any) -> float:
     """Return a reward as a number; it may be an array of one."""
     try:
         value = float(reward) if isinstance(reward, (int, float)) else float(np.asarray(reward, np.float64).reshape(()))

@@ -10,7 +10,7 @@ import numpy.typing as npt
 from gymnasium import spaces
 
 from continual_ple.games.base import Game
-from continual_ple.learnable import UnlearnableError
+from continual_ple.learnable import UnlearnableError, plain_reward
 from continual_ple.messages import shown
 from continual_ple.registry import Registry
 
@@ -171,8 +171,8 @@ def check_space(kind: type[Observation], space: object) -> None:
         )
 
 
-def check_seen(view: Observation, seen: object) -> None:
-    """Raise UnlearnableError, in one line, unless what a view returned is an array like those of its space."""
+def check_seen(view: Observation, seen: Any) -> None:
+    """Raise UnlearnableError, in one line, unless what a view returned is an array like those of its space, finite."""
     space = view.space
     form = getattr(seen, "dtype", None), getattr(seen, "shape", None)
     if form != (space.dtype, space.shape):
@@ -181,6 +181,14 @@ def check_seen(view: Observation, seen: object) -> None:
             f"{type(view).__name__}.observe: must return {space.dtype} of shape {space.shape}, as its space says, "
             f"returned {given}"
         )
+    if space.dtype.kind == "f" and not np.isfinite(seen).all():
+        raise UnlearnableError(f"{type(view).__name__}.observe: must hold finite numbers only, in {view.game.name}")
+
+
+def check_played(view: Observation, seen: Any, reward: Any) -> float:
+    """Return the reward of a step; raises UnlearnableError unless it and what the view returned can be learned from."""
+    check_seen(view, seen)
+    return plain_reward(reward)
 
 
 OBSERVATIONS: Registry[Observation] = Registry(

@@ -18,7 +18,7 @@ import torch
 from dqn_mer import register_agent
 from dqn_mer.__main__ import main
 from dqn_mer.agents.build import build_agent
-from dqn_mer.agents.makers import AgentContext, fifo
+from dqn_mer.agents.makers import AgentContext, fifo, reservoir
 from dqn_mer.agents.memory import Transition
 from dqn_mer.analysis.comparison import compare_runs
 from dqn_mer.analysis.runs import config_differences, load_run
@@ -216,7 +216,7 @@ def test_a_replay_step_that_leaves_no_gradients_is_measured_all_the_same() -> No
 
 
 def test_the_agent_of_the_guide_works() -> None:
-    (_, code), _ = blocks("own_agent.md")
+    (_, code), *_ = blocks("own_agent.md")
     names: dict[str, Any] = {"__name__": __name__}
     exec(compile(code, "own_agent.md", "exec", dont_inherit=True), names)
     names["register"]()
@@ -230,3 +230,50 @@ def test_the_agent_of_the_guide_works() -> None:
         weights.append(made.online.vector)
     assert default_config(agent="shrinking").learning_rate == 3e-4
     assert torch.equal(weights[0], weights[1] * 0.999)
+
+
+def guide_with_state(set_state: str = "") -> type[Any]:
+    """Return the agent of the guide with the methods of its second block, which keep a generator and a count."""
+    (_, code), _, (_, methods) = blocks("own_agent.md")
+    names: dict[str, Any] = {"__name__": __name__}
+    exec(compile(code, "own_agent.md", "exec", dont_inherit=True), names)
+    counting = """
+class Counting(Shrinking):
+    def __init__(self, parts):
+        self.rng, self.count = parts.streams.ordering, 0
+        self.weights, self.share, self.inner = parts.weights, 0.999, mini_batch(parts)
+        self.num_draws = self.inner.num_draws
+
+    def update(self, examples):
+        super().update(examples)
+        self.count += 1
+        self.weights.load(self.weights.vector.detach() * (1 - 0.001 * self.rng.random()))
+
+"""
+    exec(compile(counting + methods + set_state, "own_agent.md", "exec", dont_inherit=True), names)
+    return names["Counting"]
+
+
+def test_the_state_of_the_guide_is_resumed_bit_identically(tmp_path: Path) -> None:
+    register_agent("counting", reservoir, guide_with_state())
+    code, digest = train_and_digest(flags(run_dir=tmp_path / "whole", agent="counting"))
+    assert code == 0 and stop_after(150, flags(run_dir=tmp_path / "stopped", agent="counting")) == 143
+    check_same(tmp_path / "stopped", (digest, what_is_left(tmp_path / "whole")))
+
+
+@pytest.mark.parametrize(
+    ("method", "reason"),
+    [
+        ("def set_state(self, saved): saved['count']", "TypeError: 'SavedState' object is not subscriptable"),
+        ("def get_state(self): return {'count': {1}}", "TypeError: Object of type set is not JSON serializable"),
+        ("def get_state(self): return None", "StateError: state.replay: must be an object with named fields"),
+    ],
+)
+def test_an_agent_that_cannot_be_resumed_says_so_at_the_start(
+    method: str, reason: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    register_agent("counting", reservoir, guide_with_state(f"\n    {method}\n"))
+    assert main(["train", *flags(run_dir=tmp_path / "run", agent="counting")]) == 0
+    line = f"this run cannot be resumed if it is stopped: the agent's state cannot be saved: {reason}\n"
+    output = capsys.readouterr().out
+    assert line in output and output.index(line) < output.index("run folder: ")

@@ -290,3 +290,22 @@ def test_an_observation_that_is_not_of_its_space_is_one_line_at_the_first_reset(
     expected = rf"^Wrong.observe: must return float32 of shape \(2,\), as its space says, returned {given}$"
     with pytest.raises(ValueError, match=expected):
         env.reset(seed=0)
+
+
+@pytest.mark.parametrize(
+    ("method", "value", "expected"),
+    [
+        ("step", float("nan"), "reward=nan: must be a finite number"),
+        ("state", np.full(3, np.nan), "ScaledState.observe: must hold finite numbers only, in falling_stone"),
+    ],
+)
+def test_a_game_that_plays_what_cannot_be_learned_from_is_one_line(
+    method: str, value: object, expected: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    register_game(FallingStone)
+    env = ArcadeEnv("falling_stone", observation="state")
+    env.reset(seed=0)
+    env.step(0)
+    monkeypatch.setattr(FallingStone, method, lambda game, *action: value)
+    with pytest.raises(ValueError, match=f"^{expected}$"):
+        env.step(0)

@@ -238,6 +238,33 @@ def test_what_cannot_be_is_refused(tmp_path: Path) -> None:
     assert not (tmp_path / "run" / "summary.json").exists()
 
 
+class Remembering(Gliding):
+    """A recurrent policy, as sb3-contrib's RecurrentPPO is."""
+
+    def predict(self, observation: NDArray[Any], deterministic: bool = False) -> tuple[NDArray[np.int64], Any]:
+        return glide(observation), (np.zeros((1, len(observation), 8)),)
+
+
+@pytest.mark.parametrize(
+    ("policy", "expected"),
+    [
+        (Remembering(), "policy: predict gave a memory of the episode; must be a policy without one"),
+        (lambda seen: np.full(len(seen), 0.9), r"policy: gave action 0\.9; must be a whole number"),
+        (lambda seen: np.full(len(seen), np.nan), "policy: gave action nan; must be a whole number"),
+        (lambda seen: np.full(len(seen), "flap"), "policy: gave actions of <U4; must be whole numbers"),
+    ],
+)
+def test_a_policy_that_would_be_played_otherwise_is_refused(policy: Any, expected: str, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=f"^{expected}$"):
+        benchmark(policy, episodes=1, **SMALL)
+    env = StreamRun("glider", run_dir=tmp_path / "run", **SMALL)
+    env.policy = policy
+    with pytest.raises(ValueError, match=f"^{expected}$"):
+        env.reset()
+    env.close()
+    assert not (tmp_path / "run").exists()
+
+
 @pytest.fixture(scope="module")
 def example() -> ModuleType:
     return load_example("sb3_agents")
