@@ -7,6 +7,7 @@ import json
 import os
 import subprocess
 import sys
+import textwrap
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -250,7 +251,8 @@ class Counting(Shrinking):
         self.weights.load(self.weights.vector.detach() * (1 - 0.001 * self.rng.random()))
 
 """
-    exec(compile(counting + methods + set_state, "own_agent.md", "exec", dont_inherit=True), names)
+    counting += textwrap.indent(methods, "    ") + set_state
+    exec(compile(counting, "own_agent.md", "exec", dont_inherit=True), names)
     return names["Counting"]
 
 
