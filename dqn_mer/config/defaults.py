@@ -19,7 +19,9 @@ STATE = {"hidden_sizes": (128, 128)}
 UNTUNED_STATE = {**STATE, "target_sync_frames": 100}
 """What any other game or task starts with if the agent sees numbers: the network of the tuned games, and the period of
 their `dqn`. It is in frames, since an episode may never end elsewhere; no learning rate was best on both games."""
-FLAPPY_PIXELS = {"learning_rate": 3e-4, "target_sync_frames": 100}
+PIXELS = {"learning_rate": 1e-4, "target_sync_episodes": 1, "clip_rewards": True}
+PIXELS_SGD = {"learning_rate": 2e-2, "target_sync_frames": 100, "clip_rewards": True}
+"""The better of the two trials with SGD on each game that are finished."""
 TUNED: dict[tuple[str, str], dict[str, dict[str, Any]]] = {
     ("catcher", "state"): {
         "dqn": {"learning_rate": 1e-4, "target_sync_frames": 100},
@@ -36,12 +38,15 @@ TUNED: dict[tuple[str, str], dict[str, dict[str, Any]]] = {
         "efficient-mer": {"learning_rate": 6e-4, "target_sync_frames": 100},
     },
     ("catcher", "pixels"): {
-        "efficient-mer": {"learning_rate": 2e-4},
+        "dqn": PIXELS,
+        "dqn-mer-sgd": PIXELS_SGD,
+        "efficient-mer": {**PIXELS, "learning_rate": 2e-4},
     },
     ("flappy_bird", "pixels"): {
-        "dqn": FLAPPY_PIXELS,
-        "dqn-mer": {**FLAPPY_PIXELS, "learning_rate": 2e-4},
-        "efficient-mer": {**FLAPPY_PIXELS, "learning_rate": 6e-4},
+        "dqn": {"learning_rate": 1e-4, "target_sync_frames": 100, "clip_rewards": True},
+        "dqn-mer": PIXELS,
+        "dqn-mer-sgd": PIXELS_SGD,
+        "efficient-mer": {"learning_rate": 2e-4, "target_sync_frames": 100, "clip_rewards": True},
     },
 }
 """Tuned values of agents by game and observation; ``dqn-mer-sgd`` is dqn-mer with ``--optimizer sgd``. Those that are

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 import trials
 import tuning
+from protocol import PIXEL_RUNS
 
 from dqn_mer.config.defaults import default_config
 
@@ -14,7 +15,8 @@ ROWS = trials.read_table(Path(trials.__file__).parent / "trials.csv")
 WINNERS = trials.winners(ROWS)
 BEST = {"state": 4, "pixels": 2}
 """Number of trials of each agent that run on all seeds, by observation."""
-KNOBS = ("learning_rate", "target_sync_frames", "target_sync_episodes", *trials.USUAL)
+KNOBS = ("learning_rate", "target_sync_frames", "target_sync_episodes", *(set(trials.USUAL) - {"frame_skip"}))
+"""What a trial chooses; a frame skip makes another game, so that the protocol has one for all agents."""
 
 
 @pytest.mark.parametrize("key", WINNERS, ids="-".join)
@@ -26,6 +28,7 @@ def test_defaults_are_the_best_trials(key: tuple[str, str, str]) -> None:
     knobs = {*KNOBS, *(["across_batch_rate"] if config.agent == "dqn-mer" else [])}
     found = {name: "" if getattr(config, name) is None else str(getattr(config, name)) for name in knobs}
     assert found == {name: best[name] for name in knobs}
+    assert int(best["frame_skip"]) == (PIXEL_RUNS[game].get("frame_skip", 1) if observation == "pixels" else 1)
 
 
 def test_all_agents_had_as_many_trials_and_their_best_ran_on_all_seeds() -> None:
