@@ -163,13 +163,19 @@ def test_interleaved_runs_are_compared_as_the_ceiling(runs: Path, tmp_path: Path
     assert "dqn-mer interleave_frames=5 trained on all settings in turn" in page
 
 
+@pytest.mark.parametrize("name", ["evaluations.csv", "interference.csv", "summary.json"])
+@pytest.mark.parametrize("damage", ["truncated", "a folder"])
 def test_a_damaged_run_of_a_folder_is_left_out_by_name_in_the_terminal_and_on_the_page(
-    runs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    runs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], name: str, damage: str
 ) -> None:
     bad = write_run(runs / "damaged", [[0.0, 0.0]] * 3, seed=7)
-    (bad / "evaluations.csv").write_text("")
+    (bad / name).unlink(missing_ok=True)
+    if damage == "a folder":
+        (bad / name).mkdir()
+    else:
+        (bad / name).write_text("{")
     (comparison,) = compare(CompareOptions((runs,), tmp_path / "report"))
-    reason = f"{bad}: cannot be read as a finished run: {bad / 'evaluations.csv'}: no table"
+    reason = f"{bad}: cannot be read as a finished run: {bad / name}: "
     assert [remark.startswith(f"Left out: {reason}") for remark in comparison.remarks][:2] == [True, False]
     assert sum(len(group.runs) for group in comparison.groups) == 6
     shown = "".join(capsys.readouterr().out.split())
