@@ -146,7 +146,8 @@ def _with_unseen(
         if value in trained:
             raise ValueError(f"unseen={value:g}: is one of the values that were trained on")
         game_class(comparison.game).check_parameters({name: value})
-    settings = tuple(Setting(f"{name}={value:.12g}", {name: value}) for value in values)
+    like = _trained_on_last(comparison)  # which gives all other parameters their values, as in `evaluate`
+    settings = tuple(Setting(f"{name}={value:.12g}", {**like.parameters, name: value}) for value in values)
     groups, missing = [], []
     for group in comparison.groups:
         runs = []
@@ -159,6 +160,12 @@ def _with_unseen(
     if missing:
         remarks.append(f"No saved agent, so no scores on unseen settings: {', '.join(missing)}.")
     return (dataclasses.replace(comparison, groups=tuple(groups), unseen=settings, remarks=tuple(remarks)),)
+
+
+def _trained_on_last(comparison: Comparison) -> Setting:
+    """Return the setting in force at the end of training."""
+    last = comparison.schedule.stretch_at(int(comparison.frames[-1]) - 1)
+    return comparison.schedule.settings[comparison.schedule.index_in(last)]
 
 
 def _played(run: Run, values: Sequence[float]) -> Run:

@@ -11,7 +11,9 @@ from PIL import Image
 from rich.console import Console
 
 from dqn_mer.__main__ import main
+from dqn_mer.analysis.labels import ceilings
 from dqn_mer.analysis.report import comparison_table
+from dqn_mer.commands import compare as command
 from dqn_mer.commands.compare import CompareOptions, compare
 from tests.helpers.logs import table
 from tests.helpers.runs import compared, write_run
@@ -147,6 +149,22 @@ def test_unseen_settings_are_played_by_the_saved_agents(tmp_path: Path) -> None:
     assert [(row["pipe_gap"], row["trained_on"], row["runs"]) for row in shown] == [
         ("70.0", "no", "1"), ("90", "yes", "2"), ("100", "yes", "2"), ("150.0", "no", "1"),
     ]  # fmt: skip
+
+
+def test_unseen_settings_have_the_other_parameters_of_the_setting_trained_on_last(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = write_run(tmp_path / "run", [[1.0, 2.0]] * 3) / "config.json"
+    description = json.loads(path.read_text())
+    for setting, speed in zip(description["schedule"]["settings"], (4, 8), strict=True):
+        setting["parameters"]["pipe_speed"] = speed
+    path.write_text(json.dumps(description))
+    monkeypatch.setattr(command, "_played", lambda run, values: run)
+    options = CompareOptions((tmp_path / "run",), tmp_path / "report", unseen=(70.0,))
+    (comparison,) = compare(options, Console(quiet=True))
+    assert [dict(setting.parameters) for setting in comparison.unseen] == [{"pipe_gap": 70.0, "pipe_speed": 8}]
+    slow, fast, unseen = ceilings(comparison, comparison.every_setting)
+    assert slow != fast == unseen
 
 
 def test_interleaved_runs_are_compared_as_the_ceiling(runs: Path, tmp_path: Path) -> None:
