@@ -97,7 +97,7 @@ class StreamRun(gymnasium.Wrapper[Any, Any, Any, Any]):
             self._begin()
             seed = self.streams.environment if seed is None else seed
         observation, info = self.env.reset(seed=seed, options=options)
-        if first or info["setting_index"] != self._setting:
+        if first or (info["setting_index"] != self._setting and self.frame < self.frames):
             self._log_setting(self.frame + (not first), info)
         return observation, info
 

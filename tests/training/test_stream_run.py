@@ -98,6 +98,19 @@ def test_a_run_is_filed_and_compared_as_ours_are(policy: Any, tmp_path: Path) ->
     assert {group.label for group in comparison.groups} == {"glider", "random"}
 
 
+def test_a_run_that_is_cut_at_a_border_says_nothing_of_the_setting_behind_it(tmp_path: Path) -> None:
+    """Vectors of environments reset at once, also after the last frame, and programs do after the run."""
+    env = StreamRun("glider", run_dir=tmp_path / "run", frames=60, **SMALL)
+    env.policy = glide
+    play(env, 60)
+    env.finish()
+    assert env.reset()[1]["setting_index"] == 1
+    env.close()
+    events = load(tmp_path / "run")
+    assert {event.value for event in events.Scalars("setting/index")} == {0.0}
+    assert [event.step for event in events.Scalars("final/retained_accuracy")] == [60]
+
+
 def glider_run(folder: Path, seed: int = 0, **options: float) -> Path:
     """Make a run of another library's agent, and return its folder."""
     env = StreamRun("glider", options=options, seed=seed, run_dir=folder, **SHORT)
