@@ -163,6 +163,7 @@ class StreamRun(gymnasium.Wrapper[Any, Any, Any, Any]):
         self.evaluator = make_evaluator(plan)
         self._open.callback(self.evaluator.close)
         self._evaluate(0, policy)
+        self._clock.rate(0)  # the speed of the first row is that of its frames alone
 
     def _record(self, before: int) -> None:
         config = self.config
