@@ -106,7 +106,7 @@ def interference_curves(comparison: Comparison) -> Exhibit | None:
 def interference_matrices(comparison: Comparison) -> Exhibit | None:
     """Draw the cosine between the gradients of examples of each two settings, late in training, as heat maps."""
     settings, last = comparison.schedule.settings, int(comparison.frames[-1])
-    length = comparison.schedule.lengths[comparison.schedule.segment_at(last - 1)]
+    length = min(last, comparison.schedule.lengths[comparison.schedule.segment_at(last - 1)])
     late = last - length
     maps = [
         (group, interquartile_estimate(_mean(np.moveaxis(cosines[:, frames > late], 1, -1))))

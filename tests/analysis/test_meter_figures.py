@@ -116,6 +116,13 @@ def test_without_measurements_there_is_nothing_to_show(tmp_path: Path) -> None:
     assert interference_curves(compared(tmp_path)) is interference_matrices(compared(tmp_path)) is None
 
 
+def test_a_run_that_ends_in_its_first_segment_is_shown_over_no_more_frames_than_it_has(tmp_path: Path) -> None:
+    run = write_run(tmp_path / "run", SCORES[:2], frames=(0, 40), agent="dqn")
+    write_interference(run, [(20, 0, 0, 0.5)])
+    exhibit = interference_matrices(compared(tmp_path))
+    assert exhibit is not None and "over the last 40 frames" in exhibit.caption
+
+
 def test_runs_without_a_pair_in_common_are_left_out(tmp_path: Path) -> None:
     """As if one seed had examples of one setting alone in its memory, and the other one of each."""
     for seed, pair in enumerate([(0, 0), (0, 1)]):
