@@ -134,8 +134,12 @@ def compare_runs(
         baseline: Label of the group to measure against; ``None`` takes dqn, or else the first, of those of each game.
 
     Raises:
-        ValueError: if the runs of a game have different schedules or lengths, or no group has the baseline's label.
+        ValueError: if the runs of a game have different schedules or lengths, no group has the baseline's label, or no
+            run has a field.
     """
+    for name in by:
+        if name not in ALLOWED and not any(name in run.config or name in _own_options(run) for run in runs):
+            raise ValueError(f"by={name!r}: must be config fields, such as agent or learning_rate")
     games: dict[str, dict[str, list[Run]]] = defaultdict(lambda: defaultdict(list))
     for run in runs:
         games[run.config["game"]][_label(run, by)].append(run)
@@ -153,7 +157,8 @@ def compare_runs(
 def _label(run: Run, by: Sequence[str]) -> str:
     """Return the name of a run's group: the fields that make the groups, as far as the run's agent reads them."""
     values = {name: agent_label(run.config) if name == "agent" else f"{name}={_value(run, name)}" for name in by}
-    unread = unread_fields(run.config) - _own_options(run).keys()
+    of_others = set(by) - ALLOWED.keys() - run.config.keys()
+    unread = (unread_fields(run.config) | of_others) - _own_options(run).keys()
     return " ".join(values[name] for name in [name for name in by if name not in unread] or by)
 
 
@@ -162,11 +167,7 @@ def _value(run: Run, name: str) -> object:
     options = _own_options(run)
     if name in options and (name not in run.config or name in unread_fields(run.config)):
         return options[name]
-    if name in run.config:
-        return run.config[name]
-    if name not in ALLOWED:
-        raise ValueError(f"by={name!r}: must be config fields, such as agent or learning_rate")
-    return None
+    return run.config.get(name)
 
 
 def _own_options(run: Run) -> Mapping[str, Any]:

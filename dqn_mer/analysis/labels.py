@@ -32,7 +32,7 @@ def with_unit(game: str, parameter: str) -> str:
 
 def short_name(parameter: str, setting: Setting) -> str:
     """Return a setting in few letters: the value of the varied parameter, or its name if it sets anything else."""
-    return f"{setting.parameters[parameter]:g}" if set(setting.parameters) == {parameter} else setting.name
+    return f"{setting.parameters[parameter]:.12g}" if set(setting.parameters) == {parameter} else setting.name
 
 
 def parameter_label(comparison: Comparison) -> str:

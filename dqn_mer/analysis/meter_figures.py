@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from array import array
-from collections.abc import Mapping, Sequence
-from pathlib import Path
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -23,20 +21,14 @@ from dqn_mer.analysis.drawing import (
     mark_segments,
 )
 from dqn_mer.analysis.heat_maps import MOST_OUTLINED, heat_maps, outline_cells
+from dqn_mer.analysis.interference import FILE, read_interference
 from dqn_mer.analysis.keys import add_key, curve_key
 from dqn_mer.analysis.labels import parameter_label
 from dqn_mer.analysis.metrics import FloatArray, IntArray
-from dqn_mer.analysis.scores import LARGEST_SCORE
 from dqn_mer.analysis.statistics import interquartile_estimate
 from dqn_mer.analysis.words import OF_GAMES
-from dqn_mer.storage.escapes import csv_cell, markdown_text, shown
-from dqn_mer.storage.files import DamagedError
+from dqn_mer.storage.escapes import markdown_text
 from dqn_mer.storage.run_reader import RunReader
-
-FILE = "interference.csv"
-COLUMNS = ("frame", "setting", "other_setting", "cosine_mean")
-MOST_CELLS = 2**26
-"""Cosines of a run, of each two settings at each frame, that are held: 0.5 GB."""
 
 
 class Measured(NamedTuple):
@@ -52,39 +44,6 @@ class Measured(NamedTuple):
     group: Group
     frames: IntArray
     cosines: FloatArray
-
-
-def read_interference(path: Path, names: Sequence[str]) -> tuple[IntArray, FloatArray]:
-    """Read a run's interference.csv: frames, of shape (n,), and cosines, of shape (n, settings, settings).
-
-    Raises:
-        ValueError: if the file does not hold measurements on these settings; the message names it.
-    """
-    place_of = {text: place for place, name in enumerate(names) for text in (name, csv_cell(name))}
-    times, firsts, seconds, values = array("q"), array("q"), array("q"), array("d")
-    for frame, one, other, cosine in RunReader(path.parent).rows(path.name, COLUMNS):
-        try:
-            times.append(int(frame[:20]))
-            firsts.append(_place(place_of, one))
-            seconds.append(_place(place_of, other))
-            values.append(float(cosine))
-        except (OverflowError, ValueError) as error:
-            raise DamagedError(f"{path}: cannot be read: {type(error).__name__}: {error}") from None
-    frames = np.unique(np.asarray(times, np.int64))
-    if len(frames) * len(names) ** 2 > MOST_CELLS:
-        raise DamagedError(f"{path}: must hold at most {MOST_CELLS // len(names) ** 2:,} frames")
-    cosines = np.full((len(frames), len(names), len(names)), np.nan)
-    at = np.searchsorted(frames, times)
-    cosines[at, firsts, seconds] = cosines[at, seconds, firsts] = values
-    if not (np.isnan(cosines) | (np.abs(cosines) <= LARGEST_SCORE)).all():
-        raise DamagedError(f"{path}: cosine_mean: must be a number")
-    return frames, cosines
-
-
-def _place(place_of: Mapping[str, int], name: str) -> int:
-    if name not in place_of:
-        raise ValueError(f"{shown(name)}: must be a setting of the run")
-    return place_of[name]
 
 
 def measured(comparison: Comparison) -> list[Measured]:
@@ -130,6 +89,8 @@ def interference_curves(comparison: Comparison) -> Exhibit | None:
                 baseline = times, estimate.value
             elif baseline is not None:
                 draw_reference(panel, *baseline)
+    if not rows:
+        return None
     for panels in grid[1:]:
         panels[0].sharey(grid[0][0])
     add_key(figure, curve_key(comparison, groups))
@@ -145,13 +106,14 @@ def interference_curves(comparison: Comparison) -> Exhibit | None:
 def interference_matrices(comparison: Comparison) -> Exhibit | None:
     """Draw the cosine between the gradients of examples of each two settings, late in training, as heat maps."""
     settings, last = comparison.schedule.settings, int(comparison.frames[-1])
-    length = comparison.schedule.lengths[comparison.schedule.segment_at(last - 1)]
+    length = min(last, comparison.schedule.lengths[comparison.schedule.segment_at(last - 1)])
     late = last - length
     maps = [
         (group, interquartile_estimate(_mean(np.moveaxis(cosines[:, frames > late], 1, -1))))
         for group, frames, cosines in measured(comparison)
         if (frames > late).any()
     ]
+    maps = [(group, estimate) for group, estimate in maps if np.isfinite(estimate.value).any()]
     if not maps:
         return None
     diagonal = range(len(settings))
@@ -186,7 +148,7 @@ def _left_out(comparison: Comparison, shown: Sequence[Group]) -> str:
     """Return the remark of a caption about the groups that are not shown."""
     labels = {group.label for group in shown}
     missing = [markdown_text(group.label) for group in comparison.groups if group.label not in labels]
-    reason = "since not all of their runs were measured at the same frames"
+    reason = "since not all of their runs were measured at the same frames, or on the same pairs"
     return f" Left out, {reason}: {', '.join(missing)}." if missing else ""
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from continual_ple.settings import Schedule
+from dqn_mer.analysis.interference import FILE, read_interference
 from dqn_mer.analysis.metric_table import continual_summary
 from dqn_mer.analysis.metrics import FloatArray, IntArray
 from dqn_mer.analysis.scores import LARGEST_SCORE, read_evaluations, score_matrix
@@ -18,6 +19,7 @@ from dqn_mer.config.combinations import check_name, options_of_agents
 from dqn_mer.config.config import ALLOWED, INCIDENTAL, OF_EVERY_RUN, Config
 from dqn_mer.config.supervised_runs import is_supervised
 from dqn_mer.storage.escapes import shown
+from dqn_mer.storage.files import DamagedError
 from dqn_mer.storage.run_reader import CONFIG, SUMMARY, RunReader
 
 LONGEST_LIST, LONGEST_TEXT = 100, 1_000
@@ -74,12 +76,20 @@ def find_runs(paths: Sequence[Path]) -> tuple[list[Path], list[Path]]:
     unfinished: dict[Path, Path] = {}
     for path in paths:
         folders = [path] if RunReader(path).has(CONFIG) else _run_folders(path)
-        done = {folder.resolve(): folder for folder in folders if RunReader(folder).has(SUMMARY)}
+        done = {folder.resolve(): folder for folder in folders if _is_finished(folder)}
         if not done:
             raise ValueError(f"runs={str(path)!r}: must be a run folder, or hold some, with a summary.json")
         finished |= done
         unfinished |= {folder.resolve(): folder for folder in folders if folder.resolve() not in done}
     return list(finished.values()), list(unfinished.values())
+
+
+def _is_finished(folder: Path) -> bool:
+    """Return whether a run has a summary, or something that stands in its place, which `load_run` reports."""
+    try:
+        return RunReader(folder).has(SUMMARY)
+    except DamagedError:
+        return True
 
 
 def _run_folders(path: Path) -> list[Path]:
@@ -129,7 +139,9 @@ def load_runs(paths: Sequence[Path], named: Sequence[Path]) -> tuple[list[Run], 
     must = {path.resolve() for path in named}
     for path in paths:
         try:
-            runs.append(load_run(path))
+            run = load_run(path)
+            _check_interference(run)
+            runs.append(run)
         except ValueError as error:
             if path.resolve() in must:
                 raise
@@ -137,6 +149,15 @@ def load_runs(paths: Sequence[Path], named: Sequence[Path]) -> tuple[list[Run], 
     if not runs:
         raise ValueError(damaged[0] + (f"; nor can the other {len(damaged) - 1}" if len(damaged) > 1 else ""))
     return runs, damaged
+
+
+def _check_interference(run: Run) -> None:
+    """Raise ValueError if a run has measurements of the meter that cannot be read; the message names both."""
+    try:
+        if RunReader(run.path).has(FILE):
+            read_interference(run.path / FILE, [setting.name for setting in run.schedule.settings])
+    except DamagedError as error:
+        raise ValueError(f"{run.path}: cannot be read as a finished run: {error}") from None
 
 
 def saved_config(described: Mapping[str, Any]) -> dict[str, Any]:

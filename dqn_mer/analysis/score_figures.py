@@ -150,7 +150,7 @@ def score_by_difficulty(comparison: Comparison) -> Exhibit:
     numeric = len(set(values.values())) == len(values)  # else settings differ in more than the one parameter
     names = sorted(values, key=values.__getitem__) if numeric else list(values)
     at = {name: float(values[name]) if numeric else float(place) for place, name in enumerate(names)}
-    labels = [f"{at[name]:g}" if numeric else figure_text(name) for name in names]
+    labels = [f"{at[name]:.12g}" if numeric else figure_text(name) for name in names]
     width = PAGE / 2 if len(groups) <= COLUMNS and len(names) <= MOST_IN_HALF_A_PAGE else PAGE
     figure, (panel,) = panel_grid(1, width, height=2.2)
     first, last = (at[comparison.schedule.settings[comparison.order[place]].name] for place in (0, -1))

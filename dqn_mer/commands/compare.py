@@ -126,7 +126,7 @@ def _with_unseen(
     comparisons: tuple[Comparison, ...], values: Sequence[float], console: Console
 ) -> tuple[Comparison, ...]:
     """Let every saved agent play the settings with these values, on the episodes of its evaluations."""
-    given = ",".join(f"{value:g}" for value in values)
+    given = ",".join(f"{value:.12g}" for value in values)
     if len(comparisons) > 1:
         games = " and ".join(comparison.game for comparison in comparisons)
         raise ValueError(f"unseen={given}: must be for one game; runs are {games}")
@@ -144,9 +144,10 @@ def _with_unseen(
     trained = {setting.parameters[name] for setting in comparison.schedule.settings}
     for value in values:
         if value in trained:
-            raise ValueError(f"unseen={value:g}: is one of the values that were trained on")
+            raise ValueError(f"unseen={value:.12g}: is one of the values that were trained on")
         game_class(comparison.game).check_parameters({name: value})
-    settings = tuple(Setting(f"{name}={value:.12g}", {name: value}) for value in values)
+    like = _trained_on_last(comparison)  # which gives all other parameters their values, as in `evaluate`
+    settings = tuple(Setting(f"{name}={value:.12g}", {**like.parameters, name: value}) for value in values)
     groups, missing = [], []
     for group in comparison.groups:
         runs = []
@@ -159,6 +160,12 @@ def _with_unseen(
     if missing:
         remarks.append(f"No saved agent, so no scores on unseen settings: {', '.join(missing)}.")
     return (dataclasses.replace(comparison, groups=tuple(groups), unseen=settings, remarks=tuple(remarks)),)
+
+
+def _trained_on_last(comparison: Comparison) -> Setting:
+    """Return the setting in force at the end of training."""
+    last = comparison.schedule.stretch_at(int(comparison.frames[-1]) - 1)
+    return comparison.schedule.settings[comparison.schedule.index_in(last)]
 
 
 def _played(run: Run, values: Sequence[float]) -> Run:

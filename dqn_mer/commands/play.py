@@ -192,7 +192,7 @@ def _set_up(options: PlayOptions) -> tuple[Overlay, Overlay | None]:
 def _table(setting: str, scores: list[tuple[float, float | None]]) -> Table:
     table = Table(title=cell(f"score under {setting}"))
     for name in ("episode", "you", "agent"):
-        table.add_column(name, justify="right")
+        table.add_column(name, justify="right", overflow="fold")
     for episode, (mine, theirs) in enumerate(scores):
         table.add_row(str(episode), f"{mine:g}", "" if theirs is None else f"{theirs:g}")
     return table

@@ -14,7 +14,7 @@ import zstandard
 from PIL import Image, ImageDraw
 from tensorboard.compat.proto.summary_pb2 import Summary
 
-from dqn_mer.evaluation.overlay import BACKGROUND, GREY, WHITE, Overlay, Picture, font
+from dqn_mer.evaluation.overlay import BACKGROUND, GREY, WHITE, Overlay, Picture, fitted, font
 
 FRAMES_PER_SECOND = 30
 GIF_EVERY_FRAMES, GIF_FRAME_MS = 2, 70  # a GIF counts in hundredths of a second: 5% slower than the game
@@ -151,9 +151,11 @@ def sheet_row(clip: Clip) -> Image.Image:
     draw = ImageDraw.Draw(row)
     frames = len(clip.pictures) - 1
     how = "cut at the frame limit" if clip.truncated else "to the end of the episode"
-    draw.text((SHEET_GAP, 10), clip.setting, WHITE, font(16))
-    draw.text((SHEET_GAP, 36), f"score {clip.score:g}", WHITE, font(16))
-    draw.multiline_text((SHEET_GAP, 62), f"{frames:,} frames,\n{how}", GREY, font(13))
+    size, name = fitted(clip.setting, (16, 13), SHEET_LABEL_WIDTH - 2 * SHEET_GAP)
+    y = 36 + 17 * name.count("\n")
+    draw.multiline_text((SHEET_GAP, 10), name, WHITE, font(size))
+    draw.text((SHEET_GAP, y), f"score {clip.score:g}", WHITE, font(16))
+    draw.multiline_text((SHEET_GAP, y + 26), f"{frames:,} frames,\n{how}", GREY, font(13))
     for column, index in enumerate(np.linspace(0, frames, SHEET_COLUMNS).round().astype(int)):
         screen = Image.fromarray(clip.pictures[index][:, : clip.screen_width])
         row.paste(screen.resize((width, SHEET_ROW_HEIGHT)), (SHEET_LABEL_WIDTH + column * (width + SHEET_GAP), 0))

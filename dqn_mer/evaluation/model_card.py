@@ -76,13 +76,15 @@ def model_card(name: str, agent: SavedAgent, played: Mapping[str, Any], notes: S
 def _schedule(agent: SavedAgent) -> str:
     """Return in words what the agent was trained on."""
     schedule = agent.task.schedule
-    names = ", ".join(schedule.settings[index].name for index in schedule.order)
     if schedule.interleave_frames:
+        names = ", ".join(setting.name for setting in schedule.settings)
         return f"the settings {names} in turn, for {schedule.interleave_frames:,} frames at a time"
-    each = f"one after the other, for {schedule.length_words} frames each"
-    if agent.frame >= schedule.total_frames:
-        return f"all {len(schedule.settings)} settings, {each}: {names}"
-    return f"the settings {names}, {each}, up to {agent.trained_on_last}"
+    ends = schedule.ends(agent.frame)  # the last segment may have been cut short, or gone on
+    lengths = [end - start for start, end in zip([0, *ends], ends, strict=False)]
+    words = " to ".join(f"{length:,}" for length in sorted({min(lengths), max(lengths)}))
+    reached = [schedule.settings[index].name for index in schedule.order[: len(ends)]]
+    which = f"all {len(schedule.settings)} settings" if len(set(reached)) == len(schedule.settings) else "settings"
+    return f"{which}, one after the other, for {words} frames each: {', '.join(reached)}"
 
 
 def _table(played: Mapping[str, Any]) -> str:

@@ -50,8 +50,7 @@ def draw_panel(height: int, facts: Sequence[tuple[str, str]], bars: Sequence[Bar
     y = MARGIN
     for label, text in facts:
         draw.text((MARGIN, y), label, GREY, font(12))
-        fits = max(draw.textlength(line, font(18)) for line in text.split("\n")) <= PANEL_WIDTH - 2 * MARGIN
-        size = 18 if fits else 12
+        size, text = fitted(text, (18, 12), PANEL_WIDTH - 2 * MARGIN)
         draw.multiline_text((MARGIN, y + 15), text, WHITE, font(size))
         y += 48 + 15 * text.count("\n")
     for name, value, share, chosen in bars:
@@ -62,6 +61,19 @@ def draw_panel(height: int, facts: Sequence[tuple[str, str]], bars: Sequence[Bar
         draw.rectangle((MARGIN, y + 20, MARGIN + round(longest * share), y + 20 + BAR_HEIGHT), fill=colour)
         y += 40
     return np.asarray(image)
+
+
+def fitted(text: str, sizes: tuple[int, int], width: int) -> tuple[int, str]:
+    """Return the first size of letters in which text fits a width, all in pixels; else the second, in more lines."""
+    for size in sizes:
+        if all(font(size).getlength(line) <= width for line in text.split("\n")):
+            return size, text
+    lines = [""]
+    for letter in text:
+        if letter == "\n" or font(sizes[1]).getlength(lines[-1] + letter) > width:
+            lines.append("")
+        lines[-1] += letter.strip("\n")
+    return sizes[1], "\n".join(lines)
 
 
 @cache

@@ -132,14 +132,29 @@ class LogFiles:
         }
         self.add_summary(SUMMARIES.custom_scalars(categories))
 
-    def add_hparams(self, parameters: Mapping[str, object], metrics: Mapping[str, float | list[float]]) -> None:
+    def add_hparams(
+        self,
+        parameters: Mapping[str, object],
+        metrics: Mapping[str, float | list[float]],
+        others: Mapping[str, object],
+        other_metrics: Sequence[str],
+    ) -> None:
         """Show hyper-parameters beside the metrics, as ``final/<name>``, under TensorBoard's HParams tab.
 
-        Metrics that are lists are left out.
+        TensorBoard offers the columns of one run for all runs of a log folder, so that each run lists those of others.
+
+        Args:
+            parameters: Hyper-parameters; None is shown as empty.
+            metrics: Metrics; those that are lists are left out.
+            others: Every parameter that another run may have, with a value of its kind: a number or text.
+            other_metrics: Names of all metrics that a run may have, in order.
         """
         final = {f"final/{name}": value for name, value in metrics.items() if not isinstance(value, list)}
+        known = {name: value for name, value in parameters.items() if value is not None}
+        columns = dict.fromkeys([*(f"final/{name}" for name in other_metrics), *final], 0.0)
         # SummaryWriter.add_hparams would make a second run, named by a time stamp.
-        experiment, *session = SUMMARIES.hparams(dict(parameters), final)
+        experiment, *_ = SUMMARIES.hparams({**others, **known}, columns)
+        _, *session = SUMMARIES.hparams(known, final)
         for summary in (_with_first_parameters(experiment), *session):
             self.add_summary(summary)
         self.add_points(self.last_frame, final)

@@ -205,8 +205,7 @@ class _Execution:
             if self._save_is_due() and progress.place < total:
                 self._save()
         summary = progress.summarise(self.run_dir, self._wall_s())
-        read = {name: value for name, value in self.config.items() if value is not None}
-        progress.logs.hparams(read, summary["metrics"])
+        progress.logs.hparams(self.config, summary["metrics"])
         summary |= {"data": self.config["data"], "data_sha256": self.config["data_sha256"]}
         write_json(self.run_dir / SUMMARY, summary)  # the mark of a finished run: nothing comes after it
 

@@ -7,6 +7,7 @@ from contextlib import AbstractContextManager
 from dataclasses import astuple, fields
 from pathlib import Path
 
+from dqn_mer.analysis import metric_table
 from dqn_mer.analysis.gradient_agreement import InterferenceRow
 from dqn_mer.analysis.metrics import EvaluationRow
 from dqn_mer.runs.charts import layout_of
@@ -99,9 +100,14 @@ class RunLogs(AbstractContextManager["RunLogs"]):
         self._files.add_rows(INTERFERENCE, [[place, *astuple(row)] for row in rows])
 
     def hparams(self, parameters: Mapping[str, object], metrics: Mapping[str, float | list[float]]) -> None:
-        """Show the hyper-parameters beside the final metrics under TensorBoard's HParams tab."""
-        shown = {name: value if type(value) in (int, float) else str(value) for name, value in parameters.items()}
-        self._files.add_hparams(shown, metrics)
+        """Show the hyper-parameters beside the final metrics under TensorBoard's HParams tab.
+
+        Those that the learner does not read, which are numbers and None here, are left empty.
+        """
+        read = {name: value for name, value in parameters.items() if value is not None}
+        shown = {name: value if type(value) in (int, float) else str(value) for name, value in read.items()}
+        unread = {name: 0 for name in parameters if name not in read}
+        self._files.add_hparams(shown, metrics, unread, [metric.name for metric in metric_table.METRICS])
 
     def close(self) -> None:
         """Close everything; a second call does nothing."""

@@ -94,6 +94,7 @@ class TrainingLoop(AbstractContextManager["TrainingLoop"]):
         self.observation, info = self.env.reset(seed=self.streams.environment)
         self.recorder.setting(0, info)
         self._evaluate(0)
+        self.recorder.clock.rate(0)  # the speed of the first row is that of its frames alone
         return note
 
     def resume(self, run_dir: Path, saved: SavedState) -> None:

@@ -97,7 +97,7 @@ class StreamRun(gymnasium.Wrapper[Any, Any, Any, Any]):
             self._begin()
             seed = self.streams.environment if seed is None else seed
         observation, info = self.env.reset(seed=seed, options=options)
-        if first or info["setting_index"] != self._setting:
+        if first or (info["setting_index"] != self._setting and self.frame < self.frames):
             self._log_setting(self.frame + (not first), info)
         return observation, info
 
@@ -163,6 +163,7 @@ class StreamRun(gymnasium.Wrapper[Any, Any, Any, Any]):
         self.evaluator = make_evaluator(plan)
         self._open.callback(self.evaluator.close)
         self._evaluate(0, policy)
+        self._clock.rate(0)  # the speed of the first row is that of its frames alone
 
     def _record(self, before: int) -> None:
         config = self.config

@@ -10,9 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from continual_ple.settings import LARGEST_VALUE
+from dqn_mer.analysis import metric_table
 from dqn_mer.analysis.gradient_agreement import InterferenceRow
 from dqn_mer.analysis.metrics import EvaluationRow
 from dqn_mer.analysis.scores import check_evaluations
+from dqn_mer.config.config import ALLOWED, Config
 from dqn_mer.runs.event_files import SUMMARIES
 from dqn_mer.runs.logs import LogFiles, drop_logs
 from dqn_mer.storage.escapes import printable
@@ -168,7 +170,8 @@ class Tracker(AbstractContextManager["Tracker"]):
         Hyper-parameters that are no numbers are shown as text, None as empty; metrics that are lists are left out.
         """
         shown = {k: v if v is None or type(v) in (int, float) else printable(v) for k, v in hparams.items()}
-        self._files.add_hparams(shown, final_metrics)
+        others = {k: 0 if ALLOWED[k].kind in (int, float) else "" for k in Config().hyperparameters()}
+        self._files.add_hparams(shown, final_metrics, others, [metric.name for metric in metric_table.METRICS])
 
     def close(self) -> None:
         """Close everything; a second call does nothing."""

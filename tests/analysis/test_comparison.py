@@ -101,6 +101,20 @@ def test_an_option_of_another_agent_makes_groups_though_one_of_ours_has_its_name
     assert labels == [f"{agent} across_batch_rate={rate}" for rate in (0.1, 0.5)]
 
 
+def test_an_option_that_another_agent_alone_has_makes_groups_beside_ours(tmp_path: Path) -> None:
+    for agent, width in (("dqn-mer", None), ("sb3-ppo", 3), ("sb3-ppo", 4)):
+        path = write_run(tmp_path / f"{agent}-{width}", [[0.0, 0.0]] * 3) / "config.json"
+        described = json.loads(path.read_text())
+        if width is not None:
+            config = {name: value for name, value in described["config"].items() if name in OF_EVERY_RUN}
+            described["config"] = {**config, "agent": agent, "agent_options": {"width": width}}
+        path.write_text(json.dumps(described))
+    labels = [group.label for group in compared(tmp_path, by=("agent", "width")).groups]
+    assert labels == ["dqn-mer", "sb3-ppo width=3", "sb3-ppo width=4"]
+    with pytest.raises(ValueError, match=r"^by='height': must be config fields"):
+        compared(tmp_path, by=("agent", "height"))
+
+
 NEVER_FULL = ": the memory of 50,000 transitions was never full, so that both remembered the same."
 UNTIL_60 = " up to frame 60: until the memory of 60 transitions is full, both remember the same."
 UNTIL_80 = " up to frame 80: until the memory of 20 transitions is full, both remember the same."

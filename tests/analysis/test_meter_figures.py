@@ -116,6 +116,25 @@ def test_without_measurements_there_is_nothing_to_show(tmp_path: Path) -> None:
     assert interference_curves(compared(tmp_path)) is interference_matrices(compared(tmp_path)) is None
 
 
+def test_a_run_that_ends_in_its_first_segment_is_shown_over_no_more_frames_than_it_has(tmp_path: Path) -> None:
+    run = write_run(tmp_path / "run", SCORES[:2], frames=(0, 40), agent="dqn")
+    write_interference(run, [(20, 0, 0, 0.5)])
+    exhibit = interference_matrices(compared(tmp_path))
+    assert exhibit is not None and "over the last 40 frames" in exhibit.caption
+
+
+def test_runs_without_a_pair_in_common_are_left_out(tmp_path: Path) -> None:
+    """As if one seed had examples of one setting alone in its memory, and the other one of each."""
+    for seed, pair in enumerate([(0, 0), (0, 1)]):
+        write_interference(write_run(tmp_path / f"seed-{seed}", SCORES, agent="dqn", seed=seed), [(60, *pair, 0.5)])
+    assert interference_curves(compared(tmp_path)) is interference_matrices(compared(tmp_path)) is None
+    write_interference(write_run(tmp_path / "other", SCORES, agent="dqn-mer"), [(60, 1, 1, 0.25)])
+    for make in (interference_curves, interference_matrices):
+        exhibit = make(compared(tmp_path))
+        assert exhibit is not None and {row["group"] for row in exhibit.rows} == {"dqn-mer"}
+        assert make is interference_curves or "on the same pairs: dqn." in exhibit.caption
+
+
 def test_a_damaged_file_is_named(tmp_path: Path) -> None:
     (tmp_path / "interference.csv").write_text("frame,setting,other_setting,cosine_mean\n5,a,b,0.5\n")
     with pytest.raises(ValueError, match=r"interference.csv: cannot be read: ValueError") as caught:
@@ -138,7 +157,8 @@ def test_a_group_without_measurements_is_named_on_the_page(runs: Path, tmp_path:
     (runs / "dqn" / "seed-1" / "interference.csv").unlink()
     assert main(["compare", str(runs), "--out", str(tmp_path / "report")]) == 0
     page = (tmp_path / "report" / "flappy_bird" / "report.md").read_text()
-    assert page.count("Left out, since not all of their runs were measured at the same frames: dqn.") == 2
+    why = "since not all of their runs were measured at the same frames, or on the same pairs"
+    assert page.count(f"Left out, {why}: dqn.") == 2
 
 
 def test_an_overwritten_report_leaves_no_figure_that_the_new_one_lacks(runs: Path, tmp_path: Path) -> None:

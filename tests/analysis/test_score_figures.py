@@ -9,6 +9,8 @@ import pytest
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from continual_ple.settings import schedule_of_values
+from dqn_mer.analysis.labels import short_name
 from dqn_mer.analysis.score_figures import compared_curves, score_by_difficulty, score_matrices
 from tests.helpers.figures import check_no_overlap
 from tests.helpers.runs import compared, write_run
@@ -127,3 +129,9 @@ def test_settings_that_training_did_not_reach_are_hollow(tmp_path: Path) -> None
     line, hollow = panel.lines
     assert line.get_markevery() == [False, True]
     assert hollow.get_markerfacecolor() == "white" and hollow.get_xdata().tolist() == [90.0]
+
+
+def test_values_that_differ_late_have_different_names() -> None:
+    values = (1_000_000.0, 1_000_001.0, 0.12345678, 0.12345679)
+    settings = schedule_of_values("mass", values).settings
+    assert [short_name("mass", setting) for setting in settings] == ["1000000", "1000001", "0.12345678", "0.12345679"]

@@ -11,7 +11,9 @@ from PIL import Image
 from rich.console import Console
 
 from dqn_mer.__main__ import main
+from dqn_mer.analysis.labels import ceilings
 from dqn_mer.analysis.report import comparison_table
+from dqn_mer.commands import compare as command
 from dqn_mer.commands.compare import CompareOptions, compare
 from tests.helpers.logs import table
 from tests.helpers.runs import compared, write_run
@@ -149,6 +151,22 @@ def test_unseen_settings_are_played_by_the_saved_agents(tmp_path: Path) -> None:
     ]  # fmt: skip
 
 
+def test_unseen_settings_have_the_other_parameters_of_the_setting_trained_on_last(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = write_run(tmp_path / "run", [[1.0, 2.0]] * 3) / "config.json"
+    description = json.loads(path.read_text())
+    for setting, speed in zip(description["schedule"]["settings"], (4, 8), strict=True):
+        setting["parameters"]["pipe_speed"] = speed
+    path.write_text(json.dumps(description))
+    monkeypatch.setattr(command, "_played", lambda run, values: run)
+    options = CompareOptions((tmp_path / "run",), tmp_path / "report", unseen=(70.0,))
+    (comparison,) = compare(options, Console(quiet=True))
+    assert [dict(setting.parameters) for setting in comparison.unseen] == [{"pipe_gap": 70.0, "pipe_speed": 8}]
+    slow, fast, unseen = ceilings(comparison, comparison.every_setting)
+    assert slow != fast == unseen
+
+
 def test_interleaved_runs_are_compared_as_the_ceiling(runs: Path, tmp_path: Path) -> None:
     for seed in range(3):
         run = write_run(runs / f"ceiling-{seed}", [[0.0, 0.0], [8.0, 8.0], [9.0, 9.0]], agent="dqn-mer", seed=seed)
@@ -163,13 +181,19 @@ def test_interleaved_runs_are_compared_as_the_ceiling(runs: Path, tmp_path: Path
     assert "dqn-mer interleave_frames=5 trained on all settings in turn" in page
 
 
+@pytest.mark.parametrize("name", ["evaluations.csv", "interference.csv", "summary.json"])
+@pytest.mark.parametrize("damage", ["truncated", "a folder"])
 def test_a_damaged_run_of_a_folder_is_left_out_by_name_in_the_terminal_and_on_the_page(
-    runs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    runs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], name: str, damage: str
 ) -> None:
     bad = write_run(runs / "damaged", [[0.0, 0.0]] * 3, seed=7)
-    (bad / "evaluations.csv").write_text("")
+    (bad / name).unlink(missing_ok=True)
+    if damage == "a folder":
+        (bad / name).mkdir()
+    else:
+        (bad / name).write_text("{")
     (comparison,) = compare(CompareOptions((runs,), tmp_path / "report"))
-    reason = f"{bad}: cannot be read as a finished run: {bad / 'evaluations.csv'}: no table"
+    reason = f"{bad}: cannot be read as a finished run: {bad / name}: "
     assert [remark.startswith(f"Left out: {reason}") for remark in comparison.remarks][:2] == [True, False]
     assert sum(len(group.runs) for group in comparison.groups) == 6
     shown = "".join(capsys.readouterr().out.split())

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 from rich.console import Console
+from tensorboard.plugins.hparams import metadata
 
 from dqn_mer.analysis.comparison import compare_runs
 from dqn_mer.analysis.runs import find_runs, load_run
@@ -70,6 +71,15 @@ def test_tensorboard_has_every_task_all_through_training(finished: Path) -> None
         final = json.loads((run_of(finished, "mer-7") / "summary.json").read_text())["metrics"][name]
         assert events.Scalars(f"continual/{name}")[-1].value == pytest.approx(final, rel=1e-5, abs=1e-5)
         assert events.Scalars(f"final/{name}")[0].value == pytest.approx(final, rel=1e-5, abs=1e-5)
+
+
+def test_hparams_offers_what_another_learner_reads(finished: Path) -> None:
+    """TensorBoard reads the columns for all runs from one of them, which may be that of a learner without a memory."""
+    content = load(run_of(finished, "online")).PluginTagToContent("hparams")
+    offered = metadata.parse_experiment_plugin_data(content[metadata.EXPERIMENT_TAG]).hparam_infos
+    hparams = metadata.parse_session_start_info_plugin_data(content[metadata.SESSION_START_INFO_TAG]).hparams
+    assert {"capacity", "across_batch_rate", "learning_rate"} <= {parameter.name for parameter in offered}
+    assert "learning_rate" in hparams and not {"capacity", "across_batch_rate"} & set(hparams)
 
 
 def test_the_meter_sees_the_same_examples_under_every_learner(finished: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import time
 from functools import partial
 from pathlib import Path
 from types import ModuleType
@@ -21,8 +22,9 @@ from dqn_mer.__main__ import main
 from dqn_mer.analysis.comparison import compare_runs
 from dqn_mer.analysis.runs import find_runs
 from dqn_mer.config.task import game_task
+from dqn_mer.training import loop, stream_run
 from tests.helpers.examples import load_example
-from tests.helpers.logs import load
+from tests.helpers.logs import load, table
 from tests.helpers.runs import write_run
 
 SMALL: dict[str, Any] = {
@@ -96,6 +98,40 @@ def test_a_run_is_filed_and_compared_as_ours_are(policy: Any, tmp_path: Path) ->
     assert ours["random_scores"] == summary["random_scores"]  # the same seed: the same episodes
     (comparison,) = compare(tmp_path / "runs", tmp_path / "report")
     assert {group.label for group in comparison.groups} == {"glider", "random"}
+
+
+def test_the_speed_of_the_first_row_is_that_of_its_frames_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def slow(plan: object, rng: object) -> list[float]:
+        time.sleep(2)
+        return [0.0, 0.0]
+
+    for module in (loop, stream_run):
+        monkeypatch.setattr(module, "score_random_play", slow)
+    choices = {**SMALL, "frames": 40, "frames_per_setting": 40}
+    env = StreamRun("glider", run_dir=tmp_path / "glider", **choices)
+    env.policy = glide
+    play(env, 40)
+    env.close()
+    config = default_config(agent="random", eval_worker=False, run_dir=tmp_path / "random", **choices)
+    train(config, console=Console(quiet=True))
+    for name in ("glider", "random"):
+        first, *_ = table(tmp_path / name / "metrics.csv")
+        assert first["frame"] == "20" and float(first["speed/frames_per_s"]) > 20 / 2
+
+
+def test_a_run_that_is_cut_at_a_border_says_nothing_of_the_setting_behind_it(tmp_path: Path) -> None:
+    """Vectors of environments reset at once, also after the last frame, and programs do after the run."""
+    env = StreamRun("glider", run_dir=tmp_path / "run", frames=60, **SMALL)
+    env.policy = glide
+    play(env, 60)
+    env.finish()
+    assert env.reset()[1]["setting_index"] == 1
+    env.close()
+    events = load(tmp_path / "run")
+    assert {event.value for event in events.Scalars("setting/index")} == {0.0}
+    assert [event.step for event in events.Scalars("final/retained_accuracy")] == [60]
 
 
 def glider_run(folder: Path, seed: int = 0, **options: float) -> Path:

@@ -10,9 +10,12 @@ import pytest
 from PIL import Image
 from tensorboard.context import RequestContext
 from tensorboard.plugins.hparams import metadata
+from tensorboard.plugins.hparams.api_pb2 import DataType
 from tensorboard.plugins.hparams.backend_context import Context
 
+from dqn_mer.analysis.metric_table import METRICS
 from dqn_mer.analysis.metrics import EvaluationRow
+from dqn_mer.config.config import Config
 from dqn_mer.training.tags import LOGGED, SHOWN, metric_columns, tags_as_markdown
 from dqn_mer.training.tracker import Tracker
 from tests.helpers.logs import (
@@ -131,9 +134,27 @@ def test_hparams_shows_what_tells_runs_apart_and_the_metrics_first(tmp_path: Pat
     contents = context.hparams_metadata(RequestContext(), "")
     experiment = context.experiment_from_metadata(RequestContext(), "", True, contents, [])
     names = [parameter.name for parameter in experiment.hparam_infos]
-    assert names[:4] == ["agent", "game", "observation", "seed"] and set(names) == set(config)
+    assert names[:4] == ["agent", "game", "observation", "seed"] and set(names) >= set(config)
     metrics = [metric.name.tag for metric in experiment.metric_infos]
-    assert metrics == ["final/learning_accuracy", "final/area_under_curve"]
+    assert metrics == [f"final/{metric.name}" for metric in METRICS]
+
+
+@pytest.mark.parametrize("first", ["random", "dqn-mer"])
+def test_hparams_offers_what_any_run_has_whichever_run_comes_first(tmp_path: Path, first: str) -> None:
+    """TensorBoard reads the columns for all runs from one of them."""
+    with make_tracker(tmp_path / first) as tracker:
+        tracker.log_hparams({"agent": first, "own": 2, "settings": None}, {"retained_accuracy": 2.5})
+    context = Context(tensorboard_context(tmp_path))
+    contents = context.hparams_metadata(RequestContext(), "")
+    experiment = context.experiment_from_metadata(RequestContext(), "", True, contents, [])
+    kinds = {parameter.name: DataType.Name(parameter.type) for parameter in experiment.hparam_infos}
+    assert kinds.keys() == Config().hyperparameters().keys() | {"own"}
+    assert kinds["across_batch_rate"] == kinds["own"] == "DATA_TYPE_FLOAT64"
+    assert kinds["optimizer"] == kinds["settings"] == "DATA_TYPE_STRING"
+    assert [metric.name.tag for metric in experiment.metric_infos] == [f"final/{metric.name}" for metric in METRICS]
+    content = load(tmp_path / first).PluginTagToContent("hparams")
+    hparams = metadata.parse_session_start_info_plugin_data(content[metadata.SESSION_START_INFO_TAG]).hparams
+    assert set(hparams) == {"agent", "own"}
 
 
 def test_hparams_of_a_run_are_what_its_agent_reads(flappy_run: Path) -> None:
@@ -167,8 +188,6 @@ def test_hparams_text_and_images_stay_in_the_run(tmp_path: Path) -> None:
     assert started["seed"].number_value == 1 and started["rate"].number_value == 1e-4
     assert started["double"].string_value == "True" and started["agent"].string_value == "dqn-mer"
     assert started["path"].string_value == str(tmp_path) and "none" not in started
-    experiment = metadata.parse_experiment_plugin_data(content[metadata.EXPERIMENT_TAG])
-    assert [metric.name.tag for metric in experiment.metric_infos] == ["final/retained_accuracy"]
 
 
 def test_bad_input(tmp_path: Path) -> None:
