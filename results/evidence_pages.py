@@ -15,6 +15,7 @@ from evidence import (
     EVIDENCE,
     GAMES,
     LEARNING_ARMS,
+    LEAST_SEEDS,
     MEASURED,
     Estimate,
     Evidence,
@@ -199,12 +200,13 @@ def write_evidence() -> Evidence:
 
 
 def main_table(evidence: Evidence) -> str:
-    """Return the table of README: the arms from state or, as soon as there are some from pixels, the main arms of both.
+    """Return the table of README: the arms from state or, once `dqn` and `dqn-mer` have enough seeds, of both.
 
     So README stays as long as it is.
     """
     names = ("LA", "RA", "G", "E", "AUC")
-    if not evidence.has("pixels"):
+    seeds = [len(evidence.by_arm.get(("pixels", game, arm), [])) for game, arm in product(GAMES, ("dqn", "dqn-mer"))]
+    if min(seeds) < LEAST_SEEDS:
         return arms_table(evidence, "state", LEARNING_ARMS, names)
     rows: list[list[Any]] = [["game", "from", "arm", "seeds", *names]]
     for game, part, arm in product(GAMES, ("state", "pixels"), LEARNING_ARMS[:3]):

@@ -104,6 +104,8 @@ def test_readme_has_the_main_arms_of_both_and_no_more_rows_than_before() -> None
         ["Catcher", "pixels", "`dqn-mer`", "5"], ["Catcher", "pixels", "`dqn-reservoir`", "3"],
     ]  # fmt: skip
     assert len(before) == len(after) == 12
+    too_few = [*runs("pixels", "dqn", seeds=2), *runs("pixels", "dqn-mer", seeds=2)]
+    assert cells(main_table(Evidence(of_state + too_few))) == before
 
 
 def test_curves_are_compared_of_the_main_arms_with_their_control() -> None:
