@@ -83,7 +83,7 @@ def build_agent(
         config.optimizer, online, config.learning_rate, config.weight_decay, config.momentum, config.nesterov
     )
     # PyTorch's default would take the gradient from the vector that is stepped, while the model's remained.
-    optimizer.zero_grad = partial(optimizer.zero_grad, set_to_none=False)  # type: ignore[method-assign]
+    optimizer.zero_grad = partial(optimizer.zero_grad, set_to_none=False)  # type: ignore[method-assign] # one object's
     assert isinstance(env.observation_space, gymnasium.spaces.Box)  # describe_network took nothing else
     parts = AgentContext(config, options, env.observation_space, online, optimizer, streams)
     replay, memory = make_part(kind.replay, parts), make_part(kind.memory, parts)

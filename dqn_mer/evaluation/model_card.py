@@ -79,7 +79,7 @@ def _schedule(agent: SavedAgent) -> str:
     if schedule.interleave_frames:
         names = ", ".join(setting.name for setting in schedule.settings)
         return f"the settings {names} in turn, for {schedule.interleave_frames:,} frames at a time"
-    ends = schedule.ends(agent.frame)  # the last segment may have been cut short, or gone on
+    ends = schedule.ends(agent.frame)  # the last segment may be shorter or longer than planned
     lengths = [end - start for start, end in zip([0, *ends], ends, strict=False)]
     words = " to ".join(f"{length:,}" for length in sorted({min(lengths), max(lengths)}))
     reached = [schedule.settings[index].name for index in schedule.order[: len(ends)]]

@@ -26,7 +26,7 @@ def scores_table(content: Mapping[str, Any]) -> Table:
     title = f"frame {content['frame']:,}, trained on {trained}; {content['episodes']} episodes"
     table = Table(title=cell(title))
     for name in ("setting", "score mean", "95% interval", "best", "return", "frames"):
-        # Where the terminal is narrow, names and numbers go on in the next line, rather than being cut.
+        # Where the terminal is narrow, names and numbers wrap instead of being cut.
         table.add_column(name, justify="left" if name == "setting" else "right", overflow="fold")
     for row in content["settings"]:
         low, high = row["score_interval_95"]

@@ -15,7 +15,7 @@ from numpy.typing import DTypeLike, NDArray
 from torch import Tensor
 
 State = dict[str, Any]
-"""JSON values, NumPy arrays and tensors, by name; may be nested. The arrays may be those that a part goes on to change:
+"""JSON values, NumPy arrays and tensors, by name; may be nested. The arrays may be those that a part changes later:
 write them to a file, or copy them, before it does."""
 
 LARGEST = 2**53

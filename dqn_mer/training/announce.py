@@ -51,7 +51,7 @@ def announce(console: Console, loop: TrainingLoop, own: bool) -> bool:
 
 
 def _another_agent(loop: TrainingLoop) -> DQNAgent:
-    """Return an agent like the one of a run, with random generators of its own."""
+    """Return an agent like the one of a run, with separate random generators."""
     task, streams = loop.task, spawn_streams(loop.config.seed)
     return build_agent(loop.config, loop.env, streams, task.action_probabilities, task.network)
 
