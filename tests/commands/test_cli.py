@@ -13,6 +13,7 @@ from dqn_mer.__main__ import main
 from dqn_mer.commands.train import main as train_command
 from dqn_mer.config.command_line import parse_config
 from dqn_mer.config.defaults import default_config
+from dqn_mer.training.trainer import Trainer
 from tests.helpers.resuming import ROOT
 
 TINY = (
@@ -97,7 +98,10 @@ def test_state_observations_have_their_own_defaults() -> None:
         ),
         ("--target-sync-episodes 0", "target_sync_episodes=0: must be a whole number from 1"),
         ("--target-sync-episodes x", "target_sync_episodes='x': must be a whole number from 1"),
-        ("--target-sync-frames none", "target_sync_frames=None: must be a whole number, unless target_sync_episodes"),
+        (
+            "--target-sync-frames none --target-sync-episodes none",
+            "target_sync_frames=None: must be a whole number, unless target_sync_episodes",
+        ),
         ("--frame-skip 0", "frame_skip=0: must be a whole number from 1 to 100"),
         ("--updates-per-frame 0", "updates_per_frame=0: must be a whole number from 1"),
         ("--update-every 0", "update_every=0: must be a whole number from 1"),
@@ -113,6 +117,7 @@ def test_mistakes_take_one_line_exit_2_and_leave_nothing(
     words: str, expected: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(Trainer, "run", lambda trainer: pytest.fail(f"took {words!r} and would train {trainer.config}"))
     assert train_command(words.split()) == 2
     captured = capsys.readouterr()
     assert captured.err.startswith("error: ")

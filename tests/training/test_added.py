@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 import subprocess
@@ -203,7 +204,8 @@ def test_defaults_and_rules_follow_from_what_an_observation_is_like() -> None:
     register_observation(StateStack)
     register_observation(Colour)
     assert default_config(game="flappy_bird", observation="state_stack").hidden_sizes == (128, 128)
-    assert default_config(game="flappy_bird", observation="colour").learning_rate == 2e-4
+    seen = default_config(game="flappy_bird", observation="pixels")
+    assert default_config(game="flappy_bird", observation="colour") == dataclasses.replace(seen, observation="colour")
     assert default_config(observation="colour", input_scaling="centred").input_scaling == "centred"
     with pytest.raises(
         ValueError, match=r"^input_scaling='centred': only pixels are scaled, and observation=state_stack"
