@@ -109,14 +109,14 @@ def test_a_checkpoint_without_its_function_says_what_it_needs(tmp_path: Path) ->
     with pytest.raises(OwnTaskError, match=needs + how):
         load_agent(PlayerFields(checkpoint), count_task(SMALL_IMAGE))
     description = json.loads((checkpoint / "checkpoint.json").read_text())
-    for stated, how in (("mine:task", "evaluate and watch take --task mine:task, as its folder says"), (7, how)):
+    for stated, said in (("mine:task", "evaluate and watch take --task mine:task, as its folder says"), (7, how)):
         description["config"]["task"] = stated
         (checkpoint / "checkpoint.json").write_text(json.dumps(description))
-        with pytest.raises(OwnTaskError, match=needs + f".*{how}"):
+        with pytest.raises(OwnTaskError, match=needs + f".*{said}"):
             load_agent(PlayerFields(checkpoint))
     with pytest.raises(ValueError, match="an agent of an environment of your own is not exported"):
         export_agent(ExportOptions(checkpoint, tmp_path / "shared"))
-    with pytest.raises(ValueError, match="^against=.*: plays an environment of your own; must play catcher$"):
+    with pytest.raises(ValueError, match=r"^against=.*: plays an environment of your own; must play catcher$"):
         play._set_up(play.PlayOptions("catcher", against=checkpoint))
     with pytest.raises(CheckpointError, match="tensors do not fit the network"):
         load_checkpoint(checkpoint, lambda shape, actions: nn.Sequential(nn.Flatten(), nn.Linear(126, actions)))
