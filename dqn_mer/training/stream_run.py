@@ -50,7 +50,8 @@ class StreamRun(gymnasium.Wrapper[Any, Any, Any, Any]):
     Attributes:
         policy: Greedy policy to evaluate, to be set before the first reset: a function from observations ``(n, ...)``
             to actions ``(n,)``, or an object with ``predict(observations, deterministic)``, as Stable-Baselines3 has;
-            one without a memory of the episode.
+            one without a memory of the episode. It gets this environment's own observations, without what wrappers
+            around it do to them.
         frames: Frames of the run. Further steps are played, but not recorded.
         frame: Frames played so far.
         run_dir: Folder of the run.
