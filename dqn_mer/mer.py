@@ -19,7 +19,7 @@ from torch.optim import Optimizer
 
 from dqn_mer.mer_parameters import MERParameters
 from dqn_mer.networks.optimizer_state import optimizer_state, set_optimizer_state
-from dqn_mer.networks.optimizers import check_takes_gradients
+from dqn_mer.networks.optimizers import check_makes_optimizers, check_takes_gradients
 from dqn_mer.networks.weights import FlatWeights
 from dqn_mer.storage.state import SavedState, State
 
@@ -180,9 +180,10 @@ class MERUpdate:
             make_learner: Makes the inner loop; ``dqn_mer.make_learner`` takes the fastest exact one.
 
         Raises:
-            ValueError: if the model normalises over a batch, which here is a single example, or a step of the optimizer
-                needs a closure.
+            TypeError: if ``make_optimizer`` cannot be called, as an optimizer cannot; the model is left as it was.
+            ValueError: if the model normalises over a batch, here one example, or the optimizer needs a closure.
         """
+        check_makes_optimizers(make_optimizer)
         for name, module in model.named_modules():
             if isinstance(module, _BatchNorm) and (module.training or module.running_mean is None):
                 raise ValueError(

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+import numbers
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing, nullcontext
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
+import numpy as np
 from rich.console import Console
 
 from continual_ple.tasks import Task
@@ -17,6 +19,7 @@ from dqn_mer.commands import watch as watch_command
 from dqn_mer.config.combinations import check_chooses_no_schedule
 from dqn_mer.config.defaults import default_config
 from dqn_mer.config.fields import check_range
+from dqn_mer.config.flag_hints import unknown_field
 from dqn_mer.config.task import game_task
 from dqn_mer.evaluation import agent_options, saved_agent
 from dqn_mer.evaluation.evaluator import AnyPolicy, Evaluator, as_policy
@@ -25,6 +28,10 @@ from dqn_mer.ranges import Range
 
 if TYPE_CHECKING:
     from dqn_mer.analysis.comparison import Comparison
+
+AnyOptions = TypeVar("AnyOptions")
+LISTS = ("settings", "by")
+"""Options that a flag takes as text, A,B,..., and a function also as a list, an array or a single number."""
 
 
 def load_agent(path: Path | str, task: Task | None = None) -> saved_agent.SavedAgent:
@@ -50,7 +57,7 @@ def evaluate(
         task: Task that it was trained on, if that is none of the games.
         console: Console that the table is printed on; none by default.
         options: Flags of the command: ``settings="easier"``, ``episodes=50``, ``seed=1``, ... Settings may be a
-            list of names or of values.
+            value, or a list or array of names or of values.
 
     Returns:
         What ``--json`` writes: the scores of each setting, with their mean and 95% interval.
@@ -58,7 +65,7 @@ def evaluate(
     Raises:
         ValueError: if the checkpoint or an option is bad.
     """
-    chosen = agent_options.EvaluateOptions(path=Path(path), **_as_flags(options))
+    chosen = _options(agent_options.EvaluateOptions, options, path=Path(path))
     return saved_agent.evaluate_checkpoint(chosen, console or Console(quiet=True), task)
 
 
@@ -76,16 +83,26 @@ def watch(path: Path | str, task: Task | None = None, console: Console | None = 
         ValueError: if the checkpoint or an option is bad, or no window can be opened.
         ImportError: if clips of the format cannot be written here.
     """
-    chosen = agent_options.WatchOptions(path=Path(path), **_as_flags(options))
+    chosen = _options(agent_options.WatchOptions, options, path=Path(path))
     watch_command.watch(chosen, console or Console(quiet=True), task)
 
 
-def _as_flags(options: Mapping[str, Any]) -> dict[str, Any]:
-    """Return options of a command with a list of settings as the text that a flag takes."""
-    settings = options.get("settings")
-    if isinstance(settings, Sequence) and not isinstance(settings, str):
-        return {**options, "settings": ",".join(map(str, settings))}
-    return dict(options)
+def _options(kind: Callable[..., AnyOptions], options: Mapping[str, Any], **own: Any) -> AnyOptions:
+    """Return the options of a command; raises ValueError if one is unknown, or is an argument of the function."""
+    known = {field.name for field in dataclasses.fields(cast(Any, kind))} - own.keys() - {"task"}
+    for name in options:
+        if name not in known:
+            raise ValueError(unknown_field(name, known))
+    return kind(**own, **{name: _as_flag(value) if name in LISTS else value for name, value in options.items()})
+
+
+def _as_flag(value: Any) -> Any:
+    """Return a number, or a sequence or array of numbers or names, as the text that a flag takes; others as is."""
+    if isinstance(value, np.ndarray):
+        value = value.ravel().tolist()
+    if isinstance(value, Sequence) and not isinstance(value, str):
+        return ",".join(map(str, value))
+    return str(value) if isinstance(value, numbers.Real) and not isinstance(value, bool) else value
 
 
 def benchmark(
@@ -133,7 +150,8 @@ def compare(
         runs: Run folders, or folders that hold some.
         out: Folder for the report.
         console: Console that the tables are printed on; none by default.
-        options: Flags of the command: ``by="agent,learning_rate"``, ``baseline="dqn"``, ``overwrite=True``, ...
+        options: Flags of the command: ``by="agent,learning_rate"`` or a list of fields, ``baseline="dqn"``,
+            ``overwrite=True``, ...
 
     Returns:
         One comparison for each game.
@@ -142,5 +160,5 @@ def compare(
         ValueError: if the runs cannot be compared, or the folder cannot be written to.
     """
     paths = [runs] if isinstance(runs, (str, Path)) else runs
-    chosen = compare_command.CompareOptions(runs=tuple(map(Path, paths)), out=Path(out), **options)
+    chosen = _options(compare_command.CompareOptions, options, runs=tuple(map(Path, paths)), out=Path(out))
     return compare_command.compare(chosen, console or Console(quiet=True))

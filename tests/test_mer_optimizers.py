@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import nn
 
-from dqn_mer import CrossEntropy, MERParameters, MERUpdate, make_learner
+from dqn_mer import CrossEntropy, MERLearner, MERParameters, MERUpdate, make_learner
 from dqn_mer.mer import AutogradLearner
 from tests.helpers.closeness import check_same
 from tests.test_mer_models import learned, make_model
@@ -114,3 +114,13 @@ def test_a_schedule_of_the_learning_rate_gives_no_false_warning(kind: Any) -> No
         mer.update((torch.randn(1, 3), torch.tensor([0])))
         schedule.step()  # a warning would be an error here
     assert mer.learner.optimizer.param_groups[0]["lr"] == 0.025
+
+
+@pytest.mark.parametrize(("given", "what"), [("optimizer", "is an optimizer, SGD"), ("sgd", "is str")])
+def test_an_optimizer_in_place_of_what_makes_one_is_refused_before_the_model_is_changed(given: str, what: str) -> None:
+    model = nn.Linear(3, 2)
+    weights = model.weight.data_ptr()
+    make: Any = torch.optim.SGD(model.parameters(), lr=0.1) if given == "optimizer" else given
+    with pytest.raises(TypeError, match=rf"^make_optimizer: must be a function .*lr=0\.1\); {what}$"):
+        MERLearner(model, CrossEntropy(), make, MERParameters(), capacity=9)
+    assert model.weight.data_ptr() == weights

@@ -18,6 +18,9 @@ from dqn_mer.analysis.runs import Run, unread_fields
 from dqn_mer.analysis.words import Words, words_of
 from dqn_mer.config.config import ALLOWED
 
+OF_SUPERVISED = {"stream": "game", "learner": "agent", "memory": "capacity", "examples": "examples_per_task"}
+"""Flags of ``supervised``, with the fields of ``config.json`` that they are filed under, where the names differ."""
+
 
 @dataclass(frozen=True)
 class Group:
@@ -139,7 +142,8 @@ def compare_runs(
     """
     for name in by:
         if name not in ALLOWED and not any(name in run.config or name in _own_options(run) for run in runs):
-            raise ValueError(f"by={name!r}: must be config fields, such as agent or learning_rate")
+            hint = f"; {name} of supervised runs is {OF_SUPERVISED[name]}" if name in OF_SUPERVISED else ""
+            raise ValueError(f"by={name!r}: must be config fields, such as agent or learning_rate{hint}")
     games: dict[str, dict[str, list[Run]]] = defaultdict(lambda: defaultdict(list))
     for run in runs:
         games[run.config["game"]][_label(run, by)].append(run)

@@ -13,9 +13,9 @@ import safetensors.torch
 import torch
 from torch import nn
 
-from dqn_mer.evaluation.checkpoint_folders import DESCRIPTION, CheckpointError, find_checkpoint
+from dqn_mer.evaluation.checkpoint_folders import DESCRIPTION, CheckpointError, OwnNetworkError, find_checkpoint
 from dqn_mer.networks.own_networks import MakeNetwork
-from dqn_mer.networks.q_network import network_from_spec
+from dqn_mer.networks.q_network import NetworkMissing, network_from_spec
 from dqn_mer.storage.escapes import message, shown
 from dqn_mer.storage.files import DamagedError, write_folder
 from dqn_mer.storage.run_reader import RunReader
@@ -98,7 +98,8 @@ def load_checkpoint(path: Path, network: MakeNetwork | None = None) -> Checkpoin
         network: The user's function that built the network, if one did (see `continual_ple.own_task`).
 
     Raises:
-        CheckpointError: if it is missing, damaged or not ours, or if ``network`` is needed and not given.
+        OwnNetworkError: if ``network`` is needed and not given.
+        CheckpointError: if it is missing, damaged or not ours.
     """
     try:
         return _load(find_checkpoint(path), network)
@@ -125,7 +126,10 @@ def _load(reader: RunReader, network: MakeNetwork | None) -> Checkpoint:
     except (ArithmeticError, AttributeError, KeyError, TypeError, ValueError, RuntimeError) as error:
         said = message(str(error).partition("\n")[0])
         kind = "" if isinstance(error, ValueError) else f"{type(error).__name__}: "
-        raise CheckpointError(f"{described}: bad network: {kind}{said}") from None
+        complaint = f"{described}: bad network: {kind}{said}"
+        if isinstance(error, NetworkMissing):
+            raise OwnNetworkError(complaint, description.get("config")) from None
+        raise CheckpointError(complaint) from None
     stored = DTYPES[description.get("dtype", "float32")]
     expected = {
         name: (stored if tensor.dtype is torch.float32 else "", tuple(tensor.shape)) for name, tensor in state.items()

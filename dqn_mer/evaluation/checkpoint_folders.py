@@ -20,6 +20,18 @@ class OwnTaskError(CheckpointError):
     """An agent was trained on no game of ours, and its task was not given."""
 
 
+class OwnNetworkError(OwnTaskError):
+    """An agent has a network of the user's own, and the function that builds it was not given.
+
+    Attributes:
+        config: Configuration of its run, as its folder has it: not checked.
+    """
+
+    def __init__(self, text: str, config: object) -> None:
+        super().__init__(text)
+        self.config = config
+
+
 def find_checkpoint(path: Path) -> RunReader:
     """Return the checkpoint ``path``, or the latest one of the run folder ``path``.
 

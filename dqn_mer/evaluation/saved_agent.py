@@ -25,7 +25,7 @@ from dqn_mer.config.fields import check_range
 from dqn_mer.config.task import check_game_parameters, game_task, is_own
 from dqn_mer.evaluation.agent_options import EvaluateOptions, PlayerFields
 from dqn_mer.evaluation.checkpoint import Checkpoint, load_checkpoint
-from dqn_mer.evaluation.checkpoint_folders import CheckpointError, OwnTaskError
+from dqn_mer.evaluation.checkpoint_folders import CheckpointError, OwnNetworkError, OwnTaskError
 from dqn_mer.evaluation.choose_settings import choose_settings
 from dqn_mer.evaluation.evaluator import Evaluator, GreedyPolicy, SettingResult, observation_rows
 from dqn_mer.evaluation.pretrained import agent_folder
@@ -103,7 +103,10 @@ def load_agent(options: PlayerFields, task: Task | None = None) -> SavedAgent:
         CheckpointError: if its description is not valid or does not fit its network, or its task is missing.
         ValueError: if the options do not fit the game.
     """
-    checkpoint = load_checkpoint(agent_folder(options.path), None if task is None else task.network)
+    try:
+        checkpoint = load_checkpoint(agent_folder(options.path), None if task is None else task.network)
+    except OwnNetworkError as error:
+        raise OwnTaskError(f"{error}; {_how_to_give(_stated_task(error.config))}") from None
     description, given = checkpoint.description, task
     try:
         config = Config.from_json(description["config"])
@@ -136,6 +139,14 @@ def load_agent(options: PlayerFields, task: Task | None = None) -> SavedAgent:
         raise CheckpointError(f"{checkpoint.path}: bad description: the network does not fit {config.game}")
     check_game_parameters(options.game_parameters, schedule, task.check)
     return SavedAgent(checkpoint, config, task, frame, trained_on_last, seen, chosen)
+
+
+def _stated_task(config: Any) -> str | None:
+    """Return the task that the configuration in a folder names, if it is sound and names one."""
+    try:
+        return Config.from_json(config).task
+    except (ArithmeticError, AttributeError, KeyError, TypeError, ValueError):
+        return None
 
 
 def _how_to_give(task: str | None) -> str:

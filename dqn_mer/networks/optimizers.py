@@ -42,6 +42,14 @@ def make_optimizer(
     )
 
 
+def check_makes_optimizers(make_optimizer: object) -> None:
+    """Raise TypeError unless it can be called, as an optimizer cannot, whose weights are moved after it was made."""
+    if not callable(make_optimizer):
+        kind = "an optimizer, " if isinstance(make_optimizer, Optimizer) else ""
+        rule = "must be a function from a list of weights to an optimizer, such as partial(torch.optim.SGD, lr=0.1)"
+        raise TypeError(f"make_optimizer: {rule}; is {kind}{type(make_optimizer).__name__}")
+
+
 def check_takes_gradients(optimizer: Optimizer) -> None:
     """Raise ValueError if an optimizer's ``step`` takes more than gradients: a closure, as L-BFGS evaluates again."""
     closure = signature(type(optimizer).step).parameters.get("closure")

@@ -17,6 +17,10 @@ from dqn_mer.networks.random_q_network import RandomQNetwork
 SCALINGS = ("unit", "centred")
 
 
+class NetworkMissing(ValueError):
+    """A description is of a network that a user's function builds, and the function was not given."""
+
+
 class ScalePixels(nn.Module):
     """Turn uint8 pixels (0 to 255) into float32; pixels of another dtype are in [0, 1] already.
 
@@ -171,7 +175,8 @@ def network_from_spec(spec: Mapping[str, Any], seed: int = 0, device: str = "cpu
     Raises:
         KeyError: if a field is missing.
         TypeError: if a field is of another kind.
-        ValueError: if `build_network` or `build_own_network` refuses the description, or a user's function is missing.
+        NetworkMissing: if a user's function builds it, and was not given.
+        ValueError: if `build_network` or `build_own_network` refuses the description.
     """
     with torch.device(device):
         return _network_from_spec(spec, seed)
@@ -181,7 +186,7 @@ def _network_from_spec(spec: Mapping[str, Any], seed: int) -> nn.Sequential:
     if spec.get("own_network") is not None:
         if "make" not in spec:
             name = str(spec["own_network"])[:200]
-            raise ValueError(f"built by a function of the user's own, {name}: hand in its `task` or `network`")
+            raise NetworkMissing(f"built by a function of the user's own, {name}: hand in its `task` or `network`")
         shape, scaling = (
             tuple(spec["observation_shape"]),
             ScalePixels(spec.get("input_scaling", SCALINGS[0])) if spec["bytes_in"] else None,

@@ -53,7 +53,7 @@ def env_under_change(task: Task) -> Env:
     When a run is resumed its environment is made under the first setting, and gets the one in force with its state.
     """
     settings = task.schedule.settings
-    lengths = [FRAMES_BEFORE // 2, *([FRAMES_BEFORE + FRAMES_AFTER] * (len(settings) - 1))]
+    lengths = [FRAMES_BEFORE // 2, *([FRAMES_BEFORE + 2 * FRAMES_AFTER] * (len(settings) - 1))]
     schedule = Schedule(settings, tuple(range(len(settings))), lengths)
     return NonStationary(task.make_env(settings[0]), schedule, task.apply)
 
@@ -75,6 +75,7 @@ def why_not_saved(make_env: Callable[[], Env]) -> str | None:
         rng = np.random.default_rng(0)
         first.reset(seed=0)
         _play(first, rng, FRAMES_BEFORE)
+        _play_into_an_episode(first, rng)
         with _through_a_file({"env": savable_state(first)}) as saved:
             state = saved.plain("env")
         saved_state.set_state(second, state)  # without a reset, as when a run is resumed
@@ -90,6 +91,13 @@ def why_not_saved(make_env: Callable[[], Env]) -> str | None:
         first.close()
         second.close()
     return None if _equal(played, again) else "after set_state(get_state()) an environment plays differently"
+
+
+def _play_into_an_episode(env: Env, rng: np.random.Generator) -> None:
+    """Play on to a frame that no episode ends at, since after a reset little differs from a new environment."""
+    for _ in range(FRAMES_AFTER):
+        if len(_play(env, rng, 1)[-1]) > 1:
+            return
 
 
 def why_agent_not_saved(agent: DQNAgent, make_agent: Callable[[], DQNAgent]) -> str | None:

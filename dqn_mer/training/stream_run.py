@@ -50,7 +50,8 @@ class StreamRun(gymnasium.Wrapper[Any, Any, Any, Any]):
     Attributes:
         policy: Greedy policy to evaluate, to be set before the first reset: a function from observations ``(n, ...)``
             to actions ``(n,)``, or an object with ``predict(observations, deterministic)``, as Stable-Baselines3 has;
-            one without a memory of the episode.
+            one without a memory of the episode. It gets this environment's own observations, without what wrappers
+            around it do to them.
         frames: Frames of the run. Further steps are played, but not recorded.
         frame: Frames played so far.
         run_dir: Folder of the run.
@@ -83,6 +84,7 @@ class StreamRun(gymnasium.Wrapper[Any, Any, Any, Any]):
         self.streams = spawn_streams(config.seed)
         self.run_dir: Path | None = None
         self._summary: dict[str, Any] | None = None
+        self._evaluating: int | None = None  # frame of an evaluation that has begun, until it is recorded
         self._open = ExitStack()
         self._episodes, self._clock = RecentEpisodes(), RateClock()
 
@@ -90,8 +92,10 @@ class StreamRun(gymnasium.Wrapper[Any, Any, Any, Any]):
         """Begin an episode; the first reset makes the run folder and evaluates the untrained agent.
 
         Raises:
-            ValueError: if there is no `policy` yet, or one that cannot be evaluated, or the folder cannot be made.
+            ValueError: if there is no `policy` yet, or one that cannot be evaluated, the folder cannot be made, or an
+                evaluation has failed.
         """
+        self._check_evaluated()
         first = self.run_dir is None
         if first:
             self._begin()
@@ -102,9 +106,14 @@ class StreamRun(gymnasium.Wrapper[Any, Any, Any, Any]):
         return observation, info
 
     def step(self, action: Any) -> tuple[Any, float, bool, bool, dict[str, Any]]:
-        """Play one step, and record what is due after it; raises ValueError once the run is finished."""
+        """Play one step, and record what is due after it.
+
+        Raises:
+            ValueError: if the run is finished, or an evaluation of it has failed.
+        """
         if self._summary is not None:
             raise ValueError(f"frame={self.frame:,}: the run is finished; make another StreamRun")
+        self._check_evaluated()
         observation, reward, terminated, truncated, info = self.env.step(int(np.asarray(action)))
         if self.frame < self.frames:
             before, self.frame = self.frame, self.frame + info.get(FRAMES_PLAYED, 1)
@@ -119,10 +128,11 @@ class StreamRun(gymnasium.Wrapper[Any, Any, Any, Any]):
         A second call returns it again.
 
         Raises:
-            ValueError: if the run has not reached its last frame.
+            ValueError: if the run has not reached its last frame, or an evaluation of it has failed.
         """
         if self._summary is not None:
             return self._summary
+        self._check_evaluated()
         if self.run_dir is None or self.frame < self.frames:
             raise ValueError(f"frame={self.frame:,}: must be {self.frames:,}, the last of the run")
         results = summarise_scores(self.run_dir, self.config, self.task, self.frame, self.random_scores)
@@ -137,9 +147,9 @@ class StreamRun(gymnasium.Wrapper[Any, Any, Any, Any]):
         return summary
 
     def close(self) -> None:
-        """Close the environments and the logs; a run that has reached its last frame is finished before."""
+        """Close the environments and the logs; a run that was evaluated after its last frame is finished before."""
         try:
-            if self.run_dir is not None and self.frame >= self.frames:
+            if self.run_dir is not None and self.frame >= self.frames and self._evaluating is None:
                 self.finish()
         finally:
             self._open.close()
@@ -162,7 +172,7 @@ class StreamRun(gymnasium.Wrapper[Any, Any, Any, Any]):
         self.random_scores = score_random_play(plan, self.streams.random_policy)
         self.evaluator = make_evaluator(plan)
         self._open.callback(self.evaluator.close)
-        self._evaluate(0, policy)
+        self._evaluate(0)
         self._clock.rate(0)  # the speed of the first row is that of its frames alone
 
     def _record(self, before: int) -> None:
@@ -172,10 +182,17 @@ class StreamRun(gymnasium.Wrapper[Any, Any, Any, Any]):
             self.tracker.log(self.frame, values)
         for frame in range(before + 1, self.frame + 1):  # more than one in a step of several frames
             if frame in self.ends or frame % config.eval_every == 0:
-                self._evaluate(frame, as_policy(self.policy))
+                self._evaluate(frame)
 
-    def _evaluate(self, frame: int, policy: Any) -> None:
-        self.tracker.log_evaluation(frame, [result.row() for result in self.evaluator.run(policy)])
+    def _evaluate(self, frame: int) -> None:
+        self._evaluating = frame
+        self.tracker.log_evaluation(frame, [result.row() for result in self.evaluator.run(as_policy(self.policy))])
+        self._evaluating = None
+
+    def _check_evaluated(self) -> None:
+        """Raise ValueError if an evaluation failed: without it the run would be summarised by an earlier one."""
+        if self._evaluating is not None:
+            raise ValueError(f"policy: failed when evaluated at frame {self._evaluating:,}; make another StreamRun")
 
     def _log_setting(self, frame: int, info: Mapping[str, Any]) -> None:
         self._setting = info["setting_index"]

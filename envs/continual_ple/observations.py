@@ -138,7 +138,7 @@ class ScaledState(Observation):
         """Look at a game; takes the same arguments as `Observation`."""
         super().__init__(game, frame_stack)
         self.space = spaces.Box(-1.0, 1.0, (len(game.state_names),), np.float32)
-        low, high = game.state_range(game.parameters).T
+        low, high = np.asarray(game.state_range(game.parameters), np.float64).T
         self.scale = 2 / (high - low)
         self.shift = -1 - low * self.scale
 

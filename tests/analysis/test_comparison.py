@@ -113,6 +113,8 @@ def test_an_option_that_another_agent_alone_has_makes_groups_beside_ours(tmp_pat
     assert labels == ["dqn-mer", "sb3-ppo width=3", "sb3-ppo width=4"]
     with pytest.raises(ValueError, match=r"^by='height': must be config fields"):
         compared(tmp_path, by=("agent", "height"))
+    with pytest.raises(ValueError, match=r"^by='learner': .* learning_rate; learner of supervised runs is agent$"):
+        compared(tmp_path, by=("learner", "memory"))
 
 
 NEVER_FULL = ": the memory of 50,000 transitions was never full, so that both remembered the same."

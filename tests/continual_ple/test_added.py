@@ -6,7 +6,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -81,6 +81,18 @@ def test_registering_the_same_class_again_changes_nothing_and_another_one_is_ref
     with pytest.raises(ValueError, match=r"^game='catcher': another class has this name$"):
         register_game(type("Other", (FallingStone,), {"name": "catcher"}))
     assert GAMES["falling_stone"] is FallingStone
+
+
+def test_the_range_of_a_state_may_be_a_list_of_pairs() -> None:
+    def listed(parameters: Mapping[str, float]) -> Any:
+        return FallingStone.state_range(parameters).tolist()
+
+    register_game(type("ListedStone", (FallingStone,), {"name": "listed_stone", "state_range": staticmethod(listed)}))
+    seen = []
+    for game in ("ListedStone", "FallingStone"):
+        register_game(FallingStone)
+        seen.append(gymnasium.make(f"ContinualPLE/{game}-state-v0").reset(seed=0)[0])
+    assert np.array_equal(*seen)
 
 
 def test_upstream_has_no_added_game() -> None:

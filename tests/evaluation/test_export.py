@@ -6,6 +6,7 @@ import json
 import pickle
 import shutil
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,7 +14,8 @@ import torch
 from rich.console import Console
 
 from continual_ple import schedule_from_values
-from dqn_mer import evaluate
+from dqn_mer import compare, evaluate
+from dqn_mer import watch as watch_saved
 from dqn_mer.__main__ import main
 from dqn_mer.commands.play import PlayOptions, _set_up
 from dqn_mer.commands.watch import watch
@@ -225,9 +227,26 @@ def test_an_agent_goes_to_another_process(flappy_run: Path) -> None:
     assert torch.equal(copy.checkpoint.model(observations), agent.checkpoint.model(observations))
 
 
-def test_settings_may_be_a_list(flappy_run: Path) -> None:
-    played = evaluate(flappy_run, settings=[80.0, "0-pipe_gap=100"], episodes=1)
-    assert [row["setting"] for row in played["settings"]] == ["pipe_gap=80", "0-pipe_gap=100"]
+@pytest.mark.parametrize(
+    ("settings", "expected"),
+    [
+        ([80.0, "0-pipe_gap=100"], ["pipe_gap=80", "0-pipe_gap=100"]),
+        (np.array([80.0, 70]), ["pipe_gap=80", "pipe_gap=70"]),
+        (np.float64(80), ["pipe_gap=80"]),
+    ],
+)
+def test_settings_may_be_a_value_a_list_or_an_array(settings: Any, expected: list[str], flappy_run: Path) -> None:
+    played = evaluate(flappy_run, settings=settings, episodes=1)
+    assert [row["setting"] for row in played["settings"]] == expected
+
+
+def test_an_option_that_a_function_has_not_is_reported_as_one_of_a_run_is(flappy_run: Path, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"^eval_episodes: unknown field; did you mean episodes\?$"):
+        evaluate(flappy_run, eval_episodes=1)
+    with pytest.raises(ValueError, match=r"^zebra: unknown field; must be one of backend, "):
+        watch_saved(flappy_run, zebra=1)
+    with pytest.raises(ValueError, match=r"^group: unknown field; must be one of baseline, by, overwrite, unseen$"):
+        compare(flappy_run, tmp_path / "report", group="agent")
 
 
 def test_a_path_of_the_user_comes_before_a_pretrained_agent(known: Path, flappy_run: Path) -> None:

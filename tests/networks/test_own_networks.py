@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import json
 import runpy
 from pathlib import Path
 from typing import Any
@@ -15,9 +16,12 @@ from torch import Tensor, autograd, nn
 
 from dqn_mer.analysis.gradient_agreement import gradient_dots
 from dqn_mer.analysis.plasticity import activations
+from dqn_mer.commands import play
 from dqn_mer.commands.watch import watch
-from dqn_mer.evaluation.agent_options import EvaluateOptions, PlayerFields, WatchOptions
+from dqn_mer.evaluation.agent_options import EvaluateOptions, ExportOptions, PlayerFields, WatchOptions
 from dqn_mer.evaluation.checkpoint import CheckpointError, load_checkpoint
+from dqn_mer.evaluation.checkpoint_folders import OwnTaskError
+from dqn_mer.evaluation.export import export_agent
 from dqn_mer.evaluation.inline import InlineEvaluation
 from dqn_mer.evaluation.saved_agent import evaluate_checkpoint, load_agent
 from dqn_mer.losses import HuberTDLoss
@@ -97,12 +101,23 @@ def test_a_checkpoint_without_its_function_says_what_it_needs(tmp_path: Path) ->
     (checkpoint,) = (tmp_path / "checkpoints").iterdir()
     needs = (
         r"checkpoint.json: bad network: built by a function of the user's own, "
-        r"tests.networks.test_own_networks.Duelling: hand in its `task` or `network`$"
+        r"tests.networks.test_own_networks.Duelling: hand in its `task` or `network`"
     )
-    with pytest.raises(CheckpointError, match=needs):
+    with pytest.raises(CheckpointError, match=f"{needs}$"):
         load_checkpoint(checkpoint)
-    with pytest.raises(CheckpointError, match=needs):
+    how = "; evaluate and watch take its --task MODULE:NAME; in Python pass the task"
+    with pytest.raises(OwnTaskError, match=needs + how):
         load_agent(PlayerFields(checkpoint), count_task(SMALL_IMAGE))
+    description = json.loads((checkpoint / "checkpoint.json").read_text())
+    for stated, said in (("mine:task", "evaluate and watch take --task mine:task, as its folder says"), (7, how)):
+        description["config"]["task"] = stated
+        (checkpoint / "checkpoint.json").write_text(json.dumps(description))
+        with pytest.raises(OwnTaskError, match=needs + f".*{said}"):
+            load_agent(PlayerFields(checkpoint))
+    with pytest.raises(ValueError, match="an agent of an environment of your own is not exported"):
+        export_agent(ExportOptions(checkpoint, tmp_path / "shared"))
+    with pytest.raises(ValueError, match=r"^against=.*: plays an environment of your own; must play catcher$"):
+        play._set_up(play.PlayOptions("catcher", against=checkpoint))
     with pytest.raises(CheckpointError, match="tensors do not fit the network"):
         load_checkpoint(checkpoint, lambda shape, actions: nn.Sequential(nn.Flatten(), nn.Linear(126, actions)))
 

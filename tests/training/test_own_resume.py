@@ -147,3 +147,21 @@ def test_a_state_that_cannot_be_saved_any_more_is_said_once_and_ends_no_run(
 def test_what_can_be_saved_needs_no_word() -> None:
     for make in (functools.partial(gymnasium.make, "Acrobot-v1"), WithState):
         assert why_not_saved(make) is None
+
+
+class ForgetsItsCount(WithState):
+    """Is restored after a reset alone, when its count is that of a new environment."""
+
+    def get_state(self) -> dict[str, Any]:
+        return {"speed": self.speed, "draws": self.np_random.bit_generator.state}
+
+    def set_state(self, state: dict[str, Any]) -> None:
+        self.speed = state["speed"]
+        self.np_random.bit_generator.state = state["draws"]
+
+
+@pytest.mark.parametrize("length", range(2, 10))
+def test_what_is_forgotten_is_seen_however_long_episodes_are(length: int) -> None:
+    assert why_not_saved(functools.partial(WithState, limit=length)) is None
+    expected = "after set_state(get_state()) an environment plays differently"
+    assert why_not_saved(functools.partial(ForgetsItsCount, limit=length)) == expected

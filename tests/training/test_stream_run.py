@@ -274,6 +274,20 @@ def test_what_cannot_be_is_refused(tmp_path: Path) -> None:
     assert not (tmp_path / "run" / "summary.json").exists()
 
 
+@pytest.mark.parametrize("frame", [0, 40, 60, 120])
+def test_a_run_whose_evaluation_failed_is_not_continued_without_it(frame: int, tmp_path: Path) -> None:
+    """Its matrix would have the evaluation before it, and a finished run nothing in the place of the last one."""
+    env = StreamRun("glider", run_dir=tmp_path / "run", **SMALL)
+    env.policy = lambda observations: {}[frame] if env.frame == frame and env.run_dir else glide(observations)
+    with pytest.raises(KeyError), env:  # which is not hidden by what is missing at the end
+        play(env, 120)
+    assert env.frame == frame and not (tmp_path / "run" / "summary.json").exists()
+    env.policy = glide
+    for go_on in (env.reset, partial(env.step, 1), env.finish):
+        with pytest.raises(ValueError, match=f"^policy: failed when evaluated at frame {frame}; make another StreamRu"):
+            go_on()
+
+
 class Remembering(Gliding):
     """A recurrent policy, as sb3-contrib's RecurrentPPO is."""
 
