@@ -202,10 +202,16 @@ def _comparison(
     first = runs[0]
     frames = first.frames
     for run in runs[1:]:
-        alike = _segments(run.schedule) == _segments(first.schedule)
-        if not alike or run.frames[-1] != first.frames[-1]:
-            what = "lengths" if alike else "schedules"
-            raise ValueError(f"{game}: {first.path} and {run.path} have different {what}; compare them apart")
+        differ = ""
+        if _segments(run.schedule) != _segments(first.schedule):
+            differ = "schedules"
+        elif run.frames[-1] != first.frames[-1]:
+            differ = f"lengths, {first.frames[-1]:,} and {run.frames[-1]:,} frames"
+        if differ:
+            raise ValueError(
+                f"{game}: {first.path} and {run.path} have different {differ}; name runs that have the same, with an "
+                "--out of each comparison"
+            )
         frames = np.intersect1d(frames, run.frames)
     remarks = tuple(remarks_on(made, by))
     if baseline not in groups:

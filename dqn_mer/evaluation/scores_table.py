@@ -17,13 +17,17 @@ def what_is_played(episodes: int, settings: int, frame_limit: int) -> str:
     'playing 1 episode on each of 6 settings, at most 2,000 frames each'
     """
     where = "1 setting" if settings == 1 else f"each of {settings:,} settings"
-    return f"playing {episodes:,} episode{'s' * (episodes != 1)} on {where}, at most {frame_limit:,} frames each"
+    return f"playing {_counted(episodes)} on {where}, at most {frame_limit:,} frames each"
+
+
+def _counted(episodes: int) -> str:
+    return f"{episodes:,} episode{'s' * (episodes != 1)}"
 
 
 def scores_table(content: Mapping[str, Any]) -> Table:
     """Return the table of what ``evaluate --json`` writes: a row for each setting."""
     trained = "all in turn" if content["interleaved"] else f"{content['trained_on_last']} last"
-    title = f"frame {content['frame']:,}, trained on {trained}; {content['episodes']} episodes"
+    title = f"frame {content['frame']:,}, trained on {trained}; {_counted(content['episodes'])}"
     table = Table(title=cell(title))
     for name in ("setting", "score mean", "95% interval", "best", "return", "frames"):
         # Where the terminal is narrow, names and numbers wrap instead of being cut.
