@@ -45,16 +45,6 @@ def digests(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     return {agent: weights_of(folder / agent, agent=agent, observation="state") for agent in AGENTS}
 
 
-@pytest.mark.parametrize("agent", AGENTS)
-@pytest.mark.usefixtures("float64_by_default")
-def test_a_run_is_the_same_where_float64_is_the_default(agent: str, digests: dict[str, str], tmp_path: Path) -> None:
-    assert weights_of(tmp_path / "run", agent=agent, observation="state") == digests[agent]
-    loaded = dqn_mer.load_agent(tmp_path / "run")
-    action, _ = loaded.predict(loaded.observation_space.sample())
-    assert int(action) in range(int(loaded.action_space.n))
-    assert dqn_mer.evaluate(tmp_path / "run", episodes=1, frame_limit=5)["settings"]
-
-
 @pytest.mark.usefixtures("float64_by_default")
 def test_a_network_of_your_own_is_of_float32_where_float64_is_the_default() -> None:
     network = build_own_network(lambda shape, actions: nn.Linear(*shape, actions), (3,), 2, None)
@@ -70,11 +60,12 @@ def elsewhere_by_default() -> Iterator[None]:
     torch.set_default_device(None)
 
 
+@pytest.mark.parametrize("default", ["float64_by_default", "elsewhere_by_default"])
 @pytest.mark.parametrize("agent", AGENTS)
-@pytest.mark.usefixtures("elsewhere_by_default")
-def test_a_run_is_the_same_where_another_device_is_the_default(
-    agent: str, digests: dict[str, str], tmp_path: Path
+def test_a_run_is_the_same_where_another_type_or_device_is_the_default(
+    agent: str, default: str, digests: dict[str, str], tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:
+    request.getfixturevalue(default)
     assert weights_of(tmp_path / "run", agent=agent, observation="state") == digests[agent]
     loaded = dqn_mer.load_agent(tmp_path / "run")
     action, _ = loaded.predict(loaded.observation_space.sample())

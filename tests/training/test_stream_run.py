@@ -5,15 +5,11 @@ from __future__ import annotations
 import csv
 import json
 import time
-from functools import partial
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
-import numpy as np
 import pytest
 import torch
-from numpy.typing import NDArray
 from rich.console import Console
 from tensorboard.plugins.hparams import metadata
 
@@ -21,40 +17,10 @@ from dqn_mer import StreamRun, benchmark, compare, default_config, load_run, tra
 from dqn_mer.__main__ import main
 from dqn_mer.analysis.comparison import compare_runs
 from dqn_mer.analysis.runs import find_runs
-from dqn_mer.config.task import game_task
 from dqn_mer.training import loop, stream_run
-from tests.helpers.examples import load_example
+from tests.helpers.gliding import SHORT, SMALL, Gliding, glide, glider_run, play
 from tests.helpers.logs import load, table
 from tests.helpers.runs import write_run
-
-SMALL: dict[str, Any] = {
-    "game": "flappy_bird", "observation": "state", "settings": (100.0, 80.0), "frames_per_setting": 60,
-    "eval_every": 40, "eval_episodes": 2, "eval_frame_limit": 30, "log_every": 20,
-}  # fmt: skip
-
-SHORT = {**SMALL, "frames_per_setting": 50, "eval_every": 50}
-
-
-def glide(observations: NDArray[Any]) -> NDArray[np.int64]:
-    """Never flap."""
-    return np.ones(len(observations), np.int64)
-
-
-class Gliding:
-    """The same as an object, as Stable-Baselines3 has them."""
-
-    def predict(self, observation: NDArray[Any], deterministic: bool = False) -> tuple[NDArray[np.int64], None]:
-        assert deterministic
-        return glide(observation), None
-
-
-def play(env: StreamRun, frames: int) -> None:
-    """Play as a library does: reset, then step, and reset after each episode."""
-    env.reset()
-    for _ in range(frames):
-        _, _, terminated, truncated, _ = env.step(np.int64(1))
-        if terminated or truncated:
-            env.reset()
 
 
 def test_a_program_may_go_elsewhere_and_close_the_run_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -132,16 +98,6 @@ def test_a_run_that_is_cut_at_a_border_says_nothing_of_the_setting_behind_it(tmp
     events = load(tmp_path / "run")
     assert {event.value for event in events.Scalars("setting/index")} == {0.0}
     assert [event.step for event in events.Scalars("final/retained_accuracy")] == [60]
-
-
-def glider_run(folder: Path, seed: int = 0, **options: float) -> Path:
-    """Make a run of another library's agent, and return its folder."""
-    env = StreamRun("glider", options=options, seed=seed, run_dir=folder, **SHORT)
-    env.policy = glide
-    play(env, env.frames)
-    env.finish()
-    env.close()
-    return folder
 
 
 def test_runs_with_held_actions_are_evaluated_where_ours_are(tmp_path: Path) -> None:
@@ -222,20 +178,6 @@ def test_a_finished_run_stays_as_it_is(tmp_path: Path) -> None:
     env.close()
 
 
-def test_a_run_that_cannot_begin_is_closed_without_another_error(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def fail(plan: object) -> None:
-        raise OSError("no space left")
-
-    monkeypatch.setattr("dqn_mer.training.stream_run.make_evaluator", fail)
-    env = StreamRun("glider", log_dir=tmp_path, **SHORT)
-    env.policy = glide
-    with pytest.raises(OSError, match="no space left"):
-        env.reset()
-    env.close()
-
-
 def test_the_episodes_of_a_setting_are_those_of_our_agents(tmp_path: Path) -> None:
     rows = benchmark(glide, episodes=3, seed=7, game="flappy_bird", observation="state", settings=(100.0, 80.0))
     assert [row["setting"] for row in rows] == ["0-pipe_gap=100", "1-pipe_gap=80"]
@@ -243,113 +185,3 @@ def test_the_episodes_of_a_setting_are_those_of_our_agents(tmp_path: Path) -> No
     assert rows == benchmark(
         Gliding(), episodes=3, seed=7, game="flappy_bird", observation="state", settings=(100.0, 80.0)
     )
-
-
-def test_what_cannot_be_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="agent='dqn': is an agent of this package"):
-        StreamRun("dqn", **SMALL)
-    with pytest.raises(ValueError, match=r"learning_rate=0\.1: is for agents of this package; must be one of options"):
-        StreamRun("glider", learning_rate=0.1, **SMALL)
-    with pytest.raises(ValueError, match="zebra: unknown field"):
-        StreamRun("glider", zebra=1, **SMALL)
-    task = game_task(default_config(observation="state"))
-    for make in (partial(StreamRun, "glider"), partial(benchmark, glide)):
-        with pytest.raises(ValueError, match=r"^cycles=2: the task has its own schedule; must be left out$"):
-            make(task=task, cycles=2, run_dir=tmp_path / "run")
-    assert StreamRun("glider", task, preset="quick").task.schedule is task.schedule
-    with pytest.raises(ValueError, match="episodes=0: must be a whole number from 1"):
-        benchmark(glide, episodes=0)
-    env = StreamRun("glider", run_dir=tmp_path / "run", **SMALL)
-    with pytest.raises(ValueError, match="policy=None: must be a function"):
-        env.reset()
-    env.policy = lambda observations: 0
-    with pytest.raises(ValueError, match=r"policy: gave actions of shape \(\); must be \(1,\)"):
-        env.reset()
-    assert not (tmp_path / "run").exists()  # nothing half-written
-    env.policy = glide
-    play(env, 50)
-    with pytest.raises(ValueError, match="frame=50: must be 120, the last of the run"):
-        env.finish()
-    env.close()
-    assert not (tmp_path / "run" / "summary.json").exists()
-
-
-@pytest.mark.parametrize("frame", [0, 40, 60, 120])
-def test_a_run_whose_evaluation_failed_is_not_continued_without_it(frame: int, tmp_path: Path) -> None:
-    """Its matrix would have the evaluation before it, and a finished run nothing in the place of the last one."""
-    env = StreamRun("glider", run_dir=tmp_path / "run", **SMALL)
-    env.policy = lambda observations: {}[frame] if env.frame == frame and env.run_dir else glide(observations)
-    with pytest.raises(KeyError), env:  # which is not hidden by what is missing at the end
-        play(env, 120)
-    assert env.frame == frame and not (tmp_path / "run" / "summary.json").exists()
-    env.policy = glide
-    for go_on in (env.reset, partial(env.step, 1), env.finish):
-        with pytest.raises(ValueError, match=f"^policy: failed when evaluated at frame {frame}; make another StreamRu"):
-            go_on()
-
-
-class Remembering(Gliding):
-    """A recurrent policy, as sb3-contrib's RecurrentPPO is."""
-
-    def predict(self, observation: NDArray[Any], deterministic: bool = False) -> tuple[NDArray[np.int64], Any]:
-        return glide(observation), (np.zeros((1, len(observation), 8)),)
-
-
-@pytest.mark.parametrize(
-    ("policy", "expected"),
-    [
-        (Remembering(), "policy: predict gave a memory of the episode; must be a policy without one"),
-        (lambda seen: np.full(len(seen), 0.9), r"policy: gave action 0\.9; must be a whole number"),
-        (lambda seen: np.full(len(seen), np.nan), "policy: gave action nan; must be a whole number"),
-        (lambda seen: np.full(len(seen), "flap"), "policy: gave actions of <U4; must be whole numbers"),
-    ],
-)
-def test_a_policy_that_would_be_played_otherwise_is_refused(policy: Any, expected: str, tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match=f"^{expected}$"):
-        benchmark(policy, episodes=1, **SMALL)
-    env = StreamRun("glider", run_dir=tmp_path / "run", **SMALL)
-    env.policy = policy
-    with pytest.raises(ValueError, match=f"^{expected}$"):
-        env.reset()
-    env.close()
-    assert not (tmp_path / "run").exists()
-
-
-@pytest.fixture(scope="module")
-def example() -> ModuleType:
-    return load_example("sb3_agents")
-
-
-OPTIONS = {
-    "DQN": {"learning_rate": 1e-4, "buffer_size": 1_000_000, "batch_size": 32, "target_update_interval": 10_000},
-    "PPO": {"learning_rate": 3e-4, "n_steps": 2_048, "batch_size": 64, "normalize_advantage": 1},
-    "QRDQN": {"learning_rate": 5e-5, "buffer_size": 1_000_000, "batch_size": 32, "exploration_final_eps": 0.01},
-}
-"""Some of the libraries' own defaults, as their documentation gives them."""
-
-
-@pytest.mark.parametrize("algorithm", OPTIONS)
-def test_agents_of_stable_baselines3(algorithm: str, example: ModuleType, tmp_path: Path) -> None:
-    model = example.train(
-        algorithm, 3, run_dir=tmp_path / "run", **{k: v for k, v in SMALL.items() if k != "observation"}
-    )
-    config = load_run(tmp_path / "run").config
-    assert config["agent"] == f"sb3-{algorithm.lower()}"
-    assert OPTIONS[algorithm].items() <= config["agent_options"].items() and "capacity" not in config
-    assert not config["agent_options"].keys() & {"verbose", "stats_window_size", "seed"}
-    assert len(benchmark(model, episodes=2, **SMALL)) == 2
-
-
-def test_a_loop_in_one_file(tmp_path: Path) -> None:
-    program = load_example("cleanrl_style_dqn")
-    options = {**program.OPTIONS, "learning_starts": 50, "exploration_frames": 100}
-    choices = {name: value for name, value in SHORT.items() if name != "observation"}
-    networks = [program.train(3, options, run_dir=tmp_path / str(run), **choices) for run in range(2)]
-    run = load_run(tmp_path / "0")
-    assert run.config["agent"] == "cleanrl-dqn" and run.config["agent_options"] == options
-    assert run.frames.tolist() == [0, 50, 100]
-    for first, second in zip(*(network.parameters() for network in networks), strict=True):
-        assert torch.equal(first, second)  # the seed decides
-    torch.manual_seed(3)
-    untrained = torch.nn.Linear(8, 128)
-    assert not torch.equal(networks[0][0].weight, untrained.weight)
