@@ -176,14 +176,18 @@ def foreign_table(folder: Path = EVIDENCE) -> str:
 
 
 def upstream_table(path: Path = EVIDENCE / "upstream.csv") -> str:
-    """Return the table of our agents' scores on upstream PLE beside those on our games."""
-    rows: list[list[Any]] = [["game", "observation", "agent", "setting", "episodes", "ours", "PLE", "difference"]]
-    for row in table(path) if path.exists() else []:
-        gap = estimate_cell(Estimate(float(row["difference"]), float(row["low"]), float(row["high"])))
+    """Return the table of our agents' scores on upstream PLE beside those on ours, and how many intervals contain 0."""
+    rows: list[list[Any]] = [
+        ["game", "observation", "agent", "seed", "setting", "episodes", "ours", "PLE", "difference"]
+    ]
+    around_0 = 0
+    for row in table(path):
+        gap = Estimate(float(row["difference"]), float(row["low"]), float(row["high"]))
+        around_0 += gap.low <= 0 <= gap.high
         scores = [f"{float(row[name]):.1f}" for name in ("ours", "PLE")]
-        place = [GAME_NAMES[row["game"]], row["observation"], f"`{row['agent']}`", row["setting"]]
-        rows.append([*place, row["episodes"], *scores, gap])
-    return markdown(rows)
+        place = [GAME_NAMES[row["game"]], row["observation"], f"`{row['agent']}`", row["seed"], row["setting"]]
+        rows.append([*place, row["episodes"], *scores, estimate_cell(gap)])
+    return f"{markdown(rows)}\n\n{around_0} of the {len(rows) - 1} intervals contain 0."
 
 
 def write_evidence() -> Evidence:
