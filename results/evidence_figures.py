@@ -83,7 +83,8 @@ def draw_estimate(panel: Axes, place: float, estimate: Estimate, colour: str, **
 def explain(figure: Figure, seeds: set[int], sign: str = "points: runs; squares: interquartile mean") -> None:
     """Say below a figure what its signs are, and over how many seeds."""
     count = " to ".join(str(number) for number in sorted({min(seeds), max(seeds)})) if seeds else "no"
-    figure.supxlabel(f"{sign} over {count} seeds, with 95% bootstrap interval", fontsize=SMALL, color="0.25")
+    of_seeds = "1 seed, which has no interval" if seeds == {1} else f"{count} seeds, with 95% bootstrap interval"
+    figure.supxlabel(f"{sign} over {of_seeds}", fontsize=SMALL, color="0.25")
 
 
 def draw_map(evidence: Evidence, path: Path) -> None:

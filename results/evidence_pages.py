@@ -187,7 +187,7 @@ def upstream_table(path: Path = EVIDENCE / "upstream.csv") -> str:
         scores = [f"{float(row[name]):.1f}" for name in ("ours", "PLE")]
         place = [GAME_NAMES[row["game"]], row["observation"], f"`{row['agent']}`", row["seed"], row["setting"]]
         rows.append([*place, row["episodes"], *scores, estimate_cell(gap)])
-    return f"{markdown(rows)}\n\n{around_0} of the {len(rows) - 1} intervals contain 0."
+    return f"{markdown(rows)}\n\n{around_0} of the {len(rows) - 1} intervals contain 0.\n"
 
 
 def write_evidence() -> Evidence:

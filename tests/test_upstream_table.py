@@ -38,4 +38,4 @@ def test_the_page_counts_the_intervals_around_0(tmp_path: Path) -> None:
     ])  # fmt: skip
     page = upstream_table(path)
     assert "| Catcher | pixels | `dqn` | 7 | 1-fall_speed=1 | 50 | 7.0 | 10.0 | -3.0 [-6.0, 0.0] |" in page
-    assert page.endswith("\n\n2 of the 3 intervals contain 0.")
+    assert page.endswith("\n\n2 of the 3 intervals contain 0.\n")
