@@ -209,8 +209,7 @@ def _comparison(
             differ = f"lengths, {first.frames[-1]:,} and {run.frames[-1]:,} frames"
         if differ:
             raise ValueError(
-                f"{game}: {first.path} and {run.path} have different {differ}; name runs that have the same, with an "
-                "--out of each comparison"
+                f"{game}: {first.path} and {run.path} have different {differ}; name only runs that have the same"
             )
         frames = np.intersect1d(frames, run.frames)
     remarks = tuple(remarks_on(made, by))
