@@ -127,9 +127,16 @@ def cosine_between(rows: Sequence[Mapping[str, str]], frames: int) -> float:
 
 
 def load_run(folder: Path, evidence: Path) -> Run:
-    """Read one run, and measure it."""
+    """Read one run, and measure it.
+
+    Raises:
+        ValueError: if its config.json has another game or seed than its folder, as in a copy, which would count twice.
+    """
     part, game, *arm, seed = folder.relative_to(evidence).parts
     described = json.loads((folder / "config.json").read_text())
+    made = (described["config"]["game"], f"seed-{described['config']['seed']}")
+    if made != (game, seed):
+        raise ValueError(f"{folder}: its config.json is of {' '.join(made)}")
     summary = json.loads((folder / "summary.json").read_text())
     evaluations, plays = table(folder / "evaluations.csv"), table(folder / "plays.csv")
     settings = list(dict.fromkeys(row["setting"] for row in plays))

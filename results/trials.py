@@ -70,13 +70,19 @@ Winner = tuple[float, dict[str, str]]
 
 
 def winners(rows: dict[str, dict[str, str]]) -> dict[tuple[str, str, str], list[Winner]]:
-    """Return the trials that have all seeds, the best first, by game, observation and name of the agent."""
+    """Return the trials that have all seeds, the best first, by game, observation and name of the agent.
+
+    Raises:
+        ValueError: if two rows are of one trial and seed, by whatever commands.
+    """
     trials_of: dict[tuple[str, ...], list[dict[str, str]]] = {}
     for row in sorted(map(completed, rows.values()), key=lambda row: int(row["seed"])):
         if int(row["frames"]) == LAST_FRAMES[row["game"], row["observation"]]:
             trials_of.setdefault(tuple(row[name] for name in COLUMNS), []).append(row)
     found: dict[tuple[str, str, str], list[Winner]] = {}
     for of_seed in trials_of.values():
+        if len({row["seed"] for row in of_seed}) < len(of_seed):
+            raise ValueError(f"trials: two rows of one seed: {', '.join(row['command'] for row in of_seed)}")
         if len(of_seed) == SEEDS:
             row = of_seed[0]
             mean = float(np.mean([float(each["mean_score"]) for each in of_seed]))

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 import re
+import shutil
 from pathlib import Path
 
 import protocol
 import pytest
-from evidence import CONTROLS
+import trials
+from evidence import CONTROLS, EVIDENCE, load_run
 from protocol import PARTS, keep, planned
 
 from dqn_mer.config.command_line import parse_config
@@ -76,3 +78,21 @@ def test_what_is_kept_of_a_run(tmp_path: Path) -> None:
         f"stay/{run}/plays.csv", f"stay/{run}/summary.json",
     ]  # fmt: skip
     assert (tmp_path / "kept" / "stay" / run / "plays.csv").read_text() == "python results/foreign.py evidence"
+
+
+def test_a_copied_run_does_not_count_as_another_seed(tmp_path: Path) -> None:
+    kept = EVIDENCE / "state" / "catcher" / "random" / "seed-0"
+    shutil.copytree(kept, tmp_path / kept.relative_to(EVIDENCE))
+    assert load_run(tmp_path / kept.relative_to(EVIDENCE), tmp_path).seed == 0
+    copy = tmp_path / "state" / "catcher" / "random" / "seed-10"
+    shutil.copytree(kept, copy)
+    with pytest.raises(ValueError, match=r"seed-10: its config\.json is of catcher seed-0"):
+        load_run(copy, tmp_path)
+
+
+def test_two_rows_of_one_trial_and_seed_do_not_count_as_two_seeds() -> None:
+    rows = trials.read_table(Path(trials.__file__).parent / "trials.csv")
+    of_winner = next(iter(trials.winners(rows).values()))[0][1]
+    again = {**of_winner, "command": f"{of_winner['command']} --threads 1"}
+    with pytest.raises(ValueError, match="two rows of one seed"):
+        trials.winners({**rows, again["command"]: again})
