@@ -154,7 +154,7 @@ def draw_mechanism(evidence: Evidence, path: Path) -> None:
 
 
 def against_gamma(evidence: Evidence, panel: Axes, game: str, name: str) -> set[int]:
-    """Draw a value against the across-batch rate γ, at one product of it and the learning rate; return the seeds."""
+    """Draw a value against the across-batch rate γ, at one product with the rate of each optimizer; return the seeds."""
     seeds = set()
     for place, gamma in enumerate(GAMMAS):
         values = evidence.values("sgd", game, f"gamma-{gamma:g}", name)
@@ -173,7 +173,7 @@ def against_gamma(evidence: Evidence, panel: Axes, game: str, name: str) -> set[
     labels = [f"SGD\n$\\gamma$ {gamma:g}" for gamma in GAMMAS] + ["Adam\n$\\gamma$ 1", "Adam\ntuned $\\gamma$"]
     panel.set_xticks([*range(len(GAMMAS)), len(GAMMAS) + 0.5, len(GAMMAS) + 1.5], labels, fontsize=SMALL)
     panel.set_xlim(-0.6, len(GAMMAS) + 2.1)
-    panel.set_title(f"{GAME_NAMES[game]}, at one product of $\\gamma$ and learning rate", fontsize=TEXT, loc="left")
+    panel.set_title(f"{GAME_NAMES[game]}, one $\\gamma\\alpha$ for each optimizer", fontsize=TEXT, loc="left")
     tidy(panel)
     return seeds
 
