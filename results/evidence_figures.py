@@ -154,7 +154,7 @@ def draw_mechanism(evidence: Evidence, path: Path) -> None:
 
 
 def against_gamma(evidence: Evidence, panel: Axes, game: str, name: str) -> set[int]:
-    """Draw a value against the across-batch rate γ, at one product with the rate of each optimizer; return the seeds."""
+    """Draw a value against γ, at one product with the learning rate of each optimizer; return the seeds."""
     seeds = set()
     for place, gamma in enumerate(GAMMAS):
         values = evidence.values("sgd", game, f"gamma-{gamma:g}", name)
