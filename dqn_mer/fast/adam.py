@@ -56,7 +56,7 @@ class ExplicitAdam:
         vector, group = self.weights.vector, self.optimizer.param_groups[0]
         state = self.optimizer.state[vector]
         if not state:  # as torch.optim.Adam makes it at its first step
-            state["step"] = torch.zeros((), device="cpu")
+            state["step"] = torch.zeros((), dtype=torch.float32, device="cpu")  # bfloat16 counts to 256
             state["exp_avg"], state["exp_avg_sq"] = torch.zeros_like(vector), torch.zeros_like(vector)
         self.first, self.second = state["exp_avg"].numpy(), state["exp_avg_sq"].numpy()
         beta1, beta2 = (float(beta) for beta in group["betas"])  # either may be a tensor
