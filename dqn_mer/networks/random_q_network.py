@@ -29,7 +29,7 @@ class RandomQNetwork(nn.Module):
             raise ValueError(f"odds={odds}: must be probabilities that sum to 1")
         self.seed = seed
         self.calls = nn.Parameter(torch.zeros(1))
-        self.odds = nn.Parameter(torch.tensor(odds))
+        self.odds = nn.Parameter(torch.tensor(odds, dtype=torch.float32))
 
     def forward(self, observations: Tensor) -> Tensor:
         """Return Q-values ``(n, actions)`` for ``observations`` ``(n, ...)``, whose content is ignored."""
