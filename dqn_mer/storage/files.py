@@ -8,7 +8,7 @@ import shutil
 import stat
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
@@ -159,15 +159,17 @@ def replace_file(path: Path, content: bytes) -> None:
     """
     scratch = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
-        _write_file(scratch, content)
-        os.replace(scratch, path)
+        with naming(path):
+            _write_file(scratch, content)
+            os.replace(scratch, path)
     except BaseException:
-        scratch.unlink(missing_ok=True)
+        with suppress(OSError):  # the error is the one above, which names the file
+            scratch.unlink()
         raise
 
 
 def write_new_file(path: Path, content: bytes) -> None:
-    """Write a file that does not exist yet, whole or not at all.
+    """Write a file that does not exist yet, whole or not at all, unless the process is killed meanwhile.
 
     Raises:
         OSError: if the file exists by now or cannot be written; the message names it.
