@@ -62,7 +62,7 @@ class ExplicitAdam:
         beta1, beta2 = (float(beta) for beta in group["betas"])  # either may be a tensor
         sizes, scales = corrections(float(state["step"]), examples, float(group["lr"]), beta1, beta2)
         # The ε that is set against √v from before the batch: ε over what became of √v by each step.
-        drift = scales[0] / scales[-1] * beta2 ** (-examples / 2) - 1 if beta2 else np.inf
+        drift = scales[0] / scales[-1] * beta2 ** (-examples / 2) - 1 if beta2 and examples else np.inf
         kind = self.values.dtype
         vanishes = beta1**examples < np.finfo(kind).tiny ** 0.5  # what is left of m, by which such a step divides
         self.drifts = bool(drift > MAX_EPSILON_DRIFT or vanishes)

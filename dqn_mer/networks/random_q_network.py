@@ -33,8 +33,9 @@ class RandomQNetwork(nn.Module):
 
     def forward(self, observations: Tensor) -> Tensor:
         """Return Q-values ``(n, actions)`` for ``observations`` ``(n, ...)``, whose content is ignored."""
-        rng = np.random.default_rng((self.seed, int(self.calls.detach())))
+        calls = self.calls.detach().nan_to_num().clamp(0, 2**24 - 1)  # a stranger's file may hold anything
+        rng = np.random.default_rng((self.seed, int(calls)))
         with torch.no_grad():
-            self.calls.copy_((self.calls + 1) % 2**24)  # as far as float32 counts
+            self.calls.copy_((calls + 1) % 2**24)  # as far as float32 counts
         noise = rng.gumbel(size=(len(observations), len(self.odds))).astype(np.float32)
         return self.odds.log() + torch.from_numpy(noise).to(self.odds.device)

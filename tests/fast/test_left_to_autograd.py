@@ -1,4 +1,4 @@
-"""What the written-out passes do not cover is left to autograd."""
+"""What the written-out passes do not cover is left to autograd, and odd input learns as it does there."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
@@ -117,3 +118,13 @@ def test_mixed_precision_around_a_gradient(kind: str) -> None:
         assert torch.equal(make_gradient(weights)((inputs, labels)), expected.vector.grad)
         with torch.no_grad():
             assert make_forward(weights)(inputs).dtype is torch.bfloat16
+
+
+@EACH_OPTIMIZER
+@pytest.mark.parametrize("kind", SHAPES)
+def test_a_batch_of_no_examples_changes_nothing(kind: str, optimizer: str) -> None:
+    weights = FlatWeights(make_model(kind))
+    before, steps = weights.snapshot(), OPTIMIZERS[optimizer]([weights.vector])
+    learner = make_learner(weights, CrossEntropy(), steps)
+    learner.learn(examples_of(kind), np.zeros(0, np.int64), 1.0, 0.5)
+    assert torch.equal(weights.vector, before)
