@@ -150,7 +150,7 @@ class AdamDense:
     def finish(self, reptile_rate: float) -> None:
         """Take all steps that were put off, and then the Reptile step."""
         self._advance(np.zeros_like(self.inputs), finish=True)
-        if reptile_rate != 1.0:
+        if reptile_rate != 1.0 and self.adam.count:  # else `before` is of another batch
             interpolate(self.before, self.matrix, self.matrix.dtype.type(reptile_rate))
 
     def _advance(self, inputs: Array, finish: bool = False) -> None:

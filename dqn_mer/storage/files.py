@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
+import re
 import shutil
 import stat
 import tempfile
@@ -111,7 +113,13 @@ def open_log(path: Path) -> BinaryIO:
     with naming(path):
         if path.is_symlink():
             raise DamagedError(f"{path}: must be a plain file, is a link")
-        descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | NO_FOLLOW, 0o666)
+        try:
+            descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | NO_FOLLOW, 0o666)
+        except OSError as error:
+            if error.errno != errno.ENXIO:
+                raise
+            # Nobody reads the pipe, or it is a socket.
+            raise DamagedError(f"{path}: must be a plain file, is {kind_of(path.lstat().st_mode)}") from None
     file = os.fdopen(descriptor, "ab")
     try:
         check_plain(descriptor, path)
@@ -157,7 +165,7 @@ def replace_file(path: Path, content: bytes) -> None:
     Raises:
         OSError: if the file cannot be written; the message names it, and the file is as it was.
     """
-    scratch = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    scratch = path.with_name(f".{path.name}.{os.getpid()}.tmp")  # as `remove_scratch` knows it
     try:
         with naming(path):
             _write_file(scratch, content)
@@ -166,6 +174,13 @@ def replace_file(path: Path, content: bytes) -> None:
         with suppress(OSError):  # the error is the one above, which names the file
             scratch.unlink()
         raise
+
+
+def remove_scratch(folder: Path) -> None:
+    """Remove the files that `replace_file` leaves in a folder where it is killed, and no others."""
+    for path in folder.glob(".*.tmp"):
+        if re.fullmatch(r"\..+\.\d+\.tmp", path.name) and not path.is_dir():
+            path.unlink()
 
 
 def write_new_file(path: Path, content: bytes) -> None:

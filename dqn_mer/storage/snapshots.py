@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from dqn_mer.storage.escapes import shown
-from dqn_mer.storage.files import DamagedError, write_folder
+from dqn_mer.storage.files import DamagedError, remove_scratch, write_folder
 from dqn_mer.storage.run_reader import RESUME, STATE_BYTES, TENSORS_BYTES, RunReader
 from dqn_mer.storage.state import State, StateError
 
@@ -134,8 +134,7 @@ def set_aside(run_dir: Path, frame: int) -> None:
             aside = folder.with_name(f"{folder.name}.damaged")
             shutil.rmtree(aside, ignore_errors=True)
             os.replace(folder, aside)
-    for scratch in run_dir.glob(".*.tmp"):  # of a file that was being replaced
-        scratch.unlink()
+    remove_scratch(run_dir)
     for folder in (reader.folder for reader in RunReader(run_dir).frames("checkpoints")):
         if _frame(folder) > frame:
             shutil.rmtree(folder)

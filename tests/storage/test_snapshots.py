@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
-from dqn_mer.storage.files import DamagedError, replace_file, write_folder
+from dqn_mer.storage.files import DamagedError, open_log, replace_file, write_folder
 from dqn_mer.storage.json_files import parse_json
-from dqn_mer.storage.snapshots import ARRAYS, DESCRIPTION, FORMAT, VERSION, find_state, save_state
+from dqn_mer.storage.snapshots import ARRAYS, DESCRIPTION, FORMAT, VERSION, find_state, save_state, set_aside
 from dqn_mer.storage.state import SavedState, StateError
 
 UNREADABLE: dict[str, tuple[dict[str, Any], str]] = {
@@ -60,6 +61,20 @@ def test_arrays_of_shapes_that_numpy_has_not_are_one_line(shape: list[int], tmp_
 def test_json_holds_finite_numbers_only(text: str) -> None:
     with pytest.raises(DamagedError, match=r"^run\.json: cannot be read: .* is not a number allowed in JSON$"):
         parse_json(f'{{"a": {text}}}'.encode(), Path("run.json"))
+
+
+def test_resuming_removes_files_that_were_being_replaced_and_no_others(tmp_path: Path) -> None:
+    (tmp_path / ".cache.12.tmp").mkdir()
+    for name in (".notes.tmp", ".summary.json.123.tmp", "summary.json"):
+        (tmp_path / name).write_text("{}")
+    set_aside(tmp_path, 1)
+    assert sorted(path.name for path in tmp_path.iterdir()) == [".cache.12.tmp", ".notes.tmp", "summary.json"]
+
+
+def test_a_log_that_is_a_pipe_which_nobody_reads_is_reported_as_one(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "log")
+    with pytest.raises(DamagedError, match=r"log: must be a plain file, is a pipe$"):
+        open_log(tmp_path / "log")
 
 
 def test_an_error_of_replacing_a_file_names_that_file(tmp_path: Path) -> None:
