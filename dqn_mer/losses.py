@@ -23,7 +23,13 @@ class CrossEntropy:
         return F.cross_entropy(outputs, labels, reduction="none")
 
     def mean_gradient(self, outputs: Tensor, labels: Tensor) -> Tensor:
-        """Return d mean loss / d outputs, ``(n, classes)``, of logits ``(n, classes)`` and labels ``(n,)`` int64."""
+        """Return d mean loss / d outputs, ``(n, classes)``, of logits ``(n, classes)`` and labels ``(n,)`` int64.
+
+        Raises:
+            IndexError: if a label is no class.
+        """
+        if len(labels) and int(labels.min()) < 0:  # which would count from the end; PyTorch refuses the others
+            raise IndexError(f"label={int(labels.min())}: must be from 0 to {outputs.shape[1] - 1}")
         gradient = outputs.softmax(dim=1)
         gradient[torch.arange(len(labels), device=labels.device), labels] -= 1
         return gradient.div_(len(labels))

@@ -72,7 +72,10 @@ class ReptileEvery:
             return False
         self._check_tied()
         for parameter, before in zip(self.parameters, self.before, strict=True):
-            before.lerp_(parameter, self.rate)
+            # Where they are equal they stay: between two infinite weights, as masks have, there is only NaN.
+            ends = {0.0: before, 1.0: parameter}
+            moved = ends[self.rate] if self.rate in ends else torch.lerp(before, parameter, self.rate)
+            before.copy_(torch.where(before == parameter, before, moved))
             parameter.copy_(before)
         return True
 

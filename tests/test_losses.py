@@ -55,6 +55,8 @@ def test_losses_are_one_for_each_example() -> None:
 def test_a_label_that_is_no_class_is_refused(label: int) -> None:
     with pytest.raises(IndexError, match=f"label={label}: must be from 0 to 3"):
         CrossEntropy().output_gradient(np.zeros(4), np.int64(label))
+    with pytest.raises(IndexError):
+        CrossEntropy().mean_gradient(torch.zeros(2, 4), torch.tensor([0, label]))
 
 
 class Doubled(CrossEntropy):

@@ -174,3 +174,22 @@ def test_bad_arguments_are_named(arguments: dict[str, float], message: str) -> N
         ReptileEvery(nn.Linear(1, 1), **arguments)
     with pytest.raises(ValueError, match="model: must have parameters of a floating dtype"):
         ReptileEvery(nn.ReLU())
+
+
+@pytest.mark.parametrize("rate", [0.0, 0.1, 0.9, 1.0])
+def test_infinite_weights_stay_as_they_are(rate: float) -> None:
+    model = nn.Linear(2, 1)
+    model.mask = nn.Parameter(torch.tensor([0.0, -torch.inf]), requires_grad=False)
+    reptile = ReptileEvery(model, every=1, rate=rate)
+    reptile.step()
+    assert model.mask.tolist() == [0.0, -torch.inf]
+
+
+def test_both_ends_are_exact_for_weights_that_diverged() -> None:
+    for rate, end in ((0.0, 1.0), (1.0, torch.inf)):
+        model = nn.Linear(1, 1, bias=False)
+        model.weight.data.fill_(1.0)
+        reptile = ReptileEvery(model, every=1, rate=rate)
+        model.weight.data.fill_(torch.inf)
+        reptile.step()
+        assert model.weight.item() == end

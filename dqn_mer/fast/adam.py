@@ -56,13 +56,13 @@ class ExplicitAdam:
         vector, group = self.weights.vector, self.optimizer.param_groups[0]
         state = self.optimizer.state[vector]
         if not state:  # as torch.optim.Adam makes it at its first step
-            state["step"] = torch.zeros((), device="cpu")
+            state["step"] = torch.zeros((), dtype=torch.float32, device="cpu")  # bfloat16 counts to 256
             state["exp_avg"], state["exp_avg_sq"] = torch.zeros_like(vector), torch.zeros_like(vector)
         self.first, self.second = state["exp_avg"].numpy(), state["exp_avg_sq"].numpy()
         beta1, beta2 = (float(beta) for beta in group["betas"])  # either may be a tensor
         sizes, scales = corrections(float(state["step"]), examples, float(group["lr"]), beta1, beta2)
         # The ε that is set against √v from before the batch: ε over what became of √v by each step.
-        drift = scales[0] / scales[-1] * beta2 ** (-examples / 2) - 1 if beta2 else np.inf
+        drift = scales[0] / scales[-1] * beta2 ** (-examples / 2) - 1 if beta2 and examples else np.inf
         kind = self.values.dtype
         vanishes = beta1**examples < np.finfo(kind).tiny ** 0.5  # what is left of m, by which such a step divides
         self.drifts = bool(drift > MAX_EPSILON_DRIFT or vanishes)
@@ -150,7 +150,7 @@ class AdamDense:
     def finish(self, reptile_rate: float) -> None:
         """Take all steps that were put off, and then the Reptile step."""
         self._advance(np.zeros_like(self.inputs), finish=True)
-        if reptile_rate != 1.0:
+        if reptile_rate != 1.0 and self.adam.count:  # else `before` is of another batch
             interpolate(self.before, self.matrix, self.matrix.dtype.type(reptile_rate))
 
     def _advance(self, inputs: Array, finish: bool = False) -> None:

@@ -69,8 +69,8 @@ def layers_of(model: nn.Module) -> Layers:
 def has_explicit_form(model: nn.Module) -> bool:
     """Return whether a model is ``[ScalePixels, (Conv2d, ReLU)+, Flatten,] (Linear, ReLU)*, Linear`` and nothing else.
 
-    Convolutions must have no padding, dilation or groups, and all layers biases. Frozen or shared weights, and hooks on
-    layers or weights, are left to autograd.
+    Convolutions must have no padding, dilation or groups, and all layers biases. Frozen or shared weights, weights of
+    other sizes than their layer was made with, and hooks on layers or weights, are left to autograd.
     """
     if type(model) is not nn.Sequential or len(list(model.children())) != len(model):
         return False
@@ -95,10 +95,15 @@ def _has_hooks(model: nn.Module) -> bool:
 def _is_plain(layer: nn.Module) -> bool:
     if isinstance(layer, nn.Conv2d):
         plain = layer.padding == (0, 0) and layer.dilation == (1, 1) and layer.groups == 1
-        return plain and layer.bias is not None
+        return plain and _has_shapes(layer, (layer.out_channels, layer.in_channels, *layer.kernel_size))
     if isinstance(layer, nn.Flatten):
         return (layer.start_dim, layer.end_dim) == (1, -1)
-    return not isinstance(layer, nn.Linear) or layer.bias is not None
+    return not isinstance(layer, nn.Linear) or _has_shapes(layer, (layer.out_features, layer.in_features))
+
+
+def _has_shapes(layer: nn.Conv2d | nn.Linear, shape: tuple[int, ...]) -> bool:
+    """Return whether a layer has a bias, and weights of the shape that it was made with; a head may have grown."""
+    return layer.bias is not None and (layer.weight.shape, layer.bias.shape) == (shape, shape[:1])
 
 
 class InputForm:
@@ -146,6 +151,11 @@ def is_small_mlp(weights: FlatWeights) -> bool:
     parameters = [parameter for layer in linear for parameter in (layer.weight, layer.bias)]
     own = [id(parameter) for parameter in weights.model.parameters()]
     return own == [id(parameter) for parameter in parameters] and not any(is_large(p.shape) for p in parameters)
+
+
+def rounds_otherwise() -> bool:
+    """Return whether PyTorch's mixed precision is on, which autograd follows and nothing here."""
+    return torch.is_autocast_enabled("cpu")
 
 
 def is_plain_sgd(optimizer: Optimizer, weights: FlatWeights) -> bool:

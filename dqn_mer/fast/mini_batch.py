@@ -12,7 +12,7 @@ from torch.optim import Optimizer
 
 from dqn_mer.fast.dedup_convolution import DistinctStack
 from dqn_mer.fast.dense import shared, step_product
-from dqn_mer.fast.forms import InputForm, is_plain_sgd, layers_of
+from dqn_mer.fast.forms import InputForm, is_plain_sgd, layers_of, rounds_otherwise
 from dqn_mer.fast.kernels.dense import product
 from dqn_mer.mer import Examples, Loss
 from dqn_mer.mini_batch import MiniBatchUpdate
@@ -66,8 +66,8 @@ class BatchNetwork:
         self.dense = [BatchDense(layer, relu=layer is not linear[-1]) for layer in linear]
 
     def takes(self, inputs: Tensor) -> bool:
-        """Return whether ``inputs`` are of the kind that the written-out passes know: pixels must be bytes."""
-        return self.convolutions is None or inputs.dtype == torch.uint8
+        """Return whether the written-out passes know how ``inputs`` are computed: pixels must be bytes."""
+        return not rounds_otherwise() and (self.convolutions is None or inputs.dtype == torch.uint8)
 
     @torch.no_grad()
     def values(self, inputs: Tensor) -> Tensor:

@@ -20,7 +20,7 @@ from dqn_mer.fast.adam import AdamDense, ExplicitAdam
 from dqn_mer.fast.convolution import ConvolutionStack
 from dqn_mer.fast.dedup_convolution import DistinctStack
 from dqn_mer.fast.dense import Array, Dense, LazyDense
-from dqn_mer.fast.forms import ExplicitLoss, InputForm, has_adam_form, is_plain_sgd, layers_of
+from dqn_mer.fast.forms import ExplicitLoss, InputForm, has_adam_form, is_plain_sgd, layers_of, rounds_otherwise
 from dqn_mer.mer import NEWEST, AutogradLearner, Examples, step_with_boost
 from dqn_mer.networks.weights import FlatWeights
 
@@ -88,7 +88,9 @@ class ExplicitLearner:
             self.general.learn(examples, batch, newest_boost, reptile_rate)
 
     def _steps_are_written_out(self) -> bool:
-        """Return whether no scheduler or hook has added to the steps of the optimizer since the layers were made."""
+        """Return whether no mixed precision, scheduler or hook has changed the steps since the layers were made."""
+        if rounds_otherwise():
+            return False
         if self.plain_sgd:
             return is_plain_sgd(self.optimizer, self.weights)
         return self.adam is None or has_adam_form(self.optimizer, self.weights)

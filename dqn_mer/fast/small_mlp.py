@@ -14,7 +14,7 @@ from torch.optim import Optimizer
 
 from dqn_mer.fast.adam import ExplicitAdam
 from dqn_mer.fast.dense import Array, shared
-from dqn_mer.fast.forms import has_adam_form, is_plain_sgd, layers_of
+from dqn_mer.fast.forms import has_adam_form, is_plain_sgd, layers_of, rounds_otherwise
 from dqn_mer.fast.kernels.mlp import add_mean_gradient, forward, learn_by_adam, learn_by_sgd
 from dqn_mer.fast.mini_batch import BatchNetwork
 from dqn_mer.losses import HuberTDLoss
@@ -44,8 +44,8 @@ class SmallMLP:
         self.network = BatchNetwork(weights)
 
     def takes(self, inputs: Tensor) -> bool:
-        """Return whether a batch has few examples, of the shape and dtype of the network's inputs."""
-        few = 0 < len(inputs) <= MOST_EXAMPLES
+        """Return whether a batch has few examples, of the shape and dtype of the network's inputs, and no autocast."""
+        few = not rounds_otherwise() and 0 < len(inputs) <= MOST_EXAMPLES
         return few and inputs.shape[1:] == (self.sizes[0],) and inputs.dtype == self.dtype
 
     def values(self, inputs: Tensor) -> Tensor:
@@ -126,7 +126,7 @@ class SmallMLPLearner:
             IndexError: if a label is no output.
         """
         form = is_plain_sgd if self.adam is None else has_adam_form
-        if not form(self.optimizer, self.weights):  # a scheduler or a hook has added to its steps since
+        if rounds_otherwise() or not form(self.optimizer, self.weights):  # something has added to its steps since
             self.general.learn(examples, batch, newest_boost, reptile_rate)
             return
         mlp, columns, kind = self.mlp, self.mlp.columns(examples, self.loss), self.mlp.vector.dtype

@@ -9,13 +9,14 @@ from torch.optim import Optimizer
 
 from dqn_mer.storage.state import SavedState, State
 
-OPTIMIZER_TENSORS: dict[type[Optimizer], tuple[str, ...]] = {
-    torch.optim.SGD: ("momentum_buffer",),
-    torch.optim.Adam: ("step", "exp_avg", "exp_avg_sq"),
-    torch.optim.AdamW: ("step", "exp_avg", "exp_avg_sq"),
-    torch.optim.RMSprop: ("step", "square_avg", "grad_avg"),
+_MOMENTS = {"step": "", "exp_avg": "", "exp_avg_sq": "", "max_exp_avg_sq": "amsgrad"}
+OPTIMIZER_TENSORS: dict[type[Optimizer], dict[str, str]] = {
+    torch.optim.SGD: {"momentum_buffer": "momentum"},
+    torch.optim.Adam: _MOMENTS,
+    torch.optim.AdamW: _MOMENTS,
+    torch.optim.RMSprop: {"step": "", "square_avg": "", "grad_avg": "centered", "momentum_buffer": "momentum"},
 }
-"""Tensors that each optimizer keeps, once it took a step, in the forms that `dqn_mer.networks.optimizers` makes."""
+"""Tensors that each optimizer keeps, once it took a step, each with the option without which it is not kept, if any."""
 
 
 def steps_vector(optimizer: Optimizer, vector: Tensor) -> bool:
@@ -36,22 +37,23 @@ def optimizer_state(optimizer: Optimizer, vector: Tensor) -> State:
             f"vector, for its state to be taken, is {type(optimizer).__name__}; save its state_dict()"
         )
     kept = optimizer.state[vector]
-    return {name: kept[name] for name in _kept_by(optimizer) if kept}
+    return {name: kept[name].float() if name == "step" else kept[name] for name in _kept_by(optimizer) if kept}
 
 
 def _kept_by(optimizer: Optimizer) -> tuple[str, ...]:
-    plain = type(optimizer) is torch.optim.SGD and not optimizer.param_groups[0]["momentum"]
-    return () if plain else OPTIMIZER_TENSORS[type(optimizer)]
+    options, tensors = optimizer.param_groups[0], OPTIMIZER_TENSORS[type(optimizer)]
+    return tuple(name for name, option in tensors.items() if not option or options[option])
 
 
 def set_optimizer_state(optimizer: Optimizer, vector: Tensor, saved: SavedState) -> None:
-    """Restore what `optimizer_state` returned; nothing for an optimizer that took no step."""
+    """Restore what `optimizer_state` returned, also that an optimizer took no step."""
     names = _kept_by(optimizer)
     with saved:
         if not any(name in saved for name in names):
+            optimizer.state.pop(vector, None)
             return
-        shapes = {name: () if name == "step" else tuple(vector.shape) for name in names}
+        moments = vector.detach()[:0].cpu().numpy().dtype, tuple(vector.shape)
+        forms = {name: (np.dtype(np.float32), ()) if name == "step" else moments for name in names}
         optimizer.state[vector] = {
-            name: torch.from_numpy(saved.array(name, np.float32, shape).copy()).to(vector.device)
-            for name, shape in shapes.items()
+            name: torch.from_numpy(saved.array(name, *form).copy()).to(vector.device) for name, form in forms.items()
         }

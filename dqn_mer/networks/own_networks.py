@@ -53,7 +53,7 @@ def build_own_network(
     if not all(parameter.requires_grad for parameter in module.parameters()):
         raise ValueError("network: must have no frozen weights")
     inputs = torch.rand(EXAMPLES, *observation_shape, generator=torch.Generator().manual_seed(0))
-    before = _buffers(module)
+    before, kept = _buffers(module), inputs.clone()
     with torch.no_grad():
         outputs, again = _values(module, inputs), _values(module, inputs)
     if not isinstance(outputs, Tensor) or (outputs.shape, outputs.dtype) != ((EXAMPLES, num_actions), torch.float32):
@@ -61,11 +61,16 @@ def build_own_network(
         raise ValueError(f"network: must return float32 of shape (n, {num_actions}), for n=3 returns {given}")
     if not outputs.isfinite().all():
         raise ValueError("network: must give finite values, gives NaN or infinity")
+    if not torch.equal(inputs, kept):  # which an agent remembers
+        raise ValueError("network: must leave its inputs as they are; it changes them in place")
     if not torch.equal(outputs, again):
         raise ValueError("network: must give equal values for equal inputs; it has dropout or noise")
     if any(not torch.equal(one, other) for one, other in zip(before, _buffers(module), strict=True)):
         raise ValueError("network: must keep nothing from one call to the next, as batch normalisation does")
     _check_alone(module, inputs, outputs)
+    with torch.enable_grad():
+        if not _values(module, inputs).requires_grad:
+            raise ValueError("network: must give values that its weights learn from; they have no gradient")
     return OwnNetwork(num_actions, *([] if scaling is None else [scaling]), module)
 
 

@@ -29,12 +29,13 @@ class RandomQNetwork(nn.Module):
             raise ValueError(f"odds={odds}: must be probabilities that sum to 1")
         self.seed = seed
         self.calls = nn.Parameter(torch.zeros(1))
-        self.odds = nn.Parameter(torch.tensor(odds))
+        self.odds = nn.Parameter(torch.tensor(odds, dtype=torch.float32))
 
     def forward(self, observations: Tensor) -> Tensor:
         """Return Q-values ``(n, actions)`` for ``observations`` ``(n, ...)``, whose content is ignored."""
-        rng = np.random.default_rng((self.seed, int(self.calls.detach())))
+        calls = self.calls.detach().nan_to_num().clamp(0, 2**24 - 1)  # a stranger's file may hold anything
+        rng = np.random.default_rng((self.seed, int(calls)))
         with torch.no_grad():
-            self.calls.copy_((self.calls + 1) % 2**24)  # as far as float32 counts
+            self.calls.copy_((calls + 1) % 2**24)  # as far as float32 counts
         noise = rng.gumbel(size=(len(observations), len(self.odds))).astype(np.float32)
         return self.odds.log() + torch.from_numpy(noise).to(self.odds.device)

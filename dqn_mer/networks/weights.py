@@ -143,7 +143,8 @@ class FlatWeights:
 
         Exact at both ends: rate 0 restores ``before`` and rate 1 keeps the weights, both bit-identical.
         """
-        self.vector.copy_(torch.lerp(before, self.vector.detach(), rate))
+        if rate != 1.0:
+            self.vector.copy_(before if rate == 0.0 else torch.lerp(before, self.vector.detach(), rate))
         self.restore_frozen(before)  # infinite ones, as masks have, have become NaN
 
 
@@ -167,7 +168,7 @@ def _laid_out(part: Tensor, shape: torch.Size) -> Tensor:
     """Return ``part`` of a vector as a view of a weight's shape: the inverse of `_flattened`."""
     if is_large(shape):
         return part.view(shape[1], shape[0]).t()
-    if len(shape) != 4:
-        return part.view(shape)
+    if len(shape) != 4 or shape[1] == 1:
+        return part.view(shape)  # one channel lies so either way; by other strides oneDNN returns what it never wrote
     outputs, channels, height, width = shape
     return part.view(outputs, height, width, channels).permute(0, 3, 1, 2)

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
+import re
 import shutil
 import stat
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
@@ -111,7 +113,13 @@ def open_log(path: Path) -> BinaryIO:
     with naming(path):
         if path.is_symlink():
             raise DamagedError(f"{path}: must be a plain file, is a link")
-        descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | NO_FOLLOW, 0o666)
+        try:
+            descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | NO_FOLLOW, 0o666)
+        except OSError as error:
+            if error.errno != errno.ENXIO:
+                raise
+            # Nobody reads the pipe, or it is a socket.
+            raise DamagedError(f"{path}: must be a plain file, is {kind_of(path.lstat().st_mode)}") from None
     file = os.fdopen(descriptor, "ab")
     try:
         check_plain(descriptor, path)
@@ -157,17 +165,26 @@ def replace_file(path: Path, content: bytes) -> None:
     Raises:
         OSError: if the file cannot be written; the message names it, and the file is as it was.
     """
-    scratch = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    scratch = path.with_name(f".{path.name}.{os.getpid()}.tmp")  # as `remove_scratch` knows it
     try:
-        _write_file(scratch, content)
-        os.replace(scratch, path)
+        with naming(path):
+            _write_file(scratch, content)
+            os.replace(scratch, path)
     except BaseException:
-        scratch.unlink(missing_ok=True)
+        with suppress(OSError):  # the error is the one above, which names the file
+            scratch.unlink()
         raise
 
 
+def remove_scratch(folder: Path) -> None:
+    """Remove the files that `replace_file` leaves in a folder where it is killed, and no others."""
+    for path in folder.glob(".*.tmp"):
+        if re.fullmatch(r"\..+\.\d+\.tmp", path.name) and not path.is_dir():
+            path.unlink()
+
+
 def write_new_file(path: Path, content: bytes) -> None:
-    """Write a file that does not exist yet, whole or not at all.
+    """Write a file that does not exist yet, whole or not at all, unless the process is killed meanwhile.
 
     Raises:
         OSError: if the file exists by now or cannot be written; the message names it.

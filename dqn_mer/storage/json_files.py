@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from dqn_mer.storage.escapes import shown
 from dqn_mer.storage.files import DamagedError, replace_file
 
 DEEPEST_JSON = 100
@@ -43,7 +44,7 @@ def parse_json(data: bytes, path: Path) -> dict[str, Any]:
         DamagedError: if it is no JSON object, or nested too deep; the message names the file.
     """
     try:
-        value = json.loads(data.decode(), parse_constant=_no_number)
+        value = json.loads(data.decode(), parse_constant=_no_number, parse_float=_finite_number)
     except RecursionError:
         raise DamagedError(f"{path}: must be nested at most {DEEPEST_JSON} deep") from None
     except (MemoryError, ValueError) as error:
@@ -62,6 +63,11 @@ def _items(value: Any) -> list[Any]:
     """Return the dicts and lists in a dict or list."""
     items = value.values() if isinstance(value, dict) else value
     return [item for item in items if isinstance(item, (dict, list))]
+
+
+def _finite_number(text: str) -> float:
+    value = float(text)
+    return value if math.isfinite(value) else _no_number(shown(text))  # 1e999 is infinity too
 
 
 def _no_number(text: str) -> float:

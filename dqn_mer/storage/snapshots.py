@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from dqn_mer.storage.escapes import shown
-from dqn_mer.storage.files import DamagedError, write_folder
+from dqn_mer.storage.files import DamagedError, remove_scratch, write_folder
 from dqn_mer.storage.run_reader import RESUME, STATE_BYTES, TENSORS_BYTES, RunReader
 from dqn_mer.storage.state import State, StateError
 
@@ -55,8 +55,11 @@ class ArrayInFile:
     shape: tuple[int, ...]
 
     def load(self) -> NDArray[Any]:
-        """Read the array."""
-        array: NDArray[Any] = self.file.get_tensor(self.name)
+        """Read the array; StateError if it cannot be, as where an empty one has more axes than NumPy's."""
+        try:
+            array: NDArray[Any] = self.file.get_tensor(self.name)
+        except (OverflowError, ValueError) as error:
+            raise StateError(f"{shown(self.name)}: cannot be read: {error}") from None
         return array
 
 
@@ -131,8 +134,7 @@ def set_aside(run_dir: Path, frame: int) -> None:
             aside = folder.with_name(f"{folder.name}.damaged")
             shutil.rmtree(aside, ignore_errors=True)
             os.replace(folder, aside)
-    for scratch in run_dir.glob(".*.tmp"):  # of a file that was being replaced
-        scratch.unlink()
+    remove_scratch(run_dir)
     for folder in (reader.folder for reader in RunReader(run_dir).frames("checkpoints")):
         if _frame(folder) > frame:
             shutil.rmtree(folder)
@@ -184,12 +186,23 @@ def _stored_arrays(reader: RunReader) -> dict[str, ArrayInFile]:
 
 
 def without_arrays(value: Any, path: str, arrays: dict[str, NDArray[Any]]) -> Any:
-    """Return ``value`` with every array put into ``arrays``, under its path, and a mark in its place."""
+    """Return ``value`` with every array put into ``arrays``, under its path, and a mark in its place.
+
+    Raises:
+        StateError: if `with_arrays`, or what reads the file, would not give it back.
+    """
     if isinstance(value, dict):
+        if ARRAY_MARK in value:
+            raise StateError(f"state.{path}.{ARRAY_MARK}: must have another name, which is no mark")
         return {name: without_arrays(item, f"{path}/{name}" if path else name, arrays) for name, item in value.items()}
     if isinstance(value, Tensor):
         value = value.detach().cpu().numpy()
     if isinstance(value, np.ndarray):
+        if value.dtype not in _DTYPES.values():
+            allowed = ", ".join(np.dtype(kind).name for kind in _DTYPES.values())
+            raise StateError(f"state.{path}: dtype={value.dtype}: must be one of {allowed}")
+        if path in arrays:
+            raise StateError(f"state.{path}: must be one array, is two, as names have slashes")
         arrays[path] = np.asarray(value, order="C")
         return {ARRAY_MARK: path}
     return value.item() if isinstance(value, np.generic) else value

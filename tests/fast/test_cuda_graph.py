@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+
 import numpy as np
 import pytest
 import torch
@@ -12,6 +14,7 @@ from dqn_mer.mer import AutogradLearner, Examples, MERUpdate
 from dqn_mer.mer_parameters import MERParameters
 from dqn_mer.networks.optimizers import make_optimizer
 from dqn_mer.networks.weights import FlatWeights
+from dqn_mer.storage.state import SavedState
 from tests.helpers.closeness import check_same
 from tests.helpers.mer_problems import CNN, MLP, make_problem
 
@@ -61,6 +64,53 @@ def test_warming_up_leaves_no_trace(optimizer: str, first: bool) -> None:
     learner._restore(saved)
     assert torch.equal(update.weights.snapshot(), twin.weights.snapshot())
     assert torch.equal(run(update, examples), run(twin, examples))
+
+
+def test_examples_of_another_dtype_or_shape_get_buffers_of_their_own() -> None:
+    pixels = make_problem(CNN, 9, torch.float32)[1]
+    floats = pixels[0] / 255, *pixels[1:]
+    ends = []
+    for graph in (False, True):
+        update = make(CNN, "sgd", 1.0, "cpu", graph, capture=False)
+        for examples in (pixels, floats, pixels):
+            update.update(examples)
+        ends.append(update.weights.snapshot())
+    assert torch.equal(*ends)
+
+
+def test_what_is_recorded_is_dropped_once_it_holds_no_more() -> None:
+    examples = make_problem(MLP, 9, torch.float32)[1]
+    update = make(MLP, "adam", 1.0, "cpu", graph=True, capture=False)
+    learner = update.learner
+
+    def recorded_after_a_batch() -> list[int]:
+        learner.learn(examples, np.arange(9), 1.0, 0.3)
+        return [id(replay) for _, replay in learner._recorded.values()]
+
+    first = recorded_after_a_batch()
+    assert first and recorded_after_a_batch() == first
+    for change in (
+        lambda: learner.optimizer.param_groups[0].update(lr=0.5),
+        lambda: update.load_state_dict(update.state_dict()),
+        lambda: update.set_state(SavedState(copy.deepcopy(update.get_state()))),
+    ):
+        kept = list(learner._recorded.values())  # so that no new one gets an old id
+        change()
+        assert recorded_after_a_batch() == []
+        assert recorded_after_a_batch() not in ([], [id(replay) for _, replay in kept])
+
+
+def test_warming_up_leaves_no_trace_in_an_optimizer_of_each_parameter() -> None:
+    update = make(MLP, "sgd", 1.0, "cpu", graph=False, capture=False)
+    update.learner.optimizer = torch.optim.Adam(update.weights.model.parameters())
+    examples = make_problem(MLP, 9, torch.float32)[1]
+    update.update(examples)
+    learner = GraphLearner(update.learner, capture=False)
+    before = [part.clone() for part in learner._state()]
+    saved = learner._save()
+    update.update(examples)
+    learner._restore(saved)
+    assert before and all(map(torch.equal, before, learner._state()))
 
 
 @needs_cuda

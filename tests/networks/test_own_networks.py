@@ -200,6 +200,20 @@ class Centred(nn.Linear):
         return values - values.mean(0, keepdim=True)
 
 
+class Clamped(nn.Linear):
+    """Clamps what it is given, in place."""
+
+    def forward(self, inputs: torch.Tensor) -> torch.Tensor:
+        return super().forward(inputs.clamp_(0.0, 0.5))
+
+
+class Detached(nn.Linear):
+    """Cuts its values off from its weights."""
+
+    def forward(self, inputs: torch.Tensor) -> torch.Tensor:
+        return super().forward(inputs).detach()
+
+
 def drawn_by_numpy(*shape: int) -> np.ndarray[Any, Any]:
     return np.random.default_rng().standard_normal(shape)
 
@@ -222,6 +236,8 @@ REFUSED = [
         lambda shape, actions: nn.Sequential(nn.Linear(1, actions), nn.BatchNorm1d(actions, track_running_stats=False)),
         r"fails on an input of shape \(n, 1\): Expected more than 1 value",
     ),
+    (lambda shape, actions: Clamped(1, actions), "must leave its inputs as they are"),
+    (lambda shape, actions: Detached(1, actions), "must give values that its weights learn from"),
     (lambda shape, actions: Centred(1, actions), "must give an input the same values, and rows, alone as in a batch"),
 ]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -69,3 +70,24 @@ def test_gradients_that_a_program_drops_or_makes_change_nothing(
     expected = learned(kind, shape, optimizer, lambda model, steps: None)
     for between in (lambda model, _: model.zero_grad(), lambda _, steps: steps.zero_grad(), backward):
         assert torch.equal(learned(kind, shape, optimizer, between), expected)
+
+
+@pytest.mark.parametrize(("rate", "end"), [(0.0, 1.0), (1.0, torch.inf)])
+def test_both_ends_of_a_reptile_step_are_exact_for_weights_that_diverged(rate: float, end: float) -> None:
+    weights = FlatWeights(nn.Linear(1, 1, bias=False))
+    weights.load(torch.tensor([torch.inf]))
+    weights.interpolate_from(torch.tensor([1.0]), rate)
+    assert weights.vector.item() == end
+
+
+@pytest.mark.parametrize("channels", [1, 2])
+def test_a_convolution_to_one_column_gives_the_same_values(channels: int) -> None:
+    torch.manual_seed(0)
+    plain = nn.Conv2d(channels, 2, (3, 4), stride=(1, 3))
+    twin = copy.deepcopy(plain)
+    FlatWeights(twin)
+    inputs = torch.rand(5, channels, 8, 6)
+    for _ in range(20):  # oneDNN returned memory that it had not written, which may hold anything
+        rubbish = [torch.full((size,), torch.nan) for size in range(20, 400, 20)]
+        del rubbish
+        torch.testing.assert_close(twin(inputs), plain(inputs))
