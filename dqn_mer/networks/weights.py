@@ -128,7 +128,13 @@ class FlatWeights:
 
     @torch.no_grad()
     def load(self, values: Tensor) -> None:
-        """Overwrite the weights with ``values`` of shape ``(weights,)``."""
+        """Overwrite the weights with ``values`` of shape ``(weights,)``.
+
+        Raises:
+            ValueError: if the values are of another shape.
+        """
+        if values.shape != self.vector.shape:  # one number would be copied to all
+            raise ValueError(f"values: must be of shape {tuple(self.vector.shape)}, are {tuple(values.shape)}")
         self.vector.copy_(values)
 
     @torch.no_grad()

@@ -91,3 +91,12 @@ def test_a_convolution_to_one_column_gives_the_same_values(channels: int) -> Non
         rubbish = [torch.full((size,), torch.nan) for size in range(20, 400, 20)]
         del rubbish
         torch.testing.assert_close(twin(inputs), plain(inputs))
+
+
+@pytest.mark.parametrize("shape", [(), (1,), (1, 3), (4,)])
+def test_weights_of_another_shape_are_refused(shape: tuple[int, ...]) -> None:
+    weights = FlatWeights(nn.Linear(2, 1))
+    before = weights.snapshot()
+    with pytest.raises(ValueError, match=r"^values: must be of shape \(3,\), are \("):
+        weights.load(torch.ones(shape))
+    assert torch.equal(weights.vector, before)
