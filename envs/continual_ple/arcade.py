@@ -192,12 +192,12 @@ class ArcadeEnv(gymnasium.Env[npt.NDArray[Any], np.int64]):
         if not self._started:
             raise ResetNeeded("there is nothing to show yet: call reset() before render()")
         if self.render_mode == "rgb_array":
-            return self._game.draw()
+            return self._game.screen()
         from continual_ple.window import Window  # here, because nothing but a window needs a display
 
         if self._window is None:
             self._window = Window(self.game_name)
-        self._window.show(self._game.draw())
+        self._window.show(self._game.screen())
         return None
 
     def close(self) -> None:
@@ -234,7 +234,7 @@ class ArcadeEnv(gymnasium.Env[npt.NDArray[Any], np.int64]):
             self._game.set_state(state["game"], GeneratorDraws(self.np_random))
         self._view.set_state(state["frames"])
         if self._started:
-            self._game.draw()  # what cannot be drawn fails here, not later in play
+            self._game.screen()  # what cannot be drawn fails here, not later in play
             observation = self._view.observe()
             check_seen(self._view, observation)
             if not np.isfinite(observation).all():

@@ -55,3 +55,8 @@ def install(folder: Path, group: str, entries: dict[str, str], code: str = "") -
 def put_agent_on_path(site: Path, code: str, value: str = "added_package:register") -> None:
     """Put a package with an entry point for the agent `plugged` into a folder, and the folder on the path."""
     sys.path.insert(0, str(install(site, agent_registry.ENTRY_POINTS, {"plugged": value}, code)))
+
+
+def installed(folder: Path, entries: dict[str, str], code: str = "", group: str = "continual_ple.games") -> None:
+    """Put a package with these entry points, as `install` takes them, into a folder, and the folder on the path."""
+    sys.path.insert(0, str(install(folder, group, entries, code)))

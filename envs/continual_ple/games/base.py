@@ -187,12 +187,24 @@ class Game(ABC):
     def draw(self) -> Image:
         """Return the screen as a new RGB image (height, width, 3) uint8."""
 
+    def screen(self) -> Image:
+        """Return what `draw` returns.
+
+        Raises:
+            ValueError: if it is no such image.
+        """
+        image, shape = self.draw(), (self.height, self.width, 3)
+        if not isinstance(image, np.ndarray) or image.shape != shape or image.dtype != np.uint8:
+            kind = f"{image.dtype} of shape {image.shape}" if isinstance(image, np.ndarray) else type(image).__name__
+            raise ValueError(f"{type(self).__name__}.draw: must return uint8 of shape {shape}, returned {kind}")
+        return image
+
     def thumbnail(self, size: int) -> Image:
         """Return the screen in grey, resized by area to a new (size, size) uint8 image.
 
         This is the definition; a game may override it with something faster that gives the same.
         """
-        return shrink(luma(self.draw()), size)
+        return shrink(luma(self.screen()), size)
 
     @abstractmethod
     def get_state(self) -> dict[str, Any]:
