@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import re
 import shutil
+from functools import cache
 from pathlib import Path
 
 import protocol
@@ -14,8 +16,15 @@ from evidence import CONTROLS, EVIDENCE, load_run
 from protocol import PARTS, keep, planned
 
 from dqn_mer.config.command_line import parse_config
+from dqn_mer.config.config import Config
 
 PAGE = Path(protocol.__file__).parent / "PROTOCOL.md"
+
+
+@cache
+def configs() -> dict[Path, Config]:
+    """Return the options of every planned run, by its folder within that of the evidence."""
+    return {folder: parse_config(words) for part in PARTS for folder, words in planned(part, Path())}
 
 
 def test_the_page_counts_the_runs_that_are_planned() -> None:
@@ -25,8 +34,7 @@ def test_the_page_counts_the_runs_that_are_planned() -> None:
 
 
 def test_runs_of_flappy_bird_from_pixels_are_twice_as_long_with_as_many_evaluations_and_a_frame_skip() -> None:
-    configs = {folder: parse_config(words) for part in PARTS for folder, words in planned(part, Path())}
-    for folder, config in configs.items():
+    for folder, config in configs().items():
         if folder.parts[0].startswith("pixels"):
             length = (config.frames_per_setting, config.eval_every, config.frame_skip)
             assert length == ((50_000, 10_000, 2) if config.game == "flappy_bird" else (25_000, 5_000, 1)), folder
@@ -40,11 +48,10 @@ def test_no_two_runs_of_a_part_share_a_folder_or_their_flags() -> None:
 
 def test_the_control_without_the_reptile_step_differs_from_its_arm_by_it_alone() -> None:
     """Values that suit an arm from pixels, such as a frame skip, are then the control's too."""
-    configs = {folder: parse_config(words) for part in PARTS for folder, words in planned(part, Path())}
-    for folder, without in configs.items():
+    for folder, without in configs().items():
         if folder.parent.name == "no-reptile":
             part = folder.parts[0].removesuffix(CONTROLS)
-            ours = configs[Path(part, *folder.parts[1:-2], "dqn-mer", folder.name)]
+            ours = configs()[Path(part, *folder.parts[1:-2], "dqn-mer", folder.name)]
             assert ours.across_batch_rate < 1.0 == without.across_batch_rate, folder
             assert without.learning_rate == pytest.approx(ours.across_batch_rate * ours.learning_rate, rel=1e-5)
             changed = {"across_batch_rate": 1.0, "learning_rate": without.learning_rate}
@@ -78,6 +85,21 @@ def test_what_is_kept_of_a_run(tmp_path: Path) -> None:
         f"stay/{run}/plays.csv", f"stay/{run}/summary.json",
     ]  # fmt: skip
     assert (tmp_path / "kept" / "stay" / run / "plays.csv").read_text() == "python results/foreign.py evidence"
+
+
+def test_every_kept_run_is_of_its_arm() -> None:
+    """Each has the values that its planned command still stands for, so that it can be run again."""
+    places = ("run_dir", "log_dir", "eval_worker")
+    missing = {"task": None}  # runs from before tasks of one's own have no such field
+    for described in EVIDENCE.glob("**/config.json"):
+        folder = described.parent.relative_to(EVIDENCE)
+        if folder.parts[0] == "foreign":  # agents of other libraries, of results/foreign.py
+            continue
+        wanted = json.loads(json.dumps(dataclasses.asdict(configs()[folder]), default=str))
+        kept = missing | json.loads(described.read_text())["config"]
+        for name in places:
+            del wanted[name], kept[name]
+        assert kept == wanted, folder
 
 
 def test_a_copied_run_does_not_count_as_another_seed(tmp_path: Path) -> None:
