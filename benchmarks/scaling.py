@@ -96,7 +96,7 @@ def main() -> None:
         rows = [row for axis, values in AXES.items() for row in measure(axis, values, options)]
     with processor(1):
         rows += measure_cores(options)
-    report("scaling", rows)
+        report("scaling", rows)
 
 
 if __name__ == "__main__":
