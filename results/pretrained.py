@@ -2,8 +2,9 @@
 
 ``python results/pretrained.py RUNS`` takes, for each game, observation and agent, the seed whose last evaluation has
 the highest mean score over all settings, of the runs that ``protocol.py keep`` put into results/evidence/, and exports
-its last checkpoint from RUNS/PART/GAME/AGENT/seed-N, where ``protocol.py run`` made it. An agent whose best run is not
-in RUNS stays as it is; if it is of that run already, its card is brought up to date.
+its last checkpoint from RUNS/PART/GAME/AGENT/seed-N, where ``protocol.py run`` made it. If an agent is of that run
+already, only its card is brought up to date: remove its folder to make it anew. One whose best run is not in RUNS stays
+as it is.
 """
 
 from __future__ import annotations
@@ -80,17 +81,17 @@ def make_all(out: Path, kept: Path = EVIDENCE, pretrained: Path = PRETRAINED, ep
         best, note = choose(runs)
         seed = best.config["seed"]
         run = out / best.path.relative_to(kept)
-        if (run / "checkpoints").is_dir():
+        if is_of(pretrained / name, best):
+            card = pretrained / name / "README.md"
+            card.write_text(re.sub(r"^(Of the \d+ runs|It is of the only run) .*$", note, card.read_text(), flags=re.M))
+            print(f"{name}: seed {seed} still, the best of {len(runs)}")
+        elif (run / "checkpoints").is_dir():
             with tempfile.TemporaryDirectory() as scratch:
                 options = ExportOptions(run, Path(scratch) / name, license="mit", episodes=episodes)
                 folder = export_agent(options, Console(quiet=True), note)
                 shutil.rmtree(pretrained / name, ignore_errors=True)
                 shutil.copytree(folder, pretrained / name)
             print(f"{name}: seed {seed}, the best of {len(runs)}")
-        elif is_of(pretrained / name, best):
-            card = pretrained / name / "README.md"
-            card.write_text(re.sub(r"^(Of the \d+ runs|It is of the only run) .*$", note, card.read_text(), flags=re.M))
-            print(f"{name}: seed {seed} still, the best of {len(runs)}")
         else:
             print(f"{name}: the best is seed {seed}, which is not in {out}; left as it is")
 

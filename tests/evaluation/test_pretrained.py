@@ -104,6 +104,11 @@ def test_all_are_made_of_the_last_agents_of_the_best_runs(
     assert f"{name}: seed 0, the best of 4\n" in said
     assert "catcher-state-dqn: no finished run, left as it is\n" in said
 
+    written = (agents / name / "model.safetensors").stat()
+    pretrained.make_all(runs, kept, agents)
+    assert f"{name}: seed 0 still, the best of 4\n" in capsys.readouterr().out
+    assert (agents / name / "model.safetensors").stat() == written
+
     shutil.rmtree(runs)  # the best run is on another machine now, and is still the best of more
     add(5, 2.5)
     pretrained.make_all(runs, kept, agents)
