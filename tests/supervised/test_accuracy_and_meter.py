@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -10,8 +12,12 @@ import torch
 
 from dqn_mer.supervised.data import Images
 from dqn_mer.supervised.evaluation import evaluate_all
+from dqn_mer.supervised.execute import stream_of
 from dqn_mer.supervised.meter import StreamMeter
+from dqn_mer.supervised.options import plan
+from dqn_mer.supervised.run import SupervisedRun
 from dqn_mer.supervised.streams import Stream, Task
+from tests.helpers.stream_runs import make_options
 
 LENGTH = 70
 
@@ -60,3 +66,24 @@ def test_the_meter_looks_at_what_was_learned_so_far_evenly_from_each_task(place:
     assert pixels[:, 0].tolist() == tasks.tolist() and labels.tolist() == (pixels[:, 1] % 2).tolist()
     assert len({tuple(pixel) for pixel in pixels.tolist()}) == len(pixels)  # none is taken twice
     assert (tasks * LENGTH + pixels[:, 1]).max() < place
+
+
+def test_so_far_a_task_was_learned_as_it_was_right_after_it(
+    images: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (spec,) = plan(make_options(images, tmp_path))
+    run = SupervisedRun(spec, stream_of(spec))
+    accuracies = iter([(10.0, 20.0, 30.0), (60.0, 20.0, 30.0), (40.0, 70.0, 30.0)])
+
+    def rows(*_: object) -> list[SimpleNamespace]:
+        return [SimpleNamespace(score_mean=accuracy) for accuracy in next(accuracies)]
+
+    monkeypatch.setattr("dqn_mer.supervised.run.evaluate_all", rows)
+    monkeypatch.setattr(run, "logs", SimpleNamespace(evaluation=lambda *_: None), raising=False)
+    for run.place in (0, 40, 80):  # tasks have 40 examples
+        run._evaluate()
+    values = run._so_far(1.0)
+    assert values["accuracy/mean"] == pytest.approx(140 / 3)
+    assert values["continual/learning_accuracy"] == (60 + 70) / 2
+    assert values["continual/retained_accuracy"] == (40 + 70) / 2
+    assert values["continual/backward_transfer_interference"] == -10
