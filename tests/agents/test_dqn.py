@@ -49,6 +49,11 @@ def test_epsilon_without_decay_is_its_end() -> None:
     )
 
 
+def test_epsilon_falls_in_a_line_from_its_start() -> None:
+    schedule = EpsilonSchedule(ExplorationParameters(epsilon_start=0.8, epsilon_end=0.2, epsilon_decay_frames=4))
+    assert [schedule.at(frame) for frame in range(6)] == pytest.approx([0.8, 0.65, 0.5, 0.35, 0.2, 0.2])
+
+
 def test_random_actions_have_their_odds() -> None:
     schedule = EpsilonSchedule(ExplorationParameters(epsilon_start=0.5, epsilon_end=0.5, epsilon_decay_frames=0))
     exploration = Exploration(schedule, np.array([0.1, 0.6, 0.3]), np.random.default_rng(0))

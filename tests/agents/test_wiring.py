@@ -22,6 +22,7 @@ from dqn_mer.config.task import game_task
 from dqn_mer.mer import MERUpdate
 from dqn_mer.mini_batch import MiniBatchUpdate
 from dqn_mer.networks.device import choose_device
+from dqn_mer.training.meter import build_meter
 
 
 def built(**choices: Any) -> DQNAgent:
@@ -59,18 +60,33 @@ def test_agents(agent: str, memory: type, update: type) -> None:
 
 @pytest.mark.parametrize("agent", AGENTS)
 def test_parts_read_the_configuration_itself(agent: str) -> None:
-    config = default_config(agent=agent, observation="state", hidden_sizes=(8,))
+    config = default_config(agent=agent, observation="state", hidden_sizes=(8,), epsilon_start=0.5)
     env = game_task(config).training_env()
     streams = spawn_streams(0)
     made = build_agent(config, env, streams)
     schedule = build_exploration(config, np.full(3, 1 / 3), streams).schedule
     assert getattr(made.replay, "parameters", config) is config
     if agent == "random":
-        assert made.parameters == schedule.parameters == replace(config, freeze_after_frames=0, epsilon_end=1.0)
+        assert (
+            made.parameters
+            == schedule.parameters
+            == replace(config, freeze_after_frames=0, epsilon_start=1.0, epsilon_end=1.0)
+        )
     else:
         assert made.parameters is schedule.parameters is config
     inner = getattr(made.replay, "inner", made.replay)
     assert isinstance(inner, MERUpdate if agent == "dqn-mer" else MiniBatchUpdate)
+
+
+def test_each_part_draws_from_a_stream_of_its_own() -> None:
+    config = default_config(agent="dqn-mer", observation="state", hidden_sizes=(8,))
+    task, streams = game_task(config), spawn_streams(0)
+    made = build_agent(config, task.training_env(), streams)
+    assert made.memory.rng is made.memory.reservoir.rng is streams.reservoir
+    assert made.draws.rng is streams.sampling
+    assert made.replay.rng is streams.ordering
+    assert build_exploration(config, task.action_probabilities, streams).rng is streams.exploration
+    assert build_meter(config, made, task.schedule, streams).rng is streams.meter
 
 
 def test_layer_norm() -> None:

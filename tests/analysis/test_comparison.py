@@ -161,6 +161,14 @@ def test_intervals_of_two_runs_are_their_range_and_said_to_be(tmp_path: Path) ->
     assert (estimate.value, estimate.low, estimate.high) == (2.5, 1.0, 4.0)
 
 
+def test_it_is_an_improvement_to_score_more_and_to_forget_less(tmp_path: Path) -> None:
+    for agent, learned, last in (("dqn", 9.0, 1.0), ("dqn-mer", 3.0, 3.0)):
+        for seed in range(3):
+            write_run(tmp_path / agent / str(seed), [[0.0, 0.0], [learned, 0.0], [last, 0.0]], agent=agent, seed=seed)
+    found = {name: float(estimate.value) for name, estimate in improvements(compared(tmp_path))["dqn-mer"].items()}
+    assert (found["retained_accuracy"], found["forgetting_mean"], found["learning_accuracy"]) == (1.0, 1.0, 0.0)
+
+
 def test_evaluations_that_not_all_runs_have_are_left_out(tmp_path: Path) -> None:
     write_run(tmp_path / "a", [[0.0, 0.0], [1.0, 1.0], [2.0, 2.0], [3.0, 3.0]], frames=(0, 25, 50, 100))
     write_run(tmp_path / "b", [[0.0, 0.0], [4.0, 4.0], [5.0, 5.0]], seed=1)

@@ -55,6 +55,14 @@ def test_runs_are_resampled_whole() -> None:
     assert both.low == pytest.approx(-both.high[::-1])
 
 
+def test_where_a_run_has_no_value_there_is_no_interval_and_elsewhere_it_stays() -> None:
+    rows = np.array([[1.0, 1.0], [2.0, np.nan], [4.0, 3.0]])
+    both, first = interquartile_estimate(rows), interquartile_estimate(rows[:, 0])
+    assert [float(part[0]) for part in both] == [float(part) for part in first]
+    assert all(np.isnan(part[1]) for part in both)
+    assert np.isnan(list(probability_of_improvement([([1.0, np.nan], [0.0, 2.0])]))).all()
+
+
 def test_one_run_has_no_interval_and_equal_runs_an_empty_one() -> None:
     value, low, high = interquartile_estimate([3.0])
     assert value == 3.0 and np.isnan(low) and np.isnan(high)

@@ -30,6 +30,8 @@ def test_segments_change_exactly_at_the_borders() -> None:
     assert schedule.borders == (10, 20)
     assert [schedule.segment_at(frame) for frame in (0, 9, 10, 19, 20, 29, 30, 10**9)] == [0, 0, 1, 1, 2, 2, 2, 2]
     assert schedule.indices_at(np.array([9, 10, 20, 99])).tolist() == [0, 1, 0, 0]
+    ends = {9: [9], 10: [10], 11: [10, 11], 20: [10, 20], 30: [10, 20, 30], 99: [10, 20, 99]}
+    assert {frames: schedule.ends(frames) for frames in ends} == ends
     with pytest.raises(ValueError, match=r"^frame=-1: must not be negative$"):
         schedule.segment_at(-1)
 

@@ -85,6 +85,14 @@ def gradient_of(model: nn.Module, examples: list[tuple[np.ndarray, np.int64]]) -
     return torch.cat([weight.grad.reshape(-1) for weight in model.parameters()])
 
 
+def follow(model: nn.Module, step: torch.Tensor) -> None:
+    with torch.no_grad():
+        start = 0
+        for weight in model.parameters():
+            weight -= RATE * step[start : start + weight.numel()].view_as(weight)
+            start += weight.numel()
+
+
 def test_gem_follows_the_gradient_that_no_past_task_objects_to() -> None:
     per_task, length = 3, 6
     weights = make_weights()
@@ -102,14 +110,34 @@ def test_gem_follows_the_gradient_that_no_past_task_objects_to() -> None:
             past = torch.stack([gradient_of(twin, task) for task in kept[:-1]])
             if (past @ newest < 0).any():
                 step, projected = project(newest, past, 0.2), projected + 1
-        with torch.no_grad():
-            start = 0
-            for weight in twin.parameters():
-                weight -= RATE * step[start : start + weight.numel()].view_as(weight)
-                start += weight.numel()
+        follow(twin, step)
         learner.observe(example, place // length)
         check_same(weights.vector.detach(), vector_of(twin))
     assert 0 < projected < 18
+
+
+def test_a_gem_draws_its_batch_from_the_examples_of_all_past_tasks() -> None:
+    per_task, length, batch = 3, 7, 4
+    weights = make_weights()
+    twin = make_twin(weights)
+    memories = TaskMemories(per_task, make_examples(1)[0])
+    learner = AGEMLearner(weights, RATE, batch, memories, np.random.default_rng(5))
+    draws, projected = np.random.default_rng(5), 0
+    kept: list[list[tuple[np.ndarray, np.int64]]] = []
+    for place, example in enumerate(make_examples(28, seed=3)):
+        task, row = divmod(place, length)
+        kept += [[]] if row == 0 else []
+        kept[task][row % per_task : row % per_task + 1] = [example]
+        step = newest = gradient_of(twin, [example])
+        if task:
+            past = [one for examples in kept[:task] for one in examples]
+            reference = gradient_of(twin, [past[pick] for pick in draws.integers(len(past), size=batch)])
+            if reference @ newest < 0:
+                step, projected = newest - reference * (reference @ newest) / (reference @ reference), projected + 1
+        follow(twin, step)
+        learner.observe(example, task)
+        check_same(weights.vector.detach(), vector_of(twin))
+    assert 0 < projected < 21
 
 
 def test_an_a_gem_step_is_orthogonal_to_the_past_where_they_oppose() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -31,6 +32,8 @@ def test_a_seed_makes_the_stream_and_another_another(data: DataSet, kind: str) -
     first, same, other = (make_stream(kind, data, SIZES, seed) for seed in (1, 1, 2))
     assert (pixels(first) == pixels(same)).all() and first.schedule() == same.schedule()
     assert (pixels(first) != pixels(other)).any()
+    orders = {task.train.labels.tobytes() for stream in (first, other) for task in stream.tasks}
+    assert len(orders) == 10  # each task draws its images anew
 
 
 @pytest.mark.parametrize("kind", ["rotations", "permutations", "classes"])
@@ -72,10 +75,24 @@ def test_a_permutation_is_the_same_for_all_images_of_a_task(data: DataSet) -> No
     assert len(orders) == 5 and all(sorted(order) == list(range(64)) for order in orders)
 
 
-def test_tests_are_on_images_that_are_never_learned(data: DataSet) -> None:
-    stream = make_stream("permutations", data, StreamSizes(1, 100, 40), 0)
-    learned = {image.tobytes() for image in stream.tasks[0].train.pixels}
-    assert not learned & {image.tobytes() for image in stream.tasks[0].test.pixels}
+@pytest.mark.parametrize(
+    ("kind", "sizes"), [("permutations", StreamSizes(1, 100, 40)), ("classes", StreamSizes(1, 50))]
+)
+def test_tests_are_on_images_that_are_never_learned(data: DataSet, kind: str, sizes: StreamSizes) -> None:
+    (task,) = make_stream(kind, data, sizes, 0).tasks
+    learned, tested = ({image.tobytes() for image in part.pixels} for part in (task.train, task.test))
+    assert len(learned) == sizes.examples and tested and not learned & tested
+
+
+@pytest.mark.parametrize("kind", ["rotations", "permutations", "many-permutations"])
+def test_a_task_changes_the_images_of_its_test_as_those_that_are_learned(data: DataSet, kind: str) -> None:
+    both = replace(data, test=data.train)  # so that the two must come out the same
+    for task in make_stream(kind, both, StreamSizes(3, 100, 100), 0).tasks:
+        learned, tested = (
+            {(image.tobytes(), label) for image, label in zip(part.pixels, part.labels.tolist(), strict=True)}
+            for part in (task.train, task.test)
+        )
+        assert learned == tested and len(learned) == 100
 
 
 def test_classes_come_a_few_at_a_time(data: DataSet) -> None:
